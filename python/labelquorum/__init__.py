@@ -1,0 +1,62 @@
+"""labelquorum: a label counts when enough independent models agree on it.
+
+Everything public is listed in ``__all__`` and loaded on first use, so that ``import labelquorum``
+stays fast and pulls in neither scikit-learn nor matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# Imported at once, so that a bad LABELQUORUM_INSTRUCTION_SET is reported by the import.
+from labelquorum._core import WorkLimitError, instruction_set
+
+if TYPE_CHECKING:
+    from labelquorum._mini_clusters import mini_clusters
+    from labelquorum._versions import show_versions
+    from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
+    from labelquorum.metrics import clustering_accuracy
+    from labelquorum.signatures import SignatureTable
+
+    __version__: str
+
+__all__ = [
+    "SignatureTable",
+    "WorkLimitError",
+    "__version__",
+    "agreement_degrees",
+    "agreement_graph",
+    "clustering_accuracy",
+    "coassociation",
+    "instruction_set",
+    "mini_clusters",
+    "show_versions",
+]
+
+_MODULE_OF = {
+    "SignatureTable": "signatures",
+    "agreement_degrees": "agreement",
+    "agreement_graph": "agreement",
+    "clustering_accuracy": "metrics",
+    "coassociation": "agreement",
+    "mini_clusters": "_mini_clusters",
+    "show_versions": "_versions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("labelquorum")
+    elif name in _MODULE_OF:
+        value = getattr(importlib.import_module(f"labelquorum.{_MODULE_OF[name]}"), name)
+    else:
+        raise AttributeError(f"module 'labelquorum' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,88 @@
+"""The compiled extension. Arguments are checked by the modules that call it."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Columns: TypeAlias = list[NDArray[np.integer[Any]]]
+Progress: TypeAlias = Callable[[str, float], None] | None
+
+class WorkLimitError(RuntimeError): ...
+
+class SignatureTable:
+    def __init__(self, n_partitions: int) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def n_partitions(self) -> int: ...
+    @property
+    def n_samples(self) -> int: ...
+    @property
+    def n_bytes(self) -> int: ...
+    def update(
+        self,
+        columns: Columns,
+        out: NDArray[np.int32] | NDArray[np.int64],
+        eligible: NDArray[np.uint8] | None,
+        n_threads: int,
+        progress: Progress,
+    ) -> None: ...
+    def update_counted(
+        self,
+        columns: Columns,
+        counts: NDArray[np.int64],
+        out: NDArray[np.int32],
+        n_threads: int,
+        progress: Progress,
+    ) -> None: ...
+    def merge(
+        self, other: SignatureTable, n_threads: int, progress: Progress
+    ) -> NDArray[np.int32]: ...
+    def lookup(self, columns: Columns, n_threads: int, progress: Progress) -> NDArray[np.int32]: ...
+    def signatures(self, n_threads: int) -> NDArray[np.int32]: ...
+    def counts(self) -> NDArray[np.int64]: ...
+    def copy(self) -> SignatureTable: ...
+
+def agreement_degrees(
+    table: SignatureTable, min_agree: int, way: str, n_threads: int, progress: Progress
+) -> NDArray[np.int64]: ...
+def agreement_graph(
+    table: SignatureTable, min_agree: int, n_threads: int, progress: Progress
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]: ...
+def coassociation_pairs(
+    columns: Columns,
+    pairs: NDArray[np.int32] | NDArray[np.int64],
+    n_threads: int,
+    progress: Progress,
+) -> NDArray[np.float64]: ...
+def coassociation_csr(
+    columns: Columns,
+    indptr: NDArray[np.int32] | NDArray[np.int64],
+    indices: NDArray[np.int32] | NDArray[np.int64],
+    n_threads: int,
+    progress: Progress,
+) -> NDArray[np.float64]: ...
+def mini_clusters(
+    table: SignatureTable,
+    n_clusters: int,
+    min_agree: int,
+    min_differ: int,
+    min_size: int,
+    eligible: NDArray[np.uint8] | None,
+    n_threads: int,
+    progress: Progress,
+) -> NDArray[np.int32]: ...
+def expand(
+    ids: NDArray[np.int32],
+    values: NDArray[np.int32] | NDArray[np.int64],
+    missing: int,
+    out: NDArray[np.int32] | NDArray[np.int64],
+    n_threads: int,
+    progress: Progress,
+) -> None: ...
+def default_n_threads() -> int: ...
+def available_n_threads() -> int: ...
+def instruction_set() -> str: ...
+def compiled_instruction_sets() -> list[str]: ...
+def build_info() -> dict[str, str]: ...

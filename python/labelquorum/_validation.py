@@ -1,0 +1,210 @@
+"""Checks and conversions of arguments, in one place.
+
+Every function here returns what the extension wants or raises a TypeError or ValueError that names
+the argument, what was found and what is wanted. Nothing is copied unless its byte order has to
+change.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelquorum import _core
+
+Column: TypeAlias = NDArray[np.integer[Any]]
+Columns: TypeAlias = list[Column]
+
+MAX_PARTITIONS = 65_535
+_MAX_THREADS = 4_096
+_INT64_MAX = int(np.iinfo(np.int64).max)
+
+
+def as_columns(
+    partitions: Any, name: str = "partitions", n_partitions: int | None = None
+) -> Columns:
+    """The partitions as 1-D integer arrays of one length in native byte order, one each.
+
+    Takes a 2-D integer array, a pandas or polars DataFrame, or a list or tuple of 1-D integer
+    arrays. With `n_partitions`, exactly so many are wanted.
+    """
+    if isinstance(partitions, (list, tuple)):
+        columns = [_as_column(item, f"{name}[{i}]") for i, item in enumerate(partitions)]
+    elif _is_data_frame(partitions):
+        columns = [
+            _as_column(_frame_column(partitions, i), f"{name}[{label!r}]")
+            for i, label in enumerate(partitions.columns)
+        ]
+    else:
+        array = _as_integers(partitions, name)
+        if array.ndim != 2:
+            raise ValueError(
+                f"{name} has shape {array.shape}; wanted 2-D, (n_samples, n_partitions), or a list "
+                "of 1-D arrays, one per partition"
+            )
+        columns = list(array.T)
+    return _checked_columns(columns, name, n_partitions)
+
+
+def _checked_columns(columns: Columns, name: str, n_partitions: int | None) -> Columns:
+    if not columns:
+        raise ValueError(f"{name} is empty: it holds no partition; wanted at least one")
+    if len(columns) > MAX_PARTITIONS:
+        raise ValueError(f"{name} holds {len(columns)} partitions; at most {MAX_PARTITIONS} fit")
+    if n_partitions is not None and len(columns) != n_partitions:
+        raise ValueError(f"{name} holds {len(columns)} partitions; this table has {n_partitions}")
+    lengths = {len(column) for column in columns}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"{name} is ragged: partitions of {min(lengths)} to {max(lengths)} samples; wanted one "
+            "length"
+        )
+    if lengths == {0}:
+        raise ValueError(f"{name} is empty: it holds no sample; wanted at least one")
+    return columns
+
+
+def _is_data_frame(value: Any) -> bool:
+    # Told by the module's name, since neither library may be imported for it.
+    library = type(value).__module__.partition(".")[0]
+    return library in ("pandas", "polars") and hasattr(value, "columns")
+
+
+def _frame_column(frame: Any, i: int) -> Any:
+    return frame.iloc[:, i] if hasattr(frame, "iloc") else frame.to_series(i)
+
+
+def _as_column(value: Any, name: str) -> Column:
+    dtype = getattr(value, "dtype", None)
+    if hasattr(dtype, "na_value"):  # a pandas extension array
+        raise TypeError(
+            f"{name} has the extension dtype {dtype}; wanted plain integers: fill what is missing "
+            "with -1, then convert with .astype('int64')"
+        )
+    array = _as_integers(value, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} has shape {array.shape}; wanted 1-D, (n_samples,)")
+    return array
+
+
+def _as_integers(value: Any, name: str) -> Column:
+    """The value as an integer array of native byte order; floats, bools and objects are refused."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; wanted integers: use .filled(-1)")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is ragged or no array ({error})") from error
+    kind = array.dtype.kind
+    if kind not in "iu":
+        # An empty list becomes an array of floats; that it is empty is the better message.
+        if array.size == 0 and isinstance(value, (list, tuple)):
+            return np.empty(array.shape, dtype=np.int64)
+        raise TypeError(f"{name} {_what_is_wrong(array, value)}")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _what_is_wrong(array: NDArray[Any], value: Any) -> str:
+    if array.dtype.kind == "f":
+        holds = "holds NaN" if np.isnan(array).any() else f"holds floats ({array.dtype})"
+        return (
+            f"{holds}; wanted integers, with -1 where a model abstains: fill what is missing with "
+            "-1, then convert to int64"
+        )
+    if array.dtype.kind == "b":
+        return "holds bools; wanted integers: convert with .astype('int8')"
+    if array.dtype.kind == "O" and array.ndim == 0:
+        return f"is a {type(value).__name__}; wanted an array of integers"
+    return f"has dtype {array.dtype}; wanted integers"
+
+
+def as_out(
+    out: Any, n: int, dtypes: tuple[type[np.integer[Any]], ...], columns: Iterable[Column] = ()
+) -> NDArray[Any]:
+    """The array to write n values to: given as `out`, else new with the first of the dtypes."""
+    if out is None:
+        return np.empty(n, dtype=dtypes[0])
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out is a {type(out).__name__}; wanted a NumPy array")
+    if out.dtype not in dtypes:
+        names = " or ".join(np.dtype(dtype).name for dtype in dtypes)
+        raise TypeError(f"out has dtype {out.dtype}; wanted {names}")
+    if out.shape != (n,):
+        raise ValueError(f"out has shape {out.shape}; wanted ({n},)")
+    if not out.flags.c_contiguous:
+        raise ValueError("out is not contiguous; wanted a C-contiguous array")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; wanted a writable array")
+    if any(np.shares_memory(out, column) for column in columns):
+        raise ValueError("out shares memory with the partitions; wanted an array of its own")
+    return out
+
+
+def as_eligible(eligible: Any, n: int) -> NDArray[np.uint8] | None:
+    """The mask as bytes of 0 and 1; None stays None."""
+    if eligible is None:
+        return None
+    array = np.asarray(eligible)
+    if array.dtype != np.bool_:
+        raise TypeError(f"eligible has dtype {array.dtype}; wanted bool")
+    if array.shape != (n,):
+        raise ValueError(f"eligible has shape {array.shape}; wanted ({n},)")
+    return np.ascontiguousarray(array).view(np.uint8)
+
+
+def as_n_threads(n_jobs: Any) -> int:
+    """The number of threads that `n_jobs` means."""
+    if n_jobs is None:
+        return _core.default_n_threads()
+    wanted = f"None, -1 (all cores available) or an integer from 1 to {_MAX_THREADS}"
+    n_threads = _as_integer(n_jobs, "n_jobs", wanted)
+    if n_threads == -1:
+        return _core.available_n_threads()
+    if not 1 <= n_threads <= _MAX_THREADS:
+        raise ValueError(f"n_jobs is {n_threads}; wanted {wanted}")
+    return n_threads
+
+
+def as_min_agree(min_agree: Any, n_partitions: int) -> int:
+    """The threshold in votes, 1 to n_partitions."""
+    wanted = f"a fraction in (0, 1] (float) or 1 to {n_partitions} votes (int)"
+    return _as_votes(min_agree, "min_agree", n_partitions, 1, wanted)
+
+
+def as_min_differ(min_differ: Any, n_partitions: int) -> int:
+    """The threshold in votes, 0 to n_partitions."""
+    wanted = f"a fraction in [0, 1] (float) or 0 to {n_partitions} votes (int)"
+    return _as_votes(min_differ, "min_differ", n_partitions, 0, wanted)
+
+
+def _as_votes(value: Any, name: str, n_partitions: int, least: int, wanted: str) -> int:
+    if isinstance(value, (float, np.floating)):
+        if not 0.0 <= value <= 1.0 or (least > 0 and value == 0.0):
+            raise ValueError(f"{name} is {value}; wanted {wanted}")
+        return max(least, math.ceil(float(value) * n_partitions - 1e-9))
+    votes = _as_integer(value, name, wanted)
+    if not least <= votes <= n_partitions:
+        raise ValueError(f"{name} is {votes}; wanted {wanted}")
+    return votes
+
+
+def as_positive(value: Any, name: str) -> int:
+    """The value as an integer from 1 to 2^63 - 1; a larger one means the same as that."""
+    number = _as_integer(value, name, "an integer of at least 1")
+    if number < 1:
+        raise ValueError(f"{name} is {number}; wanted an integer of at least 1")
+    return min(number, _INT64_MAX)
+
+
+def _as_integer(value: Any, name: str, wanted: str) -> int:
+    if not isinstance(value, (bool, np.bool_)):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise TypeError(f"{name} is {value!r} ({type(value).__name__}); wanted {wanted}")
