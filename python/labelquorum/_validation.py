@@ -111,7 +111,9 @@ def _as_integers(value: Any, name: str) -> Column:
 
 def _what_is_wrong(array: NDArray[Any], value: Any) -> str:
     if array.dtype.kind == "f":
-        holds = "holds NaN" if np.isnan(array).any() else f"holds floats ({array.dtype})"
+        # The minimum is NaN if anything is, and needs no array of flags.
+        has_nan = array.size > 0 and np.isnan(array.min())
+        holds = "holds NaN" if has_nan else f"holds floats ({array.dtype})"
         return (
             f"{holds}; wanted integers, with -1 where a model abstains: fill what is missing with "
             "-1, then convert to int64"
