@@ -1,0 +1,127 @@
+"""Naive, obviously right versions of the kernels: what the fast ones must equal.
+
+Quadratic in time and memory on purpose. `rows` is an ensemble of partitions, shape
+(n_samples, n_partitions), any integers; a negative value is an abstention. Where `counts` is given,
+row i stands for counts[i] samples.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def normalised(rows):
+    """The rows as int64 with every abstention as -1."""
+    rows = np.asarray(rows, dtype=np.int64)
+    return np.where(rows < 0, -1, rows)
+
+
+def pairwise_votes(rows):
+    """The matrices agree(i, j) and differ(i, j)."""
+    rows = normalised(rows)
+    n = len(rows)
+    agree = np.zeros((n, n), dtype=np.int64)
+    differ = np.zeros((n, n), dtype=np.int64)
+    for column in rows.T:
+        left, right = column[:, None], column[None, :]
+        both = (left >= 0) & (right >= 0)
+        agree += both & (left == right)
+        differ += both & (left != right)
+    return agree, differ
+
+
+def agreement_degrees(rows, min_agree, counts=None):
+    """For every row the number of samples that agree with it in min_agree partitions or more."""
+    agree, _ = pairwise_votes(rows)
+    weights = np.ones(len(agree), dtype=np.int64) if counts is None else np.asarray(counts)
+    return (agree >= min_agree) @ weights
+
+
+def agreement_graph(signatures, min_agree):
+    """Dense matrix: the votes where they are at least min_agree, else 0."""
+    agree, _ = pairwise_votes(signatures)
+    return np.where(agree >= min_agree, agree, 0)
+
+
+def coassociation(rows, pairs):
+    """agree / partitions in which both have a label, for every pair; NaN where there is none."""
+    rows = normalised(rows)
+    values = []
+    for i, j in pairs:
+        both = (rows[i] >= 0) & (rows[j] >= 0)
+        agree = both & (rows[i] == rows[j])
+        values.append(agree.sum() / both.sum() if both.any() else np.nan)
+    return np.array(values, dtype=np.float64)
+
+
+class Table:
+    """Signatures numbered by first appearance, with counts, in a dict."""
+
+    def __init__(self, n_partitions):
+        self.n_partitions = n_partitions
+        self.ids = {}
+        self.counts = []
+
+    def update(self, rows, counts=None):
+        counts = [1] * len(rows) if counts is None else counts
+        ids = []
+        for row, count in zip(map(tuple, normalised(rows).tolist()), counts, strict=True):
+            i = self.ids.setdefault(row, len(self.ids))
+            if i == len(self.counts):
+                self.counts.append(0)
+            self.counts[i] += int(count)
+            ids.append(i)
+        return np.array(ids, dtype=np.int64)
+
+    def lookup(self, rows):
+        return np.array([self.ids.get(tuple(row), -1) for row in normalised(rows).tolist()])
+
+    def merge(self, other):
+        # Copied first: `other` may be this table.
+        return self.update(other.signatures.copy(), list(other.counts))
+
+    @property
+    def signatures(self):
+        return np.array(list(self.ids), dtype=np.int64).reshape(-1, self.n_partitions)
+
+
+def first_appearance(rows):
+    """Ids by first appearance, signatures and counts, through np.unique: for many rows."""
+    rows = normalised(rows)
+    signatures, first, inverse, counts = np.unique(
+        rows, axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rank[inverse.ravel()], signatures[order], counts[order]
+
+
+def mini_clusters(
+    rows, n_clusters=None, *, min_agree, min_differ, min_size=1, eligible=None, counts=None
+):
+    """The published greedy procedure, ties broken by content. min_agree, min_differ in votes."""
+    rows = normalised(rows)
+    n = len(rows)
+    weights = np.ones(n, dtype=np.int64) if counts is None else np.asarray(counts, dtype=np.int64)
+    agree, differ = pairwise_votes(rows)
+    strong = agree >= min_agree
+    strongly_negative = differ >= min_differ
+    identical = (rows[:, None, :] == rows[None, :, :]).all(axis=2)
+    alive = np.ones(n, dtype=bool) if eligible is None else np.asarray(eligible, dtype=bool).copy()
+    labels = np.full(n, -1, dtype=np.int64)
+    label = 0
+    while alive.any() and (n_clusters is None or label < n_clusters):
+        degrees = strong @ (weights * alive)
+        twins = identical @ (weights * alive)
+        seed = min(
+            np.flatnonzero(alive & (degrees == degrees[alive].max())),
+            key=lambda i: (-twins[i], tuple(rows[i])),
+        )
+        if degrees[seed] < max(1, min_size):
+            break
+        members = alive & strong[seed]
+        labels[members] = label
+        label += 1
+        alive &= ~members & strongly_negative[:, members].all(axis=1)
+    return labels

@@ -1,0 +1,144 @@
+"""Random ensembles of partitions for Hypothesis, and the ways a caller may hold one in memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+INTEGER_TYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+MAX_ID = 2**31 - 1
+THREADS = [1, 2, 8]
+
+
+def share(fraction):
+    """Settings for a lesser property: a share of the loaded profile's number of cases."""
+    return settings(max_examples=max(5, int(settings().max_examples * fraction)))
+
+
+def planted(
+    rng, n, m, *, n_groups=5, n_ids=10, noise=0.1, abstain=0.0, n_distinct=None, max_id=None
+):
+    """An int64 ensemble: n_groups true groups, seen by m partitions of n_ids clusters each.
+
+    `noise` and `abstain` are shares of the votes; the rows are drawn from n_distinct prototypes
+    where that is given; with max_id the cluster ids are spread over [0, max_id], its end included.
+    """
+    u = n if n_distinct is None else n_distinct
+    truth = rng.integers(n_groups, size=u)
+    rows = rng.integers(n_ids, size=(n_groups, m))[truth]
+    rows = np.where(rng.random((u, m)) < noise, rng.integers(n_ids, size=(u, m)), rows)
+    if max_id is not None:
+        values = rng.integers(max_id, size=n_ids, endpoint=True)
+        values[-1] = max_id
+        rows = values[rows]
+    rows = np.where(rng.random((u, m)) < abstain, rng.integers(-128, 0, size=(u, m)), rows)
+    return rows if n_distinct is None else rows[rng.integers(u, size=n)]
+
+
+@st.composite
+def ensembles(draw, max_rows=300, max_partitions=24, max_id=MAX_ID, abstentions=True):
+    """int64 ensembles: tiny ones full of ties, drawn value by value, and planted ones by seed."""
+    lowest = -2 if abstentions else 0
+    if draw(st.booleans()):
+        shape = (
+            draw(st.integers(1, min(max_rows, 12))),
+            draw(st.integers(1, min(max_partitions, 6))),
+        )
+        largest = draw(st.sampled_from([1, 2, 4, max_id]))
+        return draw(hnp.arrays(np.int64, shape, elements=st.integers(lowest, min(largest, max_id))))
+    n = draw(st.integers(1, max_rows))
+    return planted(
+        np.random.default_rng(draw(st.integers(0, 2**32 - 1))),
+        n,
+        draw(st.integers(1, max_partitions)),
+        n_groups=draw(st.integers(1, 8)),
+        n_ids=draw(st.sampled_from([1, 2, 3, 10, 100])),
+        noise=draw(st.sampled_from([0.0, 0.05, 0.2, 0.5, 1.0])),
+        abstain=draw(st.sampled_from([0.0, 0.0, 0.1, 0.6, 1.0])) if abstentions else 0.0,
+        n_distinct=draw(st.none() | st.integers(1, n)),
+        max_id=draw(st.sampled_from([None, max_id])),
+    )
+
+
+@st.composite
+def cuts(draw, n, max_chunks=6):
+    """Slices that cut n rows into chunks, none of them empty."""
+    inner = draw(st.sets(st.integers(1, n - 1), max_size=max_chunks - 1)) if n > 1 else set()
+    edges = [0, *sorted(inner), n]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def _strided(rows):
+    wide = np.full((2 * len(rows), 3 * rows.shape[1]), 99, dtype=rows.dtype)
+    wide[::2, ::3] = rows
+    return wide[::2, ::3]
+
+
+def _reversed(rows):
+    return np.ascontiguousarray(rows[::-1, ::-1])[::-1, ::-1]
+
+
+def _read_only(rows):
+    rows = rows.copy()
+    rows.flags.writeable = False
+    return rows
+
+
+def _memory_map(rows):
+    mapped = np.memmap(tempfile.TemporaryFile(), dtype=rows.dtype, shape=rows.shape)
+    mapped[:] = rows
+    return mapped
+
+
+def _unaligned(rows):
+    buffer = np.zeros(rows.nbytes + 1, dtype=np.uint8)
+    view = buffer[1:].view(rows.dtype).reshape(rows.shape)
+    view[:] = rows
+    return view
+
+
+def _mixed_columns(rows):
+    """One array per model: each of another type among those that hold every value."""
+    fitting = [
+        np.dtype(name)
+        for name in INTEGER_TYPES
+        if np.iinfo(name).min <= rows.min() and rows.max() <= np.iinfo(name).max
+    ]
+    return [column.astype(fitting[p % len(fitting)]) for p, column in enumerate(rows.T)]
+
+
+def _frame(package):
+    def build(rows):
+        library = pytest.importorskip(package)
+        return library.DataFrame({f"model_{p}": column for p, column in enumerate(rows.T)})
+
+    return build
+
+
+LAYOUTS = {
+    "c_order": np.ascontiguousarray,
+    "fortran_order": np.asfortranarray,
+    "strided": _strided,
+    "negative_strides": _reversed,
+    "read_only": _read_only,
+    "memory_map": _memory_map,
+    "unaligned": _unaligned,
+    "other_byte_order": lambda rows: rows.astype(rows.dtype.newbyteorder(">")),
+    "list_of_mixed_types": _mixed_columns,
+    "tuple_of_columns": lambda rows: tuple(rows.T),
+    "pandas": _frame("pandas"),
+    "polars": _frame("polars"),
+}
+# What random cases are drawn from: a frame of a package that is missing would skip the whole test.
+INSTALLED_LAYOUTS = [
+    name
+    for name in LAYOUTS
+    if name not in ("pandas", "polars") or importlib.util.find_spec(name) is not None
+]
