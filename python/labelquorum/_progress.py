@@ -15,12 +15,18 @@ def progress(verbose: bool) -> Iterator[Callable[[str, float], None] | None]:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    with Progress(console=Console(stderr=True)) as display:
-        tasks: dict[str, TaskID] = {}
+    display = Progress(console=Console(stderr=True))
+    tasks: dict[str, TaskID] = {}
 
-        def show(stage: str, fraction: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = display.add_task(stage, total=1.0)
-            display.update(tasks[stage], completed=fraction)
+    def show(stage: str, fraction: float) -> None:
+        if not tasks:
+            display.start()
+        if stage not in tasks:
+            tasks[stage] = display.add_task(stage, total=1.0)
+        display.update(tasks[stage], completed=fraction)
 
+    try:
         yield show
+    finally:
+        if tasks:
+            display.stop()

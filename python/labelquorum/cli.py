@@ -151,10 +151,13 @@ def _add_consensus(parser: argparse.ArgumentParser) -> None:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out", type=Path, metavar="PICTURE.png", help="write a picture of the mini-clusters there"
+        "--out",
+        type=_picture,
+        metavar="PICTURE.png",
+        help="write a picture of the mini-clusters there",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)"
+        "--seed", type=_seed, default=0, metavar="N", help="seed of all random choices (default: 0)"
     )
     parser.set_defaults(command=_demo)
 
@@ -182,6 +185,19 @@ def _n_jobs(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither -1 nor an integer from 1 to 4096"
         ) from None
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is no integer from 0 to 2^32 - 1")
+    return int(text)
+
+
+def _picture(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png, .pdf or .svg")
+    return path
 
 
 def _consensus(args: argparse.Namespace) -> None:
