@@ -207,7 +207,7 @@ def coassociation(
     columns = as_columns(partitions)
     n_threads = as_n_threads(n_jobs)
     n_samples = len(columns[0])
-    if not hasattr(pairs, "indptr"):
+    if not hasattr(pairs, "tocsr"):
         rows = _as_row_numbers(pairs, n_samples)
         return _core.coassociation_pairs(columns, rows, n_threads, None)
     pattern = _as_pattern(pairs, n_samples)
