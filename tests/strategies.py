@@ -92,7 +92,8 @@ def _read_only(rows):
 
 
 def _memory_map(rows):
-    mapped = np.memmap(tempfile.TemporaryFile(), dtype=rows.dtype, shape=rows.shape)
+    with tempfile.TemporaryFile() as file:
+        mapped = np.memmap(file, dtype=rows.dtype, shape=rows.shape)
     mapped[:] = rows
     return mapped
 

@@ -449,7 +449,8 @@ def test_an_id_too_large_anywhere_in_a_chunk_leaves_the_table_as_it_was(too_larg
     assert str(row) in str(error.value), "the message says which row"
     assert_holds(table, expected)
     np.testing.assert_array_equal(table.lookup(before), expected.lookup(before))
-    assert table.lookup(chunk[:row], n_jobs=n_jobs).max(initial=-1) < len(expected.counts)
+    if row > 0:
+        assert table.lookup(chunk[:row], n_jobs=n_jobs).max() < len(expected.counts)
     # It goes on as if nothing had been.
     chunk[row, 2] = 0
     table.update(chunk, n_jobs=n_jobs)
@@ -516,7 +517,7 @@ def test_an_empty_table_can_be_pickled_and_copied():
 
 
 def test_the_pickle_of_version_0_1_is_still_read():
-    # Made by `table_of(VERSION_1_ROWS)` under 0.1.0; never made again.
+    # Of these rows, by 0.1.0 at protocol 4; never made again.
     table = pickle.loads((DATA / "signature_table_v1.pickle").read_bytes())
     rows = np.array([[0, -1, MAX_ID], [3, 2, 1], [0, -1, MAX_ID], [-1, -1, -1], [3, 2, 0]])
     assert_holds(table, expected_table(rows))

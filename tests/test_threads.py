@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import pickle
@@ -21,6 +22,14 @@ from labelquorum import _core
 from strategies import planted
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork are POSIX")
+
+
+@pytest.fixture(autouse=True)
+def a_deadlock_ends_the_run():
+    """Where a thread waits for ever with the interpreter lock held, nothing else could end it."""
+    faulthandler.dump_traceback_later(300, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 # The interpreter lock is released
