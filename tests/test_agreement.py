@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import labelquorum as lq
 import numpy as np
@@ -11,6 +15,7 @@ import pytest
 import scipy.sparse
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from labelquorum import _core
 from labelquorum.agreement import _degrees
 
 import oracle
@@ -164,6 +169,45 @@ def test_work_over_the_limit_is_refused_with_what_to_change(m, min_agree):
     rows = planted(np.random.default_rng(1), 2000, m, noise=0.5)
     with pytest.raises(lq.WorkLimitError, match="min_agree"):
         _degrees(rows, min_agree, way="subsets")
+
+
+IN_A_FRESH_PROCESS = """
+import numpy as np
+import labelquorum as lq
+from labelquorum.agreement import _degrees
+from strategies import planted
+
+print(lq.instruction_set())
+for max_id in (None, 300, 100_000):
+    for m in (7, 40, 300):
+        rows = planted(np.random.default_rng(m), 700, m, noise=0.3, abstain=0.05, max_id=max_id)
+        for way in ("pairs", "blocks"):
+            print(_degrees(rows, m // 2, way=way).tolist())
+        print(lq.mini_clusters(rows, min_agree=m // 2, min_differ=m // 3).tolist())
+"""
+
+
+def run_with_instruction_set(name):
+    return subprocess.run(
+        [sys.executable, "-c", IN_A_FRESH_PROCESS],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        env={**os.environ, "LABELQUORUM_INSTRUCTION_SET": name},
+    )
+
+
+@pytest.mark.parametrize("name", [n for n in _core.compiled_instruction_sets() if n != "baseline"])
+def test_every_instruction_set_gives_the_numbers_of_the_baseline(name):
+    done = run_with_instruction_set(name)
+    if done.returncode != 0:
+        assert name in done.stderr
+        pytest.skip(f"this CPU has no {name}")
+    used, *numbers = done.stdout.splitlines()
+    assert used == name
+    baseline = run_with_instruction_set("baseline")
+    assert baseline.returncode == 0, baseline.stderr
+    assert baseline.stdout.splitlines() == ["baseline", *numbers]
 
 
 def test_an_unknown_way_is_refused():

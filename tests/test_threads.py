@@ -174,8 +174,9 @@ def test_updates_of_one_table_from_many_threads_lose_no_sample():
 
 def test_reading_a_table_while_it_grows_sees_whole_updates_only():
     rng = np.random.default_rng(3)
-    size = 5000
-    chunks = [planted(rng, size, 6, n_ids=5, noise=0.3, abstain=0.1) for _ in range(40)]
+    size = 2000
+    # Nearly every row is new, so that the table grows to the end.
+    chunks = [planted(rng, size, 6, n_ids=50, noise=0.7, abstain=0.1) for _ in range(40)]
     table = lq.SignatureTable(6)
     table.update(chunks[0])
     other = lq.SignatureTable(6)
@@ -193,6 +194,7 @@ def test_reading_a_table_while_it_grows_sees_whole_updates_only():
                 assert len(np.unique(signatures, axis=0)) == len(signatures)
                 assert pickle.loads(pickle.dumps(table)).n_samples % size == 0
                 assert lq.agreement_degrees(table, 5, n_jobs=2).max() > 0
+                assert lq.agreement_graph(table, 6, n_jobs=2).shape[0] >= len(signatures)
                 assert lq.mini_clusters(table, 3, min_agree=5).max() >= 0
         except BaseException as error:
             errors.append(error)
@@ -209,6 +211,24 @@ def test_reading_a_table_while_it_grows_sees_whole_updates_only():
         reader.join()
     assert not errors, errors
     assert table.n_samples == (len(chunks) + 4) * size
+
+
+def test_a_table_that_grows_as_its_mini_clusters_begin_gives_whole_labels(monkeypatch):
+    rows = planted(np.random.default_rng(4), 1000, 4, noise=0.5)
+    table = lq.SignatureTable(4)
+    table.update(rows[:10])
+    module = sys.modules[lq.mini_clusters.__module__]
+    begin = module.progress
+
+    def grow_and_begin(verbose):
+        table.update(rows)
+        return begin(verbose)
+
+    # What another thread may do between the check of the arguments and the call.
+    small = len(table)
+    monkeypatch.setattr(module, "progress", grow_and_begin)
+    labels = lq.mini_clusters(table, min_agree=3)
+    assert len(labels) in (small, len(table))
 
 
 def test_two_tables_merged_into_each_other_at_once_do_not_lock_up():
