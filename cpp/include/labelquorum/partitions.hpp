@@ -1,0 +1,93 @@
+// A view of an ensemble of partitions as its owner holds it: one strided column per partition.
+//
+// Covers C and Fortran order, strides, memory maps and one array per model alike, without a copy.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <type_traits>
+#include <vector>
+
+namespace labelquorum {
+
+enum class IntegerType : std::uint8_t { i8, i16, i32, i64, u8, u16, u32, u64 };
+
+// A cluster id over max_cluster_id. The message says which row and column hold what.
+struct ClusterIdError : std::range_error {
+    using std::range_error::range_error;
+};
+
+struct Column {
+    const void* data;       // the first row's value; may be unaligned
+    std::ptrdiff_t stride;  // bytes from one row to the next; may be 0 or negative
+    IntegerType type;       // native byte order
+};
+
+struct Partitions {
+    std::vector<Column> columns;  // one per partition
+    std::size_t n_rows = 0;
+
+    std::size_t n_partitions() const { return columns.size(); }
+};
+
+inline constexpr std::int64_t max_cluster_id = 2147483647;
+
+// A vote as a code: 0 for an abstention (any negative value), else the cluster id plus 1.
+using Code = std::uint32_t;
+
+template <class T>
+constexpr bool is_valid_id(T value) {
+    if constexpr (sizeof(T) < 4 || std::is_same_v<T, std::int32_t>) {
+        return true;
+    } else {
+        return value <= static_cast<T>(max_cluster_id);
+    }
+}
+
+template <class T>
+constexpr Code to_code(T value) {
+    if constexpr (std::is_signed_v<T>) {
+        return value < 0 ? Code{0} : static_cast<Code>(value) + 1;
+    } else {
+        return static_cast<Code>(value) + 1;
+    }
+}
+
+// A column of known type. Reading is by memcpy, since rows may be unaligned.
+template <class T>
+struct TypedColumn {
+    const char* data;
+    std::ptrdiff_t stride;
+
+    T operator[](std::size_t row) const {
+        T value;
+        std::memcpy(&value, data + static_cast<std::ptrdiff_t>(row) * stride, sizeof(T));
+        return value;
+    }
+};
+
+// Calls f with the column as a TypedColumn<T> of its own type.
+template <class F>
+decltype(auto) visit(const Column& column, F&& f) {
+    const auto* data = static_cast<const char*>(column.data);
+    switch (column.type) {
+        case IntegerType::i8: return f(TypedColumn<std::int8_t>{data, column.stride});
+        case IntegerType::i16: return f(TypedColumn<std::int16_t>{data, column.stride});
+        case IntegerType::i32: return f(TypedColumn<std::int32_t>{data, column.stride});
+        case IntegerType::i64: return f(TypedColumn<std::int64_t>{data, column.stride});
+        case IntegerType::u8: return f(TypedColumn<std::uint8_t>{data, column.stride});
+        case IntegerType::u16: return f(TypedColumn<std::uint16_t>{data, column.stride});
+        case IntegerType::u32: return f(TypedColumn<std::uint32_t>{data, column.stride});
+        case IntegerType::u64: return f(TypedColumn<std::uint64_t>{data, column.stride});
+    }
+    throw std::invalid_argument("unknown integer type");
+}
+
+// Throws ClusterIdError for the first id over max_cluster_id in rows [begin, end) of a column; does
+// nothing when all are valid.
+void check_ids(const Partitions& partitions, std::size_t column, std::size_t begin,
+               std::size_t end);
+
+}  // namespace labelquorum

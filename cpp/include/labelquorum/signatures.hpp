@@ -1,0 +1,114 @@
+// Collapses samples into signatures: the distinct rows of an ensemble of partitions, with counts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "labelquorum/executor.hpp"
+#include "labelquorum/partitions.hpp"
+
+namespace labelquorum {
+
+// Where a packed row keeps the code of each partition. Partition 0 has the highest bits of word 0,
+// so that comparing the words of two rows compares the rows lexicographically.
+struct RowLayout {
+    struct Field {
+        std::uint32_t word;   // index of the 64-bit word
+        std::uint32_t shift;  // of the field's lowest bit
+        std::uint32_t width;  // bits, 0 .. 32
+    };
+    std::vector<Field> fields;  // one per partition
+    std::size_t n_words = 1;    // per row
+
+    static std::uint64_t mask(const Field& field) {
+        return ((std::uint64_t{1} << field.width) - 1) << field.shift;
+    }
+};
+
+struct PackedSignatures {
+    RowLayout layout;
+    std::vector<std::uint64_t> rows;   // n_signatures() * layout.n_words
+    std::vector<std::int64_t> counts;  // n_signatures() values, each >= 1
+
+    std::size_t size() const { return counts.size(); }
+    std::size_t n_partitions() const { return layout.fields.size(); }
+    const std::uint64_t* row(std::size_t i) const { return rows.data() + i * layout.n_words; }
+    Code code(std::size_t i, std::size_t partition) const {
+        const auto& field = layout.fields[partition];
+        return static_cast<Code>((row(i)[field.word] & RowLayout::mask(field)) >> field.shift);
+    }
+    // The number of partitions in which a signature has a label.
+    std::size_t n_votes(std::size_t i) const {
+        std::size_t n = 0;
+        for (std::size_t j = 0; j < n_partitions(); ++j) n += code(i, j) != 0;
+        return n;
+    }
+};
+
+// A streaming, mergeable table of signatures.
+//
+// Ids number the signatures 0, 1, ... in order of first appearance over all updates and merges,
+// whatever the chunking and the number of threads. At most 2^31 - 1 signatures; counts are 64-bit
+// and refused (std::overflow_error) past 2^63 - 1 in total.
+//
+// Every changing call either succeeds as a whole or throws and leaves the table as it was. Calls
+// from several threads at once are safe: changing ones take turns, reading ones share.
+//
+// Memory: about 40 bytes per signature, plus 8 for every 64 bits of packed row (bits per partition:
+// enough for its largest cluster id so far).
+class SignatureTable {
+public:
+    // 1 <= n_partitions <= 65535, else std::invalid_argument.
+    explicit SignatureTable(std::size_t n_partitions);
+    SignatureTable(const SignatureTable& other);
+    SignatureTable& operator=(const SignatureTable&) = delete;
+    ~SignatureTable();
+
+    std::size_t n_partitions() const;
+    std::size_t size() const;          // number of signatures, U
+    std::int64_t n_samples() const;    // sum of counts
+    std::size_t n_bytes() const;       // memory held
+
+    // Counts the rows of `partitions` and writes the id of each to out (n_rows values). A row with
+    // eligible[i] == 0 (where `eligible` is given) is left out and gets -1. On an exception the
+    // contents of `out` are unspecified. Expected time O(n_rows * n_partitions).
+    // Id is int32_t or int64_t.
+    template <class Id>
+    void update(const Partitions& partitions, Id* out, const Executor& executor,
+                const std::uint8_t* eligible = nullptr);
+
+    // The same for rows counted elsewhere: row i stands for counts[i] >= 1 samples.
+    void update_counted(const Partitions& rows, const std::int64_t* counts, std::int32_t* out,
+                        const Executor& executor);
+
+    // Adds the other table's signatures in the order of their ids; remap (other.size() values)
+    // gets this table's id for each of them. `other` may be this table itself.
+    void merge(const SignatureTable& other, std::int32_t* remap, const Executor& executor);
+
+    // Writes the id of each row, or -1 where the row was never counted.
+    void lookup(const Partitions& partitions, std::int32_t* out, const Executor& executor) const;
+
+    // Writes all signatures, row-major (size() * n_partitions()), -1 for an abstention.
+    void signatures(std::int32_t* out, const Executor& executor) const;
+
+    // Writes the number of samples of every signature (size() values).
+    void counts(std::int64_t* out) const;
+
+    // A consistent copy of the contents, as the kernels read it.
+    PackedSignatures packed() const;
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+// Translates ids to values: out[i] = ids[i] < 0 ? missing : values[ids[i]]. `out` may be `ids`
+// itself when Id and Value are one type. Instantiated for (int32, int32) and (int32, int64).
+// The ids have to lie below the number of values.
+template <class Id, class Value>
+void expand(const Id* ids, std::size_t n, const Value* values, Value missing, Value* out,
+            const Executor& executor);
+
+}  // namespace labelquorum

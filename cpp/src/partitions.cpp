@@ -1,0 +1,21 @@
+#include "labelquorum/partitions.hpp"
+
+#include <string>
+
+namespace labelquorum {
+
+void check_ids(const Partitions& partitions, std::size_t column, std::size_t begin,
+               std::size_t end) {
+    visit(partitions.columns[column], [&](auto values) {
+        for (std::size_t row = begin; row < end; ++row) {
+            if (!is_valid_id(values[row])) {
+                throw ClusterIdError("partitions: row " + std::to_string(row) + ", partition " +
+                                     std::to_string(column) + " holds the cluster id " +
+                                     std::to_string(values[row]) + "; ids go up to " +
+                                     std::to_string(max_cluster_id));
+            }
+        }
+    });
+}
+
+}  // namespace labelquorum
