@@ -1,10 +1,9 @@
 #include "labelquorum/agreement.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "code_columns.hpp"
 #include "degrees.hpp"
@@ -23,93 +22,44 @@ void check_min_agree(std::size_t min_agree, std::size_t n_partitions) {
     }
 }
 
-struct Edge {
-    std::int32_t to;
-    std::int32_t votes;
-};
-
-// The neighbours of signatures [begin, end), with the end of each one's run in `ends`.
-struct EdgeList {
-    std::vector<Edge> edges;
-    std::vector<std::size_t> ends;
-};
-
+// Writes row i of the graph; its place is known from indptr.
 template <class C>
-EdgeList edges_by_pairs(const PackedSignatures& signatures, const CodeColumns<C>& columns,
-                        std::size_t min_agree, std::size_t begin, std::size_t end,
-                        const Executor& executor) {
+void find_edges_by_scan(const CodeColumns<C>& columns, std::size_t min_agree, std::size_t i,
+                        std::vector<C>& row, std::vector<C>& agree, AgreementGraph& graph) {
     const RowScan<C>& scan = row_scan<C>();
-    const std::size_t m = signatures.n_partitions();
-    EdgeList list;
-    std::vector<C> row(m);
-    std::vector<C> agree(scan_rows);
-    for (std::size_t i = begin; i < end; ++i) {
-        columns.copy_row(i, row.data());
-        for (std::size_t j = 0; j < columns.n_rows; j += scan_rows) {
-            const std::size_t n = std::min(scan_rows, columns.n_rows - j);
-            scan.agree(columns.codes.data() + j, columns.n_rows, m, row.data(), n, agree.data());
-            for (std::size_t k = 0; k < n; ++k) {
-                if (agree[k] < min_agree) continue;
-                list.edges.push_back(
-                    {static_cast<std::int32_t>(j + k), static_cast<std::int32_t>(agree[k])});
-            }
-        }
-        list.ends.push_back(list.edges.size());
-        executor.checkpoint();
-    }
-    return list;
-}
-
-template <class C>
-EdgeList edges_by_blocks(const PackedSignatures& signatures, const std::vector<C>& rows,
-                         const BlockGroups& groups, std::size_t min_agree, std::size_t begin,
-                         std::size_t end, const Executor& executor) {
-    EdgeList list;
-    for (std::size_t i = begin; i < end; ++i) {
-        const std::size_t first = list.edges.size();
-        const std::size_t votes = signatures.n_votes(i);
-        if (votes >= min_agree) {
-            list.edges.push_back({static_cast<std::int32_t>(i), static_cast<std::int32_t>(votes)});
-            groups.for_each_neighbor(rows.data(), i, [&](std::uint32_t j, std::int32_t agree) {
-                list.edges.push_back({static_cast<std::int32_t>(j), agree});
-            });
-            std::sort(list.edges.begin() + static_cast<std::ptrdiff_t>(first), list.edges.end(),
-                      [](const Edge& a, const Edge& b) { return a.to < b.to; });
-        }
-        list.ends.push_back(list.edges.size());
-        executor.checkpoint();
-    }
-    return list;
-}
-
-// Lays the lists of consecutive ranges of rows out as one CSR graph. Frees them on the way.
-AgreementGraph concatenate(std::vector<EdgeList>& lists, std::size_t n_rows,
-                           const Executor& executor) {
-    AgreementGraph graph;
-    graph.indptr.reserve(n_rows + 1);
-    graph.indptr.push_back(0);
-    std::vector<std::size_t> starts;
-    std::size_t n_edges = 0;
-    for (const EdgeList& list : lists) {
-        starts.push_back(n_edges);
-        for (const std::size_t end : list.ends) {
-            graph.indptr.push_back(static_cast<std::int64_t>(n_edges + end));
-        }
-        n_edges += list.edges.size();
-    }
-    executor.require_memory(n_edges * sizeof(Edge), "the agreement graph");
-    graph.indices.resize(n_edges);
-    graph.votes.resize(n_edges);
-    executor.run(lists.size(), [&](std::size_t k, int) {
-        std::size_t place = starts[k];
-        for (const Edge& edge : lists[k].edges) {
-            graph.indices[place] = edge.to;
-            graph.votes[place] = edge.votes;
+    columns.copy_row(i, row.data());
+    auto place = static_cast<std::size_t>(graph.indptr[i]);
+    for (std::size_t j = 0; j < columns.n_rows; j += scan_rows) {
+        const std::size_t n = std::min(scan_rows, columns.n_rows - j);
+        scan.agree(columns.codes.data() + j, columns.n_rows, columns.n_partitions, row.data(), n,
+                   agree.data());
+        for (std::size_t k = 0; k < n; ++k) {
+            if (agree[k] < min_agree) continue;
+            graph.indices[place] = static_cast<std::int32_t>(j + k);
+            graph.votes[place] = static_cast<std::int32_t>(agree[k]);
             ++place;
         }
-        lists[k] = {};
+    }
+}
+
+template <class C>
+void find_edges_by_groups(const PackedSignatures& signatures, const std::vector<C>& rows,
+                          const BlockGroups& groups, std::size_t i,
+                          std::vector<std::pair<std::int32_t, std::int32_t>>& edges,
+                          AgreementGraph& graph) {
+    auto place = static_cast<std::size_t>(graph.indptr[i]);
+    if (graph.indptr[i + 1] == graph.indptr[i]) return;
+    edges.assign(1, {static_cast<std::int32_t>(i),
+                     static_cast<std::int32_t>(signatures.n_votes(i))});
+    groups.for_each_neighbor(rows.data(), i, [&](std::uint32_t j, std::int32_t votes) {
+        edges.emplace_back(static_cast<std::int32_t>(j), votes);
     });
-    return graph;
+    std::sort(edges.begin(), edges.end());
+    for (const auto& [j, votes] : edges) {
+        graph.indices[place] = j;
+        graph.votes[place] = votes;
+        ++place;
+    }
 }
 
 // Adds, for the pairs (first(k), second(k)) of k in [0, n), the agreeing partitions to `agree` and
@@ -148,38 +98,57 @@ void check_row(Index row, std::size_t n_rows, const char* name) {
 
 }  // namespace
 
-void agreement_degrees(const SignatureTable& table, std::size_t min_agree, Way way,
-                       std::int64_t* out, const Executor& executor) {
+std::vector<std::int64_t> agreement_degrees(const SignatureTable& table, std::size_t min_agree,
+                                            Way way, const Executor& executor) {
     check_min_agree(min_agree, table.n_partitions());
-    const auto result = degrees(table.packed(), min_agree, way, executor);
-    std::copy(result.begin(), result.end(), out);
+    return degrees(table.packed(), min_agree, way, executor);
 }
 
 AgreementGraph agreement_graph(const SignatureTable& table, std::size_t min_agree,
                                const Executor& executor) {
     check_min_agree(min_agree, table.n_partitions());
-    const PackedSignatures signatures = table.packed();
+    PackedSignatures signatures = table.packed();
     const std::size_t n = signatures.size();
     const Plan plan = plan_pairs(signatures, min_agree, Way::automatic, false, executor);
+
+    // With one sample to each signature, degrees are numbers of edges.
+    std::fill(signatures.counts.begin(), signatures.counts.end(), 1);
+    AgreementGraph graph;
+    graph.indptr.assign(1, 0);
+    for (const std::int64_t degree : degrees(signatures, min_agree, Way::automatic, executor)) {
+        graph.indptr.push_back(graph.indptr.back() + degree);
+    }
+    const auto n_edges = static_cast<std::size_t>(graph.indptr.back());
+    executor.require_memory(n_edges * 2 * sizeof(std::int32_t), "the agreement graph");
+    graph.indices.resize(n_edges);
+    graph.votes.resize(n_edges);
+
     constexpr std::size_t grain = 256;
-    std::vector<EdgeList> lists((n + grain - 1) / grain);
-    std::atomic<std::size_t> n_edges = 0;
     visit_code_type(signatures, [&]<class C>(C) {
-        const bool by_blocks = plan.way == Way::blocks;
-        const auto rows = by_blocks ? unpack_rows<C>(signatures, executor) : std::vector<C>();
-        const auto columns = by_blocks ? CodeColumns<C>() : unpack<C>(signatures, executor);
-        executor.stage("graph");
-        executor.run_ranges(n, grain, [&](std::size_t begin, std::size_t end, int) {
-            EdgeList& list = lists[begin / grain];
-            list = by_blocks ? edges_by_blocks(signatures, rows, *plan.groups, min_agree, begin,
-                                               end, executor)
-                             : edges_by_pairs(signatures, columns, min_agree, begin, end, executor);
-            // As much again is needed to lay them out.
-            n_edges += list.edges.size();
-            executor.require_memory(n_edges * sizeof(Edge), "the agreement graph");
-        });
+        if (plan.way == Way::blocks) {
+            const auto rows = unpack_rows<C>(signatures, executor);
+            executor.stage("graph");
+            executor.run_ranges(n, grain, [&](std::size_t begin, std::size_t end, int) {
+                std::vector<std::pair<std::int32_t, std::int32_t>> edges;
+                for (std::size_t i = begin; i < end; ++i) {
+                    find_edges_by_groups(signatures, rows, *plan.groups, i, edges, graph);
+                    executor.checkpoint();
+                }
+            });
+        } else {
+            const auto columns = unpack<C>(signatures, executor);
+            executor.stage("graph");
+            executor.run_ranges(n, grain, [&](std::size_t begin, std::size_t end, int) {
+                std::vector<C> row(columns.n_partitions);
+                std::vector<C> agree(scan_rows);
+                for (std::size_t i = begin; i < end; ++i) {
+                    find_edges_by_scan(columns, min_agree, i, row, agree, graph);
+                    executor.checkpoint();
+                }
+            });
+        }
     });
-    return concatenate(lists, n, executor);
+    return graph;
 }
 
 template <class Index>
@@ -210,8 +179,11 @@ template void coassociation(const Partitions&, const std::int64_t*, std::size_t,
 template <class Index>
 void coassociation(const Partitions& partitions, const Index* indptr, const Index* indices,
                    double* out, const Executor& executor) {
+    if (indptr[0] != 0 || !std::is_sorted(indptr, indptr + partitions.n_rows + 1)) {
+        throw std::invalid_argument("pairs: indptr has to ascend from 0");
+    }
     executor.stage("co-association");
-    const std::size_t n_edges = static_cast<std::size_t>(indptr[partitions.n_rows]);
+    const auto n_edges = static_cast<std::size_t>(indptr[partitions.n_rows]);
     executor.run_ranges(n_edges, pair_block, [&](std::size_t begin, std::size_t end, int) {
         // The row of each edge: indptr is searched once, then followed.
         const Index* row_end = std::upper_bound(indptr, indptr + partitions.n_rows + 1,

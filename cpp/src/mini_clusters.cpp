@@ -30,7 +30,7 @@ constexpr std::size_t undecided_rows = scan_rows;
 constexpr std::size_t members_per_round = 64;
 constexpr std::size_t max_recounts = 64;
 
-PackedSignatures select(const PackedSignatures& signatures, const std::uint8_t* eligible,
+PackedSignatures select(const PackedSignatures& signatures, std::span<const std::uint8_t> eligible,
                         std::vector<std::uint32_t>& chosen) {
     PackedSignatures selected;
     selected.layout = signatures.layout;
@@ -69,20 +69,20 @@ public:
         std::make_heap(heap_.begin(), heap_.end(), Later{this});
     }
 
-    // Writes labels (-1 at first); returns the number of mini-clusters.
-    std::int32_t run(std::int32_t* labels) {
+    std::vector<std::int32_t> run() {
+        std::vector<std::int32_t> labels(signatures_.size(), -1);
         std::int32_t n_found = 0;
         std::uint32_t seed = 0;
         const auto n_at_first = static_cast<double>(std::max<std::size_t>(1, n_alive_));
         while (static_cast<std::size_t>(n_found) < options_.n_clusters && next_seed(seed)) {
             const double gone = 1.0 - static_cast<double>(n_alive_) / n_at_first;
             executor_.stage("mini-clusters", gone, gone);
-            extract(seed, n_found, labels);
+            extract(seed, n_found, labels.data());
             ++n_found;
             ++round_;
             drop_dead_columns();
         }
-        return n_found;
+        return labels;
     }
 
 private:
@@ -360,27 +360,34 @@ void check(const MiniClusterOptions& options, std::size_t n_partitions) {
     }
 }
 
+std::vector<std::int32_t> extract_all(const PackedSignatures& signatures,
+                                      const MiniClusterOptions& options,
+                                      const Executor& executor) {
+    return visit_code_type(signatures, [&]<class C>(C) {
+        return Extraction<C>(signatures, options, executor).run();
+    });
+}
+
 }  // namespace
 
-std::int32_t mini_clusters(const SignatureTable& table, const MiniClusterOptions& options,
-                           const std::uint8_t* eligible, std::int32_t* labels,
-                           const Executor& executor) {
+std::vector<std::int32_t> mini_clusters(const SignatureTable& table,
+                                        const MiniClusterOptions& options,
+                                        std::optional<std::span<const std::uint8_t>> eligible,
+                                        const Executor& executor) {
     check(options, table.n_partitions());
     const PackedSignatures signatures = table.packed();
-    std::fill_n(labels, signatures.size(), -1);
-    if (eligible == nullptr) {
-        return visit_code_type(signatures, [&]<class C>(C) {
-            return Extraction<C>(signatures, options, executor).run(labels);
-        });
+    if (!eligible) return extract_all(signatures, options, executor);
+    if (eligible->size() != signatures.size()) {
+        throw std::invalid_argument("eligible: " + std::to_string(eligible->size()) +
+                                    " values for " + std::to_string(signatures.size()) +
+                                    " signatures");
     }
     std::vector<std::uint32_t> chosen;
-    const PackedSignatures selected = select(signatures, eligible, chosen);
-    std::vector<std::int32_t> chosen_labels(chosen.size(), -1);
-    const std::int32_t n_found = visit_code_type(selected, [&]<class C>(C) {
-        return Extraction<C>(selected, options, executor).run(chosen_labels.data());
-    });
+    const PackedSignatures selected = select(signatures, *eligible, chosen);
+    const auto chosen_labels = extract_all(selected, options, executor);
+    std::vector<std::int32_t> labels(signatures.size(), -1);
     for (std::size_t k = 0; k < chosen.size(); ++k) labels[chosen[k]] = chosen_labels[k];
-    return n_found;
+    return labels;
 }
 
 }  // namespace labelquorum

@@ -582,16 +582,21 @@ struct SignatureTable::State {
                 to[new_field.word] |= code << new_field.shift;
             }
         }
-        rows.swap(repacked);
-        layout = std::move(wider);
-        // Tags change with the layout, and so may the number of signatures in a shard.
+        // Tags change with the layout, and so may the number of signatures in a shard. All memory
+        // is had before anything changes.
         std::array<std::size_t, n_shards> needed{};
         for (std::size_t id = 0; id < size(); ++id) {
-            ++needed[shard_of(tag_of(rows.data() + id * layout.n_words, layout.n_words))];
+            ++needed[shard_of(tag_of(repacked.data() + id * wider.n_words, wider.n_words))];
         }
+        std::array<std::vector<Slot>, n_shards> grown;
         for (std::size_t s = 0; s < n_shards; ++s) {
             const std::size_t n_slots = round_up_to_power(needed[s] * 10 / 7 + 2);
-            if (shards[s].slots.size() < n_slots) shards[s].slots.resize(n_slots);
+            if (shards[s].slots.size() < n_slots) grown[s].resize(n_slots);
+        }
+        rows.swap(repacked);
+        layout = std::move(wider);
+        for (std::size_t s = 0; s < n_shards; ++s) {
+            if (!grown[s].empty()) shards[s].slots.swap(grown[s]);
         }
         rebuild_index();
     }
@@ -657,9 +662,9 @@ struct SignatureTable::State {
         for (std::size_t id = begin; id < end; ++id) {
             const std::uint64_t* words = rows.data() + id * layout.n_words;
             for (const auto& field : layout.fields) {
-                *out++ = static_cast<std::int32_t>(
-                             (words[field.word] & RowLayout::mask(field)) >> field.shift) -
-                         1;
+                const std::uint64_t code =
+                    (words[field.word] & RowLayout::mask(field)) >> field.shift;
+                *out++ = static_cast<std::int32_t>(static_cast<std::int64_t>(code) - 1);
             }
         }
     }
@@ -773,13 +778,9 @@ void SignatureTable::update_counted(const Partitions& rows, const std::int64_t* 
     state_->n_samples = total;
 }
 
-void SignatureTable::merge(const SignatureTable& other, std::int32_t* remap,
-                           const Executor& executor) {
-    if (&other == this) {
-        const SignatureTable copy(other);
-        merge(copy, remap, executor);
-        return;
-    }
+std::vector<std::int32_t> SignatureTable::merge(const SignatureTable& other,
+                                                const Executor& executor) {
+    if (&other == this) return merge(SignatureTable(other), executor);
     if (other.n_partitions() != n_partitions()) {
         throw std::invalid_argument("other: a table of " + std::to_string(other.n_partitions()) +
                                     " partitions given to one of " +
@@ -804,6 +805,7 @@ void SignatureTable::merge(const SignatureTable& other, std::int32_t* remap,
         view.columns.push_back({decoded.data() + j, static_cast<std::ptrdiff_t>(row_bytes),
                                 IntegerType::i32});
     }
+    std::vector<std::int32_t> remap(from.size());
     const std::size_t size_before = to.size();
     std::size_t done = 0;
     try {
@@ -814,17 +816,19 @@ void SignatureTable::merge(const SignatureTable& other, std::int32_t* remap,
             });
             view.n_rows = end - done;
             to.add_rows(State::Input<std::int32_t>{view, nullptr, from.counts.data() + done,
-                                                   remap + done},
+                                                   remap.data() + done},
                         executor);
             done = end;
         }
     } catch (...) {
-        to.uncount(State::Input<std::int32_t>{view, nullptr, from.counts.data(), remap}, 0, done,
+        to.uncount(State::Input<std::int32_t>{view, nullptr, from.counts.data(), remap.data()},
+                   0, done,
                    size_before);
         to.truncate(size_before);
         throw;
     }
     to.n_samples = total;
+    return remap;
 }
 
 void SignatureTable::lookup(const Partitions& partitions, std::int32_t* out,
@@ -853,16 +857,21 @@ void SignatureTable::lookup(const Partitions& partitions, std::int32_t* out,
     });
 }
 
-void SignatureTable::signatures(std::int32_t* out, const Executor& executor) const {
+std::vector<std::int32_t> SignatureTable::signatures(const Executor& executor) const {
     const auto lock = lock_table<ReadLock>(executor, state_->mutex);
-    executor.run_ranges(state_->size(), 4096, [&](std::size_t begin, std::size_t end, int) {
-        state_->decode(begin, end, out + begin * state_->n_partitions);
+    const State& state = *state_;
+    executor.require_memory(state.size() * state.n_partitions * sizeof(std::int32_t),
+                            "the signatures");
+    std::vector<std::int32_t> out(state.size() * state.n_partitions);
+    executor.run_ranges(state.size(), 4096, [&](std::size_t begin, std::size_t end, int) {
+        state.decode(begin, end, out.data() + begin * state.n_partitions);
     });
+    return out;
 }
 
-void SignatureTable::counts(std::int64_t* out) const {
+std::vector<std::int64_t> SignatureTable::counts() const {
     const ReadLock lock(state_->mutex);
-    std::copy(state_->counts.begin(), state_->counts.end(), out);
+    return state_->counts;
 }
 
 PackedSignatures SignatureTable::packed() const {
@@ -870,20 +879,26 @@ PackedSignatures SignatureTable::packed() const {
     return {state_->layout, state_->rows, state_->counts};
 }
 
-template <class Id, class Value>
-void expand(const Id* ids, std::size_t n, const Value* values, Value missing, Value* out,
-            const Executor& executor) {
+template <class Value>
+void expand(const std::int32_t* ids, std::size_t n, const Value* values, std::size_t n_values,
+            Value missing, Value* out, const Executor& executor) {
     executor.stage("expand");
     executor.run_ranges(n, std::size_t{1} << 16, [&](std::size_t begin, std::size_t end, int) {
         for (std::size_t i = begin; i < end; ++i) {
-            out[i] = ids[i] < 0 ? missing : values[static_cast<std::size_t>(ids[i])];
+            const std::int32_t id = ids[i];
+            if (id >= 0 && static_cast<std::size_t>(id) >= n_values) {
+                throw std::out_of_range("ids: " + std::to_string(id) + " at position " +
+                                        std::to_string(i) + ", with " + std::to_string(n_values) +
+                                        " values");
+            }
+            out[i] = id < 0 ? missing : values[static_cast<std::size_t>(id)];
         }
     });
 }
 
-template void expand(const std::int32_t*, std::size_t, const std::int32_t*, std::int32_t,
-                     std::int32_t*, const Executor&);
-template void expand(const std::int32_t*, std::size_t, const std::int64_t*, std::int64_t,
-                     std::int64_t*, const Executor&);
+template void expand(const std::int32_t*, std::size_t, const std::int32_t*, std::size_t,
+                     std::int32_t, std::int32_t*, const Executor&);
+template void expand(const std::int32_t*, std::size_t, const std::int64_t*, std::size_t,
+                     std::int64_t, std::int64_t*, const Executor&);
 
 }  // namespace labelquorum

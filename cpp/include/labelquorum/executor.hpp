@@ -76,12 +76,19 @@ public:
     void require_memory(std::size_t bytes, std::string_view purpose) const;
 
 private:
+    void poll_if_due() const;
+    void report(double fraction) const;  // of the current stage
+
     int n_threads_;
     Hooks hooks_;
+    // Touched on the calling thread only.
+    mutable std::int64_t last_poll_ns_ = 0;
     mutable std::string stage_;
     mutable double stage_begin_ = 0.0;
     mutable double stage_end_ = 1.0;
-    mutable std::int64_t last_poll_ns_ = 0;
+    mutable std::string reported_stage_;
+    mutable double reported_ = 0.0;
+    mutable std::int64_t last_report_ns_ = 0;
 };
 
 }  // namespace labelquorum

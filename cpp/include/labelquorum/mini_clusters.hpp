@@ -3,6 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
 
 #include "labelquorum/executor.hpp"
 #include "labelquorum/signatures.hpp"
@@ -16,8 +19,8 @@ struct MiniClusterOptions {
     std::int64_t min_size = 1;          // fewest samples in a mini-cluster, >= 1
 };
 
-// Writes the mini-cluster of every signature, or -1, to labels (table.size() values). Returns the
-// number of mini-clusters. Signatures with eligible[i] == 0 (where given) count as absent.
+// The mini-cluster of every signature, or -1. Signatures with eligible[i] == 0 count as absent
+// (one of another length than the table: std::invalid_argument).
 //
 // The procedure (Gupta et al., "Unsupervised clustering using pseudo-semi-supervised learning",
 // ICLR 2020, with ties broken by content): the seed is the alive signature with most alive strong
@@ -26,8 +29,9 @@ struct MiniClusterOptions {
 // go, and so does every signature that is not strongly negative to each of them.
 //
 // Cost: agreement_degrees once, then per mini-cluster a few scans over the alive signatures.
-std::int32_t mini_clusters(const SignatureTable& table, const MiniClusterOptions& options,
-                           const std::uint8_t* eligible, std::int32_t* labels,
-                           const Executor& executor);
+std::vector<std::int32_t> mini_clusters(const SignatureTable& table,
+                                        const MiniClusterOptions& options,
+                                        std::optional<std::span<const std::uint8_t>> eligible,
+                                        const Executor& executor);
 
 }  // namespace labelquorum

@@ -83,18 +83,18 @@ public:
     void update_counted(const Partitions& rows, const std::int64_t* counts, std::int32_t* out,
                         const Executor& executor);
 
-    // Adds the other table's signatures in the order of their ids; remap (other.size() values)
-    // gets this table's id for each of them. `other` may be this table itself.
-    void merge(const SignatureTable& other, std::int32_t* remap, const Executor& executor);
+    // Adds the other table's signatures in the order of their ids; returns this table's id for each
+    // of them. `other` may be this table itself.
+    std::vector<std::int32_t> merge(const SignatureTable& other, const Executor& executor);
 
     // Writes the id of each row, or -1 where the row was never counted.
     void lookup(const Partitions& partitions, std::int32_t* out, const Executor& executor) const;
 
-    // Writes all signatures, row-major (size() * n_partitions()), -1 for an abstention.
-    void signatures(std::int32_t* out, const Executor& executor) const;
+    // All signatures, row-major (size() * n_partitions()), -1 for an abstention.
+    std::vector<std::int32_t> signatures(const Executor& executor) const;
 
-    // Writes the number of samples of every signature (size() values).
-    void counts(std::int64_t* out) const;
+    // The number of samples of every signature.
+    std::vector<std::int64_t> counts() const;
 
     // A consistent copy of the contents, as the kernels read it.
     PackedSignatures packed() const;
@@ -105,10 +105,10 @@ private:
 };
 
 // Translates ids to values: out[i] = ids[i] < 0 ? missing : values[ids[i]]. `out` may be `ids`
-// itself when Id and Value are one type. Instantiated for (int32, int32) and (int32, int64).
-// The ids have to lie below the number of values.
-template <class Id, class Value>
-void expand(const Id* ids, std::size_t n, const Value* values, Value missing, Value* out,
-            const Executor& executor);
+// itself when Value is int32_t. Value is int32_t or int64_t. Throws std::out_of_range on an id that
+// is not below n_values.
+template <class Value>
+void expand(const std::int32_t* ids, std::size_t n, const Value* values, std::size_t n_values,
+            Value missing, Value* out, const Executor& executor);
 
 }  // namespace labelquorum

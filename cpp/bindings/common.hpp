@@ -1,0 +1,92 @@
+// What all bindings share: arrays in, kernels run without the interpreter lock, errors out.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <optional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "labelquorum/executor.hpp"
+#include "labelquorum/partitions.hpp"
+
+namespace labelquorum::bindings {
+
+namespace py = pybind11;
+
+// Never converted: what does not fit is refused, since the caller has checked and converted.
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+// One partition per array: 1-D, of one length, any integer type in native byte order, any stride.
+// The view lives as long as the list.
+Partitions view_columns(const py::list& columns);
+
+// Runs kernel(executor) without the interpreter lock. While it runs, signals are polled and
+// `progress` (None, or called with a stage and a fraction) is told on this thread.
+template <class Kernel>
+auto run_kernel(int n_threads, const py::object& progress, Kernel&& kernel) {
+    Hooks hooks;
+    hooks.poll = [] {
+        const py::gil_scoped_acquire lock;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    };
+    if (!progress.is_none()) {
+        hooks.progress = [handle = py::handle(progress)](std::string_view stage, double fraction) {
+            const py::gil_scoped_acquire lock;
+            handle(py::str(stage.data(), stage.size()), fraction);
+        };
+    }
+    const py::gil_scoped_release unlock;
+    return kernel(Executor(n_threads, std::move(hooks)));
+}
+
+// The data of an array of n values that is written to.
+template <class T>
+T* writable(Array<T>& array, std::size_t n, const char* name) {
+    if (array.ndim() != 1 || static_cast<std::size_t>(array.shape(0)) != n) {
+        throw std::invalid_argument(std::string(name) + ": expected a 1-D array of length " +
+                                    std::to_string(n));
+    }
+    return array.mutable_data();  // throws where the array is read-only
+}
+
+// The data of an array of n values that is read; nullptr for None.
+template <class T>
+const T* readable(const std::optional<Array<T>>& array, std::size_t n, const char* name) {
+    if (!array) return nullptr;
+    if (array->ndim() != 1 || static_cast<std::size_t>(array->shape(0)) != n) {
+        throw std::invalid_argument(std::string(name) + ": expected a 1-D array of length " +
+                                    std::to_string(n));
+    }
+    return array->data();
+}
+
+// Hands a vector over to NumPy without a copy.
+template <class T>
+py::array_t<T> to_array(std::vector<T>&& values, std::vector<py::ssize_t> shape) {
+    auto owner = std::make_unique<std::vector<T>>(std::move(values));
+    const T* data = owner->data();
+    const py::capsule keeper(owner.get(), [](void* p) { delete static_cast<std::vector<T>*>(p); });
+    owner.release();
+    return py::array_t<T>(std::move(shape), data, keeper);
+}
+
+template <class T>
+py::array_t<T> to_array(std::vector<T>&& values) {
+    const auto n = static_cast<py::ssize_t>(values.size());
+    return to_array(std::move(values), {n});
+}
+
+void register_executor(py::module_& module);
+void register_signatures(py::module_& module);
+void register_agreement(py::module_& module);
+void register_mini_clusters(py::module_& module);
+
+}  // namespace labelquorum::bindings

@@ -1,0 +1,10 @@
+#include "common.hpp"
+
+PYBIND11_MODULE(_core, module) {
+    module.doc() = "The compiled extension. Arguments are checked by the modules that call it.";
+    using namespace labelquorum::bindings;
+    register_executor(module);
+    register_signatures(module);
+    register_agreement(module);
+    register_mini_clusters(module);
+}
