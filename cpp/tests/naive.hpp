@@ -110,12 +110,10 @@ struct Table {
 inline bool holds(const labelquorum::SignatureTable& table, const Table& expected) {
     const labelquorum::Executor serial(1);
     if (table.size() != expected.counts.size()) return false;
-    std::vector<std::int64_t> counts(table.size());
-    table.counts(counts.data());
+    const std::vector<std::int64_t> counts = table.counts();
     if (counts != expected.counts) return false;
     const std::size_t m = table.n_partitions();
-    std::vector<std::int32_t> signatures(table.size() * m);
-    table.signatures(signatures.data(), serial);
+    const std::vector<std::int32_t> signatures = table.signatures(serial);
     std::int64_t total = 0;
     for (std::size_t i = 0; i < table.size(); ++i) {
         total += counts[i];

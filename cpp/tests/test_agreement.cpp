@@ -39,13 +39,6 @@ Case make_case(const Rows& rows) {
     return result;
 }
 
-std::vector<std::int64_t> degrees(const SignatureTable& table, std::size_t min_agree, Way way,
-                                  const Executor& executor) {
-    std::vector<std::int64_t> out(table.size());
-    agreement_degrees(table, min_agree, way, out.data(), executor);
-    return out;
-}
-
 // Whether forcing subsets ends within a test's time.
 bool affordable(Way way, std::size_t m, std::size_t min_agree) {
     return way != Way::subsets || m <= 10 || min_agree + 2 >= m;
@@ -68,7 +61,7 @@ TEST(every_way_gives_the_naive_degrees) {
             const std::vector<std::int64_t> expected = naive::degrees(data.expected, min_agree);
             for (const Way way : ways) {
                 if (!affordable(way, m, min_agree)) continue;
-                CHECK(degrees(*data.table, min_agree, way, Executor(some_threads[random() % 3])) ==
+                CHECK(agreement_degrees(*data.table, min_agree, way, Executor(some_threads[random() % 3])) ==
                       expected);
             }
         }
@@ -79,20 +72,19 @@ TEST(degrees_do_not_depend_on_threads_where_they_share_the_work) {
     std::mt19937_64 random(2);
     const Case data = make_case(planted(random, {.n = 2500, .m = 8, .noise = 0.5}));
     for (const std::size_t min_agree : {std::size_t{4}, std::size_t{7}}) {
-        const auto expected = degrees(*data.table, min_agree, Way::pairs, Executor(1));
+        const auto expected = agreement_degrees(*data.table, min_agree, Way::pairs, Executor(1));
         for (const Way way : ways) {
-            CHECK(degrees(*data.table, min_agree, way, Executor(3)) == expected);
+            CHECK(agreement_degrees(*data.table, min_agree, way, Executor(3)) == expected);
         }
     }
 }
 
 TEST(thresholds_out_of_range_are_refused) {
     const Case data = make_case({{1, 2, 3}});
-    std::int64_t out = 0;
     for (const std::size_t bad : {std::size_t{0}, std::size_t{4}, SIZE_MAX}) {
         for (const Way way : ways) {
             CHECK_THROWS(std::invalid_argument,
-                         agreement_degrees(*data.table, bad, way, &out, Executor(1)));
+                         agreement_degrees(*data.table, bad, way, Executor(1)));
         }
         CHECK_THROWS(std::invalid_argument, agreement_graph(*data.table, bad, Executor(1)));
     }
@@ -104,7 +96,7 @@ TEST(work_over_the_limit_is_refused) {
         const Case data = make_case(planted(random, {.n = 2000, .m = m, .noise = 0.5}));
         std::vector<std::int64_t> out(data.table->size());
         CHECK_THROWS(labelquorum::WorkLimitError,
-                     agreement_degrees(*data.table, m / 2, Way::subsets, out.data(), Executor(1)));
+                     agreement_degrees(*data.table, m / 2, Way::subsets, Executor(1)));
     }
 }
 
@@ -202,11 +194,11 @@ TEST(a_failed_allocation_anywhere_leaves_nothing_behind_and_the_next_call_is_rig
         const Executor executor(n_threads);
         const std::size_t n_edges = agreement_graph(*data.table, 4, executor).indices.size();
         for (const Way way : ways) {
-            agreement_degrees(*data.table, 4, way, out.data(), executor);
+            out = agreement_degrees(*data.table, 4, way, executor);
             const long long held = faults::held.load();
             faults::for_each_allocation([&](long long k, bool only_once) {
                 const bool done = faults::survives(k, only_once, [&] {
-                    agreement_degrees(*data.table, 4, way, out.data(), executor);
+                    out = agreement_degrees(*data.table, 4, way, executor);
                 });
                 CHECK(!done || out == expected);
                 CHECK(faults::held.load() == held);
@@ -238,7 +230,7 @@ TEST(an_interrupt_at_any_moment_stops_every_way_within_a_second) {
                                                            },
                                                            {}});
             try {
-                agreement_degrees(*data.table, 10, way, out.data(), executor);
+                agreement_degrees(*data.table, 10, way, executor);
             } catch (const Interrupted&) {
             }
             CHECK(Clock::now() - end < std::chrono::seconds(1));

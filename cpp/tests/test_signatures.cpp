@@ -95,8 +95,7 @@ TEST(merge_equals_one_update) {
         table.update(Columns(first).view(), ids.data(), executor);
         ids.resize(second.size());
         other.update(Columns(second).view(), ids.data(), executor);
-        std::vector<std::int32_t> remap(other.size());
-        table.merge(other, remap.data(), executor);
+        const std::vector<std::int32_t> remap = table.merge(other, executor);
         naive::Table expected;
         expected.update(first);
         const std::vector<std::int32_t> expected_ids = expected.update(second);
@@ -114,14 +113,13 @@ TEST(merge_with_itself_doubles_until_counts_would_overflow) {
     table.update(Columns(rows).view(), ids, Executor(1));
     naive::Table expected;
     expected.update(rows);
-    std::int32_t remap[2];
     while (table.n_samples() <= std::numeric_limits<std::int64_t>::max() / 2) {
-        table.merge(table, remap, Executor(2));
+        const std::vector<std::int32_t> remap = table.merge(table, Executor(2));
         for (std::int64_t& count : expected.counts) count *= 2;
         CHECK(remap[0] == 0 && remap[1] == 1);
         CHECK(naive::holds(table, expected));
     }
-    CHECK_THROWS(std::overflow_error, table.merge(table, remap, Executor(2)));
+    CHECK_THROWS(std::overflow_error, table.merge(table, Executor(2)));
     CHECK(naive::holds(table, expected));
 }
 
@@ -163,7 +161,7 @@ TEST(the_number_of_partitions_is_checked) {
     std::int32_t id = 0;
     CHECK_THROWS(std::invalid_argument, table.update(three.view(), &id, Executor(1)));
     CHECK_THROWS(std::invalid_argument, table.lookup(three.view(), &id, Executor(1)));
-    CHECK_THROWS(std::invalid_argument, table.merge(SignatureTable(3), &id, Executor(1)));
+    CHECK_THROWS(std::invalid_argument, table.merge(SignatureTable(3), Executor(1)));
     CHECK(table.size() == 0);
 }
 
@@ -281,13 +279,12 @@ TEST(a_failed_allocation_anywhere_in_a_merge_leaves_the_table_as_it_was) {
         expected_before.update(first);
         naive::Table expected_after = expected_before;
         expected_after.update(second);
-        std::vector<std::int32_t> remap(other.size());
         const Executor executor(n_threads);
         const long long held = faults::held.load();
         faults::for_each_allocation([&](long long k, bool only_once) {
             auto table = std::make_unique<SignatureTable>(base);
             const bool done = faults::survives(
-                k, only_once, [&] { table->merge(other, remap.data(), executor); });
+                k, only_once, [&] { table->merge(other, executor); });
             CHECK(naive::holds(*table, done ? expected_after : expected_before));
             table.reset();
             CHECK(faults::held.load() == held);
@@ -315,7 +312,7 @@ TEST(a_failed_allocation_anywhere_in_reading_leaves_nothing_behind) {
         faults::for_each_allocation([&](long long k, bool only_once) {
             const bool done = faults::survives(k, only_once, [&] {
                 table.lookup(view, ids.data(), executor);
-                table.signatures(signatures.data(), executor);
+                signatures = table.signatures(executor);
                 const SignatureTable copy(table);
                 CHECK(copy.size() == table.size());
             });
@@ -402,12 +399,11 @@ TEST(calls_from_many_threads_at_once_lose_no_sample) {
             const Executor executor(2);
             std::vector<std::int32_t> own(chunks[i].size());
             std::vector<std::int32_t> found(chunks[i].size());
-            std::vector<std::int32_t> remap(other.size());
             for (int round = 0; round < 3; ++round) {
                 table.update(columns.view(), own.data(), executor);
                 table.lookup(columns.view(), found.data(), executor);
                 if (found != own) right = false;
-                table.merge(other, remap.data(), executor);
+                table.merge(other, executor);
                 const SignatureTable copy(table);
                 if (copy.n_samples() % 4000 != 0) right = false;
             }
@@ -429,8 +425,7 @@ TEST(tables_merged_into_each_other_at_once_do_not_lock_up) {
     first.update(Columns(planted(random, {.n = 500, .m = 3})).view(), ids.data(), Executor(1));
     second.update(Columns(planted(random, {.n = 500, .m = 3})).view(), ids.data(), Executor(1));
     const auto merge_often = [](SignatureTable& table, const SignatureTable& other) {
-        std::vector<std::int32_t> remap(2000);
-        for (int round = 0; round < 20; ++round) table.merge(other, remap.data(), Executor(2));
+        for (int round = 0; round < 20; ++round) table.merge(other, Executor(2));
     };
     std::thread caller([&] { merge_often(first, second); });
     merge_often(second, first);
@@ -442,14 +437,14 @@ TEST(expand_translates_ids_also_in_place) {
     const std::int64_t values[] = {10, -20, std::int64_t{1} << 40};
     const std::int32_t ids[] = {2, -1, 0, 1, -5};
     std::int64_t out[5];
-    labelquorum::expand(ids, 5, values, std::int64_t{-7}, out, Executor(2));
+    labelquorum::expand(ids, 5, values, 3, std::int64_t{-7}, out, Executor(2));
     const std::int64_t expected[] = {std::int64_t{1} << 40, -7, 10, -20, -7};
     CHECK(std::equal(out, out + 5, expected));
 
     std::vector<std::int32_t> in_place(200'000);
     for (std::size_t i = 0; i < in_place.size(); ++i) in_place[i] = static_cast<std::int32_t>(i % 3);
     const std::int32_t small[] = {5, 6, 7};
-    labelquorum::expand(in_place.data(), in_place.size(), small, std::int32_t{-1}, in_place.data(),
+    labelquorum::expand(in_place.data(), in_place.size(), small, 3, std::int32_t{-1}, in_place.data(),
                         Executor(4));
     for (std::size_t i = 0; i < in_place.size(); ++i) {
         CHECK(in_place[i] == static_cast<std::int32_t>(5 + i % 3));
