@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <chrono>
 #include <limits>
@@ -28,15 +29,16 @@
 #include <thread>
 
 #include "hash.hpp"
+#include "pack_bytes.hpp"
 
 namespace labelquorum {
 namespace {
 
-constexpr std::size_t shard_bits = 8;
+constexpr std::size_t shard_bits = 6;
 constexpr std::size_t n_shards = std::size_t{1} << shard_bits;
 constexpr std::size_t segment_rows = std::size_t{1} << 21;
 constexpr std::size_t max_signatures = std::numeric_limits<std::int32_t>::max();
-constexpr std::size_t max_cache_slots = std::size_t{1} << 13;
+constexpr std::size_t max_cache_slots = std::size_t{1} << 14;
 constexpr std::size_t decode_bytes = std::size_t{1} << 25;
 
 // Values of an id while a segment is being counted.
@@ -116,12 +118,47 @@ void find_used_bits(const Partitions& partitions, std::size_t begin, std::size_t
     }
 }
 
+// Rows of adjacent bytes that fit one word, as PackBytes takes them.
+struct ByteView {
+    ByteRows rows{};
+    std::array<std::uint8_t, 64> widths{};
+};
+
+bool view_bytes(const Partitions& partitions, const RowLayout& layout, ByteView& view) {
+    const auto& columns = partitions.columns;
+    if (layout.n_words != 1 || columns.size() < 8 || columns.size() > 64) return false;
+    const Column& first = columns.front();
+    if (first.type != IntegerType::i8 && first.type != IntegerType::u8) return false;
+    const auto* data = static_cast<const std::uint8_t*>(first.data);
+    for (std::size_t j = 0; j < columns.size(); ++j) {
+        if (columns[j].type != first.type || columns[j].stride != first.stride ||
+            columns[j].data != data + j || layout.fields[j].width > 8) {
+            return false;
+        }
+        view.widths[j] = static_cast<std::uint8_t>(layout.fields[j].width);
+    }
+    view.rows = {data, first.stride, columns.size(), first.type == IntegerType::i8,
+                 view.widths.data()};
+    return true;
+}
+
 // Packs rows [begin, begin + n) to n * layout.n_words words. Returns false when a code is too large
 // for its field; then the rows' contents mean nothing, unless `too_large` (n values, zeros at first)
 // is given: it is set to 1 for the rows concerned, and the others hold.
 bool pack_rows(const Partitions& partitions, const RowLayout& layout, std::size_t begin,
                std::size_t n, std::uint64_t* words, std::uint8_t* too_large = nullptr) {
     const std::size_t n_words = layout.n_words;
+    const PackBytes pack_quickly = pack_bytes();
+    ByteView bytes;
+    if (pack_quickly != nullptr && too_large == nullptr && view_bytes(partitions, layout, bytes)) {
+        bytes.rows.data += static_cast<std::ptrdiff_t>(begin) * bytes.rows.stride;
+        std::array<std::uint8_t, 64> used{};
+        bool fits = pack_quickly(bytes.rows, n, words, used.data());
+        for (std::size_t j = 0; j < partitions.n_partitions(); ++j) {
+            fits &= (used[j] >> bytes.widths[j]) == 0;
+        }
+        return fits;
+    }
     std::fill_n(words, n * n_words, 0);
     bool fits = true;
     for (std::size_t j = 0; j < partitions.n_partitions(); ++j) {
@@ -156,8 +193,6 @@ std::uint64_t tag_of(const std::uint64_t* words, std::size_t n_words) {
     if (n_words == 1) return mix(words[0]);
     return hash_words(n_words, [&](std::size_t k) { return words[k]; });
 }
-
-std::size_t round_up_to_power(std::size_t n) { return std::bit_ceil(std::max<std::size_t>(n, 1)); }
 
 template <class T>
 void reserve_one(std::vector<T>& values, std::size_t step = 1) {
@@ -197,7 +232,18 @@ struct SignatureTable::State {
         std::vector<Slot> slots;  // a power of two
         std::size_t n_used = 0;
         Fresh fresh;
+        // Where the slots are, for prefetching without the lock. May be out of date.
+        std::atomic<const Slot*> hint{nullptr};
+        std::atomic<std::size_t> hint_mask{0};
 
+        void prefetch_slot(std::uint64_t tag) const {
+            prefetch(hint.load(std::memory_order_relaxed) +
+                     (tag & hint_mask.load(std::memory_order_relaxed)));
+        }
+        void update_hint() {
+            hint.store(slots.data(), std::memory_order_relaxed);
+            hint_mask.store(slots.size() - 1, std::memory_order_relaxed);
+        }
         Slot& free_slot(std::uint64_t tag) {
             std::size_t i = tag & (slots.size() - 1);
             while (slots[i].id != unset) i = (i + 1) & (slots.size() - 1);
@@ -211,6 +257,7 @@ struct SignatureTable::State {
             for (const Slot& slot : old) {
                 if (slot.id != unset) free_slot(slot.tag) = slot;
             }
+            update_hint();
         }
     };
 
@@ -218,8 +265,8 @@ struct SignatureTable::State {
     struct Worker {
         struct CacheSlot {
             std::uint64_t tag = 0;
-            std::int64_t pending = 0;  // samples not yet added to the count
             std::int32_t id = unset;
+            std::uint32_t pending = 0;  // rows not yet added to the count
         };
         std::vector<CacheSlot> cache;
         std::vector<std::uint64_t> cache_rows;  // of the cached signatures, when rows have many words
@@ -310,10 +357,15 @@ struct SignatureTable::State {
         return id;
     }
 
+    // What a call needs beside the table, kept from segment to segment.
+    struct Scratch {
+        std::vector<Worker> workers;
+        std::vector<std::int32_t> by_first_row;
+    };
+
     void prepare(Worker& worker, std::size_t rows_per_block, std::size_t n_rows) const {
-        const std::size_t affordable = (std::size_t{1} << 15) / (layout.n_words + 3);
-        const std::size_t n_slots =
-            round_up_to_power(std::min({max_cache_slots, affordable, n_rows}));
+        const std::size_t affordable = (std::size_t{1} << 17) / (layout.n_words + 3);
+        const std::size_t n_slots = std::bit_ceil(std::min({max_cache_slots, affordable, n_rows}));
         worker.cache.assign(n_slots, {});
         if (layout.n_words > 1) worker.cache_rows.resize(n_slots * layout.n_words);
         worker.words.resize(rows_per_block * layout.n_words);
@@ -323,10 +375,10 @@ struct SignatureTable::State {
     }
 
     // Counts rows [begin, begin + n) of a segment that starts at segment_begin.
-    template <class Id>
+    template <bool one_word, class Id>
     void count_block(const Input<Id>& input, std::size_t segment_begin, std::size_t begin,
                      std::size_t n, Worker& worker) {
-        const std::size_t n_words = layout.n_words;
+        const std::size_t n_words = one_word ? 1 : layout.n_words;
         if (!pack_rows(input.partitions, layout, begin, n, worker.words.data())) {
             throw LayoutTooNarrow{};
         }
@@ -351,7 +403,7 @@ struct SignatureTable::State {
             } else {
                 out[i] = hit ? cached.id : unset;
             }
-            cached.pending += hit && counted ? input.weight(begin + i) : 0;
+            cached.pending += static_cast<std::uint32_t>(hit && counted);
             worker.missed[n_missed] = static_cast<std::uint32_t>(i);
             n_missed += !hit && counted;
         }
@@ -363,11 +415,6 @@ struct SignatureTable::State {
             if (group.empty()) continue;
             Shard& shard = shards[s];
             const std::lock_guard lock(shard.mutex);
-            if (!shard.slots.empty()) {
-                for (const std::uint32_t i : group) {
-                    prefetch(&shard.slots[worker.tags[i] & (shard.slots.size() - 1)]);
-                }
-            }
             for (const std::uint32_t i : group) {
                 const std::uint64_t* words = worker.words.data() + i * n_words;
                 const std::uint64_t tag = worker.tags[i];
@@ -376,7 +423,7 @@ struct SignatureTable::State {
                 out[i] = id;
                 const std::size_t place = tag & cache_mask;
                 auto& cached = worker.cache[place];
-                if (cached.id == unset) {
+                if (cached.id == unset && input.weights == nullptr) {
                     cached.tag = tag;
                     cached.id = id;
                     if (n_words > 1) {
@@ -387,7 +434,7 @@ struct SignatureTable::State {
         }
     }
 
-    static void group_by_shard(Worker& worker, std::size_t n_missed) {
+    void group_by_shard(Worker& worker, std::size_t n_missed) const {
         worker.group_begin.fill(0);
         for (std::size_t k = 0; k < n_missed; ++k) {
             ++worker.group_begin[shard_of(worker.tags[worker.missed[k]]) + 1];
@@ -399,7 +446,9 @@ struct SignatureTable::State {
         std::copy_n(worker.group_begin.begin(), n_shards, next.begin());
         for (std::size_t k = 0; k < n_missed; ++k) {
             const std::uint32_t i = worker.missed[k];
-            worker.grouped[next[shard_of(worker.tags[i])]++] = i;
+            const std::size_t shard = shard_of(worker.tags[i]);
+            worker.grouped[next[shard]++] = i;
+            shards[shard].prefetch_slot(worker.tags[i]);
         }
     }
 
@@ -419,14 +468,15 @@ struct SignatureTable::State {
 
     // Counts rows [begin, end), at most segment_rows. On an exception the segment is undone.
     template <class Id>
-    void add_segment(const Input<Id>& input, std::size_t begin, std::size_t end,
+    void add_segment(const Input<Id>& input, std::size_t begin, std::size_t end, Scratch& scratch,
                      const Executor& executor) {
-        const std::size_t rows_per_block = block_rows();
+        const std::size_t rows_per_block = std::min(block_rows(), end - begin);
         const std::size_t n_blocks = (end - begin + rows_per_block - 1) / rows_per_block;
         const std::size_t size_before = size();
         require_room(end - begin, executor);
         std::vector<std::uint8_t> started(n_blocks, 0);
-        std::vector<Worker> workers(static_cast<std::size_t>(executor.n_workers(n_blocks)));
+        std::vector<Worker>& workers = scratch.workers;
+        workers.resize(static_cast<std::size_t>(executor.n_workers(n_blocks)));
         for (Worker& worker : workers) prepare(worker, rows_per_block, end - begin);
         const auto block_range = [&](std::size_t block) {
             const std::size_t first = begin + block * rows_per_block;
@@ -438,12 +488,16 @@ struct SignatureTable::State {
                 const auto [first, last] = block_range(block);
                 std::fill(input.out + first, input.out + last, static_cast<Id>(unset));
                 started[block] = 1;
-                count_block(input, begin, first, last - first,
-                            workers[static_cast<std::size_t>(worker)]);
+                Worker& own = workers[static_cast<std::size_t>(worker)];
+                if (layout.n_words == 1) {
+                    count_block<true>(input, begin, first, last - first, own);
+                } else {
+                    count_block<false>(input, begin, first, last - first, own);
+                }
             });
             add_pending(workers);
             pending_added = true;
-            if (number_fresh(end - begin)) {
+            if (number_fresh(end - begin, scratch.by_first_row)) {
                 executor.run(n_shards, [&](std::size_t s, int) { number_slots(shards[s]); });
                 executor.run(n_blocks, [&](std::size_t block, int) {
                     const auto [first, last] = block_range(block);
@@ -471,7 +525,7 @@ struct SignatureTable::State {
 
     // Numbers the new signatures in the order of their first rows and appends them to `rows` and
     // `counts`. Returns false when there are none. Strong guarantee.
-    bool number_fresh(std::size_t n_segment_rows) {
+    bool number_fresh(std::size_t n_segment_rows, std::vector<std::int32_t>& by_first_row) {
         std::size_t n_fresh = 0;
         for (const Shard& shard : shards) n_fresh += shard.fresh.size();
         if (n_fresh == 0) return false;
@@ -479,7 +533,7 @@ struct SignatureTable::State {
             throw std::length_error("partitions: more than " + std::to_string(max_signatures) +
                                     " distinct rows, which is the most a SignatureTable can hold");
         }
-        std::vector<std::int32_t> by_first_row(n_segment_rows, unset);
+        by_first_row.assign(n_segment_rows, unset);
         const auto reserve = [](auto& values, std::size_t n) {
             if (n > values.capacity()) values.reserve(std::max(n, values.capacity() * 3 / 2));
         };
@@ -590,13 +644,14 @@ struct SignatureTable::State {
         }
         std::array<std::vector<Slot>, n_shards> grown;
         for (std::size_t s = 0; s < n_shards; ++s) {
-            const std::size_t n_slots = round_up_to_power(needed[s] * 10 / 7 + 2);
+            const std::size_t n_slots = std::bit_ceil(needed[s] * 10 / 7 + 2);
             if (shards[s].slots.size() < n_slots) grown[s].resize(n_slots);
         }
         rows.swap(repacked);
         layout = std::move(wider);
         for (std::size_t s = 0; s < n_shards; ++s) {
             if (!grown[s].empty()) shards[s].slots.swap(grown[s]);
+            shards[s].update_hint();
         }
         rebuild_index();
     }
@@ -612,7 +667,7 @@ struct SignatureTable::State {
     void require_room(std::size_t n, const Executor& executor) const {
         const std::size_t per_shard = (size() + n) / n_shards + 1;
         const std::size_t slot_bytes =
-            n_shards * round_up_to_power(per_shard * 10 / 7) * sizeof(Slot);
+            n_shards * std::bit_ceil(per_shard * 10 / 7) * sizeof(Slot);
         const std::size_t row_bytes = layout.n_words * sizeof(std::uint64_t) + sizeof(std::int64_t);
         const std::size_t have = n_bytes();
         const std::size_t want = slot_bytes + (size() + n) * row_bytes;
@@ -626,6 +681,7 @@ struct SignatureTable::State {
     void add_rows(const Input<Id>& input, const Executor& executor) {
         const std::size_t n = input.partitions.n_rows;
         const std::size_t size_before = size();
+        Scratch scratch;
         std::size_t done = 0;
         try {
             while (done < n) {
@@ -634,10 +690,10 @@ struct SignatureTable::State {
                                static_cast<double>(end) / static_cast<double>(n));
                 if (size() == 0) widen(input.partitions, done, end, executor);
                 try {
-                    add_segment(input, done, end, executor);
+                    add_segment(input, done, end, scratch, executor);
                 } catch (const LayoutTooNarrow&) {
                     widen(input.partitions, done, end, executor);
-                    add_segment(input, done, end, executor);
+                    add_segment(input, done, end, scratch, executor);
                 }
                 done = end;
             }
@@ -720,6 +776,7 @@ SignatureTable::SignatureTable(const SignatureTable& other) {
     for (std::size_t s = 0; s < n_shards; ++s) {
         state_->shards[s].slots = from.shards[s].slots;
         state_->shards[s].n_used = from.shards[s].n_used;
+        state_->shards[s].update_hint();
     }
 }
 
