@@ -9,16 +9,16 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-import labelquorum as lq
 import numpy as np
 import pytest
 import scipy.sparse
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+import labelquorum as lq
+import oracle
 from labelquorum import _core
 from labelquorum.agreement import _degrees
-
-import oracle
 from strategies import INSTALLED_LAYOUTS, LAYOUTS, MAX_ID, THREADS, ensembles, planted, share
 
 WAYS = ["subsets", "pairs", "blocks", None]

@@ -10,15 +10,15 @@ from __future__ import annotations
 import datetime
 import warnings
 
-import labelquorum as lq
 import numpy as np
 import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from labelquorum import _core
 
+import labelquorum as lq
+from labelquorum import _core
 from strategies import planted
 
 REFUSALS = (TypeError, ValueError, MemoryError, OverflowError, lq.WorkLimitError)

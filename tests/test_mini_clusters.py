@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 
-import labelquorum as lq
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import labelquorum as lq
 import oracle
 from strategies import (
     INSTALLED_LAYOUTS,

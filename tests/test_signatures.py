@@ -9,13 +9,13 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-import labelquorum as lq
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
+import labelquorum as lq
 import oracle
 from strategies import (
     INTEGER_TYPES,

@@ -14,11 +14,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import labelquorum as lq
 import numpy as np
 import pytest
-from labelquorum import _core
 
+import labelquorum as lq
+from labelquorum import _core
 from strategies import planted
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork are POSIX")

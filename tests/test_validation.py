@@ -26,7 +26,7 @@ def _table():
 TAKES_PARTITIONS = {
     "update": _update,
     "lookup": lambda partitions: lq.SignatureTable(3).lookup(partitions),
-    "from_counts": lambda partitions: lq.SignatureTable.from_counts(partitions, [1]),
+    "from_counts": lambda partitions: lq.SignatureTable.from_counts(partitions, [1] * 4),
     "agreement_degrees": lambda partitions: lq.agreement_degrees(partitions, 1),
     "coassociation": lambda partitions: lq.coassociation(partitions, [(0, 0)]),
     "mini_clusters": lq.mini_clusters,

@@ -12,7 +12,8 @@ Way way_of(const std::string& name) {
     if (name == "subsets") return Way::subsets;
     if (name == "pairs") return Way::pairs;
     if (name == "blocks") return Way::blocks;
-    throw std::invalid_argument("way: \"" + name + "\" is not one of automatic, subsets, pairs, blocks");
+    throw std::invalid_argument("way: \"" + name +
+                                "\" is not one of automatic, subsets, pairs, blocks");
 }
 
 py::array_t<std::int64_t> degrees_of(const SignatureTable& table, std::size_t min_agree,

@@ -65,7 +65,8 @@ Partitions view_columns(const py::list& columns) {
 void register_executor(py::module_& module) {
     static py::exception<WorkLimitError> work_limit(module, "WorkLimitError", PyExc_RuntimeError);
     work_limit.doc() =
-        "The work asked for exceeds a stated limit; the message says by how much and what to change.";
+        "The work asked for exceeds a stated limit; the message says by how much and what to "
+        "change.";
     py::register_exception_translator([](std::exception_ptr error) {
         try {
             if (error) std::rethrow_exception(error);

@@ -14,9 +14,8 @@ void update(SignatureTable& table, const py::list& columns, Array<Id>& out,
     const Partitions partitions = view_columns(columns);
     Id* ids = writable(out, partitions.n_rows, "out");
     const std::uint8_t* chosen = readable(eligible, partitions.n_rows, "eligible");
-    run_kernel(n_threads, progress, [&](const Executor& executor) {
-        table.update(partitions, ids, executor, chosen);
-    });
+    run_kernel(n_threads, progress,
+               [&](const Executor& executor) { table.update(partitions, ids, executor, chosen); });
 }
 
 void update_counted(SignatureTable& table, const py::list& columns,
@@ -68,10 +67,12 @@ void register_signatures(py::module_& module) {
         .def(py::init<std::size_t>(), "n_partitions"_a)
         .def("__len__", &SignatureTable::size, py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("n_partitions", &SignatureTable::n_partitions)
-        .def_property_readonly("n_samples", py::cpp_function(&SignatureTable::n_samples,
-                                                             py::call_guard<py::gil_scoped_release>()))
-        .def_property_readonly("n_bytes", py::cpp_function(&SignatureTable::n_bytes,
-                                                           py::call_guard<py::gil_scoped_release>()))
+        .def_property_readonly(
+            "n_samples",
+            py::cpp_function(&SignatureTable::n_samples, py::call_guard<py::gil_scoped_release>()))
+        .def_property_readonly(
+            "n_bytes",
+            py::cpp_function(&SignatureTable::n_bytes, py::call_guard<py::gil_scoped_release>()))
         .def("update", &update<std::int32_t>, "columns"_a, "out"_a.noconvert(),
              "eligible"_a.noconvert(), "n_threads"_a, "progress"_a)
         .def("update", &update<std::int64_t>, "columns"_a, "out"_a.noconvert(),
@@ -100,8 +101,9 @@ void register_signatures(py::module_& module) {
                  }
                  return to_array(std::move(counts));
              })
-        .def("copy", [](const SignatureTable& table) { return SignatureTable(table); },
-             py::call_guard<py::gil_scoped_release>());
+        .def(
+            "copy", [](const SignatureTable& table) { return SignatureTable(table); },
+            py::call_guard<py::gil_scoped_release>());
     module.def("expand", &expand_ids<std::int32_t>, "ids"_a.noconvert(), "values"_a.noconvert(),
                "missing"_a, "out"_a.noconvert(), "n_threads"_a, "progress"_a);
     module.def("expand", &expand_ids<std::int64_t>, "ids"_a.noconvert(), "values"_a.noconvert(),

@@ -49,8 +49,8 @@ void find_edges_by_groups(const PackedSignatures& signatures, const std::vector<
                           AgreementGraph& graph) {
     auto place = static_cast<std::size_t>(graph.indptr[i]);
     if (graph.indptr[i + 1] == graph.indptr[i]) return;
-    edges.assign(1, {static_cast<std::int32_t>(i),
-                     static_cast<std::int32_t>(signatures.n_votes(i))});
+    edges.assign(1,
+                 {static_cast<std::int32_t>(i), static_cast<std::int32_t>(signatures.n_votes(i))});
     groups.for_each_neighbor(rows.data(), i, [&](std::uint32_t j, std::int32_t votes) {
         edges.emplace_back(static_cast<std::int32_t>(j), votes);
     });
@@ -78,6 +78,12 @@ void count_votes(const Partitions& partitions, std::size_t n, First&& first, Sec
             }
         });
     }
+}
+
+void check_all_ids(const Partitions& partitions, const Executor& executor) {
+    executor.run(partitions.n_partitions(), [&](std::size_t column, int) {
+        check_ids(partitions, column, 0, partitions.n_rows);
+    });
 }
 
 void write_shares(const std::uint32_t* agree, const std::uint32_t* both, std::size_t n,
@@ -154,6 +160,7 @@ AgreementGraph agreement_graph(const SignatureTable& table, std::size_t min_agre
 template <class Index>
 void coassociation(const Partitions& partitions, const Index* pairs, std::size_t n_pairs,
                    double* out, const Executor& executor) {
+    check_all_ids(partitions, executor);
     executor.stage("co-association");
     executor.run_ranges(n_pairs, pair_block, [&](std::size_t begin, std::size_t end, int) {
         for (std::size_t k = 2 * begin; k < 2 * end; ++k) {
@@ -165,8 +172,8 @@ void coassociation(const Partitions& partitions, const Index* pairs, std::size_t
         count_votes(
             partitions, end - begin,
             [&](std::size_t k) { return static_cast<std::size_t>(first[2 * k]); },
-            [&](std::size_t k) { return static_cast<std::size_t>(first[2 * k + 1]); },
-            agree.data(), both.data());
+            [&](std::size_t k) { return static_cast<std::size_t>(first[2 * k + 1]); }, agree.data(),
+            both.data());
         write_shares(agree.data(), both.data(), end - begin, out + begin);
     });
 }
@@ -182,12 +189,13 @@ void coassociation(const Partitions& partitions, const Index* indptr, const Inde
     if (indptr[0] != 0 || !std::is_sorted(indptr, indptr + partitions.n_rows + 1)) {
         throw std::invalid_argument("pairs: indptr has to ascend from 0");
     }
+    check_all_ids(partitions, executor);
     executor.stage("co-association");
     const auto n_edges = static_cast<std::size_t>(indptr[partitions.n_rows]);
     executor.run_ranges(n_edges, pair_block, [&](std::size_t begin, std::size_t end, int) {
         // The row of each edge: indptr is searched once, then followed.
-        const Index* row_end = std::upper_bound(indptr, indptr + partitions.n_rows + 1,
-                                                static_cast<Index>(begin));
+        const Index* row_end =
+            std::upper_bound(indptr, indptr + partitions.n_rows + 1, static_cast<Index>(begin));
         std::vector<std::size_t> row(end - begin);
         for (std::size_t k = begin; k < end; ++k) {
             while (static_cast<std::size_t>(*row_end) <= k) ++row_end;

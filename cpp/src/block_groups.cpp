@@ -16,9 +16,8 @@ BlockGroups::BlockGroups(const PackedSignatures& signatures, std::size_t min_agr
                             "grouping signatures by blocks of partitions");
     executor.stage("group");
     blocks_.resize(n);
-    executor.run(n, [&](std::size_t block, int) {
-        blocks_[block] = group(signatures, block, executor);
-    });
+    executor.run(
+        n, [&](std::size_t block, int) { blocks_[block] = group(signatures, block, executor); });
     for (const Block& groups : blocks_) {
         for (std::size_t g = 0; g + 1 < groups.starts.size(); ++g) {
             const double size = groups.starts[g + 1] - groups.starts[g];

@@ -39,7 +39,8 @@ CodeColumns<C> unpack(const PackedSignatures& signatures, const Executor& execut
     executor.run_ranges(columns.n_rows, 1 << 14, [&](std::size_t begin, std::size_t end, int) {
         for (std::size_t j = 0; j < columns.n_partitions; ++j) {
             C* out = columns.column(j);
-            for (std::size_t i = begin; i < end; ++i) out[i] = static_cast<C>(signatures.code(i, j));
+            for (std::size_t i = begin; i < end; ++i)
+                out[i] = static_cast<C>(signatures.code(i, j));
         }
     });
     return columns;

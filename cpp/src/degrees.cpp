@@ -56,8 +56,8 @@ std::vector<std::uint8_t> find_abstentions(const PackedSignatures& signatures) {
 // degree of each.
 class Grouper {
 public:
-    void add(const PackedSignatures& signatures, const ColumnSet& set, std::span<const TaggedRow> items,
-             std::uint64_t coefficient, std::uint64_t* degrees) {
+    void add(const PackedSignatures& signatures, const ColumnSet& set,
+             std::span<const TaggedRow> items, std::uint64_t coefficient, std::uint64_t* degrees) {
         const std::size_t n_slots = std::bit_ceil(2 * items.size() + 1);
         groups_.assign(n_slots, {});
         group_of_.resize(items.size());
@@ -200,25 +200,26 @@ private:
     void share_out_subsets(const std::vector<std::uint64_t>& factors) {
         const std::size_t n = signatures_.size();
         // Threads only where there is work for them.
-        const double n_rows = static_cast<double>(n) *
-                              n_subsets(min_agree_, signatures_.n_partitions());
-        const auto n_parts = static_cast<std::size_t>(
-            std::clamp(n_rows / 1e5, 1.0, 8.0 * executor_.n_threads()));
+        const double n_rows =
+            static_cast<double>(n) * n_subsets(min_agree_, signatures_.n_partitions());
+        const auto n_parts =
+            static_cast<std::size_t>(std::clamp(n_rows / 1e5, 1.0, 8.0 * executor_.n_threads()));
         const auto n_workers = static_cast<std::size_t>(executor_.n_workers(n_parts));
         std::vector<std::vector<std::uint64_t>> parts(n_workers, std::vector<std::uint64_t>(n, 0));
         executor_.run(n_parts, [&](std::size_t part, int worker) {
             Grouper grouper;
             std::vector<TaggedRow> items;
             auto& sums = parts[static_cast<std::size_t>(worker)];
-            for_each_subset(factors, part, n_parts, [&](const ColumnSet& set, std::uint64_t factor) {
-                items.clear();
-                for (std::size_t i = 0; i < n; ++i) {
-                    if (!votes_on(i, set)) continue;
-                    items.push_back({set.tag(signatures_, i), static_cast<std::uint32_t>(i)});
-                }
-                grouper.add(signatures_, set, items, factor, sums.data());
-                executor_.checkpoint();
-            });
+            for_each_subset(
+                factors, part, n_parts, [&](const ColumnSet& set, std::uint64_t factor) {
+                    items.clear();
+                    for (std::size_t i = 0; i < n; ++i) {
+                        if (!votes_on(i, set)) continue;
+                        items.push_back({set.tag(signatures_, i), static_cast<std::uint32_t>(i)});
+                    }
+                    grouper.add(signatures_, set, items, factor, sums.data());
+                    executor_.checkpoint();
+                });
         });
         for (const auto& sums : parts) {
             for (std::size_t i = 0; i < n; ++i) degrees_[i] += sums[i];
@@ -266,7 +267,7 @@ private:
             });
             executor_.run(n_buckets, [&](std::size_t bucket, int worker) {
                 const std::span<const TaggedRow> bucket_items(items.data() + bounds[bucket],
-                                                         items.data() + bounds[bucket + 1]);
+                                                              items.data() + bounds[bucket + 1]);
                 groupers[static_cast<std::size_t>(worker)].add(signatures_, set, bucket_items,
                                                                factor, degrees_.data());
             });
@@ -349,7 +350,8 @@ Plan plan_pairs(const PackedSignatures& signatures, std::size_t min_agree, Way w
     const double grouping = 1e-9 * n * n_blocks * ns_per_sorted_row;
     if (way == Way::blocks || (way == Way::automatic && grouping < plan.core_seconds / 2)) {
         plan.groups.emplace(signatures, min_agree, executor);
-        const double ns_per_pair = ns_per_candidate + static_cast<double>(m) * ns_per_candidate_code;
+        const double ns_per_pair =
+            ns_per_candidate + static_cast<double>(m) * ns_per_candidate_code;
         const double blocks = grouping + 1e-9 * plan.groups->n_candidates() * ns_per_pair;
         if (way == Way::blocks || blocks < plan.core_seconds) {
             plan.way = Way::blocks;
@@ -358,9 +360,9 @@ Plan plan_pairs(const PackedSignatures& signatures, std::size_t min_agree, Way w
     }
     if (way == Way::pairs) plan.way = Way::pairs;
     if (plan.way != Way::blocks) plan.groups.reset();
-    require_work(plan.core_seconds,
-                 "comparing " + std::to_string(signatures.size()) + " signatures of " +
-                     std::to_string(m) + " partitions at min_agree=" + std::to_string(min_agree));
+    require_work(plan.core_seconds, "comparing " + std::to_string(signatures.size()) +
+                                        " signatures of " + std::to_string(m) +
+                                        " partitions at min_agree=" + std::to_string(min_agree));
     return plan;
 }
 

@@ -19,8 +19,8 @@ std::vector<std::int64_t> degrees(const PackedSignatures& signatures, std::size_
                                   Way way, const Executor& executor);
 
 struct Plan {
-    Way way;              // never automatic
-    double core_seconds;  // what it is expected to cost
+    Way way;                            // never automatic
+    double core_seconds;                // what it is expected to cost
     std::optional<BlockGroups> groups;  // for Way::blocks
 };
 

@@ -217,8 +217,7 @@ int Executor::n_workers(std::size_t n_blocks) const {
     return static_cast<int>(std::clamp<std::size_t>(n_blocks, 1, n_threads));
 }
 
-void Executor::run(std::size_t n_blocks,
-                   const std::function<void(std::size_t, int)>& body) const {
+void Executor::run(std::size_t n_blocks, const std::function<void(std::size_t, int)>& body) const {
     const int n = n_workers(n_blocks);
     if (n == 1) {
         for (std::size_t block = 0; block < n_blocks; ++block) {
@@ -257,9 +256,8 @@ void Executor::run(std::size_t n_blocks,
     report(1.0);
 }
 
-void Executor::run_ranges(
-    std::size_t n_items, std::size_t grain,
-    const std::function<void(std::size_t, std::size_t, int)>& body) const {
+void Executor::run_ranges(std::size_t n_items, std::size_t grain,
+                          const std::function<void(std::size_t, std::size_t, int)>& body) const {
     run((n_items + grain - 1) / grain, [&](std::size_t block, int worker) {
         const std::size_t begin = block * grain;
         body(begin, std::min(n_items, begin + grain), worker);
@@ -298,7 +296,8 @@ void Executor::report(double fraction) const {
     if (!is_new) {
         // Stages of several runs begin anew: what is reported never goes back.
         if (share <= reported_) return;
-        if (share < 1.0 && now - last_report_ns_ < 2 * std::chrono::nanoseconds(poll_interval).count()) {
+        if (share < 1.0 &&
+            now - last_report_ns_ < 2 * std::chrono::nanoseconds(poll_interval).count()) {
             return;
         }
     }
@@ -312,8 +311,8 @@ void Executor::require_memory(std::size_t bytes, std::string_view purpose) const
     if (bytes < memory_not_asked_for) return;
     const std::size_t left = available_memory();
     if (bytes <= left) return;
-    throw MemoryLimitError(std::to_string(bytes) + " bytes are needed for " +
-                           std::string(purpose) + ", but only " + std::to_string(left) +
+    throw MemoryLimitError(std::to_string(bytes) + " bytes are needed for " + std::string(purpose) +
+                           ", but only " + std::to_string(left) +
                            " are available. Use fewer samples, partitions or clusters per "
                            "partition, or a machine with more memory");
 }

@@ -10,7 +10,8 @@ bool is_supported(InstructionSet set) {
     switch (set) {
         case InstructionSet::baseline: return true;
 #ifdef LABELQUORUM_HAVE_AVX2
-        case InstructionSet::avx2: return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("bmi2") != 0;
+        case InstructionSet::avx2:
+            return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("bmi2") != 0;
 #endif
 #ifdef LABELQUORUM_HAVE_AVX512
         case InstructionSet::avx512:

@@ -9,7 +9,8 @@
 // differs from the member exactly where it differs from the seed. So with slack = M - min_agree
 //     differ(j, member) >= differ(j, seed) - slack,
 // and j stays without a further look when differ(j, seed) >= min_differ + slack. It goes when
-// differ(j, seed) < min_differ, the seed being a member. Only the rest is compared with all members.
+// differ(j, seed) < min_differ, the seed being a member. Only the rest is compared with all
+// members.
 #include "labelquorum/mini_clusters.hpp"
 
 #include <algorithm>
@@ -231,8 +232,8 @@ private:
     }
 
     // For every undecided row whether it is not strongly negative to some member.
-    std::vector<std::uint8_t> find_close_to_members(
-        const std::vector<std::uint32_t>& members, const std::vector<std::uint32_t>& undecided) {
+    std::vector<std::uint8_t> find_close_to_members(const std::vector<std::uint32_t>& members,
+                                                    const std::vector<std::uint32_t>& undecided) {
         std::vector<std::uint8_t> goes(undecided.size(), 0);
         if (options_.min_differ == 0 || undecided.empty()) return goes;
         require_work(1e-9 * static_cast<double>(members.size()) *
@@ -256,7 +257,8 @@ private:
                               std::size_t end, std::vector<std::uint8_t>& goes) const {
         // The rows still undecided, by column; those that have to go are cleaned out now and then.
         std::vector<std::uint32_t> left(end - begin);
-        for (std::size_t k = 0; k < left.size(); ++k) left[k] = static_cast<std::uint32_t>(begin + k);
+        for (std::size_t k = 0; k < left.size(); ++k)
+            left[k] = static_cast<std::uint32_t>(begin + k);
         std::vector<C> columns(m_ * left.size());
         const std::size_t stride = left.size();
         for (std::size_t j = 0; j < m_; ++j) {
@@ -266,7 +268,8 @@ private:
         }
         std::vector<C> differ(left.size());
         const std::size_t n_members = member_rows.size() / m_;
-        for (std::size_t first = 0; first < n_members && !left.empty(); first += members_per_round) {
+        for (std::size_t first = 0; first < n_members && !left.empty();
+             first += members_per_round) {
             const std::size_t last = std::min(n_members, first + members_per_round);
             for (std::size_t member = first; member < last; ++member) {
                 scan_.differ(columns.data(), stride, m_, &member_rows[member * m_], left.size(),
@@ -332,11 +335,11 @@ private:
     const Executor& executor_;
     const RowScan<C>& scan_;
     const std::size_t m_;
-    std::vector<std::int64_t> bounds_;       // per signature: at least its degree among the alive
-    std::vector<std::int32_t> counted_in_;   // per signature: the round of its bound
+    std::vector<std::int64_t> bounds_;      // per signature: at least its degree among the alive
+    std::vector<std::int32_t> counted_in_;  // per signature: the round of its bound
     std::int32_t round_ = 0;
-    CodeColumns<C> columns_;                 // by position
-    std::vector<std::int64_t> counts_;       // by position; 0 where dead
+    CodeColumns<C> columns_;                   // by position
+    std::vector<std::int64_t> counts_;         // by position; 0 where dead
     std::vector<std::uint32_t> signature_at_;  // by position
     std::vector<std::uint32_t> position_of_;   // per signature, or `gone`
     std::vector<std::uint32_t> heap_;          // signatures, the next to try on top
@@ -361,11 +364,9 @@ void check(const MiniClusterOptions& options, std::size_t n_partitions) {
 }
 
 std::vector<std::int32_t> extract_all(const PackedSignatures& signatures,
-                                      const MiniClusterOptions& options,
-                                      const Executor& executor) {
-    return visit_code_type(signatures, [&]<class C>(C) {
-        return Extraction<C>(signatures, options, executor).run();
-    });
+                                      const MiniClusterOptions& options, const Executor& executor) {
+    return visit_code_type(
+        signatures, [&]<class C>(C) { return Extraction<C>(signatures, options, executor).run(); });
 }
 
 }  // namespace

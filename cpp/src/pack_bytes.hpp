@@ -9,9 +9,9 @@ namespace labelquorum {
 
 struct ByteRows {
     const std::uint8_t* data;
-    std::ptrdiff_t stride;    // bytes from one row to the next
-    std::size_t n_columns;    // adjacent bytes of a row; 8 to 64
-    bool is_signed;           // negative values abstain
+    std::ptrdiff_t stride;       // bytes from one row to the next
+    std::size_t n_columns;       // adjacent bytes of a row; 8 to 64
+    bool is_signed;              // negative values abstain
     const std::uint8_t* widths;  // of the fields, 0 .. 8, n_columns values; their sum is at most 64
 };
 

@@ -43,8 +43,7 @@ template <class C>
 const RowScan<C>& row_scan() {
     switch (instruction_set()) {
 #ifdef LABELQUORUM_HAVE_AVX512
-        case InstructionSet::avx512:
-            return pick<C>(avx512::scan8, avx512::scan16, avx512::scan32);
+        case InstructionSet::avx512: return pick<C>(avx512::scan8, avx512::scan16, avx512::scan32);
 #endif
 #ifdef LABELQUORUM_HAVE_AVX2
         case InstructionSet::avx2: return pick<C>(avx2::scan8, avx2::scan16, avx2::scan32);

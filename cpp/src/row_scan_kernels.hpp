@@ -32,8 +32,8 @@ void differ(const C* columns, std::size_t stride, std::size_t n_partitions, cons
         if (code == 0) continue;
         const C* column = columns + j * stride;
         for (std::size_t i = 0; i < n; ++i) {
-            out[i] = static_cast<C>(out[i] + (static_cast<C>(column[i] != code) &
-                                              static_cast<C>(column[i] != 0)));
+            out[i] = static_cast<C>(
+                out[i] + (static_cast<C>(column[i] != code) & static_cast<C>(column[i] != 0)));
         }
     }
 }

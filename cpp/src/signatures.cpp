@@ -143,8 +143,8 @@ bool view_bytes(const Partitions& partitions, const RowLayout& layout, ByteView&
 }
 
 // Packs rows [begin, begin + n) to n * layout.n_words words. Returns false when a code is too large
-// for its field; then the rows' contents mean nothing, unless `too_large` (n values, zeros at first)
-// is given: it is set to 1 for the rows concerned, and the others hold.
+// for its field; then the rows' contents mean nothing, unless `too_large` (n values, zeros at
+// first) is given: it is set to 1 for the rows concerned, and the others hold.
 bool pack_rows(const Partitions& partitions, const RowLayout& layout, std::size_t begin,
                std::size_t n, std::uint64_t* words, std::uint8_t* too_large = nullptr) {
     const std::size_t n_words = layout.n_words;
@@ -269,7 +269,8 @@ struct SignatureTable::State {
             std::uint32_t pending = 0;  // rows not yet added to the count
         };
         std::vector<CacheSlot> cache;
-        std::vector<std::uint64_t> cache_rows;  // of the cached signatures, when rows have many words
+        std::vector<std::uint64_t>
+            cache_rows;  // of the cached signatures, when rows have many words
         std::vector<std::uint64_t> words;
         std::vector<std::uint64_t> tags;
         std::vector<std::uint32_t> missed;   // rows of the block that the cache did not know
@@ -393,8 +394,8 @@ struct SignatureTable::State {
             auto& cached = worker.cache[place];
             bool hit = cached.tag == tag && cached.id != unset;
             if (n_words > 1 && hit) {
-                hit = std::equal(words, words + n_words,
-                                 worker.cache_rows.data() + place * n_words);
+                hit =
+                    std::equal(words, words + n_words, worker.cache_rows.data() + place * n_words);
             }
             bool counted = true;
             if (input.eligible != nullptr && input.eligible[begin + i] == 0) {
@@ -504,8 +505,8 @@ struct SignatureTable::State {
                     for (std::size_t row = first; row < last; ++row) {
                         const auto id = static_cast<std::int32_t>(input.out[row]);
                         if (id < ineligible) {
-                            input.out[row] = shards[provisional_shard(id)]
-                                                 .fresh.ids[provisional_index(id)];
+                            input.out[row] =
+                                shards[provisional_shard(id)].fresh.ids[provisional_index(id)];
                         }
                     }
                 });
@@ -615,8 +616,8 @@ struct SignatureTable::State {
         for (std::size_t j = 0; j < n_partitions; ++j) {
             Code bits = 0;
             for (std::size_t w = 0; w < n_workers; ++w) bits |= used[w * n_partitions + j];
-            widths[j] = std::max(layout.fields[j].width,
-                                 static_cast<std::uint32_t>(std::bit_width(bits)));
+            widths[j] =
+                std::max(layout.fields[j].width, static_cast<std::uint32_t>(std::bit_width(bits)));
         }
         set_layout(make_layout(widths), executor);
     }
@@ -666,8 +667,7 @@ struct SignatureTable::State {
     // Refuses before the machine dies: what the table grows by if all n rows are new.
     void require_room(std::size_t n, const Executor& executor) const {
         const std::size_t per_shard = (size() + n) / n_shards + 1;
-        const std::size_t slot_bytes =
-            n_shards * std::bit_ceil(per_shard * 10 / 7) * sizeof(Slot);
+        const std::size_t slot_bytes = n_shards * std::bit_ceil(per_shard * 10 / 7) * sizeof(Slot);
         const std::size_t row_bytes = layout.n_words * sizeof(std::uint64_t) + sizeof(std::int64_t);
         const std::size_t have = n_bytes();
         const std::size_t want = slot_bytes + (size() + n) * row_bytes;
@@ -855,12 +855,13 @@ std::vector<std::int32_t> SignatureTable::merge(const SignatureTable& other,
 
     // The other table's rows are decoded a bounded number at a time; undone together on failure.
     const std::size_t row_bytes = from.n_partitions * sizeof(std::int32_t);
-    const std::size_t chunk = std::min(from.size(), std::max<std::size_t>(1, decode_bytes / row_bytes));
+    const std::size_t chunk =
+        std::min(from.size(), std::max<std::size_t>(1, decode_bytes / row_bytes));
     std::vector<std::int32_t> decoded(chunk * from.n_partitions);
     Partitions view;
     for (std::size_t j = 0; j < from.n_partitions; ++j) {
-        view.columns.push_back({decoded.data() + j, static_cast<std::ptrdiff_t>(row_bytes),
-                                IntegerType::i32});
+        view.columns.push_back(
+            {decoded.data() + j, static_cast<std::ptrdiff_t>(row_bytes), IntegerType::i32});
     }
     std::vector<std::int32_t> remap(from.size());
     const std::size_t size_before = to.size();
@@ -878,9 +879,8 @@ std::vector<std::int32_t> SignatureTable::merge(const SignatureTable& other,
             done = end;
         }
     } catch (...) {
-        to.uncount(State::Input<std::int32_t>{view, nullptr, from.counts.data(), remap.data()},
-                   0, done,
-                   size_before);
+        to.uncount(State::Input<std::int32_t>{view, nullptr, from.counts.data(), remap.data()}, 0,
+                   done, size_before);
         to.truncate(size_before);
         throw;
     }

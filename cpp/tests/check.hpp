@@ -31,25 +31,26 @@ struct Registration {
 
 }  // namespace check
 
-#define TEST(name)                                               \
-    static void name();                                          \
+#define TEST(name)                                                   \
+    static void name();                                              \
     static const check::Registration registered_##name(#name, name); \
     static void name()
 
-#define CHECK(...) \
-    (static_cast<bool>(__VA_ARGS__) ? void() : check::fail(__FILE__, __LINE__, "failed: " #__VA_ARGS__))
+#define CHECK(...)                           \
+    (static_cast<bool>(__VA_ARGS__) ? void() \
+                                    : check::fail(__FILE__, __LINE__, "failed: " #__VA_ARGS__))
 
-#define CHECK_THROWS(Exception, ...)                                           \
-    do {                                                                       \
-        bool thrown_ = false;                                                  \
-        try {                                                                  \
-            __VA_ARGS__;                                                       \
-        } catch (const Exception&) {                                           \
-            thrown_ = true;                                                    \
-        }                                                                      \
-        if (!thrown_) {                                                        \
+#define CHECK_THROWS(Exception, ...)                                                 \
+    do {                                                                             \
+        bool thrown_ = false;                                                        \
+        try {                                                                        \
+            __VA_ARGS__;                                                             \
+        } catch (const Exception&) {                                                 \
+            thrown_ = true;                                                          \
+        }                                                                            \
+        if (!thrown_) {                                                              \
             check::fail(__FILE__, __LINE__, "no " #Exception " from " #__VA_ARGS__); \
-        }                                                                      \
+        }                                                                            \
     } while (false)
 
 int main(int argc, char** argv) {

@@ -13,10 +13,10 @@
 
 namespace faults {
 
-inline std::atomic<long long> allowed{-1};      // allocations before the failure; negative: none fails
-inline std::atomic<bool> once{true};            // only the next one fails, or all from there on
-inline std::atomic<bool> reached{false};        // whether one has failed
-inline std::atomic<long long> held{0};          // blocks allocated and not yet freed
+inline std::atomic<long long> allowed{-1};  // allocations before the failure; negative: none fails
+inline std::atomic<bool> once{true};        // only the next one fails, or all from there on
+inline std::atomic<bool> reached{false};    // whether one has failed
+inline std::atomic<long long> held{0};      // blocks allocated and not yet freed
 
 inline bool fails() {
     if (allowed.load(std::memory_order_relaxed) < 0) return false;
@@ -32,9 +32,10 @@ inline bool fails() {
 inline void* allocate(std::size_t size, std::size_t alignment) noexcept {
     if (fails()) return nullptr;
     if (size == 0) size = 1;
-    void* block = alignment <= alignof(std::max_align_t)
-                      ? std::malloc(size)
-                      : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    void* block =
+        alignment <= alignof(std::max_align_t)
+            ? std::malloc(size)
+            : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
     if (block != nullptr) held.fetch_add(1, std::memory_order_relaxed);
     return block;
 }
@@ -111,5 +112,9 @@ void operator delete(void* block, std::size_t) noexcept { faults::release(block)
 void operator delete[](void* block, std::size_t) noexcept { faults::release(block); }
 void operator delete(void* block, std::align_val_t) noexcept { faults::release(block); }
 void operator delete[](void* block, std::align_val_t) noexcept { faults::release(block); }
-void operator delete(void* block, std::size_t, std::align_val_t) noexcept { faults::release(block); }
-void operator delete[](void* block, std::size_t, std::align_val_t) noexcept { faults::release(block); }
+void operator delete(void* block, std::size_t, std::align_val_t) noexcept {
+    faults::release(block);
+}
+void operator delete[](void* block, std::size_t, std::align_val_t) noexcept {
+    faults::release(block);
+}

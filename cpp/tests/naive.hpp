@@ -31,12 +31,14 @@ struct Shape {
 inline Rows planted(std::mt19937_64& random, const Shape& shape) {
     std::vector<std::int32_t> ids(static_cast<std::size_t>(shape.n_ids));
     for (std::size_t i = 0; i < ids.size(); ++i) {
-        ids[i] = shape.max_id == 0 ? static_cast<std::int32_t>(i)
-                                   : std::uniform_int_distribution<std::int32_t>(0, shape.max_id)(random);
+        ids[i] = shape.max_id == 0
+                     ? static_cast<std::int32_t>(i)
+                     : std::uniform_int_distribution<std::int32_t>(0, shape.max_id)(random);
     }
     if (shape.max_id != 0) ids.back() = shape.max_id;
     std::uniform_int_distribution<std::size_t> any_id(0, ids.size() - 1);
-    std::uniform_int_distribution<std::size_t> any_group(0, static_cast<std::size_t>(shape.n_groups) - 1);
+    std::uniform_int_distribution<std::size_t> any_group(
+        0, static_cast<std::size_t>(shape.n_groups) - 1);
     std::uniform_real_distribution<double> chance(0.0, 1.0);
     Rows prototypes(static_cast<std::size_t>(shape.n_groups), Row(shape.m));
     for (Row& row : prototypes) {
@@ -89,7 +91,8 @@ struct Table {
     std::vector<std::int64_t> counts;
 
     std::int32_t add(const Row& row, std::int64_t count = 1) {
-        const auto [position, is_new] = ids.try_emplace(row, static_cast<std::int32_t>(counts.size()));
+        const auto [position, is_new] =
+            ids.try_emplace(row, static_cast<std::int32_t>(counts.size()));
         if (is_new) {
             signatures.push_back(row);
             counts.push_back(0);

@@ -1,6 +1,4 @@
 // Degrees, the agreement graph and co-association: every way gives the naive numbers.
-#include "labelquorum/agreement.hpp"
-
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -8,6 +6,7 @@
 
 #include "check.hpp"
 #include "faults.hpp"
+#include "labelquorum/agreement.hpp"
 #include "naive.hpp"
 
 using labelquorum::agreement_degrees;
@@ -48,21 +47,20 @@ TEST(every_way_gives_the_naive_degrees) {
     std::mt19937_64 random(1);
     for (int round = 0; round < 120; ++round) {
         const std::size_t m = std::vector<std::size_t>{1, 2, 5, 10, 24, 33, 70}[random() % 7];
-        const Rows rows = planted(random, {.n = 1 + random() % 200,
-                                           .m = m,
-                                           .n_ids = random() % 2 == 0 ? 3 : 12,
-                                           .noise = 0.1 * static_cast<double>(random() % 6),
-                                           .abstain = 0.1 * static_cast<double>(random() % 3),
-                                           .max_id = random() % 2 == 0
-                                                         ? 0
-                                                         : std::numeric_limits<std::int32_t>::max()});
+        const Rows rows = planted(
+            random, {.n = 1 + random() % 200,
+                     .m = m,
+                     .n_ids = random() % 2 == 0 ? 3 : 12,
+                     .noise = 0.1 * static_cast<double>(random() % 6),
+                     .abstain = 0.1 * static_cast<double>(random() % 3),
+                     .max_id = random() % 2 == 0 ? 0 : std::numeric_limits<std::int32_t>::max()});
         const Case data = make_case(rows);
         for (const std::size_t min_agree : {std::size_t{1}, (m + 1) / 2, 1 + random() % m, m}) {
             const std::vector<std::int64_t> expected = naive::degrees(data.expected, min_agree);
             for (const Way way : ways) {
                 if (!affordable(way, m, min_agree)) continue;
-                CHECK(agreement_degrees(*data.table, min_agree, way, Executor(some_threads[random() % 3])) ==
-                      expected);
+                CHECK(agreement_degrees(*data.table, min_agree, way,
+                                        Executor(some_threads[random() % 3])) == expected);
             }
         }
     }
@@ -156,7 +154,8 @@ void check_coassociation(std::mt19937_64& random, int n_threads) {
     std::vector<double> of_pairs(indices.size());
     std::vector<double> of_pattern(indices.size());
     const Executor executor(n_threads);
-    labelquorum::coassociation(columns.view(), pairs.data(), indices.size(), of_pairs.data(), executor);
+    labelquorum::coassociation(columns.view(), pairs.data(), indices.size(), of_pairs.data(),
+                               executor);
     labelquorum::coassociation(columns.view(), indptr.data(), indices.data(), of_pattern.data(),
                                executor);
     for (std::size_t k = 0; k < indices.size(); ++k) {
@@ -169,7 +168,8 @@ void check_coassociation(std::mt19937_64& random, int n_threads) {
     for (const Index bad : {Index{-1}, Index{100}}) {
         pairs.back() = bad;
         CHECK_THROWS(std::out_of_range,
-                     labelquorum::coassociation(columns.view(), pairs.data(), indices.size(), of_pairs.data(), executor));
+                     labelquorum::coassociation(columns.view(), pairs.data(), indices.size(),
+                                                of_pairs.data(), executor));
         indices.back() = bad;
         CHECK_THROWS(std::out_of_range,
                      labelquorum::coassociation(columns.view(), indptr.data(), indices.data(),
@@ -197,9 +197,8 @@ TEST(a_failed_allocation_anywhere_leaves_nothing_behind_and_the_next_call_is_rig
             out = agreement_degrees(*data.table, 4, way, executor);
             const long long held = faults::held.load();
             faults::for_each_allocation([&](long long k, bool only_once) {
-                const bool done = faults::survives(k, only_once, [&] {
-                    out = agreement_degrees(*data.table, 4, way, executor);
-                });
+                const bool done = faults::survives(
+                    k, only_once, [&] { out = agreement_degrees(*data.table, 4, way, executor); });
                 CHECK(!done || out == expected);
                 CHECK(faults::held.load() == held);
             });

@@ -1,12 +1,11 @@
 // Greedy extraction: the published procedure, label for label.
-#include "labelquorum/mini_clusters.hpp"
-
 #include <chrono>
 #include <limits>
 #include <memory>
 
 #include "check.hpp"
 #include "faults.hpp"
+#include "labelquorum/mini_clusters.hpp"
 #include "naive.hpp"
 
 using labelquorum::Executor;
@@ -54,12 +53,13 @@ TEST(labels_equal_the_naive_procedure) {
     std::mt19937_64 random(1);
     for (int round = 0; round < 400; ++round) {
         const std::size_t m = std::vector<std::size_t>{1, 2, 5, 10, 24, 70}[random() % 6];
-        const Case data = make_case(planted(random, {.n = 1 + random() % 100,
-                                                     .m = m,
-                                                     .n_groups = 1 + static_cast<int>(random() % 6),
-                                                     .n_ids = random() % 2 == 0 ? 2 : 12,
-                                                     .noise = 0.1 * static_cast<double>(random() % 6),
-                                                     .abstain = 0.1 * static_cast<double>(random() % 3)}));
+        const Case data =
+            make_case(planted(random, {.n = 1 + random() % 100,
+                                       .m = m,
+                                       .n_groups = 1 + static_cast<int>(random() % 6),
+                                       .n_ids = random() % 2 == 0 ? 2 : 12,
+                                       .noise = 0.1 * static_cast<double>(random() % 6),
+                                       .abstain = 0.1 * static_cast<double>(random() % 3)}));
         MiniClusterOptions options;
         options.n_clusters = random() % 2 == 0 ? SIZE_MAX : 1 + random() % 5;
         options.min_agree = 1 + random() % m;
@@ -92,8 +92,7 @@ TEST(labels_do_not_depend_on_threads_where_they_share_the_work) {
 TEST(options_out_of_range_are_refused) {
     const Case data = make_case({{1, 2, 3}});
     const auto refused = [&](MiniClusterOptions options) {
-        CHECK_THROWS(std::invalid_argument,
-                     mini_clusters(*data.table, options, {}, Executor(1)));
+        CHECK_THROWS(std::invalid_argument, mini_clusters(*data.table, options, {}, Executor(1)));
     };
     refused({.min_agree = 0});
     refused({.min_agree = 4});
@@ -112,9 +111,8 @@ TEST(a_failed_allocation_anywhere_leaves_nothing_behind_and_the_table_usable) {
         labels = mini_clusters(*data.table, options, {}, executor);
         const long long held = faults::held.load();
         faults::for_each_allocation([&](long long k, bool only_once) {
-            const bool done = faults::survives(k, only_once, [&] {
-                labels = mini_clusters(*data.table, options, {}, executor);
-            });
+            const bool done = faults::survives(
+                k, only_once, [&] { labels = mini_clusters(*data.table, options, {}, executor); });
             CHECK(!done || labels == expected);
             CHECK(faults::held.load() == held);
         });

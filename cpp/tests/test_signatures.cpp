@@ -1,6 +1,4 @@
 // SignatureTable: the same ids and counts as a map, and whole or nothing when something fails.
-#include "labelquorum/signatures.hpp"
-
 #include <chrono>
 #include <limits>
 #include <memory>
@@ -8,6 +6,7 @@
 
 #include "check.hpp"
 #include "faults.hpp"
+#include "labelquorum/signatures.hpp"
 #include "naive.hpp"
 
 using labelquorum::Executor;
@@ -31,7 +30,8 @@ naive::Shape random_shape(std::mt19937_64& random) {
     };
     naive::Shape shape;
     shape.n = 1 + random() % 300;
-    shape.m = pick(std::size_t{1}, std::size_t{3}, std::size_t{10}, std::size_t{24}, std::size_t{70});
+    shape.m =
+        pick(std::size_t{1}, std::size_t{3}, std::size_t{10}, std::size_t{24}, std::size_t{70});
     shape.n_ids = pick(1, 3, 10, 300);
     shape.noise = pick(0.0, 0.1, 0.5);
     shape.abstain = pick(0.0, 0.1, 0.9);
@@ -283,8 +283,8 @@ TEST(a_failed_allocation_anywhere_in_a_merge_leaves_the_table_as_it_was) {
         const long long held = faults::held.load();
         faults::for_each_allocation([&](long long k, bool only_once) {
             auto table = std::make_unique<SignatureTable>(base);
-            const bool done = faults::survives(
-                k, only_once, [&] { table->merge(other, executor); });
+            const bool done =
+                faults::survives(k, only_once, [&] { table->merge(other, executor); });
             CHECK(naive::holds(*table, done ? expected_after : expected_before));
             table.reset();
             CHECK(faults::held.load() == held);
@@ -442,10 +442,11 @@ TEST(expand_translates_ids_also_in_place) {
     CHECK(std::equal(out, out + 5, expected));
 
     std::vector<std::int32_t> in_place(200'000);
-    for (std::size_t i = 0; i < in_place.size(); ++i) in_place[i] = static_cast<std::int32_t>(i % 3);
+    for (std::size_t i = 0; i < in_place.size(); ++i)
+        in_place[i] = static_cast<std::int32_t>(i % 3);
     const std::int32_t small[] = {5, 6, 7};
-    labelquorum::expand(in_place.data(), in_place.size(), small, 3, std::int32_t{-1}, in_place.data(),
-                        Executor(4));
+    labelquorum::expand(in_place.data(), in_place.size(), small, 3, std::int32_t{-1},
+                        in_place.data(), Executor(4));
     for (std::size_t i = 0; i < in_place.size(); ++i) {
         CHECK(in_place[i] == static_cast<std::int32_t>(5 + i % 3));
     }

@@ -117,11 +117,14 @@ def mini_clusters(
         agree = as_min_agree(min_agree, partitions.n_partitions)
         differ = as_min_differ(min_differ, partitions.n_partitions)
         mask = as_eligible(eligible, len(partitions))
-        result = as_out(out, len(partitions), (np.int32,))
+        result = None if out is None else as_out(out, len(partitions), (np.int32,))
         with progress(verbose) as show:
-            result[:] = _core.mini_clusters(
+            labels = _core.mini_clusters(
                 partitions._core, limit, agree, differ, size, mask, n_threads, show
             )
+        if result is None:
+            return labels
+        result[:] = labels
         return result
     columns = as_columns(partitions)
     agree = as_min_agree(min_agree, len(columns))

@@ -22,7 +22,8 @@ enum class Way : std::uint8_t { automatic, subsets, pairs, blocks };
 // Cost, with U signatures, M partitions, t = min_agree:
 //   subsets  O(U * sum over s = t..M of C(M, s));
 //   pairs    O(U^2 * M), bit-parallel;
-//   blocks   O(U * (M - t + 1)) plus O(M) for every pair that shares one of M - t + 1 column blocks.
+//   blocks   O(U * (M - t + 1)) plus O(M) for every pair that shares one of M - t + 1 column
+//   blocks.
 // Throws WorkLimitError when the cheapest of them (or the one given) would take more than about
 // 10^4 seconds of one core.
 std::vector<std::int64_t> agreement_degrees(const SignatureTable& table, std::size_t min_agree,

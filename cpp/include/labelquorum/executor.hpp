@@ -16,7 +16,8 @@
 
 namespace labelquorum {
 
-// Work that would exceed the stated limit of a kernel. The message says how much and what to change.
+// Work that would exceed the stated limit of a kernel. The message says how much and what to
+// change.
 struct WorkLimitError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -54,17 +55,19 @@ public:
     // worker; worker is in [0, n_workers(n_blocks)). Returns when all are done. If the body or a
     // hook throws, no new block is started, all workers are joined, and the first exception is
     // rethrown here.
-    void run(std::size_t n_blocks, const std::function<void(std::size_t block, int worker)>& body) const;
+    void run(std::size_t n_blocks,
+             const std::function<void(std::size_t block, int worker)>& body) const;
 
     // The number of workers that run(n_blocks, ...) uses.
     int n_workers(std::size_t n_blocks) const;
 
     // The same over [0, n_items) in blocks of `grain` items: body(begin, end, worker).
-    void run_ranges(std::size_t n_items, std::size_t grain,
-                    const std::function<void(std::size_t begin, std::size_t end, int worker)>& body) const;
+    void run_ranges(
+        std::size_t n_items, std::size_t grain,
+        const std::function<void(std::size_t begin, std::size_t end, int worker)>& body) const;
 
-    // For serial stretches: polls when 50 ms have passed since the last time. Throws what poll throws.
-    // From a worker it only throws when the run it is part of has been stopped.
+    // For serial stretches: polls when 50 ms have passed since the last time. Throws what poll
+    // throws. From a worker it only throws when the run it is part of has been stopped.
     void checkpoint() const;
 
     // Names the stage that run() reports its progress under, as the share [begin, end] of the whole

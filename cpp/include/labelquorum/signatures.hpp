@@ -67,9 +67,9 @@ public:
     ~SignatureTable();
 
     std::size_t n_partitions() const;
-    std::size_t size() const;          // number of signatures, U
-    std::int64_t n_samples() const;    // sum of counts
-    std::size_t n_bytes() const;       // memory held
+    std::size_t size() const;        // number of signatures, U
+    std::int64_t n_samples() const;  // sum of counts
+    std::size_t n_bytes() const;     // memory held
 
     // Counts the rows of `partitions` and writes the id of each to out (n_rows values). A row with
     // eligible[i] == 0 (where `eligible` is given) is left out and gets -1. On an exception the
