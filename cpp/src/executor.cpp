@@ -48,10 +48,12 @@ std::vector<std::string> cgroup_folders(const std::string& controller) {
         const std::size_t first = line.find(':');
         const std::size_t second = line.find(':', first + 1);
         if (second == std::string::npos) continue;
-        const std::string names = "," + line.substr(first + 1, second - first - 1) + ",";
+        std::string names(1, ',');
+        names.append(line, first + 1, second - first - 1).push_back(',');
         std::string root = "/sys/fs/cgroup";
         if (names != ",,") {
-            if (names.find("," + controller + ",") == std::string::npos) continue;
+            const std::string wanted = std::string(1, ',').append(controller).append(1, ',');
+            if (names.find(wanted) == std::string::npos) continue;
             root += "/" + controller;
         }
         std::string path = line.substr(second + 1);

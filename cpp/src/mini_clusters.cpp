@@ -76,8 +76,8 @@ public:
         std::uint32_t seed = 0;
         const auto n_at_first = static_cast<double>(std::max<std::size_t>(1, n_alive_));
         while (static_cast<std::size_t>(n_found) < options_.n_clusters && next_seed(seed)) {
-            const double gone = 1.0 - static_cast<double>(n_alive_) / n_at_first;
-            executor_.stage("mini-clusters", gone, gone);
+            const double share_gone = 1.0 - static_cast<double>(n_alive_) / n_at_first;
+            executor_.stage("mini-clusters", share_gone, share_gone);
             extract(seed, n_found, labels.data());
             ++n_found;
             ++round_;
