@@ -69,7 +69,7 @@ void register_executor(py::module_& module) {
         "change.";
     py::register_exception_translator([](std::exception_ptr error) {
         try {
-            if (error) std::rethrow_exception(error);
+            if (error) std::rethrow_exception(std::move(error));
         } catch (const WorkLimitError& e) {
             py::set_error(work_limit, e.what());
         } catch (const MemoryLimitError& e) {

@@ -228,7 +228,7 @@ private:
 
     void share_each_subset(const std::vector<std::uint64_t>& factors) {
         const std::size_t n = signatures_.size();
-        const auto n_ranges = static_cast<std::size_t>(4 * executor_.n_threads());
+        const auto n_ranges = std::size_t{4} * static_cast<std::size_t>(executor_.n_threads());
         const std::size_t grain = (n + n_ranges - 1) / n_ranges;
         const std::size_t n_buckets = std::bit_ceil(n / bucket_rows);
         const int shift = 64 - std::countr_zero(n_buckets);

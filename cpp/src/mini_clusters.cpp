@@ -267,6 +267,7 @@ private:
             }
         }
         std::vector<C> differ(left.size());
+        // A table has at least one partition. NOLINTNEXTLINE(clang-analyzer-core.DivideZero)
         const std::size_t n_members = member_rows.size() / m_;
         for (std::size_t first = 0; first < n_members && !left.empty();
              first += members_per_round) {

@@ -26,14 +26,14 @@ LABELQUORUM_DECLARE_SCANS(avx512)
 namespace {
 
 template <class C>
-const RowScan<C>& pick(const RowScan<std::uint8_t>& scan8, const RowScan<std::uint16_t>& scan16,
-                       const RowScan<std::uint32_t>& scan32) {
+const RowScan<C>& pick(const RowScan<std::uint8_t>* scan8, const RowScan<std::uint16_t>* scan16,
+                       const RowScan<std::uint32_t>* scan32) {
     if constexpr (std::is_same_v<C, std::uint8_t>) {
-        return scan8;
+        return *scan8;
     } else if constexpr (std::is_same_v<C, std::uint16_t>) {
-        return scan16;
+        return *scan16;
     } else {
-        return scan32;
+        return *scan32;
     }
 }
 
@@ -43,12 +43,13 @@ template <class C>
 const RowScan<C>& row_scan() {
     switch (instruction_set()) {
 #ifdef LABELQUORUM_HAVE_AVX512
-        case InstructionSet::avx512: return pick<C>(avx512::scan8, avx512::scan16, avx512::scan32);
+        case InstructionSet::avx512:
+            return pick<C>(&avx512::scan8, &avx512::scan16, &avx512::scan32);
 #endif
 #ifdef LABELQUORUM_HAVE_AVX2
-        case InstructionSet::avx2: return pick<C>(avx2::scan8, avx2::scan16, avx2::scan32);
+        case InstructionSet::avx2: return pick<C>(&avx2::scan8, &avx2::scan16, &avx2::scan32);
 #endif
-        default: return pick<C>(baseline::scan8, baseline::scan16, baseline::scan32);
+        default: return pick<C>(&baseline::scan8, &baseline::scan16, &baseline::scan32);
     }
 }
 
