@@ -32,10 +32,11 @@ def rows_in_order(data, order):
 
 def labelquorum_collapse(data, order, threads):
     rows = rows_in_order(data, order)
+    ids = np.empty(len(rows), dtype=np.int32)  # used again and again, as where rows are streamed
 
     def run():
         table = lq.SignatureTable(M)
-        table.update(rows, n_jobs=threads)
+        table.update(rows, out=ids, n_jobs=threads)
         return table
 
     return run, lambda table: (table.signatures, table.counts)
