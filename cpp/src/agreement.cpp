@@ -81,9 +81,9 @@ void count_votes(const Partitions& partitions, std::size_t n, First&& first, Sec
 }
 
 void check_all_ids(const Partitions& partitions, const Executor& executor) {
-    executor.run(partitions.n_partitions(), [&](std::size_t column, int) {
-        check_ids(partitions, column, 0, partitions.n_rows);
-    });
+    executor.run_ranges(
+        partitions.n_rows, std::size_t{1} << 14,
+        [&](std::size_t begin, std::size_t end, int) { check_ids(partitions, begin, end); });
 }
 
 void write_shares(const std::uint32_t* agree, const std::uint32_t* both, std::size_t n,

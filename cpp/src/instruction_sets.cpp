@@ -10,12 +10,11 @@ bool is_supported(InstructionSet set) {
     switch (set) {
         case InstructionSet::baseline: return true;
 #ifdef LABELQUORUM_HAVE_AVX2
-        case InstructionSet::avx2:
-            return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("bmi2") != 0;
+        case InstructionSet::avx2: return __builtin_cpu_supports("avx2") != 0;
 #endif
 #ifdef LABELQUORUM_HAVE_AVX512
         case InstructionSet::avx512:
-            return __builtin_cpu_supports("bmi2") != 0 && __builtin_cpu_supports("avx512f") != 0 &&
+            return __builtin_cpu_supports("avx512f") != 0 &&
                    __builtin_cpu_supports("avx512bw") != 0 &&
                    __builtin_cpu_supports("avx512vl") != 0 &&
                    __builtin_cpu_supports("avx512dq") != 0;

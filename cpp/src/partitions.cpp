@@ -4,18 +4,18 @@
 
 namespace labelquorum {
 
-void check_ids(const Partitions& partitions, std::size_t column, std::size_t begin,
-               std::size_t end) {
-    visit(partitions.columns[column], [&](auto values) {
-        for (std::size_t row = begin; row < end; ++row) {
-            if (!is_valid_id(values[row])) {
+void check_ids(const Partitions& partitions, std::size_t begin, std::size_t end) {
+    for (std::size_t j = 0; j < partitions.n_partitions(); ++j) {
+        visit(partitions.columns[j], [&](auto values) {
+            for (std::size_t row = begin; row < end; ++row) {
+                if (is_valid_id(values[row])) continue;
                 throw ClusterIdError("partitions: row " + std::to_string(row) + ", partition " +
-                                     std::to_string(column) + " holds the cluster id " +
+                                     std::to_string(j) + " holds the cluster id " +
                                      std::to_string(values[row]) + "; ids go up to " +
                                      std::to_string(max_cluster_id));
             }
-        }
-    });
+        });
+    }
 }
 
 }  // namespace labelquorum

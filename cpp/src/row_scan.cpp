@@ -3,13 +3,11 @@
 #include <type_traits>
 
 #include "labelquorum/instruction_sets.hpp"
-#include "pack_bytes.hpp"
 
 namespace labelquorum {
 
 #define LABELQUORUM_DECLARE_SCANS(set)          \
     namespace set {                             \
-    extern const PackBytes pack_bytes;          \
     extern const RowScan<std::uint8_t> scan8;   \
     extern const RowScan<std::uint16_t> scan16; \
     extern const RowScan<std::uint32_t> scan32; \
@@ -50,18 +48,6 @@ const RowScan<C>& row_scan() {
         case InstructionSet::avx2: return pick<C>(&avx2::scan8, &avx2::scan16, &avx2::scan32);
 #endif
         default: return pick<C>(&baseline::scan8, &baseline::scan16, &baseline::scan32);
-    }
-}
-
-PackBytes pack_bytes() {
-    switch (instruction_set()) {
-#ifdef LABELQUORUM_HAVE_AVX512
-        case InstructionSet::avx512: return avx512::pack_bytes;
-#endif
-#ifdef LABELQUORUM_HAVE_AVX2
-        case InstructionSet::avx2: return avx2::pack_bytes;
-#endif
-        default: return nullptr;
     }
 }
 

@@ -5,12 +5,13 @@
 // index is cut into shards by the tag's highest bits, each an open-addressing table under a lock of
 // its own.
 //
-// Rows are counted in segments. Workers take blocks of a segment; a small private cache of the
-// first signatures that they meet answers for the frequent ones, so that these cost no lock and no
-// shared write; the rest of a block is grouped by shard and looked up a shard at a time, with
-// prefetching. A new signature gets a provisional id (see `provisional_id`) and remembers the first
-// row that holds it. When the segment is done, the new ones are numbered in the order of these
-// rows. So ids do not depend on threads or chunks.
+// Rows are counted in segments. Workers take blocks of a segment; a small private cache (RowCache)
+// answers for the frequent signatures, so that these cost no lock and no shared write. It compares
+// the bytes of a row where they lie, unpacked, if the rows are those of an array in C order, and
+// else the packed words. The rest of a block is packed, grouped by shard and looked up a shard at a
+// time, with prefetching. A new signature gets a provisional id (see `provisional_id`) and
+// remembers the first row that holds it. When the segment is done, the new ones are numbered in the
+// order of these rows. So ids do not depend on threads or chunks.
 //
 // Whatever fails in between is undone from the ids written so far: a row is counted exactly when
 // its id has been written.
@@ -23,13 +24,15 @@
 #include <chrono>
 #include <limits>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <span>
 #include <string>
 #include <thread>
 
 #include "hash.hpp"
-#include "pack_bytes.hpp"
+#include "row_cache.hpp"
+#include "row_packing.hpp"
 
 namespace labelquorum {
 namespace {
@@ -38,12 +41,13 @@ constexpr std::size_t shard_bits = 6;
 constexpr std::size_t n_shards = std::size_t{1} << shard_bits;
 constexpr std::size_t segment_rows = std::size_t{1} << 21;
 constexpr std::size_t max_signatures = std::numeric_limits<std::int32_t>::max();
-constexpr std::size_t max_cache_slots = std::size_t{1} << 14;
+constexpr std::size_t block_bytes = std::size_t{1} << 17;  // of rows
+constexpr std::size_t max_bytes_in_place = 128;            // of a row; longer ones are packed first
 constexpr std::size_t decode_bytes = std::size_t{1} << 25;
 
 // Values of an id while a segment is being counted.
 constexpr std::int32_t ineligible = -1;
-constexpr std::int32_t unset = std::numeric_limits<std::int32_t>::min();
+constexpr std::int32_t unset = RowCache::unknown;
 
 // An id for signature number `index` among the new ones of a shard: at most -2.
 constexpr std::int32_t provisional_id(std::size_t index, std::size_t shard) {
@@ -62,131 +66,54 @@ struct LayoutTooNarrow {};
 
 constexpr std::size_t shard_of(std::uint64_t tag) { return tag >> (64 - shard_bits); }
 
-RowLayout make_layout(std::span<const std::uint32_t> widths) {
-    RowLayout layout;
-    layout.fields.reserve(widths.size());
-    std::uint32_t word = 0;
-    std::uint32_t free_bits = 64;
-    for (const std::uint32_t width : widths) {
-        if (width > free_bits) {
-            ++word;
-            free_bits = 64;
+// Copies the rows of these numbers, one after the other, to `to`.
+ByteRows gather(const ByteRows& rows, std::span<const std::uint32_t> numbers, char* to) {
+    const std::size_t last_word = rows.size - sizeof(std::uint64_t);
+    char* at = to;
+    for (const std::uint32_t i : numbers) {
+        // By words, the last of which may overlap the one before: quicker than memcpy for a few.
+        const char* row = rows.row(i);
+        for (std::size_t b = 0; b < last_word; b += sizeof(std::uint64_t)) {
+            std::memcpy(at + b, row + b, sizeof(std::uint64_t));
         }
-        free_bits -= width;
-        layout.fields.push_back({word, width == 0 ? 0 : free_bits, width});
+        std::memcpy(at + last_word, row + last_word, sizeof(std::uint64_t));
+        at += rows.size;
     }
-    layout.n_words = word + 1;
-    return layout;
+    return {to, static_cast<std::ptrdiff_t>(rows.size), rows.size};
 }
 
-// Calls f(values) with a TypedColumn, of compile-time stride where the column is contiguous.
-template <class T>
-struct ContiguousColumn {
-    const char* data;
-    T operator[](std::size_t row) const {
-        T value;
-        std::memcpy(&value, data + row * sizeof(T), sizeof(T));
-        return value;
-    }
-};
-
-template <class F>
-void visit_contiguous_or_strided(const Column& column, F&& f) {
-    visit(column, [&]<class T>(TypedColumn<T> values) {
-        if (values.stride == sizeof(T)) {
-            f(ContiguousColumn<T>{values.data});
-        } else {
-            f(values);
+// The rows of an array in C order, if they are worth comparing as they are. Equal bytes are equal
+// votes; the reverse need not hold, since all negative values abstain.
+std::optional<ByteRows> rows_in_place(const Partitions& partitions) {
+    const Column& first = partitions.columns.front();
+    const auto* data = static_cast<const char*>(first.data);
+    const std::size_t width = width_of(first.type);
+    const std::size_t size = width * partitions.columns.size();
+    if (size < 8 || size > max_bytes_in_place) return std::nullopt;
+    for (std::size_t j = 0; j < partitions.columns.size(); ++j) {
+        const Column& column = partitions.columns[j];
+        if (column.type != first.type || column.stride != first.stride ||
+            column.data != data + j * width) {
+            return std::nullopt;
         }
-    });
+    }
+    return ByteRows{data, first.stride, size};
 }
 
-// The bits used by the codes of each partition in rows [begin, end), OR-ed into `used`.
-void find_used_bits(const Partitions& partitions, std::size_t begin, std::size_t end, Code* used) {
-    for (std::size_t j = 0; j < partitions.n_partitions(); ++j) {
-        visit_contiguous_or_strided(partitions.columns[j], [&](auto values) {
-            bool valid = true;
-            Code bits = 0;
-            for (std::size_t row = begin; row < end; ++row) {
-                const auto value = values[row];
-                valid &= is_valid_id(value);
-                bits |= to_code(value);
-            }
-            if (!valid) check_ids(partitions, j, begin, end);
-            used[j] |= bits;
-        });
-    }
+ByteRows words_as_bytes(const std::uint64_t* words, std::size_t n_words) {
+    const std::size_t size = n_words * sizeof(std::uint64_t);
+    return {reinterpret_cast<const char*>(words), static_cast<std::ptrdiff_t>(size), size};
 }
 
-// Rows of adjacent bytes that fit one word, as PackBytes takes them.
-struct ByteView {
-    ByteRows rows{};
-    std::array<std::uint8_t, 64> widths{};
-};
-
-bool view_bytes(const Partitions& partitions, const RowLayout& layout, ByteView& view) {
-    const auto& columns = partitions.columns;
-    if (layout.n_words != 1 || columns.size() < 8 || columns.size() > 64) return false;
-    const Column& first = columns.front();
-    if (first.type != IntegerType::i8 && first.type != IntegerType::u8) return false;
-    const auto* data = static_cast<const std::uint8_t*>(first.data);
-    for (std::size_t j = 0; j < columns.size(); ++j) {
-        if (columns[j].type != first.type || columns[j].stride != first.stride ||
-            columns[j].data != data + j || layout.fields[j].width > 8) {
-            return false;
-        }
-        view.widths[j] = static_cast<std::uint8_t>(layout.fields[j].width);
+// The same columns, of rows that lie at `rows`.
+Partitions moved(const Partitions& partitions, const ByteRows& rows) {
+    Partitions result = partitions;
+    const auto* origin = static_cast<const char*>(partitions.columns.front().data);
+    for (Column& column : result.columns) {
+        column.data = rows.data + (static_cast<const char*>(column.data) - origin);
+        column.stride = rows.stride;
     }
-    view.rows = {data, first.stride, columns.size(), first.type == IntegerType::i8,
-                 view.widths.data()};
-    return true;
-}
-
-// Packs rows [begin, begin + n) to n * layout.n_words words. Returns false when a code is too large
-// for its field; then the rows' contents mean nothing, unless `too_large` (n values, zeros at
-// first) is given: it is set to 1 for the rows concerned, and the others hold.
-bool pack_rows(const Partitions& partitions, const RowLayout& layout, std::size_t begin,
-               std::size_t n, std::uint64_t* words, std::uint8_t* too_large = nullptr) {
-    const std::size_t n_words = layout.n_words;
-    const PackBytes pack_quickly = pack_bytes();
-    ByteView bytes;
-    if (pack_quickly != nullptr && too_large == nullptr && view_bytes(partitions, layout, bytes)) {
-        bytes.rows.data += static_cast<std::ptrdiff_t>(begin) * bytes.rows.stride;
-        std::array<std::uint8_t, 64> used{};
-        bool fits = pack_quickly(bytes.rows, n, words, used.data());
-        for (std::size_t j = 0; j < partitions.n_partitions(); ++j) {
-            fits &= (used[j] >> bytes.widths[j]) == 0;
-        }
-        return fits;
-    }
-    std::fill_n(words, n * n_words, 0);
-    bool fits = true;
-    for (std::size_t j = 0; j < partitions.n_partitions(); ++j) {
-        const auto field = layout.fields[j];
-        visit_contiguous_or_strided(partitions.columns[j], [&](auto values) {
-            bool valid = true;
-            std::uint64_t used = 0;
-            std::uint64_t* out = words + field.word;
-            const auto pack = [&](std::size_t stride) {
-                for (std::size_t i = 0; i < n; ++i) {
-                    const auto value = values[begin + i];
-                    valid &= is_valid_id(value);
-                    const std::uint64_t code = to_code(value);
-                    used |= code;
-                    out[i * stride] |= code << field.shift;
-                }
-            };
-            n_words == 1 ? pack(1) : pack(n_words);
-            if (!valid) check_ids(partitions, j, begin, begin + n);
-            if ((used >> field.width) == 0) return;
-            fits = false;
-            if (too_large == nullptr) return;
-            for (std::size_t i = 0; i < n; ++i) {
-                too_large[i] |= (std::uint64_t{to_code(values[begin + i])} >> field.width) != 0;
-            }
-        });
-    }
-    return fits;
+    return result;
 }
 
 std::uint64_t tag_of(const std::uint64_t* words, std::size_t n_words) {
@@ -206,7 +133,8 @@ void reserve_one(std::vector<T>& values, std::size_t step = 1) {
 struct SignatureTable::State {
     struct Slot {
         std::uint64_t tag = 0;
-        std::int32_t id = unset;  // unset: free
+        std::int32_t id = unset;   // unset: free
+        std::uint32_t recent = 0;  // samples not yet in `counts`; here they cost no further access
     };
 
     // Signatures first met in the segment at hand.
@@ -218,6 +146,14 @@ struct SignatureTable::State {
         std::vector<std::int32_t> ids;     // set when the segment is done
 
         std::size_t size() const { return tags.size(); }
+        // Keeps the memory.
+        void clear() {
+            rows.clear();
+            tags.clear();
+            counts.clear();
+            first.clear();
+            ids.clear();
+        }
         void make_room(std::size_t n_words) {
             reserve_one(rows, n_words);
             reserve_one(tags);
@@ -261,21 +197,18 @@ struct SignatureTable::State {
         }
     };
 
-    // What one worker needs to count a block.
+    // What one worker needs to count a block. The cache lasts as long as the layout does.
     struct Worker {
-        struct CacheSlot {
-            std::uint64_t tag = 0;
-            std::int32_t id = unset;
-            std::uint32_t pending = 0;  // rows not yet added to the count
-        };
-        std::vector<CacheSlot> cache;
-        std::vector<std::uint64_t>
-            cache_rows;  // of the cached signatures, when rows have many words
-        std::vector<std::uint64_t> words;
-        std::vector<std::uint64_t> tags;
-        std::vector<std::uint32_t> missed;   // rows of the block that the cache did not know
-        std::vector<std::uint32_t> grouped;  // the same by shard
-        std::array<std::uint32_t, n_shards + 1> group_begin{};
+        Worker(std::size_t row_words, std::size_t n_rows) : cache(row_words, n_rows) {}
+
+        RowCache cache;
+        std::vector<std::uint64_t> packed;  // the rows of the block, unless they are read in place
+        std::vector<std::uint32_t> missed;  // those that the cache did not know,
+        std::vector<char> missed_rows;      // their bytes, if read in place,
+        std::vector<std::uint64_t> words;   // packed rows
+        std::vector<std::uint64_t> tags;    // and tags
+        std::vector<std::uint32_t> by_shard;  // positions in `missed`, grouped by shard
+        std::array<std::uint32_t, n_shards + 1> shard_begin{};
     };
 
     // The rows of a call: where they are, what they weigh, where their ids go.
@@ -293,7 +226,7 @@ struct SignatureTable::State {
     mutable std::shared_mutex mutex;
     RowLayout layout;
     std::vector<std::uint64_t> rows;   // packed, in the order of ids
-    std::vector<std::int64_t> counts;  // in the order of ids
+    std::vector<std::int64_t> counts;  // in the order of ids, but for what the slots hold as recent
     std::int64_t n_samples = 0;
     std::array<Shard, n_shards> shards;
 
@@ -302,10 +235,6 @@ struct SignatureTable::State {
     }
 
     std::size_t size() const { return counts.size(); }
-
-    std::size_t block_rows() const {
-        return std::max<std::size_t>(256, (std::size_t{1} << 14) / layout.n_words);
-    }
 
     bool same_row(std::int32_t id, const Fresh& fresh, const std::uint64_t* words) const {
         const std::uint64_t* known =
@@ -330,11 +259,15 @@ struct SignatureTable::State {
     std::int32_t count_row(Shard& shard, std::uint64_t tag, const std::uint64_t* words,
                            std::size_t row, std::int64_t weight) {
         for (std::size_t i = tag; !shard.slots.empty(); ++i) {
-            const Slot& slot = shard.slots[i & (shard.slots.size() - 1)];
+            Slot& slot = shard.slots[i & (shard.slots.size() - 1)];
             if (slot.id == unset) break;
             if (slot.tag == tag && (layout.n_words == 1 || same_row(slot.id, shard.fresh, words))) {
                 if (slot.id >= 0) {
-                    counts[static_cast<std::size_t>(slot.id)] += weight;
+                    if (weight == 1 && slot.recent < std::numeric_limits<std::uint32_t>::max()) {
+                        ++slot.recent;
+                    } else {
+                        counts[static_cast<std::size_t>(slot.id)] += weight;
+                    }
                 } else {
                     const std::size_t index = provisional_index(slot.id);
                     shard.fresh.counts[index] += weight;
@@ -353,7 +286,7 @@ struct SignatureTable::State {
         fresh.counts.push_back(weight);
         fresh.first.push_back(static_cast<std::uint32_t>(row));
         fresh.ids.push_back(unset);
-        shard.free_slot(tag) = {tag, id};
+        shard.free_slot(tag) = {tag, id, 0};
         ++shard.n_used;
         return id;
     }
@@ -361,109 +294,98 @@ struct SignatureTable::State {
     // What a call needs beside the table, kept from segment to segment.
     struct Scratch {
         std::vector<Worker> workers;
-        std::vector<std::int32_t> by_first_row;
+        std::vector<std::uint64_t> is_first;        // a bit per row of the segment
+        std::vector<std::uint32_t> n_first_before;  // in the words before
     };
 
-    void prepare(Worker& worker, std::size_t rows_per_block, std::size_t n_rows) const {
-        const std::size_t affordable = (std::size_t{1} << 17) / (layout.n_words + 3);
-        const std::size_t n_slots = std::bit_ceil(std::min({max_cache_slots, affordable, n_rows}));
-        worker.cache.assign(n_slots, {});
-        if (layout.n_words > 1) worker.cache_rows.resize(n_slots * layout.n_words);
-        worker.words.resize(rows_per_block * layout.n_words);
-        worker.tags.resize(rows_per_block);
-        worker.missed.resize(rows_per_block);
-        worker.grouped.resize(rows_per_block);
-    }
-
-    // Counts rows [begin, begin + n) of a segment that starts at segment_begin.
-    template <bool one_word, class Id>
-    void count_block(const Input<Id>& input, std::size_t segment_begin, std::size_t begin,
-                     std::size_t n, Worker& worker) {
-        const std::size_t n_words = one_word ? 1 : layout.n_words;
-        if (!pack_rows(input.partitions, layout, begin, n, worker.words.data())) {
-            throw LayoutTooNarrow{};
+    // Counts rows [begin, begin + n) of a segment that starts at segment_begin. Their bytes are
+    // compared in_place, if they can be, or else after packing. has_ids is set when all of `out`
+    // holds a valid value, `unset` among them.
+    template <class Id>
+    void count_block(const Input<Id>& input, const std::optional<ByteRows>& in_place,
+                     std::size_t segment_begin, std::size_t begin, std::size_t n, Worker& worker,
+                     std::uint8_t& has_ids) {
+        const std::size_t n_words = layout.n_words;
+        const auto pack = [&](const Partitions& from, std::size_t first, std::size_t n_rows,
+                              std::vector<std::uint64_t>& words) {
+            words.resize(n_rows * n_words);
+            const Packing packing = pack_rows(from, layout, first, n_rows, words.data());
+            if (packing == Packing::too_narrow) throw LayoutTooNarrow{};
+            if (packing == Packing::invalid_id) check_ids(input.partitions, begin, begin + n);
+        };
+        ByteRows compared{};
+        if (in_place) {
+            compared = {in_place->row(begin), in_place->stride, in_place->size};
+        } else {
+            pack(input.partitions, begin, n, worker.packed);
+            compared = words_as_bytes(worker.packed.data(), n_words);
         }
-        const std::size_t cache_mask = worker.cache.size() - 1;
         Id* out = input.out + begin;
-        std::size_t n_missed = 0;
-        for (std::size_t i = 0; i < n; ++i) {
-            const std::uint64_t* words = worker.words.data() + i * n_words;
-            const std::uint64_t tag = tag_of(words, n_words);
-            worker.tags[i] = tag;
-            const std::size_t place = tag & cache_mask;
-            auto& cached = worker.cache[place];
-            bool hit = cached.tag == tag && cached.id != unset;
-            if (n_words > 1 && hit) {
-                hit =
-                    std::equal(words, words + n_words, worker.cache_rows.data() + place * n_words);
-            }
-            bool counted = true;
-            if (input.eligible != nullptr && input.eligible[begin + i] == 0) {
-                out[i] = ineligible;
-                counted = false;
-            } else {
-                out[i] = hit ? cached.id : unset;
-            }
-            cached.pending += static_cast<std::uint32_t>(hit && counted);
-            worker.missed[n_missed] = static_cast<std::uint32_t>(i);
-            n_missed += !hit && counted;
+        const std::uint8_t* eligible = input.eligible == nullptr ? nullptr : input.eligible + begin;
+        worker.missed.resize(n);
+        worker.missed.resize(worker.cache.look_up(
+            compared, n, eligible, static_cast<Id>(ineligible), out, worker.missed.data()));
+        has_ids = 1;
+        const std::size_t n_missed = worker.missed.size();
+        ByteRows missed{};
+        if (in_place) {
+            worker.missed_rows.resize(n_missed * compared.size);
+            missed = gather(compared, worker.missed, worker.missed_rows.data());
+            // Ineligible rows too: an invalid id is an error wherever it is.
+            pack(moved(input.partitions, missed), 0, n_missed, worker.words);
+        } else {
+            worker.words.resize(n_missed * n_words);
+            missed = gather(compared, worker.missed, reinterpret_cast<char*>(worker.words.data()));
         }
-        group_by_shard(worker, n_missed);
+        group_by_shard(worker);
         for (std::size_t s = 0; s < n_shards; ++s) {
-            const std::span<const std::uint32_t> group(
-                worker.grouped.data() + worker.group_begin[s],
-                worker.grouped.data() + worker.group_begin[s + 1]);
-            if (group.empty()) continue;
+            if (worker.shard_begin[s] == worker.shard_begin[s + 1]) continue;
             Shard& shard = shards[s];
             const std::lock_guard lock(shard.mutex);
-            for (const std::uint32_t i : group) {
-                const std::uint64_t* words = worker.words.data() + i * n_words;
-                const std::uint64_t tag = worker.tags[i];
-                const std::int32_t id = count_row(shard, tag, words, begin + i - segment_begin,
-                                                  input.weight(begin + i));
+            for (std::size_t at = worker.shard_begin[s]; at < worker.shard_begin[s + 1]; ++at) {
+                const std::size_t k = worker.by_shard[at];
+                const std::size_t i = worker.missed[k];
+                if (out[i] == static_cast<Id>(ineligible)) continue;
+                const std::int32_t id =
+                    count_row(shard, worker.tags[k], worker.words.data() + k * n_words,
+                              begin + i - segment_begin, input.weight(begin + i));
                 out[i] = id;
-                const std::size_t place = tag & cache_mask;
-                auto& cached = worker.cache[place];
-                if (cached.id == unset && input.weights == nullptr) {
-                    cached.tag = tag;
-                    cached.id = id;
-                    if (n_words > 1) {
-                        std::copy_n(words, n_words, worker.cache_rows.data() + place * n_words);
-                    }
-                }
+                if (input.weights == nullptr) worker.cache.insert(missed.row(k), missed.size, id);
             }
         }
     }
 
-    void group_by_shard(Worker& worker, std::size_t n_missed) const {
-        worker.group_begin.fill(0);
-        for (std::size_t k = 0; k < n_missed; ++k) {
-            ++worker.group_begin[shard_of(worker.tags[worker.missed[k]]) + 1];
+    void group_by_shard(Worker& worker) const {
+        const std::size_t n_words = layout.n_words;
+        const std::size_t n = worker.missed.size();
+        worker.tags.resize(n);
+        worker.by_shard.resize(n);
+        worker.shard_begin.fill(0);
+        for (std::size_t k = 0; k < n; ++k) {
+            worker.tags[k] = tag_of(worker.words.data() + k * n_words, n_words);
+            ++worker.shard_begin[shard_of(worker.tags[k]) + 1];
         }
         for (std::size_t s = 0; s < n_shards; ++s) {
-            worker.group_begin[s + 1] += worker.group_begin[s];
+            worker.shard_begin[s + 1] += worker.shard_begin[s];
         }
         std::array<std::uint32_t, n_shards> next{};
-        std::copy_n(worker.group_begin.begin(), n_shards, next.begin());
-        for (std::size_t k = 0; k < n_missed; ++k) {
-            const std::uint32_t i = worker.missed[k];
-            const std::size_t shard = shard_of(worker.tags[i]);
-            worker.grouped[next[shard]++] = i;
-            shards[shard].prefetch_slot(worker.tags[i]);
+        std::copy_n(worker.shard_begin.begin(), n_shards, next.begin());
+        for (std::size_t k = 0; k < n; ++k) {
+            const std::size_t shard = shard_of(worker.tags[k]);
+            worker.by_shard[next[shard]++] = static_cast<std::uint32_t>(k);
+            shards[shard].prefetch_slot(worker.tags[k]);
         }
     }
 
     void add_pending(std::vector<Worker>& workers) noexcept {
         for (const Worker& worker : workers) {
-            for (const auto& cached : worker.cache) {
-                if (cached.pending == 0) continue;
-                if (cached.id >= 0) {
-                    counts[static_cast<std::size_t>(cached.id)] += cached.pending;
+            worker.cache.for_each_count([&](std::int32_t id, std::uint32_t count) {
+                if (id >= 0) {
+                    counts[static_cast<std::size_t>(id)] += count;
                 } else {
-                    shards[provisional_shard(cached.id)]
-                        .fresh.counts[provisional_index(cached.id)] += cached.pending;
+                    shards[provisional_shard(id)].fresh.counts[provisional_index(id)] += count;
                 }
-            }
+            });
         }
     }
 
@@ -471,14 +393,19 @@ struct SignatureTable::State {
     template <class Id>
     void add_segment(const Input<Id>& input, std::size_t begin, std::size_t end, Scratch& scratch,
                      const Executor& executor) {
-        const std::size_t rows_per_block = std::min(block_rows(), end - begin);
+        const std::optional<ByteRows> in_place = rows_in_place(input.partitions);
+        const std::size_t row_words = in_place ? in_place->n_words() : layout.n_words;
+        const std::size_t rows_per_block =
+            std::min(std::max<std::size_t>(256, block_bytes / sizeof(std::uint64_t) / row_words),
+                     end - begin);
         const std::size_t n_blocks = (end - begin + rows_per_block - 1) / rows_per_block;
         const std::size_t size_before = size();
         require_room(end - begin, executor);
-        std::vector<std::uint8_t> started(n_blocks, 0);
+        std::vector<std::uint8_t> has_ids(n_blocks, 0);
         std::vector<Worker>& workers = scratch.workers;
-        workers.resize(static_cast<std::size_t>(executor.n_workers(n_blocks)));
-        for (Worker& worker : workers) prepare(worker, rows_per_block, end - begin);
+        while (workers.size() < static_cast<std::size_t>(executor.n_workers(n_blocks))) {
+            workers.emplace_back(row_words, end - begin);
+        }
         const auto block_range = [&](std::size_t block) {
             const std::size_t first = begin + block * rows_per_block;
             return std::pair(first, std::min(end, first + rows_per_block));
@@ -487,35 +414,26 @@ struct SignatureTable::State {
         try {
             executor.run(n_blocks, [&](std::size_t block, int worker) {
                 const auto [first, last] = block_range(block);
-                std::fill(input.out + first, input.out + last, static_cast<Id>(unset));
-                started[block] = 1;
-                Worker& own = workers[static_cast<std::size_t>(worker)];
-                if (layout.n_words == 1) {
-                    count_block<true>(input, begin, first, last - first, own);
-                } else {
-                    count_block<false>(input, begin, first, last - first, own);
-                }
+                count_block(input, in_place, begin, first, last - first,
+                            workers[static_cast<std::size_t>(worker)], has_ids[block]);
             });
             add_pending(workers);
             pending_added = true;
-            if (number_fresh(end - begin, scratch.by_first_row)) {
-                executor.run(n_shards, [&](std::size_t s, int) { number_slots(shards[s]); });
+            if (number_fresh(end - begin, scratch, executor)) {
                 executor.run(n_blocks, [&](std::size_t block, int) {
                     const auto [first, last] = block_range(block);
-                    for (std::size_t row = first; row < last; ++row) {
-                        const auto id = static_cast<std::int32_t>(input.out[row]);
-                        if (id < ineligible) {
-                            input.out[row] =
-                                shards[provisional_shard(id)].fresh.ids[provisional_index(id)];
-                        }
-                    }
+                    replace_provisional(input.out + first, input.out + last);
                 });
-                for (Shard& shard : shards) shard.fresh = {};
             }
+            for (Worker& worker : workers) {
+                worker.cache.begin_period([&](std::int32_t id) { return final_id(id); });
+            }
+            for (Shard& shard : shards) shard.fresh.clear();
         } catch (...) {
             if (!pending_added) add_pending(workers);
+            workers.clear();
             for (std::size_t block = 0; block < n_blocks; ++block) {
-                if (started[block] == 0) continue;
+                if (has_ids[block] == 0) continue;
                 const auto [first, last] = block_range(block);
                 uncount(input, first, last, size_before);
             }
@@ -525,46 +443,91 @@ struct SignatureTable::State {
     }
 
     // Numbers the new signatures in the order of their first rows and appends them to `rows` and
-    // `counts`. Returns false when there are none. Strong guarantee.
-    bool number_fresh(std::size_t n_segment_rows, std::vector<std::int32_t>& by_first_row) {
+    // `counts`. Returns false when there are none.
+    bool number_fresh(std::size_t n_segment_rows, Scratch& scratch, const Executor& executor) {
         std::size_t n_fresh = 0;
         for (const Shard& shard : shards) n_fresh += shard.fresh.size();
         if (n_fresh == 0) return false;
-        if (size() + n_fresh > max_signatures) {
+        const std::size_t size_before = size();
+        if (size_before + n_fresh > max_signatures) {
             throw std::length_error("partitions: more than " + std::to_string(max_signatures) +
                                     " distinct rows, which is the most a SignatureTable can hold");
         }
-        by_first_row.assign(n_segment_rows, unset);
-        const auto reserve = [](auto& values, std::size_t n) {
-            if (n > values.capacity()) values.reserve(std::max(n, values.capacity() * 3 / 2));
-        };
-        reserve(rows, (size() + n_fresh) * layout.n_words);
-        reserve(counts, size() + n_fresh);
-        for (std::size_t s = 0; s < n_shards; ++s) {
-            const auto& first = shards[s].fresh.first;
-            for (std::size_t k = 0; k < first.size(); ++k) {
-                by_first_row[first[k]] = provisional_id(k, s);
+        // The rank of a first row is the number of bits before its own.
+        auto& is_first = scratch.is_first;
+        auto& n_first_before = scratch.n_first_before;
+        is_first.assign((n_segment_rows + 63) / 64, 0);
+        n_first_before.resize(is_first.size());
+        for (const Shard& shard : shards) {
+            for (const std::uint32_t row : shard.fresh.first) {
+                is_first[row / 64] |= std::uint64_t{1} << (row % 64);
             }
         }
-        for (const std::int32_t id : by_first_row) {
-            if (id == unset) continue;
-            Fresh& fresh = shards[provisional_shard(id)].fresh;
-            const std::size_t k = provisional_index(id);
-            const std::uint64_t* words = fresh.rows.data() + k * layout.n_words;
-            fresh.ids[k] = static_cast<std::int32_t>(size());
-            rows.insert(rows.end(), words, words + layout.n_words);
-            counts.push_back(fresh.counts[k]);
+        std::uint32_t n_before = 0;
+        for (std::size_t w = 0; w < is_first.size(); ++w) {
+            n_first_before[w] = n_before;
+            n_before += static_cast<std::uint32_t>(std::popcount(is_first[w]));
         }
+        const auto grow = [](auto& values, std::size_t n) {
+            if (n > values.capacity()) values.reserve(std::max(n, values.capacity() * 3 / 2));
+            values.resize(n);
+        };
+        grow(rows, (size_before + n_fresh) * layout.n_words);
+        grow(counts, size_before + n_fresh);
+        executor.run(n_shards, [&](std::size_t s, int) {
+            Shard& shard = shards[s];
+            Fresh& fresh = shard.fresh;
+            for (std::size_t k = 0; k < fresh.size(); ++k) {
+                const std::uint32_t row = fresh.first[k];
+                const std::uint64_t bits_before =
+                    is_first[row / 64] & ((std::uint64_t{1} << (row % 64)) - 1);
+                const std::size_t id = size_before + n_first_before[row / 64] +
+                                       static_cast<std::size_t>(std::popcount(bits_before));
+                fresh.ids[k] = static_cast<std::int32_t>(id);
+                counts[id] = fresh.counts[k];
+                std::copy_n(fresh.rows.data() + k * layout.n_words, layout.n_words,
+                            rows.data() + id * layout.n_words);
+            }
+            number_slots(shard);
+        });
         return true;
     }
 
     static void number_slots(Shard& shard) {
-        for (std::size_t k = 0; k < shard.fresh.size(); ++k) {
-            const std::uint64_t tag = shard.fresh.tags[k];
+        constexpr std::size_t ahead = 8;
+        const Fresh& fresh = shard.fresh;
+        for (std::size_t k = 0; k < fresh.size(); ++k) {
+            if (k + ahead < fresh.size()) shard.prefetch_slot(fresh.tags[k + ahead]);
+            const std::uint64_t tag = fresh.tags[k];
             const std::int32_t id = provisional_id(k, shard_of(tag));
             std::size_t i = tag & (shard.slots.size() - 1);
             while (shard.slots[i].id != id) i = (i + 1) & (shard.slots.size() - 1);
-            shard.slots[i].id = shard.fresh.ids[k];
+            shard.slots[i].id = fresh.ids[k];
+        }
+    }
+
+    // The id that a signature keeps, once the new ones are numbered.
+    std::int32_t final_id(std::int32_t id) const {
+        if (id >= 0) return id;
+        return shards[provisional_shard(id)].fresh.ids[provisional_index(id)];
+    }
+
+    // Puts the ids of new signatures in the place of their provisional ones.
+    template <class Id>
+    void replace_provisional(Id* begin, Id* end) const {
+        constexpr std::ptrdiff_t stride = 16;
+        while (begin < end) {
+            Id* const chunk_end = begin + std::min(stride, end - begin);
+            // Most chunks hold none. Negative ids show in the sign bit of all ids OR-ed.
+            Id all = 0;
+            for (const Id* id = begin; id < chunk_end; ++id) all |= *id;
+            if (all < 0) {
+                for (Id* id = begin; id < chunk_end; ++id) {
+                    if (*id >= ineligible) continue;
+                    *id = final_id(static_cast<std::int32_t>(*id));
+                }
+            }
+            begin = chunk_end;
         }
     }
 
@@ -580,12 +543,35 @@ struct SignatureTable::State {
         }
     }
 
+    template <class F>
+    void for_each_recent(F&& f) const {
+        for (const Shard& shard : shards) {
+            for (const Slot& slot : shard.slots) {
+                if (slot.recent > 0) f(static_cast<std::size_t>(slot.id), slot.recent);
+            }
+        }
+    }
+
+    std::vector<std::int64_t> all_counts() const {
+        std::vector<std::int64_t> all = counts;
+        for_each_recent([&](std::size_t id, std::uint32_t recent) { all[id] += recent; });
+        return all;
+    }
+
     // Forgets all signatures but the first n.
     void truncate(std::size_t n) noexcept {
         for (Shard& shard : shards) shard.fresh = {};
+        take_in_recent();
         counts.resize(n);
         rows.resize(n * layout.n_words);
         rebuild_index();
+    }
+
+    void take_in_recent() noexcept {
+        for_each_recent([&](std::size_t id, std::uint32_t recent) { counts[id] += recent; });
+        for (Shard& shard : shards) {
+            for (Slot& slot : shard.slots) slot.recent = 0;
+        }
     }
 
     void rebuild_index() noexcept {
@@ -596,7 +582,7 @@ struct SignatureTable::State {
         for (std::size_t id = 0; id < size(); ++id) {
             const std::uint64_t tag = tag_of(rows.data() + id * layout.n_words, layout.n_words);
             Shard& shard = shards[shard_of(tag)];
-            shard.free_slot(tag) = {tag, static_cast<std::int32_t>(id)};
+            shard.free_slot(tag) = {tag, static_cast<std::int32_t>(id), 0};
             ++shard.n_used;
         }
     }
@@ -648,6 +634,7 @@ struct SignatureTable::State {
             const std::size_t n_slots = std::bit_ceil(needed[s] * 10 / 7 + 2);
             if (shards[s].slots.size() < n_slots) grown[s].resize(n_slots);
         }
+        take_in_recent();
         rows.swap(repacked);
         layout = std::move(wider);
         for (std::size_t s = 0; s < n_shards; ++s) {
@@ -697,6 +684,7 @@ struct SignatureTable::State {
                 }
                 done = end;
             }
+            for (Shard& shard : shards) shard.fresh = {};
         } catch (...) {
             if (done > 0) {
                 uncount(input, 0, done, size_before);
@@ -864,6 +852,7 @@ std::vector<std::int32_t> SignatureTable::merge(const SignatureTable& other,
             {decoded.data() + j, static_cast<std::ptrdiff_t>(row_bytes), IntegerType::i32});
     }
     std::vector<std::int32_t> remap(from.size());
+    const std::vector<std::int64_t> weights = from.all_counts();
     const std::size_t size_before = to.size();
     std::size_t done = 0;
     try {
@@ -873,14 +862,14 @@ std::vector<std::int32_t> SignatureTable::merge(const SignatureTable& other,
                 from.decode(done + b, done + e, decoded.data() + b * from.n_partitions);
             });
             view.n_rows = end - done;
-            to.add_rows(State::Input<std::int32_t>{view, nullptr, from.counts.data() + done,
+            to.add_rows(State::Input<std::int32_t>{view, nullptr, weights.data() + done,
                                                    remap.data() + done},
                         executor);
             done = end;
         }
     } catch (...) {
-        to.uncount(State::Input<std::int32_t>{view, nullptr, from.counts.data(), remap.data()}, 0,
-                   done, size_before);
+        to.uncount(State::Input<std::int32_t>{view, nullptr, weights.data(), remap.data()}, 0, done,
+                   size_before);
         to.truncate(size_before);
         throw;
     }
@@ -901,7 +890,10 @@ void SignatureTable::lookup(const Partitions& partitions, std::int32_t* out,
         std::vector<std::uint64_t> words(n * n_words);
         std::vector<std::uint64_t> tags(n);
         std::vector<std::uint8_t> too_large(n, 0);
-        pack_rows(partitions, state.layout, begin, n, words.data(), too_large.data());
+        if (pack_rows(partitions, state.layout, begin, n, words.data(), too_large.data()) ==
+            Packing::invalid_id) {
+            check_ids(partitions, begin, end);
+        }
         for (std::size_t i = 0; i < n; ++i) {
             tags[i] = tag_of(words.data() + i * n_words, n_words);
             const auto& slots = state.shards[shard_of(tags[i])].slots;
@@ -928,12 +920,12 @@ std::vector<std::int32_t> SignatureTable::signatures(const Executor& executor) c
 
 std::vector<std::int64_t> SignatureTable::counts() const {
     const ReadLock lock(state_->mutex);
-    return state_->counts;
+    return state_->all_counts();
 }
 
 PackedSignatures SignatureTable::packed() const {
     const ReadLock lock(state_->mutex);
-    return {state_->layout, state_->rows, state_->counts};
+    return {state_->layout, state_->rows, state_->all_counts()};
 }
 
 template <class Value>

@@ -85,6 +85,31 @@ private:
     std::vector<std::vector<std::int64_t>> columns_;
 };
 
+// The same rows as one array in C order.
+class Matrix {
+public:
+    explicit Matrix(const Rows& rows) : n_rows_(rows.size()), n_columns_(rows.front().size()) {
+        for (const Row& row : rows) values_.insert(values_.end(), row.begin(), row.end());
+    }
+
+    labelquorum::Partitions view(std::size_t begin, std::size_t end) const {
+        labelquorum::Partitions partitions;
+        partitions.n_rows = end - begin;
+        for (std::size_t j = 0; j < n_columns_; ++j) {
+            partitions.columns.push_back(
+                {values_.data() + begin * n_columns_ + j,
+                 static_cast<std::ptrdiff_t>(n_columns_ * sizeof(std::int64_t)),
+                 labelquorum::IntegerType::i64});
+        }
+        return partitions;
+    }
+
+private:
+    std::size_t n_rows_;
+    std::size_t n_columns_;
+    std::vector<std::int64_t> values_;
+};
+
 struct Table {
     std::map<Row, std::int32_t> ids;
     Rows signatures;

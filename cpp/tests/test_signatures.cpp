@@ -2,7 +2,9 @@
 #include <chrono>
 #include <limits>
 #include <memory>
+#include <string_view>
 #include <thread>
+#include <unordered_map>
 
 #include "check.hpp"
 #include "faults.hpp"
@@ -13,6 +15,7 @@ using labelquorum::Executor;
 using labelquorum::Hooks;
 using labelquorum::SignatureTable;
 using naive::Columns;
+using naive::Matrix;
 using naive::planted;
 using naive::Rows;
 
@@ -44,6 +47,7 @@ TEST(update_equals_a_map_for_any_chunks_and_threads) {
     for (int round = 0; round < 300; ++round) {
         const Rows rows = planted(random, random_shape(random));
         const Columns columns(rows);
+        const Matrix matrix(rows);
         naive::Table expected;
         const std::vector<std::int32_t> expected_ids = expected.update(rows);
         SignatureTable table(rows.front().size());
@@ -51,7 +55,8 @@ TEST(update_equals_a_map_for_any_chunks_and_threads) {
         std::vector<std::int64_t> ids(rows.size());
         for (std::size_t begin = 0; begin < rows.size();) {
             const std::size_t end = begin + 1 + random() % (rows.size() - begin);
-            table.update(columns.view(begin, end), ids.data() + begin, executor);
+            table.update(random() % 2 == 0 ? columns.view(begin, end) : matrix.view(begin, end),
+                         ids.data() + begin, executor);
             begin = end;
         }
         CHECK(std::equal(ids.begin(), ids.end(), expected_ids.begin()));
@@ -226,6 +231,52 @@ TEST(a_failure_millions_of_rows_into_a_chunk_undoes_all_of_them) {
     std::vector<std::int32_t> found(n);
     table.lookup(columns.view(), found.data(), Executor(2));
     CHECK(found == ids);
+}
+
+// What is frequent changes on the way, and ids too large for the first layout come late.
+TEST(millions_of_rows_in_one_call_equal_a_map) {
+    constexpr std::size_t n = 5'000'000;
+    constexpr std::size_t m = 9;
+    std::mt19937_64 random(11);
+    std::vector<std::int8_t> values(n * m);
+    std::unordered_map<std::string_view, std::int32_t> expected;
+    std::vector<std::int32_t> expected_ids(n);
+    std::vector<std::int64_t> expected_counts;
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::uint64_t bits = random();
+        const std::uint64_t rare = bits % 8 == 0 ? (bits >> 8) % 1'000'000 : (bits >> 8) % 100;
+        const std::uint64_t number = rare + i / 700'000 * 50;
+        std::int8_t* row = values.data() + i * m;
+        for (std::size_t j = 0; j < m; ++j) {
+            row[j] = static_cast<std::int8_t>((number >> (3 * j)) % 8);
+        }
+        if (number % 10 == 0 && i > n / 2) row[m - 1] = 127;
+        const std::string_view key(reinterpret_cast<const char*>(row), m);
+        const auto [it, is_new] =
+            expected.try_emplace(key, static_cast<std::int32_t>(expected.size()));
+        if (is_new) expected_counts.push_back(0);
+        expected_ids[i] = it->second;
+        ++expected_counts[static_cast<std::size_t>(it->second)];
+    }
+    labelquorum::Partitions matrix{{}, n};
+    for (std::size_t j = 0; j < m; ++j) {
+        matrix.columns.push_back({values.data() + j, m, labelquorum::IntegerType::i8});
+    }
+    std::vector<std::int8_t> transposed(n * m);
+    labelquorum::Partitions columns{{}, n};
+    for (std::size_t j = 0; j < m; ++j) {
+        for (std::size_t i = 0; i < n; ++i) transposed[j * n + i] = values[i * m + j];
+        columns.columns.push_back({transposed.data() + j * n, 1, labelquorum::IntegerType::i8});
+    }
+    for (const auto& partitions : {matrix, columns}) {
+        for (const int n_threads : {1, 3}) {
+            SignatureTable table(m);
+            std::vector<std::int32_t> ids(n);
+            table.update(partitions, ids.data(), Executor(n_threads));
+            CHECK(ids == expected_ids);
+            CHECK(table.counts() == expected_counts);
+        }
+    }
 }
 
 TEST(a_failed_allocation_anywhere_in_an_update_leaves_the_table_as_it_was) {

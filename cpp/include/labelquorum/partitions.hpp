@@ -32,6 +32,18 @@ struct Partitions {
     std::size_t n_partitions() const { return columns.size(); }
 };
 
+constexpr std::size_t width_of(IntegerType type) {
+    switch (type) {
+        case IntegerType::i8:
+        case IntegerType::u8: return 1;
+        case IntegerType::i16:
+        case IntegerType::u16: return 2;
+        case IntegerType::i32:
+        case IntegerType::u32: return 4;
+        default: return 8;
+    }
+}
+
 inline constexpr std::int64_t max_cluster_id = 2147483647;
 
 // A vote as a code: 0 for an abstention (any negative value), else the cluster id plus 1.
@@ -85,9 +97,8 @@ decltype(auto) visit(const Column& column, F&& f) {
     throw std::invalid_argument("unknown integer type");
 }
 
-// Throws ClusterIdError for the first id over max_cluster_id in rows [begin, end) of a column; does
-// nothing when all are valid.
-void check_ids(const Partitions& partitions, std::size_t column, std::size_t begin,
-               std::size_t end);
+// Throws ClusterIdError for the first id over max_cluster_id in rows [begin, end), column by
+// column; does nothing when all are valid.
+void check_ids(const Partitions& partitions, std::size_t begin, std::size_t end);
 
 }  // namespace labelquorum
