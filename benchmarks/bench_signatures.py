@@ -88,13 +88,16 @@ def child(peer, order, data, threads, repeats, counts_to):
         return
     run, counted = PEERS[peer](data, order, threads)
     with PeakMemory() as peak:
-        seconds, result = best_of(repeats, run)
+        first, result = best_of(1, run)
+        result = None  # so that no two results are alive at once
+        best, result = best_of(repeats, run)
     if counted:
         signatures, counts = counted(result)
         words = _data.packed(signatures)
         by_content = np.argsort(words)
         np.save(counts_to, [words[by_content], counts[by_content].astype(np.uint64)])
-    print(json.dumps({"seconds": seconds, "input": peak.before, "peak": peak.peak}))
+    memory = {"input": peak.before, "peak": peak.peak}
+    print(json.dumps({"first_seconds": first, "seconds": min(first, best), **memory}))
 
 
 def in_process(args, folder, data, peer, order=""):
@@ -107,7 +110,11 @@ def in_process(args, folder, data, peer, order=""):
     rate = args.rows / result["seconds"] / 1e6
     peak = f"  peak {result['peak'] / 2**30:.2f} GiB" if "peak" in result else ""
     of_it = f", of it input {result['input'] / 2**30:.2f}" if peak else ""
-    print(f"  {name:22} {result['seconds']:9.4f} s {rate:10.1f} M rows/s{peak}{of_it}", flush=True)
+    first = f"  first call {result['first_seconds']:.3f} s" if peak else ""
+    print(
+        f"  {name:22} {result['seconds']:9.4f} s {rate:10.1f} M rows/s{first}{peak}{of_it}",
+        flush=True,
+    )
     if counts_to.exists():
         result["counts"] = np.load(counts_to)
     return result
@@ -128,7 +135,8 @@ def main():
         folder = Path(temporary)
         data = (args.data_dir or folder) / f"ensemble-{args.rows}.npy"
         _data.ensemble_file(data, args.rows, M)
-        print(f"{args.rows:,} rows x {M} int8, {args.threads} threads, best of {args.repeats}")
+        print(f"{args.rows:,} rows x {M} int8, {args.threads} threads, ", end="")
+        print(f"the first call of a process and the best of {args.repeats} more")
         peers = [("floor", ""), ("polars", "")]
         if args.rows <= DUCKDB_MAX_ROWS:
             peers.append(("duckdb", ""))
@@ -142,18 +150,18 @@ def main():
     print(f"  {polars['counts'].shape[1]:,} signatures, counts equal for all")
     summary = {"rows": args.rows, "n_signatures": polars["counts"].shape[1], "orders": {}}
     for order in "CF":
-        collapse = by_peer["collapse", order]["seconds"]
+        ours = by_peer["collapse", order]
+        collapse = ours["seconds"]
         ratios = {
+            "times_faster_than_polars_first_call": polars["first_seconds"] / ours["first_seconds"],
             "times_faster_than_polars": polars["seconds"] / collapse,
             "times_memory_floor": collapse / floor,
             "mini_clusters_times_collapse": by_peer["mini_clusters", order]["seconds"] / collapse,
         }
-        print(
-            f"  {order}-order: {ratios['times_faster_than_polars']:.1f}x faster than Polars", end=""
-        )
-        print(
-            f" (bar: {BAR_POLARS}x), {ratios['times_memory_floor']:.1f}x the memory floor,", end=""
-        )
+        first, best = list(ratios.values())[:2]
+        print(f"  {order}-order: {first:.1f}x faster than Polars in the first call,", end="")
+        print(f" {best:.1f}x at best (bar: {BAR_POLARS}x),", end="")
+        print(f" {ratios['times_memory_floor']:.1f}x the memory floor,", end="")
         print(f" mini_clusters {ratios['mini_clusters_times_collapse']:.2f}x the collapse", end="")
         print(f" (bar: at most {BAR_MINI_CLUSTERS}x)")
         summary["orders"][order] = ratios
