@@ -15,8 +15,6 @@ import numpy as np
 import labelquorum as lq
 from _record import parser, record
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-
 
 def draw(members, classes, min_agree, min_differ, rng):
     """Return coverage, precision (NaN without a label), mini-clusters and seconds of a draw."""
@@ -38,8 +36,7 @@ def main():
     options.add_argument("--min-agree", type=float, nargs="+", default=[0.7, 0.8, 0.9, 1.0])
     options.add_argument("--min-differ", type=float, default=0.9)
     args = options.parse_args()
-    data = Path(os.environ.get("LABELQUORUM_DATA", DATA)) / "ensembles"
-    files = sorted(data.glob("*.npz"))
+    files = sorted(Path(os.environ.get("LABELQUORUM_DATA", "."), "ensembles").glob("*.npz"))
     if not files:
         print("skipped: no ensembles/*.npz; LABELQUORUM_DATA names the folder that holds ensembles")
         return
