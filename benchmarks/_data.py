@@ -1,4 +1,4 @@
-"""Ensembles made up with realistic disagreement, fast enough for a billion rows.
+"""Where real data lie, and ensembles made up with realistic disagreement, for a billion rows.
 
 A sample has a class and a difficulty; a partition names the class right with a probability that
 falls with the difficulty, or else confuses it, mostly with one of two similar classes; and every
@@ -8,6 +8,7 @@ so that chunks, threads and files give the same rows.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,12 @@ from numba import njit, prange
 
 _ROWS_PER_CHUNK = 10_000_000
 _UNIT = 2.0**-32
+
+
+def real_data():
+    """Return the folder of real data: LABELQUORUM_DATA, or shared/data beside the checkout."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("LABELQUORUM_DATA", beside))
 
 
 @njit(inline="always")

@@ -6,13 +6,12 @@ a pseudo-label, precision the accuracy on those (mini-clusters and classes match
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 
 import labelquorum as lq
+from _data import real_data
 from _record import parser, record
 
 
@@ -36,9 +35,9 @@ def main():
     options.add_argument("--min-agree", type=float, nargs="+", default=[0.7, 0.8, 0.9, 1.0])
     options.add_argument("--min-differ", type=float, default=0.9)
     args = options.parse_args()
-    files = sorted(Path(os.environ.get("LABELQUORUM_DATA", "."), "ensembles").glob("*.npz"))
+    files = sorted((real_data() / "ensembles").glob("*.npz"))
     if not files:
-        print("skipped: no ensembles/*.npz; LABELQUORUM_DATA names the folder that holds ensembles")
+        print(f"skipped: no ensembles/*.npz in {real_data()}; LABELQUORUM_DATA names the folder")
         return
     print(
         f"{'set':10} {'n':>6} {'classes':>7} {'min_agree':>9} {'coverage':>9} {'precision':>9}",
