@@ -125,3 +125,36 @@ def mini_clusters(
         label += 1
         alive &= ~members & strongly_negative[:, members].all(axis=1)
     return labels
+
+
+def distances(X, Y, metric):
+    """All distances from Y (or X: then infinite to itself) to X, in float64."""
+    X = np.asarray(X, dtype=np.float64)
+    queries = X if Y is None else np.asarray(Y, dtype=np.float64)
+
+    def unit(rows):
+        # Parallel rows of integers become the same row.
+        largest = np.abs(rows).max(axis=1, keepdims=True)
+        rows = rows / np.where(largest == 0, 1, largest)
+        norms = np.sqrt((rows**2).sum(axis=1, keepdims=True))
+        return rows / np.where(norms == 0, 1, norms)
+
+    if metric == "inner_product":
+        table = -np.stack([(X * row).sum(axis=1) for row in queries])
+    else:
+        left, right = (unit(queries), unit(X)) if metric == "cosine" else (queries, X)
+        table = np.stack([((right - row) ** 2).sum(axis=1) for row in left])
+        if metric == "cosine":
+            table = table / 2
+            table[(queries == 0).all(axis=1)] = 1
+            table[:, (X == 0).all(axis=1)] = 1
+        else:
+            table = np.sqrt(table)
+    if Y is None:
+        np.fill_diagonal(table, np.inf)
+    return table
+
+
+def nearest(table, k):
+    """The columns of the k smallest values of each row, ties by index."""
+    return np.argsort(table, axis=1, kind="stable")[:, :k]

@@ -88,5 +88,6 @@ void register_executor(py::module_& module);
 void register_signatures(py::module_& module);
 void register_agreement(py::module_& module);
 void register_mini_clusters(py::module_& module);
+void register_neighbors(py::module_& module);
 
 }  // namespace labelquorum::bindings

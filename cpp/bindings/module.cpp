@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, module) {
     register_signatures(module);
     register_agreement(module);
     register_mini_clusters(module);
+    register_neighbors(module);
 }

@@ -3,21 +3,48 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#ifdef LABELQUORUM_HAVE_AMX
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace labelquorum {
 namespace {
+
+#ifdef LABELQUORUM_HAVE_AMX
+// Linux lends the tiles to a process that asks for them.
+bool has_amx() {
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+    constexpr unsigned amx_bf16 = 1U << 22;
+    constexpr unsigned amx_tile = 1U << 24;
+    if ((edx & amx_bf16) == 0 || (edx & amx_tile) == 0) return false;
+    constexpr long request_permission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+    constexpr long tile_data = 18;
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+#endif
 
 bool is_supported(InstructionSet set) {
     switch (set) {
         case InstructionSet::baseline: return true;
 #ifdef LABELQUORUM_HAVE_AVX2
-        case InstructionSet::avx2: return __builtin_cpu_supports("avx2") != 0;
+        case InstructionSet::avx2: return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
 #endif
 #ifdef LABELQUORUM_HAVE_AVX512
         case InstructionSet::avx512:
-            return __builtin_cpu_supports("avx512f") != 0 &&
+            return __builtin_cpu_supports("fma") != 0 && __builtin_cpu_supports("avx512f") != 0 &&
                    __builtin_cpu_supports("avx512bw") != 0 &&
                    __builtin_cpu_supports("avx512vl") != 0 &&
                    __builtin_cpu_supports("avx512dq") != 0;
+#endif
+#ifdef LABELQUORUM_HAVE_AMX
+        case InstructionSet::amx:
+            return is_supported(InstructionSet::avx512) && has_amx();
 #endif
         default: return false;
     }
@@ -30,6 +57,9 @@ std::vector<InstructionSet> compiled() {
 #endif
 #ifdef LABELQUORUM_HAVE_AVX512
     sets.push_back(InstructionSet::avx512);
+#endif
+#ifdef LABELQUORUM_HAVE_AMX
+    sets.push_back(InstructionSet::amx);
 #endif
     return sets;
 }
@@ -62,6 +92,7 @@ std::string name(InstructionSet set) {
     switch (set) {
         case InstructionSet::avx2: return "avx2";
         case InstructionSet::avx512: return "avx512";
+        case InstructionSet::amx: return "amx";
         default: return "baseline";
     }
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from labelquorum._versions import show_versions
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.metrics import clustering_accuracy
+    from labelquorum.neighbors import kneighbors
     from labelquorum.signatures import SignatureTable
 
     __version__: str
@@ -30,6 +31,7 @@ __all__ = [
     "clustering_accuracy",
     "coassociation",
     "instruction_set",
+    "kneighbors",
     "mini_clusters",
     "show_versions",
 ]
@@ -40,6 +42,7 @@ _MODULE_OF = {
     "agreement_graph": "agreement",
     "clustering_accuracy": "metrics",
     "coassociation": "agreement",
+    "kneighbors": "neighbors",
     "mini_clusters": "_mini_clusters",
     "show_versions": "_versions",
 }

@@ -159,6 +159,33 @@ def as_eligible(eligible: Any, n: int) -> NDArray[np.uint8] | None:
     return np.ascontiguousarray(array).view(np.uint8)
 
 
+def as_points(values: Any, name: str, n_features: int | None = None) -> NDArray[np.floating[Any]]:
+    """The values as a 2-D array of float16, float32 or float64 in native byte order, any strides.
+
+    Integers and bools become float32 where that holds all of their type's values, else float64.
+    With `n_features`, exactly so many are wanted.
+    """
+    if hasattr(values, "tocsr"):
+        raise TypeError(f"{name} is a sparse matrix; wanted a dense array: use .toarray()")
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; wanted numbers only")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is ragged or no array ({error})") from error
+    if array.ndim != 2:
+        raise ValueError(f"{name} has shape {array.shape}; wanted 2-D, (n_samples, n_features)")
+    if 0 in array.shape:
+        raise ValueError(f"{name} has shape {array.shape}; wanted at least one row and one column")
+    if array.dtype.kind in "iub":
+        array = array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
+    elif array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise TypeError(f"{name} has dtype {array.dtype}; wanted float16, float32 or float64")
+    if n_features is not None and array.shape[1] != n_features:
+        raise ValueError(f"{name} has {array.shape[1]} columns; wanted {n_features}, as X has")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
 def as_n_threads(n_jobs: Any) -> int:
     """The number of threads that `n_jobs` means."""
     if n_jobs is None:
@@ -182,6 +209,23 @@ def as_min_differ(min_differ: Any, n_partitions: int) -> int:
     """The threshold in votes, 0 to n_partitions."""
     wanted = f"a fraction in [0, 1] (float) or 0 to {n_partitions} votes (int)"
     return _as_votes(min_differ, "min_differ", n_partitions, 0, wanted)
+
+
+def as_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
+    """Refuses what is not among the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; wanted one of {', '.join(choices)}")
+
+
+def as_fraction(value: Any, name: str) -> float:
+    """The value as a float in (0, 1]."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(
+        value, (int, float, np.floating, np.integer)
+    ):
+        raise TypeError(f"{name} is {value!r} ({type(value).__name__}); wanted a number in (0, 1]")
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} is {value}; wanted a number in (0, 1]")
+    return float(value)
 
 
 def _as_votes(value: Any, name: str, n_partitions: int, least: int, wanted: str) -> int:

@@ -1,0 +1,69 @@
+#include "labelquorum/neighbors.hpp"
+
+#include "common.hpp"
+
+namespace labelquorum::bindings {
+namespace {
+
+// Any strides; float16, float32 or float64.
+Points view_points(const py::array& array, const char* name) {
+    if (array.ndim() != 2) throw std::invalid_argument(std::string(name) + ": expected 2-D");
+    Points points{array.data(),     FloatType::f64,
+                  array.strides(0), array.strides(1),
+                  static_cast<std::size_t>(array.shape(0)),
+                  static_cast<std::size_t>(array.shape(1))};
+    const char kind = array.dtype().kind();
+    const py::ssize_t size = array.itemsize();
+    if (kind != 'f' || (size != 2 && size != 4 && size != 8)) {
+        throw std::invalid_argument(std::string(name) + ": expected float16, float32 or float64");
+    }
+    if (size == 2) points.type = FloatType::f16;
+    if (size == 4) points.type = FloatType::f32;
+    return points;
+}
+
+Metric metric_of(const std::string& name) {
+    if (name == "euclidean") return Metric::euclidean;
+    if (name == "cosine") return Metric::cosine;
+    if (name == "inner_product") return Metric::inner_product;
+    throw std::invalid_argument("metric: \"" + name +
+                                "\" is not one of euclidean, cosine, inner_product");
+}
+
+template <class Distance>
+py::tuple search(const Points& points, const Points* queries, std::size_t k, Metric metric,
+                 int n_threads, const py::object& progress) {
+    const std::size_t n = queries == nullptr ? points.n_rows : queries->n_rows;
+    py::array_t<Distance> distances({n, k});
+    py::array_t<std::int64_t> indices({n, k});
+    Distance* distances_out = distances.mutable_data();
+    std::int64_t* indices_out = indices.mutable_data();
+    run_kernel(n_threads, progress, [&](const Executor& executor) {
+        exact_neighbors(points, queries, k, metric, distances_out, indices_out, executor);
+    });
+    return py::make_tuple(distances, indices);
+}
+
+py::tuple exact_neighbors_of(const py::array& points_array, const py::object& queries_array,
+                             std::size_t k, const std::string& metric_name, int n_threads,
+                             const py::object& progress) {
+    const Points points = view_points(points_array, "X");
+    const Metric metric = metric_of(metric_name);
+    Points queries{};
+    if (!queries_array.is_none()) queries = view_points(queries_array.cast<py::array>(), "Y");
+    const Points* of = queries_array.is_none() ? nullptr : &queries;
+    if (points.type == FloatType::f64 || (of != nullptr && of->type == FloatType::f64)) {
+        return search<double>(points, of, k, metric, n_threads, progress);
+    }
+    return search<float>(points, of, k, metric, n_threads, progress);
+}
+
+}  // namespace
+
+void register_neighbors(py::module_& module) {
+    using namespace py::literals;
+    module.def("exact_neighbors", &exact_neighbors_of, "points"_a, "queries"_a, "k"_a, "metric"_a,
+               "n_threads"_a, "progress"_a);
+}
+
+}  // namespace labelquorum::bindings

@@ -1,0 +1,190 @@
+// The loops behind dot_tile.hpp. Included by one source per instruction set, which defines
+// LABELQUORUM_DOT_TILE_NAMESPACE. Uses nothing from the standard library: a template instantiated
+// here with wide instructions could be taken by the linker for the one used elsewhere.
+#include <cstring>
+
+#include "dot_tile.hpp"
+
+#ifdef __AMX_BF16__
+#include <immintrin.h>
+#endif
+
+namespace labelquorum::LABELQUORUM_DOT_TILE_NAMESPACE {
+namespace {
+
+#ifdef __AMX_BF16__
+
+// bfloat16: the upper half of a float. A tile is 16 rows of 64 bytes. Queries lie in it as they
+// are, 32 columns of 16 rows; points transposed by pairs of columns. Two tiles of either make four
+// of dots.
+using Value = std::uint16_t;
+constexpr std::size_t tile_rows = 16;
+constexpr std::size_t tile_columns = 32;
+constexpr std::size_t tile_values = tile_rows * tile_columns;
+constexpr std::size_t n_queries = 2 * tile_rows;
+constexpr std::size_t n_points = 2 * tile_rows;
+constexpr std::size_t n_columns_of = tile_columns;
+constexpr double rounding = 0x1p-10;
+
+void round(float* row, std::size_t n_columns) {
+    for (std::size_t c = 0; c < n_columns; ++c) {
+        std::uint32_t bits;
+        std::memcpy(&bits, row + c, sizeof(bits));
+        bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;  // to nearest, ties to even
+        std::memcpy(row + c, &bits, sizeof(bits));
+    }
+}
+
+Value upper_half(float value) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &value, sizeof(bits));
+    return static_cast<Value>(bits >> 16);
+}
+
+// A panel: for each 32 columns, the tile of the first 16 rows, then that of the others.
+Value* tile_of(void* panel, std::size_t column, std::size_t place) {
+    return static_cast<Value*>(panel) +
+           (2 * (column / tile_columns) + place / tile_rows) * tile_values;
+}
+
+void put_query(const float* row, std::size_t n_columns, std::size_t place, void* panel) {
+    for (std::size_t c = 0; c < n_columns; c += tile_columns) {
+        Value* to = tile_of(panel, c, place) + place % tile_rows * tile_columns;
+        for (std::size_t i = 0; i < tile_columns; ++i) to[i] = upper_half(row[c + i]);
+    }
+}
+
+void put_point(const float* row, std::size_t n_columns, std::size_t place, void* panel) {
+    for (std::size_t c = 0; c < n_columns; c += tile_columns) {
+        Value* to = tile_of(panel, c, place) + place % tile_rows * 2;
+        for (std::size_t i = 0; i < tile_columns; i += 2) {
+            to[i * tile_rows] = upper_half(row[c + i]);
+            to[i * tile_rows + 1] = upper_half(row[c + i + 1]);
+        }
+    }
+}
+
+struct alignas(64) TileShapes {
+    std::uint8_t palette = 1;
+    std::uint8_t start_row = 0;
+    std::uint8_t reserved[14] = {};
+    std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    std::uint8_t n_rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+void multiply(const void* queries, const void* points, std::size_t n_panels, std::size_t n_columns,
+              float* dots) {
+    const TileShapes shapes;
+    _tile_loadconfig(&shapes);
+    constexpr std::size_t row_bytes = 64;
+    constexpr std::size_t dots_row_bytes = n_points * sizeof(float);
+    const auto* b = static_cast<const Value*>(points);
+    for (std::size_t p = 0; p < n_panels; ++p, dots += n_queries * n_points) {
+        const auto* a = static_cast<const Value*>(queries);
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+        for (std::size_t c = 0; c < n_columns; c += tile_columns) {
+            _tile_loadd(4, a, row_bytes);
+            _tile_loadd(5, a + tile_values, row_bytes);
+            _tile_loadd(6, b, row_bytes);
+            _tile_loadd(7, b + tile_values, row_bytes);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_dpbf16ps(1, 4, 7);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+            a += 2 * tile_values;
+            b += 2 * tile_values;
+        }
+        _tile_stored(0, dots, dots_row_bytes);
+        _tile_stored(1, dots + tile_rows, dots_row_bytes);
+        _tile_stored(2, dots + tile_rows * n_points, dots_row_bytes);
+        _tile_stored(3, dots + tile_rows * n_points + tile_rows, dots_row_bytes);
+    }
+    _tile_release();
+}
+
+#else
+
+// Single precision; value c of row p of a panel of n rows stands at [c * n + p]. The sizes let all
+// sums stay in registers.
+using Value = float;
+#if defined(__AVX512F__)
+constexpr std::size_t vector_bytes = 64;
+constexpr std::size_t n_queries = 12;
+#elif defined(__AVX2__)
+constexpr std::size_t vector_bytes = 32;
+constexpr std::size_t n_queries = 6;
+#else
+constexpr std::size_t vector_bytes = 16;
+constexpr std::size_t n_queries = 4;
+#endif
+// NOLINTNEXTLINE(modernize-use-using): the attribute needs it
+typedef float Vector __attribute__((vector_size(vector_bytes)));
+constexpr std::size_t vector_size = vector_bytes / sizeof(float);
+constexpr std::size_t n_vectors = 2;
+constexpr std::size_t n_points = n_vectors * vector_size;
+constexpr std::size_t n_columns_of = 1;
+constexpr double rounding = 0x1p-25;
+
+void round(float* /*row*/, std::size_t /*n_columns*/) {}
+
+Vector load(const float* from) {
+    Vector v;
+    std::memcpy(&v, from, sizeof(v));
+    return v;
+}
+
+template <std::size_t n_rows>
+void put(const float* row, std::size_t n_columns, std::size_t place, void* panel) {
+    float* to = static_cast<float*>(panel) + place;
+    for (std::size_t c = 0; c < n_columns; ++c) to[c * n_rows] = row[c];
+}
+
+constexpr auto put_query = put<n_queries>;
+constexpr auto put_point = put<n_points>;
+
+void multiply(const void* queries, const void* points, std::size_t n_panels, std::size_t n_columns,
+              float* dots) {
+    const auto* b = static_cast<const float*>(points);
+    for (std::size_t p = 0; p < n_panels; ++p) {
+        const auto* a = static_cast<const float*>(queries);
+        Vector sums[n_queries][n_vectors] = {};
+        for (std::size_t c = 0; c < n_columns; ++c, a += n_queries, b += n_points) {
+            Vector values[n_vectors];
+#pragma GCC unroll 2
+            for (std::size_t v = 0; v < n_vectors; ++v) values[v] = load(b + v * vector_size);
+#pragma GCC unroll 12
+            for (std::size_t q = 0; q < n_queries; ++q) {
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < n_vectors; ++v) sums[q][v] += a[q] * values[v];
+            }
+        }
+        for (std::size_t q = 0; q < n_queries; ++q) {
+            for (std::size_t v = 0; v < n_vectors; ++v, dots += vector_size) {
+                std::memcpy(dots, &sums[q][v], sizeof(Vector));
+            }
+        }
+    }
+}
+
+#endif
+
+static_assert(n_queries * n_points <= max_dots_per_tile && n_points <= 32);
+
+std::uint32_t within(const float* dots, const float* low, float weight, float limit) {
+    std::uint32_t bits = 0;
+    for (std::size_t p = 0; p < n_points; ++p) {
+        bits |= static_cast<std::uint32_t>(low[p] - weight * dots[p] <= limit) << p;
+    }
+    return bits;
+}
+
+}  // namespace
+
+extern const DotTile tile;
+const DotTile tile{n_queries, n_points,  n_columns_of, sizeof(Value), rounding, &round,
+                   put_query, put_point, &multiply,    &within};
+
+}  // namespace labelquorum::LABELQUORUM_DOT_TILE_NAMESPACE

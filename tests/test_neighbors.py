@@ -1,0 +1,238 @@
+"""Nearest neighbours equal those of the float64 oracle."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
+
+import labelquorum as lq
+import oracle
+from labelquorum import _core
+from strategies import THREADS, share
+
+METRICS = ["euclidean", "cosine", "inner_product"]
+FLOATS = [np.float16, np.float32, np.float64]
+
+
+def assert_equals_oracle(X, k, metric, Y=None, **options):
+    """Same neighbours in the same order, but for distances that rounding cannot tell apart."""
+    distances, indices = lq.kneighbors(X, k, metric=metric, Y=Y, **options)
+    table = oracle.distances(X, Y, metric)
+    expected = oracle.nearest(table, k)
+    wide = np.float64 in (X.dtype, None if Y is None else Y.dtype)
+    assert distances.dtype == (np.float64 if wide else np.float32)
+    assert indices.dtype == np.int64
+    found = np.take_along_axis(table, indices, 1)
+    right = np.take_along_axis(table, expected, 1)
+    rounding = {"euclidean": 0, "cosine": 1e-15}.get(metric)
+    if rounding is None:
+        norms = np.sqrt((X.astype(np.float64) ** 2).sum(axis=1))
+        of = norms if Y is None else np.sqrt((Y.astype(np.float64) ** 2).sum(axis=1))
+        rounding = 1e-15 * X.shape[1] * of[:, None] * norms.max()
+    assert (np.abs(found - right) <= 1e-12 * np.abs(right) + rounding).all()
+    tolerance = 1e-12 if wide else 1e-7
+    assert (np.abs(distances - found) <= tolerance * np.abs(found) + rounding).all()
+    assert all(len(set(row)) == k for row in indices.tolist())
+    if Y is None:
+        assert (indices != np.arange(len(X))[:, None]).all()
+    return indices, expected
+
+
+def shaped(rng, shape, n, d):
+    """Data of one of many kinds."""
+    if shape == "normal":
+        return rng.normal(size=(n, d))
+    if shape == "grid":
+        return rng.integers(-2, 3, size=(n, d)).astype(float)
+    if shape == "duplicates":
+        return rng.normal(size=(max(1, n // 5), d))[rng.integers(max(1, n // 5), size=n)]
+    if shape == "all equal":
+        return np.tile(rng.normal(size=(1, d)), (n, 1))
+    if shape == "constant columns":
+        X = rng.normal(size=(n, d))
+        X[:, rng.random(d) < 0.5] = 7.0
+        return X
+    if shape == "far from zero":
+        return 1e6 + rng.normal(size=(n, d))
+    if shape == "tight clusters far apart":
+        return 1e5 * rng.normal(size=(3, d))[rng.integers(3, size=n)] + rng.normal(size=(n, d))
+    if shape == "scales":
+        return rng.normal(size=(n, d)) * 10.0 ** rng.integers(-12, 12, size=(n, 1))
+    if shape == "zero rows":
+        return rng.normal(size=(n, d)) * (rng.random((n, 1)) < 0.7)
+    assert shape == "huge"
+    return rng.normal(size=(n, d)) * 1e100
+
+
+SHAPES = [
+    "normal",
+    "grid",
+    "duplicates",
+    "all equal",
+    "constant columns",
+    "far from zero",
+    "tight clusters far apart",
+    "scales",
+    "zero rows",
+    "huge",
+]
+
+
+@given(
+    shape=st.sampled_from(SHAPES),
+    n=st.integers(2, 150),
+    d=st.one_of(st.integers(1, 8), st.integers(1, 300)),
+    metric=st.sampled_from(METRICS),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    with_queries=st.booleans(),
+    n_jobs=st.sampled_from(THREADS),
+    data=st.data(),
+)
+def test_neighbors_equal_the_oracle(shape, n, d, metric, dtype, with_queries, n_jobs, data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    if shape == "huge":
+        dtype = np.float64
+    X = shaped(rng, shape, n, d).astype(dtype)
+    Y = shaped(rng, shape, data.draw(st.integers(1, 40)), d).astype(dtype) if with_queries else None
+    k = data.draw(st.integers(1, n - (Y is None)))
+    assert_equals_oracle(X, k, metric, Y, n_jobs=n_jobs)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(2, 300),
+    d=st.integers(1, 20),
+    width=st.integers(1, 300),
+    dtype=st.sampled_from([*FLOATS, np.uint8, np.int64]),
+    n_jobs=st.sampled_from(THREADS),
+)
+@share(0.3)
+def test_ties_and_duplicates_go_by_index(seed, n, d, width, dtype, n_jobs):
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, width, size=(n, d), endpoint=True).astype(dtype)  # sums are exact
+    k = int(rng.integers(1, n))
+    expected = oracle.nearest(oracle.distances(X, None, "euclidean"), k)
+    np.testing.assert_array_equal(lq.kneighbors(X, k, n_jobs=n_jobs)[1], expected)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(("n", "d"), [(2000, 1), (1500, 33), (700, 2000)])
+def test_many_rows_and_columns(metric, dtype, n, d):
+    X = np.random.default_rng(0).normal(size=(n, d)).astype(dtype)
+    indices, expected = assert_equals_oracle(X, 20, metric)
+    if d > 1 and dtype != np.float16:
+        np.testing.assert_array_equal(indices, expected)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(FLOATS))
+@share(0.2)
+def test_any_layout_gives_the_same(seed, dtype):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(int(rng.integers(2, 60)), int(rng.integers(1, 20)))).astype(dtype)
+    n, d = X.shape
+    strided = np.zeros((2 * n, 3 * d), dtype)[::-2, ::3]
+    strided[:] = X
+    misaligned = np.frombuffer(b"x" + X.tobytes(), np.uint8)[1:].view(dtype).reshape(n, d)
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    k = int(rng.integers(1, n))
+    expected = lq.kneighbors(X, k)
+    swapped = X.astype(X.dtype.newbyteorder())
+    for same in (np.asfortranarray(X), strided, misaligned, read_only, swapped):
+        for ours, theirs in zip(lq.kneighbors(same, k), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_memory_maps_lists_and_integers_are_read(tmp_path):
+    X = np.random.default_rng(1).integers(0, 256, size=(50, 6))
+    expected = lq.kneighbors(X.astype(np.float64), 5)[1]
+    np.save(tmp_path / "x.npy", X.astype(np.float32))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for same in (mapped, X.tolist(), X, X.astype(np.uint8), X.astype(np.int32)):
+        np.testing.assert_array_equal(lq.kneighbors(same, 5)[1], expected)
+    assert lq.kneighbors(X.astype(np.uint8), 5)[0].dtype == np.float32
+    assert lq.kneighbors(X, 5)[0].dtype == np.float64
+
+
+def test_parallel_rows_are_at_distance_zero_by_cosine():
+    X = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0], [2.0, 4.0, 6.0], [7.0, 14.0, 21.0]])
+    distances, indices = lq.kneighbors(X, 2, metric="cosine")
+    assert distances[0].tolist() == [0, 0]
+    assert indices[0].tolist() == [2, 3]
+
+
+def test_a_row_of_zeros_is_at_distance_one_by_cosine():
+    X = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [-1.0, 0.0]])
+    distances, indices = lq.kneighbors(X, 3, metric="cosine")
+    assert distances[0].tolist() == [1, 1, 1]
+    assert indices[0].tolist() == [1, 2, 3]
+    assert distances[1].tolist() == [1, 1, 2]
+
+
+SCRIPT = """
+import sys
+import numpy as np
+import labelquorum as lq
+for dtype in (np.float32, np.float64):
+    rng = np.random.default_rng(3)
+    X = (rng.normal(size=(20, 50))[rng.integers(20, size=400)] + 0.1 * rng.normal(size=(400, 50)))
+    for metric in ("euclidean", "cosine", "inner_product"):
+        for array in lq.kneighbors(X.astype(dtype), 9, metric=metric):
+            sys.stdout.buffer.write(array.tobytes())
+"""
+
+
+def test_every_instruction_set_gives_the_same_bytes():
+    outputs = set()
+    for name in _core.compiled_instruction_sets():
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            env={**os.environ, "LABELQUORUM_INSTRUCTION_SET": name},
+            capture_output=True,
+        )
+        if b"this build on this machine has" in done.stderr:
+            continue
+        assert done.returncode == 0, done.stderr.decode()
+        outputs.add(done.stdout)
+    assert len(outputs) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "arguments"),
+    [
+        (ValueError, "X has shape (3,)", {"X": [1.0, 2.0, 3.0]}),
+        (ValueError, "X has shape (0, 2)", {"X": np.empty((0, 2))}),
+        (ValueError, "X has shape (2, 0)", {"X": np.empty((2, 0))}),
+        (ValueError, "X is ragged", {"X": [[1.0], [1.0, 2.0]]}),
+        (ValueError, "X holds NaN at row 1, column 2", {"X": [[0, 1, 2], [3, 4, np.nan]]}),
+        (ValueError, "X holds infinity at row 0, column 0", {"X": [[np.inf, 1], [2, 3]]}),
+        (ValueError, "X holds a value beyond 1e150", {"X": [[1e200, 1], [2, 3]]}),
+        (ValueError, "Y holds NaN at row 0, column 1", {"Y": [[1.0, np.nan]]}),
+        (ValueError, "Y has 3 columns; wanted 2", {"Y": np.zeros((4, 3))}),
+        (TypeError, "X has dtype complex128", {"X": np.zeros((3, 2), complex)}),
+        (TypeError, "X has dtype <U1", {"X": [["a", "b"], ["c", "d"]]}),
+        (TypeError, "X is a sparse matrix", {"X": scipy.sparse.eye(4).tocsr()}),
+        (TypeError, "X is a masked array", {"X": np.ma.zeros((4, 2))}),
+        (ValueError, "n_neighbors is 0", {"n_neighbors": 0}),
+        (ValueError, "n_neighbors is 3; wanted at most 2", {"n_neighbors": 3}),
+        (ValueError, "at most 3: the samples of X", {"n_neighbors": 4, "Y": [[1.0, 2.0]]}),
+        (TypeError, "n_neighbors is 1.5", {"n_neighbors": 1.5}),
+        (ValueError, "metric is 'manhattan'", {"metric": "manhattan"}),
+        (ValueError, "recall is 0", {"recall": 0}),
+        (ValueError, "recall is nan", {"recall": np.nan}),
+        (TypeError, "recall is 'high'", {"recall": "high"}),
+    ],
+)
+def test_bad_arguments_are_named(error, message, arguments):
+    given = {"X": [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], "n_neighbors": 1, **arguments}
+    with pytest.raises(error) as caught:
+        lq.kneighbors(**given)
+    assert message in str(caught.value)
