@@ -8,8 +8,10 @@ namespace {
 // Any strides; float16, float32 or float64.
 Points view_points(const py::array& array, const char* name) {
     if (array.ndim() != 2) throw std::invalid_argument(std::string(name) + ": expected 2-D");
-    Points points{array.data(),     FloatType::f64,
-                  array.strides(0), array.strides(1),
+    Points points{array.data(),
+                  FloatType::f64,
+                  array.strides(0),
+                  array.strides(1),
                   static_cast<std::size_t>(array.shape(0)),
                   static_cast<std::size_t>(array.shape(1))};
     const char kind = array.dtype().kind();

@@ -20,12 +20,17 @@ LABELQUORUM_DECLARE_TILE(avx512)
 LABELQUORUM_DECLARE_TILE(amx)
 #endif
 
-const DotTile& dot_tile() {
-    switch (instruction_set()) {
+const DotTile& fast_dot_tile() {
 #ifdef LABELQUORUM_HAVE_AMX
-        case InstructionSet::amx: return amx::tile;
+    if (instruction_set() == InstructionSet::amx) return amx::tile;
 #endif
+    return precise_dot_tile();
+}
+
+const DotTile& precise_dot_tile() {
+    switch (instruction_set()) {
 #ifdef LABELQUORUM_HAVE_AVX512
+        case InstructionSet::amx:
         case InstructionSet::avx512: return avx512::tile;
 #endif
 #ifdef LABELQUORUM_HAVE_AVX2

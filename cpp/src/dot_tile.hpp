@@ -10,13 +10,18 @@
 namespace labelquorum {
 
 struct DotTile {
-    std::size_t n_queries;    // rows of a panel of queries
-    std::size_t n_points;     // rows of a panel of points, at most 32
-    std::size_t n_columns_of; // columns of a panel are a multiple of this; zeros fill up
+    std::size_t n_queries;     // rows of a panel of queries
+    std::size_t n_points;      // rows of a panel of points, at most 32
+    std::size_t n_columns_of;  // columns of a panel are a multiple of this; zeros fill up
     std::size_t value_bytes;
     double rounding;  // about the relative error of rounding to a value
-    // Rounds a row, in place, to values that panels hold.
-    void (*round)(float* row, std::size_t n_columns);
+    // Centres and scales a row of n columns in place, and rounds it to values that panels hold.
+    struct Squares {
+        double row;   // of the row, centred and scaled,
+        double lost;  // and of what rounding took from it
+    };
+    Squares (*prepare)(double* row, const double* center, double scale, std::size_t n,
+                       float* values);
     // Puts a rounded row at a place in a panel of n_columns, a multiple.
     void (*put_query)(const float* row, std::size_t n_columns, std::size_t place, void* panel);
     void (*put_point)(const float* row, std::size_t n_columns, std::size_t place, void* panel);
@@ -24,13 +29,26 @@ struct DotTile {
     // dots[(panel * n_queries + query) * n_points + point], summed in single precision.
     void (*multiply)(const void* queries, const void* points, std::size_t n_panels,
                      std::size_t n_columns, float* dots);
-    // A bit for each point of a panel with low[point] - weight * dots[point] <= limit.
-    std::uint32_t (*within)(const float* dots, const float* low, float weight, float limit);
+    // A bit for each point of a panel: whether it is within the limit of a query, and whether the
+    // query is within the limit of the point, which is to say that the other's `low`, less weight *
+    // dot, is at most the limit. Never where one of these is NaN.
+    struct Within {
+        std::uint32_t query;
+        std::uint32_t points;
+    };
+    Within (*within)(const float* dots, float weight, float query_low, float query_limit,
+                     const float* point_lows, const float* point_limits);
+    // In double precision; the same for all instruction sets.
+    double (*dot)(const double* a, const double* b, std::size_t n);
+    double (*squared_distance)(const double* a, const double* b, std::size_t n);
+    void (*widen)(const float* from, std::size_t n, double* to);
 };
 
 // The largest n_queries * n_points.
 inline constexpr std::size_t max_dots_per_tile = 1024;
 
-const DotTile& dot_tile();
+// The one that multiplies fastest, and the fastest of single precision; often the same.
+const DotTile& fast_dot_tile();
+const DotTile& precise_dot_tile();
 
 }  // namespace labelquorum

@@ -5,12 +5,40 @@
 
 #include "dot_tile.hpp"
 
-#ifdef __AMX_BF16__
+#ifdef __AVX2__
 #include <immintrin.h>
 #endif
 
 namespace labelquorum::LABELQUORUM_DOT_TILE_NAMESPACE {
 namespace {
+
+// Sums over n terms, in the same order whatever the instruction set.
+template <class Term>
+double sum_of(std::size_t n, const Term& term) {
+    constexpr std::size_t n_sums = 16;
+    double sums[n_sums] = {};
+    std::size_t c = 0;
+    for (; c + n_sums <= n; c += n_sums) {
+        for (std::size_t s = 0; s < n_sums; ++s) sums[s] += term(c + s);
+    }
+    for (; c < n; ++c) sums[c % n_sums] += term(c);
+    for (std::size_t half = n_sums / 2; half > 0; half /= 2) {
+        for (std::size_t s = 0; s < half; ++s) sums[s] += sums[s + half];
+    }
+    return sums[0];
+}
+
+double dot(const double* a, const double* b, std::size_t n) {
+    return sum_of(n, [=](std::size_t c) { return a[c] * b[c]; });
+}
+
+double squared_distance(const double* a, const double* b, std::size_t n) {
+    return sum_of(n, [=](std::size_t c) { return (a[c] - b[c]) * (a[c] - b[c]); });
+}
+
+void widen(const float* from, std::size_t n, double* to) {
+    for (std::size_t c = 0; c < n; ++c) to[c] = from[c];
+}
 
 #ifdef __AMX_BF16__
 
@@ -26,13 +54,12 @@ constexpr std::size_t n_points = 2 * tile_rows;
 constexpr std::size_t n_columns_of = tile_columns;
 constexpr double rounding = 0x1p-10;
 
-void round(float* row, std::size_t n_columns) {
-    for (std::size_t c = 0; c < n_columns; ++c) {
-        std::uint32_t bits;
-        std::memcpy(&bits, row + c, sizeof(bits));
-        bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;  // to nearest, ties to even
-        std::memcpy(row + c, &bits, sizeof(bits));
-    }
+float rounded(float value) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &value, sizeof(bits));
+    bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;  // to nearest, ties to even
+    std::memcpy(&value, &bits, sizeof(bits));
+    return value;
 }
 
 Value upper_half(float value) {
@@ -128,7 +155,18 @@ constexpr std::size_t n_points = n_vectors * vector_size;
 constexpr std::size_t n_columns_of = 1;
 constexpr double rounding = 0x1p-25;
 
-void round(float* /*row*/, std::size_t /*n_columns*/) {}
+float rounded(float value) { return value; }
+
+// Contraction is left off for the rest, so that all instruction sets round alike.
+Vector multiply_add(float a, Vector b, Vector c) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_ps(_mm512_set1_ps(a), b, c);
+#elif defined(__AVX2__)
+    return _mm256_fmadd_ps(_mm256_set1_ps(a), b, c);
+#else
+    return a * b + c;
+#endif
+}
 
 Vector load(const float* from) {
     Vector v;
@@ -158,7 +196,9 @@ void multiply(const void* queries, const void* points, std::size_t n_panels, std
 #pragma GCC unroll 12
             for (std::size_t q = 0; q < n_queries; ++q) {
 #pragma GCC unroll 2
-                for (std::size_t v = 0; v < n_vectors; ++v) sums[q][v] += a[q] * values[v];
+                for (std::size_t v = 0; v < n_vectors; ++v) {
+                    sums[q][v] = multiply_add(a[q], values[v], sums[q][v]);
+                }
             }
         }
         for (std::size_t q = 0; q < n_queries; ++q) {
@@ -171,20 +211,36 @@ void multiply(const void* queries, const void* points, std::size_t n_panels, std
 
 #endif
 
+DotTile::Squares prepare(double* row, const double* center, double scale, std::size_t n,
+                         float* values) {
+    for (std::size_t c = 0; c < n; ++c) row[c] = (row[c] - center[c]) * scale;
+    for (std::size_t c = 0; c < n; ++c) values[c] = rounded(static_cast<float>(row[c]));
+    return {sum_of(n, [=](std::size_t c) { return row[c] * row[c]; }),
+            sum_of(n, [=](std::size_t c) {
+                const double error = row[c] - static_cast<double>(values[c]);
+                return error * error;
+            })};
+}
+
 static_assert(n_queries * n_points <= max_dots_per_tile && n_points <= 32);
 
-std::uint32_t within(const float* dots, const float* low, float weight, float limit) {
-    std::uint32_t bits = 0;
+DotTile::Within within(const float* dots, float weight, float query_low, float query_limit,
+                       const float* point_lows, const float* point_limits) {
+    std::uint32_t query = 0;
+    std::uint32_t points = 0;
     for (std::size_t p = 0; p < n_points; ++p) {
-        bits |= static_cast<std::uint32_t>(low[p] - weight * dots[p] <= limit) << p;
+        const float product = weight * dots[p];
+        query |= static_cast<std::uint32_t>(point_lows[p] - product <= query_limit) << p;
+        points |= static_cast<std::uint32_t>(query_low - product <= point_limits[p]) << p;
     }
-    return bits;
+    return {query, points};
 }
 
 }  // namespace
 
 extern const DotTile tile;
-const DotTile tile{n_queries, n_points,  n_columns_of, sizeof(Value), rounding, &round,
-                   put_query, put_point, &multiply,    &within};
+const DotTile tile{n_queries, n_points,          n_columns_of, sizeof(Value), rounding,
+                   &prepare,  put_query,         put_point,    &multiply,     &within,
+                   &dot,      &squared_distance, &widen};
 
 }  // namespace labelquorum::LABELQUORUM_DOT_TILE_NAMESPACE

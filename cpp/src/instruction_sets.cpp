@@ -33,7 +33,8 @@ bool is_supported(InstructionSet set) {
     switch (set) {
         case InstructionSet::baseline: return true;
 #ifdef LABELQUORUM_HAVE_AVX2
-        case InstructionSet::avx2: return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+        case InstructionSet::avx2:
+            return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
 #endif
 #ifdef LABELQUORUM_HAVE_AVX512
         case InstructionSet::avx512:
@@ -43,8 +44,7 @@ bool is_supported(InstructionSet set) {
                    __builtin_cpu_supports("avx512dq") != 0;
 #endif
 #ifdef LABELQUORUM_HAVE_AMX
-        case InstructionSet::amx:
-            return is_supported(InstructionSet::avx512) && has_amx();
+        case InstructionSet::amx: return is_supported(InstructionSet::avx512) && has_amx();
 #endif
         default: return false;
     }

@@ -13,10 +13,13 @@
 #include "labelquorum/neighbors.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <mutex>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -28,11 +31,19 @@ namespace {
 
 constexpr std::size_t max_block_bytes = std::size_t{1} << 26;  // of a worker
 constexpr std::size_t max_block_queries = 4096;  // packing the points costs little, then
+constexpr std::size_t max_shortlist_bytes = std::size_t{1} << 30;
 constexpr std::size_t group_bytes = std::size_t{1} << 19;  // of points, to stay in the second cache
 constexpr std::size_t max_group_panels = 16;
+// One pair measured costs about as much as this many compared with the precise tile, less with the
+// fast one.
+constexpr std::size_t max_measured_of = 32;
 constexpr std::size_t scan_grain = 1024;
 constexpr double max_value = 1e150;
 constexpr double half_ulp = 0x1p-24;  // the relative error of rounding to float
+
+constexpr std::size_t rounded_up(std::size_t n, std::size_t step) {
+    return (n + step - 1) / step * step;
+}
 
 double widen(std::uint16_t half) {
     const int exponent = (half >> 10) & 31;
@@ -57,38 +68,27 @@ void read_row(const char* from, std::ptrdiff_t stride, std::size_t n, double* to
 
 // Row i in double precision, as given.
 void read_row(const Points& points, std::size_t i, double* to) {
-    const char* from = static_cast<const char*>(points.data) +
-                       static_cast<std::ptrdiff_t>(i) * points.row_stride;
-    const auto read = [&]<class T>(T) {
-        if (points.column_stride == sizeof(T)) {
-            read_row<T>(from, sizeof(T), points.n_columns, to);
-        } else {
-            read_row<T>(from, points.column_stride, points.n_columns, to);
-        }
-    };
+    const char* from =
+        static_cast<const char*>(points.data) + static_cast<std::ptrdiff_t>(i) * points.row_stride;
+    const std::ptrdiff_t stride = points.column_stride;
     switch (points.type) {
-        case FloatType::f16: read(std::uint16_t{}); break;
-        case FloatType::f32: read(float{}); break;
-        case FloatType::f64: read(double{}); break;
+        case FloatType::f16: read_row<std::uint16_t>(from, stride, points.n_columns, to); break;
+        case FloatType::f32:
+            if (stride == sizeof(float) && reinterpret_cast<std::uintptr_t>(from) % 4 == 0) {
+                precise_dot_tile().widen(reinterpret_cast<const float*>(from), points.n_columns,
+                                         to);
+            } else {
+                read_row<float>(from, stride, points.n_columns, to);
+            }
+            break;
+        case FloatType::f64:
+            if (stride == sizeof(double)) {
+                std::memcpy(to, from, points.n_columns * sizeof(double));
+            } else {
+                read_row<double>(from, stride, points.n_columns, to);
+            }
+            break;
     }
-}
-
-// In an order of its own, but the same for all.
-template <class Term>
-double sum_of(std::size_t n, Term&& term) {
-    constexpr std::size_t n_sums = 8;
-    double sums[n_sums] = {};
-    std::size_t c = 0;
-    for (; c + n_sums <= n; c += n_sums) {
-        for (std::size_t s = 0; s < n_sums; ++s) sums[s] += term(c + s);
-    }
-    for (; c < n; ++c) sums[c % n_sums] += term(c);
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
-           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-}
-
-double dot(const double* a, const double* b, std::size_t n) {
-    return sum_of(n, [&](std::size_t c) { return a[c] * b[c]; });
 }
 
 // Reads rows and measures them in double precision.
@@ -103,17 +103,15 @@ public:
         double largest = 0;  // divided by first: squares could overflow, or vanish
         for (std::size_t c = 0; c < n_columns_; ++c) largest = std::max(largest, std::abs(to[c]));
         if (largest == 0) return;
-        const double norm = std::sqrt(sum_of(n_columns_, [&](std::size_t c) {
-            const double value = to[c] / largest;
-            return value * value;
-        }));
-        for (std::size_t c = 0; c < n_columns_; ++c) to[c] = to[c] / largest / norm;
+        for (std::size_t c = 0; c < n_columns_; ++c) to[c] /= largest;
+        const double norm = std::sqrt(precise_dot_tile().dot(to, to, n_columns_));
+        for (std::size_t c = 0; c < n_columns_; ++c) to[c] /= norm;
     }
 
     // Of rows that were read so. The square of a euclidean distance.
     double operator()(const double* a, const double* b) const {
         switch (metric_) {
-            case Metric::inner_product: return -dot(a, b, n_columns_);
+            case Metric::inner_product: return -precise_dot_tile().dot(a, b, n_columns_);
             case Metric::cosine:
                 // Half the squared distance of unit rows: exact also for rows nearly parallel.
                 if (is_zero(a) || is_zero(b)) return 1;
@@ -134,7 +132,7 @@ public:
 
 private:
     double squared(const double* a, const double* b) const {
-        return sum_of(n_columns_, [&](std::size_t c) { return (a[c] - b[c]) * (a[c] - b[c]); });
+        return precise_dot_tile().squared_distance(a, b, n_columns_);
     }
     bool is_zero(const double* row) const {
         return std::all_of(row, row + n_columns_, [](double value) { return value == 0; });
@@ -166,7 +164,10 @@ public:
     Packer(const Frame& frame, Metric metric, const DotTile& tile)
         : n_columns_((frame.center.size() + tile.n_columns_of - 1) / tile.n_columns_of *
                      tile.n_columns_of),
-          frame_(frame), metric_(metric), tile_(tile), rounded_(n_columns_, 0.0F) {}
+          frame_(frame),
+          metric_(metric),
+          tile_(tile),
+          rounded_(n_columns_, 0.0F) {}
 
     // Columns of a panel.
     std::size_t n_columns() const { return n_columns_; }
@@ -188,29 +189,23 @@ private:
     Terms round(double* row) {
         const std::size_t n = frame_.center.size();
         const double* center = frame_.center.data();
-        for (std::size_t c = 0; c < n; ++c) row[c] = (row[c] - center[c]) * frame_.scale;
-        for (std::size_t c = 0; c < n; ++c) rounded_[c] = static_cast<float>(row[c]);
-        tile_.round(rounded_.data(), n_columns_);
-        const double squares = dot(row, row, n);
+        const auto [squares, rest] = tile_.prepare(row, center, frame_.scale, n, rounded_.data());
         double bias = squares;
         if (metric_ != Metric::euclidean) {
-            bias = -frame_.scale * (dot(row, center, n) + frame_.scale * frame_.center_squares / 2);
+            bias = -frame_.scale *
+                   (tile_.dot(row, center, n) + frame_.scale * frame_.center_squares / 2);
             if (metric_ == Metric::cosine) bias += frame_.scale * frame_.scale / 2;
         }
-        const double rest = sum_of(n, [&](std::size_t c) {
-            const double error = row[c] - double{rounded_[c]};
-            return error * error;
-        });
-        // With rounded rows x~ and y~: |x'y' - x~y~| <= |x' - x~| |y'| + |x~| |y' - y~|, and each of
-        // the products is at most half the sum of one square over `rounding` and the other times it.
-        // Then half an ulp of |x~||y~| for each term of the dot product, a few for what follows, and
-        // what is lost below the smallest float.
+        // With rounded rows x~ and y~: |x'y' - x~y~| <= |x' - x~| |y'| + |x~| |y' - y~|, and each
+        // of the products is at most half the sum of one square over `rounding` and the other times
+        // it. Then half an ulp of |x~||y~| for each term of the dot product, a few for what
+        // follows, and what is lost below the smallest float.
         const double ratio = tile_.rounding;
         const double larger = 1.01 * (squares + rest);  // than |x~|^2, too, where it matters
         const double of_rounding = rest / ratio + ratio * larger;
         const double of_sums = half_ulp * static_cast<double>(n_columns_ + 16) * larger;
         const double slack = weight_of(metric_) * (of_rounding + of_sums) / 2 +
-                             4 * half_ulp * (std::abs(bias) + squares);
+                             16 * half_ulp * (std::abs(bias) + squares);
         return {bias, 1.01 * slack + static_cast<double>(n_columns_) * 0x1p-120};
     }
 
@@ -222,7 +217,7 @@ private:
 };
 
 struct Candidate {
-    float low;   // bound on the distance less the query's terms, from below
+    float low;   // bound on the distance less the query's bias, from below
     float high;  // and from above
     std::uint32_t index;
 };
@@ -242,170 +237,316 @@ struct Neighbor {
     }
 };
 
-// The search for one block of queries.
-class Block {
+// Measures pairs; one per worker.
+class Ruler {
 public:
-    Block(const Points& points, const Points& queries, bool same, std::size_t k, Metric metric,
-          const Frame& frame, std::size_t begin, std::size_t n)
-        : points_(points), queries_(queries), same_(same), k_(k), measure_(metric, points.n_columns),
-          metric_(metric), frame_(frame), tile_(dot_tile()), packer_(frame, metric, tile_),
-          begin_(begin), n_(n), capacity_(capacity(k)),
-          n_panels_((n + tile_.n_queries - 1) / tile_.n_queries),
-          panels_(n_panels_ * tile_.n_queries * packer_.row_bytes(), 0), terms_(n),
-          limits_(n, std::numeric_limits<float>::infinity()), candidates_(n),
-          query_(points.n_columns), point_(points.n_columns) {
-        for (std::size_t q = 0; q < n; ++q) {
-            read_query(q);
-            terms_[q] = packer_.put_query(query_.data(), q % tile_.n_queries,
-                                          panel_of(q / tile_.n_queries));
-        }
-    }
+    Ruler(const Points& points, const Points& queries, const Measure& measure)
+        : points_(points),
+          queries_(queries),
+          measure_(measure),
+          query_(points.n_columns),
+          point_(points.n_columns) {}
 
-    static std::size_t capacity(std::size_t k) { return k + std::max<std::size_t>(k, 64); }
-    static std::size_t bytes_per_query(std::size_t k, std::size_t n_columns) {
-        return capacity(k) * (sizeof(Candidate) + sizeof(Neighbor)) + n_columns * sizeof(float);
-    }
-
-    // Compares with all points; `checkpoint` is called now and then.
-    template <class Checkpoint>
-    void search(Checkpoint&& checkpoint) {
-        const std::size_t width = tile_.n_points;
-        const std::size_t n_group = std::clamp<std::size_t>(
-            group_bytes / (width * packer_.row_bytes()), 1, max_group_panels);
-        std::vector<char> group(n_group * width * packer_.row_bytes());
-        std::vector<float> dots(n_group * max_dots_per_tile);
-        std::vector<float> low(n_group * width);  // bias - slack of the points
-        std::vector<float> gap(n_group * width);  // 2 slack
-        const auto weight = static_cast<float>(weight_of(metric_));
-        for (std::size_t first = 0; first < points_.n_rows; first += n_group * width) {
-            checkpoint();
-            const std::size_t n_points = std::min(n_group * width, points_.n_rows - first);
-            std::fill(low.begin(), low.end(), std::numeric_limits<float>::quiet_NaN());
-            for (std::size_t p = 0; p < n_points; ++p) {
-                measure_.read(points_, first + p, point_.data());
-                const Terms terms =
-                    packer_.put_point(point_.data(), p % width,
-                                      group.data() + p / width * width * packer_.row_bytes());
-                low[p] = round_down(terms.bias - terms.slack);
-                gap[p] = round_up(2 * terms.slack);
-            }
-            const std::size_t n_point_panels = (n_points + width - 1) / width;
-            for (std::size_t panel = 0; panel < n_panels_; ++panel) {
-                tile_.multiply(panel_of(panel), group.data(), n_point_panels, packer_.n_columns(),
-                               dots.data());
-                const std::size_t q_begin = panel * tile_.n_queries;
-                const std::size_t q_end = std::min(n_, q_begin + tile_.n_queries);
-                for (std::size_t p = 0; p < n_point_panels; ++p) {
-                    for (std::size_t q = q_begin; q < q_end; ++q) {
-                        const float* row =
-                            dots.data() + (p * tile_.n_queries + q - q_begin) * width;
-                        const float* row_low = low.data() + p * width;
-                        // Places without a point have NaN for a bound.
-                        std::uint32_t bits = tile_.within(row, row_low, weight, limits_[q]);
-                        for (; bits != 0; bits &= bits - 1) {
-                            const auto i = static_cast<std::size_t>(std::countr_zero(bits));
-                            const float bound = row_low[i] - weight * row[i];
-                            keep(q, {bound, bound + gap[p * width + i],
-                                     static_cast<std::uint32_t>(first + p * width + i)});
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    // The k nearest of query q, sorted.
-    std::vector<Neighbor> result(std::size_t q) {
-        rule_out(q);
-        read_query(q);
-        std::vector<Neighbor> measured = measure_all(q);
-        std::partial_sort(measured.begin(), measured.begin() + static_cast<std::ptrdiff_t>(k_),
-                          measured.end());
-        measured.resize(k_);
-        for (Neighbor& neighbor : measured) {
-            neighbor.distance = measure_.final_distance(neighbor.distance);
-        }
-        return measured;
-    }
-
-private:
-    char* panel_of(std::size_t panel) {
-        return panels_.data() + panel * tile_.n_queries * packer_.row_bytes();
-    }
-
-    void read_query(std::size_t q) { measure_.read(queries_, begin_ + q, query_.data()); }
-
-    void keep(std::size_t q, const Candidate& candidate) {
-        std::vector<Candidate>& kept = candidates_[q];
-        if (same_ && candidate.index == begin_ + q) return;
-        if (!(candidate.low <= limits_[q])) return;
-        kept.push_back(candidate);
-        if (kept.size() >= capacity_) thin_out(q);
-    }
-
-    // Drops the candidates that the bounds of the others rule out.
-    void rule_out(std::size_t q) {
-        std::vector<Candidate>& kept = candidates_[q];
-        const auto kth = kept.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
-        std::nth_element(kept.begin(), kth, kept.end(),
-                         [](const Candidate& a, const Candidate& b) { return a.high < b.high; });
-        const float limit = round_up(double{kth->high} + 2 * terms_[q].slack);
-        std::erase_if(kept, [&](const Candidate& c) { return c.low > limit; });
-        limits_[q] = std::min(limits_[q], limit);
-    }
-
-    void thin_out(std::size_t q) {
-        std::vector<Candidate>& kept = candidates_[q];
-        rule_out(q);
-        if (kept.size() <= k_ + (capacity_ - k_) / 2) return;
-        // The bounds do not tell enough of them apart.
-        read_query(q);
-        std::vector<Neighbor> measured = measure_all(q);
-        std::nth_element(measured.begin(), measured.begin() + static_cast<std::ptrdiff_t>(k_ - 1),
-                         measured.end());
-        const double worst = measured[k_ - 1].distance;
-        kept.clear();
-        const double scale = frame_.scale * frame_.scale;
-        for (std::size_t i = 0; i < k_; ++i) {
-            const double relative = measured[i].distance * scale - terms_[q].bias;
-            kept.push_back({round_down(relative), round_up(relative), measured[i].index});
-        }
-        // Points come in order: a later one at the same distance loses, and none is nearer than 0.
-        limits_[q] = worst <= measure_.least()
-                         ? -std::numeric_limits<float>::infinity()
-                         : round_up(worst * scale - terms_[q].bias + terms_[q].slack);
-    }
-
-    // Needs query_ read.
-    std::vector<Neighbor> measure_all(std::size_t q) {
+    std::vector<Neighbor> operator()(std::size_t query, std::span<const Candidate> candidates) {
+        n_measured_ += candidates.size();
+        measure_.read(queries_, query, query_.data());
         std::vector<Neighbor> measured;
-        measured.reserve(candidates_[q].size());
-        for (const Candidate& candidate : candidates_[q]) {
+        measured.reserve(candidates.size());
+        for (const Candidate& candidate : candidates) {
             measure_.read(points_, candidate.index, point_.data());
             measured.push_back({measure_(query_.data(), point_.data()), candidate.index});
         }
         return measured;
     }
 
+    // Pairs so far.
+    std::size_t n_measured() const { return n_measured_; }
+
+private:
+    const Points& points_;
+    const Points& queries_;
+    const Measure& measure_;
+    std::vector<double> query_;
+    std::vector<double> point_;
+    std::size_t n_measured_ = 0;
+};
+
+// The candidates of a range of queries. Different queries can be worked on at once.
+class Shortlists {
+public:
+    Shortlists(std::size_t begin, std::size_t n, std::size_t k, double scale, double least)
+        : begin_(begin),
+          k_(k),
+          capacity_(capacity(k)),
+          scale_(scale),
+          least_(least),
+          kept_(n * capacity_),
+          sizes_(n, 0),
+          biases_(n, 0.0),
+          limits_(n, std::numeric_limits<float>::infinity()),
+          last_(n, no_point) {}
+
+    static std::size_t capacity(std::size_t k) { return k + std::max<std::size_t>(k / 2, 64); }
+    static std::size_t bytes_per_query(std::size_t k) {
+        return capacity(k) * sizeof(Candidate) + sizeof(double) + 3 * sizeof(std::uint32_t);
+    }
+
+    // What is farther than this, less the query's bias, is too far.
+    float limit(std::size_t query) const { return limits_[query - begin_]; }
+
+    void keep(std::size_t query, double bias, const Candidate& candidate, Ruler& ruler) {
+        const std::size_t q = query - begin_;
+        if (!(candidate.low <= limits_[q]) || candidate.index > last_[q]) return;
+        biases_[q] = bias;
+        list(q)[sizes_[q]++] = candidate;
+        if (sizes_[q] == capacity_) thin_out(query, ruler);
+    }
+
+    // The k nearest, sorted.
+    std::vector<Neighbor> nearest(std::size_t query, Ruler& ruler) {
+        rule_out(query - begin_);
+        std::vector<Neighbor> measured = ruler(query, kept(query - begin_));
+        const auto end = measured.begin() + static_cast<std::ptrdiff_t>(k_);
+        std::partial_sort(measured.begin(), end, measured.end());
+        measured.resize(k_);
+        return measured;
+    }
+
+private:
+    static constexpr std::uint32_t no_point = std::numeric_limits<std::uint32_t>::max();
+
+    Candidate* list(std::size_t q) { return kept_.data() + q * capacity_; }
+    std::span<Candidate> kept(std::size_t q) { return {list(q), sizes_[q]}; }
+
+    // Drops the candidates that the bounds of the others rule out.
+    void rule_out(std::size_t q) {
+        const std::span<Candidate> all = kept(q);
+        const auto kth = all.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
+        std::nth_element(all.begin(), kth, all.end(),
+                         [](const Candidate& a, const Candidate& b) { return a.high < b.high; });
+        const float limit = kth->high;
+        const auto end = std::remove_if(all.begin(), all.end(),
+                                        [&](const Candidate& c) { return c.low > limit; });
+        sizes_[q] = static_cast<std::uint32_t>(end - all.begin());
+        limits_[q] = std::min(limits_[q], limit);
+    }
+
+    void thin_out(std::size_t query, Ruler& ruler) {
+        const std::size_t q = query - begin_;
+        rule_out(q);
+        if (sizes_[q] <= k_ + (capacity_ - k_) / 4 * 3) return;
+        // The bounds do not tell enough of them apart.
+        std::vector<Neighbor> measured = ruler(query, kept(q));
+        const auto kth = measured.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
+        std::nth_element(measured.begin(), kth, measured.end());
+        for (std::size_t i = 0; i < k_; ++i) {
+            const double relative = measured[i].distance * scale_ - biases_[q];
+            list(q)[i] = {round_down(relative), round_up(relative), measured[i].index};
+        }
+        sizes_[q] = static_cast<std::uint32_t>(k_);
+        limits_[q] = std::min(limits_[q], round_up(kth->distance * scale_ - biases_[q]));
+        // Nothing is nearer than these: only a smaller index could still win.
+        if (kth->distance <= least_) last_[q] = kth->index;
+    }
+
+    std::size_t begin_;
+    std::size_t k_;
+    std::size_t capacity_;
+    double scale_;  // of the estimates' distances
+    double least_;  // possible distance
+    std::vector<Candidate> kept_;
+    std::vector<std::uint32_t> sizes_;
+    std::vector<double> biases_;
+    std::vector<float> limits_;
+    std::vector<std::uint32_t> last_;
+};
+
+// Memory that begins where a cache line does.
+class Lines {
+public:
+    void resize(std::size_t n_bytes) { lines_.resize((n_bytes + sizeof(Line) - 1) / sizeof(Line)); }
+    template <class T>
+    T* as() {
+        return reinterpret_cast<T*>(lines_.data());
+    }
+
+private:
+    struct alignas(64) Line {
+        char bytes[64];
+    };
+    std::vector<Line> lines_;
+};
+
+// Consecutive rows on one side of a comparison, in panels, with what is known of each.
+struct Panels {
+    std::size_t begin = 0;
+    std::size_t n = 0;
+    Lines data;
+    std::vector<double> biases;
+    std::vector<float> low;     // bias - slack
+    std::vector<float> gap;     // 2 slack
+    std::vector<float> limits;  // for the others' lower bounds, as last seen; NaN without a row
+};
+
+struct Hit {
+    std::uint32_t row;  // in its panels
+    Candidate candidate;
+};
+
+// The rows of a task, and those that they are compared with.
+struct Task {
+    std::size_t query_begin;
+    std::size_t query_end;
+    std::size_t point_begin;
+    std::size_t point_end;
+    bool both_ways;  // the points are queries, too
+};
+
+// What one worker needs.
+class Comparison {
+public:
+    Comparison(const Points& points, const Points& queries, bool same, Metric metric,
+               const Measure& measure, const Frame& frame, const DotTile& tile)
+        : points_(points),
+          queries_(queries),
+          same_(same),
+          metric_(metric),
+          measure_(measure),
+          tile_(tile),
+          packer_(frame, metric, tile_),
+          ruler_(points, queries, measure),
+          row_(points.n_columns) {}
+
+    Ruler& ruler() { return ruler_; }
+
+    // mutexes: one for each block_rows queries of the shortlists, which begin at first_query.
+    template <class Checkpoint>
+    void run(const Task& task, Shortlists& lists, std::size_t first_query, std::size_t block_rows,
+             std::vector<std::mutex>& mutexes, Checkpoint&& checkpoint) {
+        std::mutex& query_mutex = mutexes[(task.query_begin - first_query) / block_rows];
+        pack(queries_, task.query_begin, task.query_end, tile_.n_queries, false, a_);
+        see_limits(lists, query_mutex, 0, a_.n, a_);
+        const std::size_t width = tile_.n_points;
+        const std::size_t n_group = std::clamp<std::size_t>(
+            group_bytes / (width * packer_.row_bytes()), 1, max_group_panels);
+        dots_.resize(n_group * max_dots_per_tile * sizeof(float));
+        for (std::size_t first = task.point_begin; first < task.point_end;
+             first += n_group * width) {
+            checkpoint();
+            pack(points_, first, std::min(task.point_end, first + n_group * width), width, true,
+                 b_);
+            std::mutex* point_mutex = nullptr;
+            if (task.both_ways) {
+                point_mutex = &mutexes[(task.point_begin - first_query) / block_rows];
+                see_limits(lists, *point_mutex, 0, b_.n, b_);
+            }
+            const std::size_t n_panels = (a_.n + tile_.n_queries - 1) / tile_.n_queries;
+            for (std::size_t panel = 0; panel < n_panels; ++panel) {
+                compare(panel);
+                const std::size_t q = panel * tile_.n_queries;
+                settle(hits_of_queries_, lists, query_mutex, q, std::min(a_.n, q + tile_.n_queries),
+                       a_);
+                if (point_mutex != nullptr) {
+                    settle(hits_of_points_, lists, *point_mutex, 0, b_.n, b_);
+                }
+            }
+        }
+    }
+
+private:
+    void pack(const Points& from, std::size_t begin, std::size_t end, std::size_t width,
+              bool as_points, Panels& to) {
+        const std::size_t n = end - begin;
+        const std::size_t n_places = (n + width - 1) / width * width;
+        to.begin = begin;
+        to.n = n;
+        to.data.resize(n_places * packer_.row_bytes());
+        to.biases.resize(n);
+        to.low.assign(n_places, std::numeric_limits<float>::quiet_NaN());
+        to.gap.resize(n_places);
+        to.limits.assign(n_places, std::numeric_limits<float>::quiet_NaN());
+        for (std::size_t i = 0; i < n; ++i) {
+            measure_.read(from, begin + i, row_.data());
+            char* panel = to.data.as<char>() + i / width * width * packer_.row_bytes();
+            const Terms terms = as_points ? packer_.put_point(row_.data(), i % width, panel)
+                                          : packer_.put_query(row_.data(), i % width, panel);
+            to.biases[i] = terms.bias;
+            to.low[i] = round_down(terms.bias - terms.slack);
+            to.gap[i] = round_up(2 * terms.slack);
+        }
+    }
+
+    void see_limits(const Shortlists& lists, std::mutex& mutex, std::size_t begin, std::size_t end,
+                    Panels& rows) {
+        const std::lock_guard lock(mutex);
+        for (std::size_t i = begin; i < end; ++i) see_limit(lists, i, rows);
+    }
+
+    static void see_limit(const Shortlists& lists, std::size_t i, Panels& rows) {
+        rows.limits[i] = lists.limit(rows.begin + i) + rows.gap[i] / 2;
+    }
+
+    // A panel of queries with all points at hand.
+    void compare(std::size_t panel) {
+        const std::size_t width = tile_.n_points;
+        const std::size_t n_panels = (b_.n + width - 1) / width;
+        const auto weight = static_cast<float>(weight_of(metric_));
+        const std::size_t q_begin = panel * tile_.n_queries;
+        const std::size_t q_end = std::min(a_.n, q_begin + tile_.n_queries);
+        tile_.multiply(a_.data.as<char>() + q_begin * packer_.row_bytes(), b_.data.as<char>(),
+                       n_panels, packer_.n_columns(), dots_.as<float>());
+        for (std::size_t p = 0; p < n_panels * width; p += width) {
+            const float* dots = dots_.as<float>() + p * tile_.n_queries;
+            for (std::size_t q = q_begin; q < q_end; ++q, dots += width) {
+                const DotTile::Within within = tile_.within(
+                    dots, weight, a_.low[q], a_.limits[q], b_.low.data() + p, b_.limits.data() + p);
+                for (std::uint32_t bits = within.query; bits != 0; bits &= bits - 1) {
+                    const auto i = static_cast<std::size_t>(std::countr_zero(bits));
+                    if (same_ && b_.begin + p + i == a_.begin + q) continue;
+                    add_hit(hits_of_queries_, a_, q, b_, p + i, weight * dots[i]);
+                }
+                for (std::uint32_t bits = within.points; bits != 0; bits &= bits - 1) {
+                    const auto i = static_cast<std::size_t>(std::countr_zero(bits));
+                    add_hit(hits_of_points_, b_, p + i, a_, q, weight * dots[i]);
+                }
+            }
+        }
+    }
+
+    static void add_hit(std::vector<Hit>& hits, const Panels& rows, std::size_t row,
+                        const Panels& others, std::size_t other, float product) {
+        const float low = others.low[other] - product - rows.gap[row] / 2;
+        hits.push_back({static_cast<std::uint32_t>(row),
+                        {low, low + others.gap[other] + rows.gap[row],
+                         static_cast<std::uint32_t>(others.begin + other)}});
+    }
+
+    // Puts hits of rows [begin, end) on their shortlists.
+    void settle(std::vector<Hit>& hits, Shortlists& lists, std::mutex& mutex, std::size_t begin,
+                std::size_t end, Panels& rows) {
+        if (hits.empty()) return;
+        const std::lock_guard lock(mutex);
+        for (const Hit& hit : hits) {
+            lists.keep(rows.begin + hit.row, rows.biases[hit.row], hit.candidate, ruler_);
+        }
+        hits.clear();
+        for (std::size_t i = begin; i < end; ++i) see_limit(lists, i, rows);
+    }
+
     const Points& points_;
     const Points& queries_;
     bool same_;
-    std::size_t k_;
-    Measure measure_;
     Metric metric_;
-    const Frame& frame_;
+    const Measure& measure_;
     const DotTile& tile_;
     Packer packer_;
-    std::size_t begin_;
-    std::size_t n_;
-    std::size_t capacity_;
-    std::size_t n_panels_;
-    std::vector<char> panels_;  // of queries
-    std::vector<Terms> terms_;
-    std::vector<float> limits_;  // a lower bound above this is too far
-    std::vector<std::vector<Candidate>> candidates_;
-    std::vector<double> query_;
-    std::vector<double> point_;
+    Ruler ruler_;
+    std::vector<double> row_;
+    Panels a_;  // queries
+    Panels b_;  // points
+    Lines dots_;
+    std::vector<Hit> hits_of_queries_;
+    std::vector<Hit> hits_of_points_;
 };
 
 void check_finite(const Points& points, std::size_t i, const double* row, const char* name) {
@@ -427,20 +568,20 @@ void survey(const Points& points, const char* name, const Measure& measure, doub
     const auto n_workers = static_cast<std::size_t>(executor.n_workers(n_blocks));
     std::vector<std::vector<double>> sums(n_workers, std::vector<double>(m, 0.0));
     std::vector<double> maxima(n_workers, 0.0);
-    executor.run_ranges(
-        points.n_rows, scan_grain, [&](std::size_t begin, std::size_t end, int worker) {
-            const auto w = static_cast<std::size_t>(worker);
-            std::vector<double> row(m);
-            for (std::size_t i = begin; i < end; ++i) {
-                read_row(points, i, row.data());
-                check_finite(points, i, row.data(), name);
-                measure.read(points, i, row.data());
-                for (std::size_t c = 0; c < m; ++c) {
-                    sums[w][c] += row[c] / static_cast<double>(points.n_rows);
-                    maxima[w] = std::max(maxima[w], std::abs(row[c]));
-                }
-            }
-        });
+    executor.run_ranges(points.n_rows, scan_grain,
+                        [&](std::size_t begin, std::size_t end, int worker) {
+                            const auto w = static_cast<std::size_t>(worker);
+                            std::vector<double> row(m);
+                            for (std::size_t i = begin; i < end; ++i) {
+                                read_row(points, i, row.data());
+                                check_finite(points, i, row.data(), name);
+                                measure.read(points, i, row.data());
+                                for (std::size_t c = 0; c < m; ++c) {
+                                    sums[w][c] += row[c] / static_cast<double>(points.n_rows);
+                                    maxima[w] = std::max(maxima[w], std::abs(row[c]));
+                                }
+                            }
+                        });
     for (std::size_t w = 0; w < n_workers; ++w) {
         largest = std::max(largest, maxima[w]);
         if (mean == nullptr) continue;
@@ -460,8 +601,8 @@ void exact_neighbors(const Points& points, const Points* queries, std::size_t k,
         throw std::invalid_argument("X: more than 2^32 - 1 rows");
     }
     if (points.n_columns < 1 || from.n_columns != points.n_columns) {
-        throw std::invalid_argument("Y: " + std::to_string(from.n_columns) + " columns, X: " +
-                                    std::to_string(points.n_columns));
+        throw std::invalid_argument("Y: " + std::to_string(from.n_columns) +
+                                    " columns, X: " + std::to_string(points.n_columns));
     }
     if (k < 1 || k > n_others) {
         throw std::invalid_argument("n_neighbors: " + std::to_string(k) + "; wanted 1 to " +
@@ -473,30 +614,81 @@ void exact_neighbors(const Points& points, const Points* queries, std::size_t k,
     executor.stage("check", 0, 0.01);
     survey(points, "X", measure, largest, &frame.center, executor);
     if (!same) survey(from, "Y", measure, largest, nullptr, executor);
-    frame.center_squares = dot(frame.center.data(), frame.center.data(), points.n_columns);
+    frame.center_squares =
+        precise_dot_tile().dot(frame.center.data(), frame.center.data(), points.n_columns);
     // A centred value is at most twice the largest. The square of the scale has to fit a double.
     if (largest > 0) frame.scale = std::ldexp(1.0, std::clamp(-std::ilogb(largest) - 2, -500, 500));
 
-    const std::size_t per_query = Block::bytes_per_query(k, points.n_columns);
+    // With the shortlists of all at hand, every pair of points is compared but once.
+    const DotTile& tile = fast_dot_tile();
+    const std::size_t n = from.n_rows;
     const auto n_threads = static_cast<std::size_t>(executor.n_threads());
-    const std::size_t share = (from.n_rows + 4 * n_threads - 1) / (4 * n_threads);
-    const std::size_t step = dot_tile().n_queries;
-    const std::size_t most = std::min(max_block_queries, max_block_bytes / per_query / step * step);
-    const std::size_t grain =
-        std::max<std::size_t>(1, std::min(most, (share + step - 1) / step * step));
-    executor.require_memory(n_threads * grain * per_query, "the search for neighbours");
-    executor.stage("neighbors", 0.01, 1);
-    executor.run_ranges(from.n_rows, grain, [&](std::size_t begin, std::size_t end, int) {
-        Block block(points, from, same, k, metric, frame, begin, end - begin);
-        block.search([&] { executor.checkpoint(); });
-        for (std::size_t q = 0; q < end - begin; ++q) {
-            const std::vector<Neighbor> nearest = block.result(q);
-            for (std::size_t i = 0; i < k; ++i) {
-                distances[(begin + q) * k + i] = static_cast<Distance>(nearest[i].distance);
-                indices[(begin + q) * k + i] = nearest[i].index;
+    const std::size_t per_query = Shortlists::bytes_per_query(k);
+    const std::size_t row_bytes = points.n_columns * sizeof(float);
+    const bool both_ways = same && n <= max_shortlist_bytes / per_query;
+    const std::size_t wanted_blocks = both_ways ? 8 * std::bit_width(n_threads) : 4 * n_threads;
+    const std::size_t block_rows = std::clamp<std::size_t>(
+        rounded_up((n + wanted_blocks - 1) / wanted_blocks, tile.n_queries), tile.n_queries,
+        rounded_up(std::min(max_block_queries, max_block_bytes / row_bytes + 1), tile.n_queries));
+    const std::size_t chunk_rows =
+        both_ways ? n
+                  : std::max(max_shortlist_bytes / per_query / block_rows, n_threads) * block_rows;
+    executor.require_memory(
+        std::min(n, chunk_rows) * per_query + n_threads * block_rows * row_bytes,
+        "the search for neighbours");
+    std::vector<Comparison> fast;
+    std::vector<Comparison> precise;
+    for (std::size_t w = 0; w < n_threads; ++w) {
+        fast.emplace_back(points, from, same, metric, measure, frame, tile);
+        precise.emplace_back(points, from, same, metric, measure, frame, precise_dot_tile());
+    }
+    // Where bounds of the fast tile leave too much to be measured, the other one is faster.
+    std::atomic<std::size_t> n_compared{0};
+    std::atomic<std::size_t> n_measured{0};
+    std::atomic<bool> fast_enough{true};
+    for (std::size_t first = 0; first < n; first += chunk_rows) {
+        const std::size_t last = std::min(n, first + chunk_rows);
+        const auto share = [&](std::size_t row) {
+            return 0.01 + 0.99 * static_cast<double>(row) / static_cast<double>(n);
+        };
+        executor.stage("neighbors", share(first), share(last));
+        std::vector<Task> tasks;
+        for (std::size_t a = first; a < last; a += block_rows) {
+            const std::size_t a_end = std::min(last, a + block_rows);
+            if (!both_ways) {
+                tasks.push_back({a, a_end, 0, points.n_rows, false});
+                continue;
+            }
+            for (std::size_t b = a; b < n; b += block_rows) {
+                tasks.push_back({a, a_end, b, std::min(n, b + block_rows), a != b});
             }
         }
-    });
+        Shortlists lists(first, last - first, k, frame.scale * frame.scale, measure.least());
+        std::vector<std::mutex> mutexes((last - first + block_rows - 1) / block_rows);
+        executor.run(tasks.size(), [&](std::size_t task, int worker) {
+            const auto w = static_cast<std::size_t>(worker);
+            Comparison& comparison = fast_enough ? fast[w] : precise[w];
+            const std::size_t measured_before = comparison.ruler().n_measured();
+            comparison.run(tasks[task], lists, first, block_rows, mutexes,
+                           [&] { executor.checkpoint(); });
+            n_compared += (tasks[task].query_end - tasks[task].query_begin) *
+                          (tasks[task].point_end - tasks[task].point_begin);
+            n_measured += comparison.ruler().n_measured() - measured_before;
+            if (n_measured > n_compared / max_measured_of) fast_enough = false;
+        });
+        executor.run_ranges(last - first, 64, [&](std::size_t begin, std::size_t end, int worker) {
+            executor.checkpoint();
+            for (std::size_t q = first + begin; q < first + end; ++q) {
+                const std::vector<Neighbor> nearest =
+                    lists.nearest(q, fast[static_cast<std::size_t>(worker)].ruler());
+                for (std::size_t i = 0; i < k; ++i) {
+                    distances[q * k + i] =
+                        static_cast<Distance>(measure.final_distance(nearest[i].distance));
+                    indices[q * k + i] = nearest[i].index;
+                }
+            }
+        });
+    }
 }
 
 template void exact_neighbors(const Points&, const Points*, std::size_t, Metric, float*,

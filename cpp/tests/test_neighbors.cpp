@@ -1,0 +1,209 @@
+#include "labelquorum/neighbors.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+
+using labelquorum::exact_neighbors;
+using labelquorum::Executor;
+using labelquorum::FloatType;
+using labelquorum::Metric;
+using labelquorum::Points;
+
+namespace {
+
+struct Interrupted {};
+
+// Rows of small whole numbers, so that sums are exact and ties abound, in any type and layout.
+struct Grid {
+    std::size_t n_rows;
+    std::size_t n_columns;
+    std::vector<int> values;
+    std::vector<float> floats;
+    std::vector<double> doubles;
+    FloatType type;
+    bool columns_first;
+
+    Grid(std::mt19937_64& random, std::size_t n, std::size_t m, int width)
+        : n_rows(n),
+          n_columns(m),
+          values(n * m),
+          type(random() % 2 == 0 ? FloatType::f32 : FloatType::f64),
+          columns_first(random() % 2 == 0) {
+        for (int& value : values) {
+            value = static_cast<int>(random() % static_cast<unsigned>(width)) - width / 2;
+        }
+        floats.resize(n * m);
+        doubles.resize(n * m);
+        for (std::size_t i = 0; i < n; ++i) {
+            for (std::size_t c = 0; c < m; ++c) {
+                const std::size_t to = columns_first ? c * n + i : i * m + c;
+                floats[to] = static_cast<float>(at(i, c));
+                doubles[to] = at(i, c);
+            }
+        }
+    }
+
+    int at(std::size_t i, std::size_t c) const { return values[i * n_columns + c]; }
+
+    Points view() const {
+        const std::ptrdiff_t size = type == FloatType::f32 ? 4 : 8;
+        const auto n = static_cast<std::ptrdiff_t>(n_rows);
+        const auto m = static_cast<std::ptrdiff_t>(n_columns);
+        const void* data = type == FloatType::f32 ? static_cast<const void*>(floats.data())
+                                                  : static_cast<const void*>(doubles.data());
+        return {data,   type,     columns_first ? size : m * size, columns_first ? n * size : size,
+                n_rows, n_columns};
+    }
+};
+
+// What is smaller nearer, exactly. No cosine: its ties depend on rounding.
+double naive_distance(const Grid& a, std::size_t i, const Grid& b, std::size_t j, Metric metric) {
+    double sum = 0;
+    for (std::size_t c = 0; c < a.n_columns; ++c) {
+        const double x = a.at(i, c);
+        const double y = b.at(j, c);
+        sum += metric == Metric::euclidean ? (x - y) * (x - y) : -x * y;
+    }
+    return metric == Metric::euclidean ? std::sqrt(sum) : sum;
+}
+
+struct Found {
+    std::vector<double> distances;
+    std::vector<std::int64_t> indices;
+};
+
+Found search(const Points& points, const Points* queries, std::size_t k, Metric metric,
+             const Executor& executor) {
+    const std::size_t n = (queries == nullptr ? points : *queries).n_rows;
+    Found found{std::vector<double>(n * k), std::vector<std::int64_t>(n * k)};
+    exact_neighbors(points, queries, k, metric, found.distances.data(), found.indices.data(),
+                    executor);
+    return found;
+}
+
+TEST(neighbors_equal_the_naive_ones) {
+    std::mt19937_64 random(1);
+    for (int round = 0; round < 300; ++round) {
+        const std::size_t n = 2 + random() % 300;
+        const std::size_t m = 1 + random() % (round % 3 == 0 ? 130 : 6);
+        const int width = 1 + static_cast<int>(random() % 40);
+        const Grid points(random, n, m, width);
+        const Grid others(random, 1 + random() % 50, m, width);
+        const bool same = random() % 2 == 0;
+        const Grid& queries = same ? points : others;
+        const std::size_t k = 1 + random() % (n - (same ? 1 : 0));
+        const Metric metric = random() % 2 == 0 ? Metric::euclidean : Metric::inner_product;
+        const Points queries_view = others.view();
+        const int n_threads = std::vector{1, 2, 8}[random() % 3];
+        const Found found =
+            search(points.view(), same ? nullptr : &queries_view, k, metric, Executor(n_threads));
+        for (std::size_t q = 0; q < queries.n_rows; ++q) {
+            std::vector<std::pair<double, std::int64_t>> expected;
+            for (std::size_t j = 0; j < n; ++j) {
+                if (same && j == q) continue;
+                expected.emplace_back(naive_distance(queries, q, points, j, metric), j);
+            }
+            std::sort(expected.begin(), expected.end());
+            for (std::size_t i = 0; i < k; ++i) {
+                CHECK(found.indices[q * k + i] == expected[i].second);
+                CHECK(found.distances[q * k + i] == expected[i].first);
+            }
+        }
+    }
+}
+
+// Enough rows for several blocks of both sides, and for bounds that have to rule out.
+TEST(many_rows_have_the_nearest_by_a_plain_scan) {
+    std::mt19937_64 random(2);
+    std::normal_distribution<double> normal;
+    constexpr std::size_t n = 2000;
+    constexpr std::size_t m = 40;
+    constexpr std::size_t k = 12;
+    std::vector<double> values(n * m);
+    for (std::size_t i = 0; i < n; ++i) {
+        const double offset = static_cast<double>(random() % 5) * 30;
+        for (std::size_t c = 0; c < m; ++c) values[i * m + c] = offset + normal(random);
+    }
+    const Points points{values.data(), FloatType::f64, m * 8, 8, n, m};
+    for (const Metric metric : {Metric::euclidean, Metric::cosine, Metric::inner_product}) {
+        const Found found = search(points, nullptr, k, metric, Executor(1));
+        const Found again = search(points, nullptr, k, metric, Executor(3));
+        CHECK(found.indices == again.indices);
+        CHECK(found.distances == again.distances);
+        if (metric != Metric::euclidean) continue;
+        for (std::size_t q = 0; q < n; q += 7) {
+            std::vector<double> all;
+            for (std::size_t j = 0; j < n; ++j) {
+                if (j == q) continue;
+                double sum = 0;
+                for (std::size_t c = 0; c < m; ++c) {
+                    const double gap = values[q * m + c] - values[j * m + c];
+                    sum += gap * gap;
+                }
+                all.push_back(std::sqrt(sum));
+            }
+            std::sort(all.begin(), all.end());
+            for (std::size_t i = 0; i < k; ++i) {
+                CHECK(std::abs(found.distances[q * k + i] - all[i]) <= 1e-12 * all[i]);
+            }
+        }
+    }
+}
+
+TEST(half_precision_is_read_exactly) {
+    // 1, -2, the smallest positive, the largest.
+    const std::vector<std::uint16_t> halves{0x3c00, 0xc000, 0x0001, 0x7bff};
+    const Points points{halves.data(), FloatType::f16, 2, 2, 4, 1};
+    const Found found = search(points, nullptr, 3, Metric::inner_product, Executor(1));
+    const std::vector<double> values{1, -2, std::ldexp(1, -24), 65504};
+    for (std::size_t q = 0; q < 4; ++q) {
+        for (std::size_t i = 0; i < 3; ++i) {
+            const auto j = static_cast<std::size_t>(found.indices[q * 3 + i]);
+            CHECK(found.distances[q * 3 + i] == -values[q] * values[j]);
+        }
+    }
+}
+
+TEST(bad_values_and_shapes_are_refused) {
+    std::vector<float> values(12, 1);
+    Points points{values.data(), FloatType::f32, 8, 4, 6, 2};
+    const auto find = [&](std::size_t k) {
+        return search(points, nullptr, k, Metric::euclidean, Executor(2));
+    };
+    CHECK_THROWS(std::invalid_argument, find(0));
+    CHECK_THROWS(std::invalid_argument, find(6));
+    CHECK(find(5).indices[0] == 1);
+    const Points other{values.data(), FloatType::f32, 12, 4, 4, 3};
+    CHECK_THROWS(std::invalid_argument, search(points, &other, 1, Metric::cosine, Executor(1)));
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+        values[7] = bad;
+        try {
+            find(1);
+            CHECK(false);
+        } catch (const std::invalid_argument& error) {
+            CHECK(std::string(error.what()).find("row 3, column 1") != std::string::npos);
+        }
+    }
+}
+
+TEST(an_interrupt_ends_the_search) {
+    std::mt19937_64 random(3);
+    const Grid points(random, 20'000, 64, 100);
+    int n_polls = 0;
+    labelquorum::Hooks hooks;
+    hooks.poll = [&] {
+        if (++n_polls == 2) throw Interrupted{};
+    };
+    CHECK_THROWS(Interrupted, search(points.view(), nullptr, 10, Metric::euclidean,
+                                     Executor(2, std::move(hooks))));
+}
+
+}  // namespace

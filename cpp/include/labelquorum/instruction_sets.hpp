@@ -1,7 +1,8 @@
 // Which instruction sets the kernels were compiled for, and which one is in use.
 //
 // The choice is made once, at first use: the widest one that the CPU has, or the one named by the
-// environment variable LABELQUORUM_INSTRUCTION_SET ("baseline", "avx2", "avx512", "amx"). Each holds those before.
+// environment variable LABELQUORUM_INSTRUCTION_SET ("baseline", "avx2", "avx512", "amx"). Each
+// holds those before.
 #pragma once
 
 #include <string>
