@@ -125,7 +125,7 @@ def _machine():
 
 def _versions():
     versions = {"python": platform.python_version(), "instruction_set": lq.instruction_set()}
-    for name in ("labelquorum", "numpy", "numba", "polars", "duckdb"):
+    for name in ("labelquorum", "numpy", "numba", "polars", "duckdb", "faiss-cpu", "scikit-learn"):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

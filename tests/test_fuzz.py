@@ -80,6 +80,7 @@ def filled_table():
     return table
 
 
+POINTS = np.random.default_rng(1).normal(size=(30, 4))
 PATTERN = scipy.sparse.csr_array(np.eye(30))
 
 # Each with arguments that work; the campaign replaces some of them by anything.
@@ -116,6 +117,11 @@ PUBLIC = {
         },
     ),
     "clustering_accuracy": (lq.clustering_accuracy, ([0, 1, 1], [1, 0, 0]), {}),
+    "kneighbors": (
+        lq.kneighbors,
+        (POINTS, 3),
+        {"metric": "cosine", "recall": None, "Y": POINTS[:5], "n_jobs": 1, "verbose": False},
+    ),
 }
 
 
@@ -202,6 +208,10 @@ def core_arguments(guarded):
             _core.mini_clusters,
             [table, 5, 3, 2, 1, np.ones(u, dtype=np.uint8), 1, None],
         ),
+        "exact_neighbors": (
+            _core.exact_neighbors,
+            [POINTS.astype(np.float32), POINTS[:7], 3, "euclidean", 1, None],
+        ),
         "expand": (
             _core.expand,
             [known, values, -1, guarded.array(u, np.int32), 1, None],
@@ -219,7 +229,7 @@ def damaged_array(draw, array, guarded):
     """The array with other values, another length, type, stride, order or number of dimensions."""
     way = draw(st.sampled_from(["values", "length", "type", "stride", "dimensions", "read_only"]))
     if way == "values" and array.size:
-        limits = np.iinfo(array.dtype)
+        limits = (np.finfo if array.dtype.kind == "f" else np.iinfo)(array.dtype)
         damaged = guarded.array(array.size, array.dtype)
         damaged[:] = array.ravel()
         lie = draw(st.sampled_from(LIES))

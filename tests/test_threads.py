@@ -87,6 +87,7 @@ def long_core_calls():
     pairs = rng.integers(n, size=(n, 2))
     indptr = np.arange(n + 1)
     ones = np.ones(n, dtype=np.int64)
+    points = rng.normal(size=(6_000, 100))
     return {
         "update": lambda: _core.SignatureTable(8).update(columns, ids, None, 1, None),
         "update_counted": lambda: _core.SignatureTable(8).update_counted(
@@ -102,6 +103,7 @@ def long_core_calls():
             columns, indptr, pairs[:, 0].copy(), 1, None
         ),
         "mini_clusters": lambda: _core.mini_clusters(few, 50, 6, 7, 1, None, 1, None),
+        "exact_neighbors": lambda: _core.exact_neighbors(points, None, 5, "euclidean", 1, None),
         "expand": lambda: _core.expand(
             np.tile(ids, 10), np.arange(u, dtype=np.int32), -1, np.empty(10 * n, np.int32), 1, None
         ),
@@ -126,6 +128,7 @@ def core_calls():
         "coassociation_pairs",
         "coassociation_csr",
         "mini_clusters",
+        "exact_neighbors",
         "expand",
     ],
 )
@@ -312,6 +315,16 @@ assert table.counts.sum() == table.n_samples
 """
 
 LONG_CALLS = {
+    "kneighbors": (
+        ROWS + "points = rng.normal(size=(100_000, 200))",
+        "lq.kneighbors(points, 10, n_jobs={n_jobs})",
+        "",
+    ),
+    "kneighbors_of_equal_samples": (
+        ROWS + "points = np.ones((100_000, 200), dtype=np.float32)",
+        "lq.kneighbors(points, 10, n_jobs={n_jobs})",
+        "",
+    ),
     "update": (FEW_SIGNATURES, "table.update(rows, n_jobs={n_jobs})", UNCHANGED),
     "update_all_distinct": (
         ALL_DISTINCT,

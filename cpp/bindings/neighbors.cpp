@@ -35,15 +35,13 @@ Metric metric_of(const std::string& name) {
 template <class Distance>
 py::tuple search(const Points& points, const Points* queries, std::size_t k, Metric metric,
                  int n_threads, const py::object& progress) {
-    const std::size_t n = queries == nullptr ? points.n_rows : queries->n_rows;
-    py::array_t<Distance> distances({n, k});
-    py::array_t<std::int64_t> indices({n, k});
-    Distance* distances_out = distances.mutable_data();
-    std::int64_t* indices_out = indices.mutable_data();
-    run_kernel(n_threads, progress, [&](const Executor& executor) {
-        exact_neighbors(points, queries, k, metric, distances_out, indices_out, executor);
+    Neighbors<Distance> found = run_kernel(n_threads, progress, [&](const Executor& executor) {
+        return exact_neighbors<Distance>(points, queries, k, metric, executor);
     });
-    return py::make_tuple(distances, indices);
+    const auto n_neighbors = static_cast<py::ssize_t>(found.k);
+    const auto n = static_cast<py::ssize_t>(found.indices.size()) / n_neighbors;
+    return py::make_tuple(to_array(std::move(found.distances), {n, n_neighbors}),
+                          to_array(std::move(found.indices), {n, n_neighbors}));
 }
 
 py::tuple exact_neighbors_of(const py::array& points_array, const py::object& queries_array,

@@ -592,8 +592,8 @@ void survey(const Points& points, const char* name, const Measure& measure, doub
 }  // namespace
 
 template <class Distance>
-void exact_neighbors(const Points& points, const Points* queries, std::size_t k, Metric metric,
-                     Distance* distances, std::int64_t* indices, const Executor& executor) {
+Neighbors<Distance> exact_neighbors(const Points& points, const Points* queries, std::size_t k,
+                                    Metric metric, const Executor& executor) {
     const bool same = queries == nullptr;
     const Points& from = same ? points : *queries;
     const std::size_t n_others = points.n_rows - (same && points.n_rows > 0 ? 1 : 0);
@@ -608,6 +608,10 @@ void exact_neighbors(const Points& points, const Points* queries, std::size_t k,
         throw std::invalid_argument("n_neighbors: " + std::to_string(k) + "; wanted 1 to " +
                                     std::to_string(n_others));
     }
+    executor.require_memory(from.n_rows * k * (sizeof(Distance) + sizeof(std::int64_t)),
+                            "the neighbours");
+    Neighbors<Distance> result{k, std::vector<Distance>(from.n_rows * k),
+                               std::vector<std::int64_t>(from.n_rows * k)};
     const Measure measure(metric, points.n_columns);
     Frame frame{std::vector<double>(points.n_columns, 0.0), 0, 1};
     double largest = 0;
@@ -682,18 +686,19 @@ void exact_neighbors(const Points& points, const Points* queries, std::size_t k,
                 const std::vector<Neighbor> nearest =
                     lists.nearest(q, fast[static_cast<std::size_t>(worker)].ruler());
                 for (std::size_t i = 0; i < k; ++i) {
-                    distances[q * k + i] =
+                    result.distances[q * k + i] =
                         static_cast<Distance>(measure.final_distance(nearest[i].distance));
-                    indices[q * k + i] = nearest[i].index;
+                    result.indices[q * k + i] = nearest[i].index;
                 }
             }
         });
     }
+    return result;
 }
 
-template void exact_neighbors(const Points&, const Points*, std::size_t, Metric, float*,
-                              std::int64_t*, const Executor&);
-template void exact_neighbors(const Points&, const Points*, std::size_t, Metric, double*,
-                              std::int64_t*, const Executor&);
+template Neighbors<float> exact_neighbors(const Points&, const Points*, std::size_t, Metric,
+                                          const Executor&);
+template Neighbors<double> exact_neighbors(const Points&, const Points*, std::size_t, Metric,
+                                           const Executor&);
 
 }  // namespace labelquorum

@@ -74,18 +74,9 @@ double naive_distance(const Grid& a, std::size_t i, const Grid& b, std::size_t j
     return metric == Metric::euclidean ? std::sqrt(sum) : sum;
 }
 
-struct Found {
-    std::vector<double> distances;
-    std::vector<std::int64_t> indices;
-};
-
-Found search(const Points& points, const Points* queries, std::size_t k, Metric metric,
-             const Executor& executor) {
-    const std::size_t n = (queries == nullptr ? points : *queries).n_rows;
-    Found found{std::vector<double>(n * k), std::vector<std::int64_t>(n * k)};
-    exact_neighbors(points, queries, k, metric, found.distances.data(), found.indices.data(),
-                    executor);
-    return found;
+labelquorum::Neighbors<double> search(const Points& points, const Points* queries, std::size_t k,
+                                      Metric metric, const Executor& executor) {
+    return exact_neighbors<double>(points, queries, k, metric, executor);
 }
 
 TEST(neighbors_equal_the_naive_ones) {
@@ -102,7 +93,7 @@ TEST(neighbors_equal_the_naive_ones) {
         const Metric metric = random() % 2 == 0 ? Metric::euclidean : Metric::inner_product;
         const Points queries_view = others.view();
         const int n_threads = std::vector{1, 2, 8}[random() % 3];
-        const Found found =
+        const auto found =
             search(points.view(), same ? nullptr : &queries_view, k, metric, Executor(n_threads));
         for (std::size_t q = 0; q < queries.n_rows; ++q) {
             std::vector<std::pair<double, std::int64_t>> expected;
@@ -133,8 +124,8 @@ TEST(many_rows_have_the_nearest_by_a_plain_scan) {
     }
     const Points points{values.data(), FloatType::f64, m * 8, 8, n, m};
     for (const Metric metric : {Metric::euclidean, Metric::cosine, Metric::inner_product}) {
-        const Found found = search(points, nullptr, k, metric, Executor(1));
-        const Found again = search(points, nullptr, k, metric, Executor(3));
+        const auto found = search(points, nullptr, k, metric, Executor(1));
+        const auto again = search(points, nullptr, k, metric, Executor(3));
         CHECK(found.indices == again.indices);
         CHECK(found.distances == again.distances);
         if (metric != Metric::euclidean) continue;
@@ -161,7 +152,7 @@ TEST(half_precision_is_read_exactly) {
     // 1, -2, the smallest positive, the largest.
     const std::vector<std::uint16_t> halves{0x3c00, 0xc000, 0x0001, 0x7bff};
     const Points points{halves.data(), FloatType::f16, 2, 2, 4, 1};
-    const Found found = search(points, nullptr, 3, Metric::inner_product, Executor(1));
+    const auto found = search(points, nullptr, 3, Metric::inner_product, Executor(1));
     const std::vector<double> values{1, -2, std::ldexp(1, -24), 65504};
     for (std::size_t q = 0; q < 4; ++q) {
         for (std::size_t i = 0; i < 3; ++i) {

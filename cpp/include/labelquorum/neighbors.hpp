@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "labelquorum/executor.hpp"
 
@@ -31,19 +32,23 @@ enum class Metric : std::uint8_t {
     inner_product,  // minus the inner product, so that smaller is nearer
 };
 
-// The k nearest of `points` to each row of `queries`, nearest first, or, where queries is null, to
-// each of `points` itself, that one left out. Writes n_queries x k distances and indices. Distance
-// is float or double.
+template <class Distance>
+struct Neighbors {
+    std::size_t k;                      // of each query
+    std::vector<Distance> distances;    // n_queries x k, nearest first
+    std::vector<std::int64_t> indices;  // of the points
+};
+
+// The k nearest of `points` to each row of `queries`, or, where queries is null, to each of
+// `points` itself, that one left out. Distance is float or double.
 //
 // k is at least 1, and at most the number of points (less one where queries is null). Throws
 // std::invalid_argument for NaN, infinity and values beyond 1e150, naming the place.
 //
-// Time is O(n_queries * n_points * n_columns) on one core over the number of threads; memory beyond
-// the result is at most about 64 MiB per thread and O(n_points). With points so far from each other
-// that single precision cannot tell near ones apart, most pairs are measured in double precision:
-// some 10 times slower.
+// Time is O(n_queries * n_points * n_columns), and half of that where queries is null. Memory
+// beyond the result is about 1 KB per query, 1 GiB at most, and at most some 64 MiB per thread.
 template <class Distance>
-void exact_neighbors(const Points& points, const Points* queries, std::size_t k, Metric metric,
-                     Distance* distances, std::int64_t* indices, const Executor& executor);
+Neighbors<Distance> exact_neighbors(const Points& points, const Points* queries, std::size_t k,
+                                    Metric metric, const Executor& executor);
 
 }  // namespace labelquorum
