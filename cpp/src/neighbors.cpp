@@ -631,9 +631,11 @@ Neighbors<Distance> exact_neighbors(const Points& points, const Points* queries,
     const std::size_t row_bytes = points.n_columns * sizeof(float);
     const bool both_ways = same && n <= max_shortlist_bytes / per_query;
     const std::size_t wanted_blocks = both_ways ? 8 * std::bit_width(n_threads) : 4 * n_threads;
-    const std::size_t block_rows = std::clamp<std::size_t>(
-        rounded_up((n + wanted_blocks - 1) / wanted_blocks, tile.n_queries), tile.n_queries,
-        rounded_up(std::min(max_block_queries, max_block_bytes / row_bytes + 1), tile.n_queries));
+    // Whole panels of queries.
+    const std::size_t step = std::max<std::size_t>(1, tile.n_queries);
+    const std::size_t most = std::min(max_block_queries, max_block_bytes / row_bytes);
+    const std::size_t block_rows = rounded_up(
+        std::clamp<std::size_t>(n / wanted_blocks, 1, std::max<std::size_t>(1, most)), step);
     const std::size_t chunk_rows =
         both_ways ? n
                   : std::max(max_shortlist_bytes / per_query / block_rows, n_threads) * block_rows;
