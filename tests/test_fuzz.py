@@ -117,6 +117,7 @@ PUBLIC = {
         },
     ),
     "clustering_accuracy": (lq.clustering_accuracy, ([0, 1, 1], [1, 0, 0]), {}),
+    "kneighbors_graph": (lq.kneighbors_graph, (POINTS, 3), {"mode": "mutual", "recall": None}),
     "kneighbors": (
         lq.kneighbors,
         (POINTS, 3),
@@ -207,6 +208,10 @@ def core_arguments(guarded):
         "mini_clusters": (
             _core.mini_clusters,
             [table, 5, 3, 2, 1, np.ones(u, dtype=np.uint8), 1, None],
+        ),
+        "neighbor_graph32": (
+            _core.neighbor_graph32,
+            [(np.arange(60).reshape(30, 2) + 7) % 30, np.ones((30, 2)), "union", 1, None],
         ),
         "exact_neighbors": (
             _core.exact_neighbors,

@@ -177,6 +177,69 @@ def test_a_row_of_zeros_is_at_distance_one_by_cosine():
     assert distances[1].tolist() == [1, 1, 2]
 
 
+# Graphs
+
+
+def naive_graph(X, k, metric, mode):
+    distances, indices = lq.kneighbors(X, k, metric=metric)
+    rows = {
+        (i, int(j)): distance
+        for i in range(len(X))
+        for j, distance in zip(indices[i], distances[i], strict=True)
+    }
+    back = {(j, i): distance for (i, j), distance in rows.items()}
+    if mode == "union":
+        return rows | back
+    if mode == "mutual":
+        return {edge: distance for edge, distance in rows.items() if edge in back}
+    return rows
+
+
+@given(
+    shape=st.sampled_from(SHAPES),
+    n=st.integers(2, 60),
+    d=st.integers(1, 8),
+    metric=st.sampled_from(METRICS),
+    mode=st.sampled_from(["union", "mutual", "directed"]),
+    n_jobs=st.sampled_from(THREADS),
+    data=st.data(),
+)
+@share(0.5)
+def test_a_graph_has_the_edges_of_the_naive_one(shape, n, d, metric, mode, n_jobs, data):
+    X = shaped(np.random.default_rng(data.draw(st.integers(0, 2**32 - 1))), shape, n, d)
+    k = data.draw(st.integers(1, n - 1))
+    graph = lq.kneighbors_graph(X, k, metric=metric, mode=mode, n_jobs=n_jobs)
+    assert graph.shape == (n, n)
+    graph.check_format(full_check=True)
+    assert graph.indices.dtype == graph.indptr.dtype == np.int32
+    edges = graph.tocoo()
+    found = {
+        (int(i), int(j)): weight
+        for i, j, weight in zip(edges.row, edges.col, edges.data, strict=True)
+    }
+    assert found == naive_graph(X, k, metric, mode)
+    assert len(found) == graph.nnz
+    for row in range(n):
+        indices = graph.indices[graph.indptr[row] : graph.indptr[row + 1]]
+        assert (np.diff(indices) > 0).all()
+
+
+def test_both_widths_of_indices_give_the_same_graph():
+    X = np.random.default_rng(2).normal(size=(40, 3))
+    distances, indices = lq.kneighbors(X, 4)
+    narrow = _core.neighbor_graph32(indices, distances, "union", 1, None)
+    wide = _core.neighbor_graph64(indices, distances, "union", 1, None)
+    for ours, theirs in zip(narrow, wide, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert narrow[0].dtype == narrow[1].dtype == np.int32
+    assert wide[0].dtype == wide[1].dtype == np.int64
+
+
+def test_a_bad_mode_is_named():
+    with pytest.raises(ValueError, match="mode is 'both'; wanted one of union, mutual, directed"):
+        lq.kneighbors_graph([[1.0], [2.0]], 1, mode="both")
+
+
 SCRIPT = """
 import sys
 import numpy as np

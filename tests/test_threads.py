@@ -88,6 +88,7 @@ def long_core_calls():
     indptr = np.arange(n + 1)
     ones = np.ones(n, dtype=np.int64)
     points = rng.normal(size=(6_000, 100))
+    neighbors = (np.arange(n)[:, None] + np.array([3, 70, 999])) % n
     return {
         "update": lambda: _core.SignatureTable(8).update(columns, ids, None, 1, None),
         "update_counted": lambda: _core.SignatureTable(8).update_counted(
@@ -104,6 +105,9 @@ def long_core_calls():
         ),
         "mini_clusters": lambda: _core.mini_clusters(few, 50, 6, 7, 1, None, 1, None),
         "exact_neighbors": lambda: _core.exact_neighbors(points, None, 5, "euclidean", 1, None),
+        "neighbor_graph32": lambda: _core.neighbor_graph32(
+            neighbors, neighbors.astype(np.float64), "union", 1, None
+        ),
         "expand": lambda: _core.expand(
             np.tile(ids, 10), np.arange(u, dtype=np.int32), -1, np.empty(10 * n, np.int32), 1, None
         ),
@@ -129,6 +133,7 @@ def core_calls():
         "coassociation_csr",
         "mini_clusters",
         "exact_neighbors",
+        "neighbor_graph32",
         "expand",
     ],
 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labelquorum._versions import show_versions
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.metrics import clustering_accuracy
-    from labelquorum.neighbors import kneighbors
+    from labelquorum.neighbors import kneighbors, kneighbors_graph
     from labelquorum.signatures import SignatureTable
 
     __version__: str
@@ -32,6 +32,7 @@ __all__ = [
     "coassociation",
     "instruction_set",
     "kneighbors",
+    "kneighbors_graph",
     "mini_clusters",
     "show_versions",
 ]
@@ -43,6 +44,7 @@ _MODULE_OF = {
     "clustering_accuracy": "metrics",
     "coassociation": "agreement",
     "kneighbors": "neighbors",
+    "kneighbors_graph": "neighbors",
     "mini_clusters": "_mini_clusters",
     "show_versions": "_versions",
 }

@@ -94,3 +94,17 @@ def exact_neighbors(
     n_threads: int,
     progress: Progress,
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64]]: ...
+def neighbor_graph32(
+    neighbors: NDArray[np.int64],
+    distances: NDArray[np.floating[Any]],
+    mode: str,
+    n_threads: int,
+    progress: Progress,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.floating[Any]]]: ...
+def neighbor_graph64(
+    neighbors: NDArray[np.int64],
+    distances: NDArray[np.floating[Any]],
+    mode: str,
+    n_threads: int,
+    progress: Progress,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.floating[Any]]]: ...

@@ -1,8 +1,8 @@
-"""Nearest neighbours."""
+"""Nearest neighbours and graphs of them."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,12 @@ from labelquorum import _core
 from labelquorum._progress import progress
 from labelquorum._validation import as_choice, as_fraction, as_n_threads, as_points, as_positive
 
+if TYPE_CHECKING:
+    from scipy import sparse
+
 METRICS = ("euclidean", "cosine", "inner_product")
+MODES = ("union", "mutual", "directed")
+_INT32_MAX = int(np.iinfo(np.int32).max)
 
 
 def kneighbors(
@@ -107,3 +112,74 @@ def kneighbors(
     n_threads = as_n_threads(n_jobs)
     with progress(verbose) as show:
         return _core.exact_neighbors(points, queries, k, metric, n_threads, show)
+
+
+def kneighbors_graph(
+    X: Any,
+    n_neighbors: int,
+    *,
+    metric: Literal["euclidean", "cosine", "inner_product"] = "euclidean",
+    recall: float | None = None,
+    mode: Literal["union", "mutual", "directed"] = "union",
+    n_jobs: int | None = None,
+    verbose: bool = False,
+) -> sparse.csr_array:
+    """Connect every sample with its nearest neighbours.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        The samples, as for `kneighbors`.
+    n_neighbors : int
+        Neighbours of each sample, itself not counted: at most n_samples - 1.
+    metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
+        As for `kneighbors`.
+    recall : float in (0, 1], optional
+        As for `kneighbors`.
+    mode : {"union", "mutual", "directed"}, default="union"
+        "union": an edge where one of two samples is a neighbour of the other; "mutual": where each
+        is; both symmetric. "directed": from each sample to its neighbours.
+    n_jobs : int, optional
+        Number of threads; -1 for all cores available. The result does not depend on it.
+    verbose : bool, default=False
+        Show progress on stderr.
+
+    Returns
+    -------
+    CSR array of shape (n_samples, n_samples)
+        Distances; sorted indices, no self-loops. The distance 0 between identical samples is
+        stored: do not call ``eliminate_zeros``.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As for `kneighbors`.
+
+    Notes
+    -----
+    Time and memory beyond `kneighbors` are O(n_samples n_neighbors).
+
+    Examples
+    --------
+    >>> import labelquorum as lq
+    >>> X = [[0.0], [1.0], [3.0], [1.0]]
+    >>> lq.kneighbors_graph(X, 1, mode="directed").indices
+    array([1, 3, 1, 1], dtype=int32)
+    >>> graph = lq.kneighbors_graph(X, 1)
+    >>> graph.nnz, graph[[1]].indices, graph[[1]].data
+    (6, array([0, 2, 3], dtype=int32), array([1., 2., 0.]))
+    """
+    from scipy import sparse
+
+    as_choice(mode, "mode", MODES)
+    distances, indices = kneighbors(
+        X, n_neighbors, metric=metric, recall=recall, n_jobs=n_jobs, verbose=verbose
+    )
+    n = len(indices)
+    edges = indices.size if mode == "directed" else 2 * indices.size
+    build = _core.neighbor_graph32 if edges <= _INT32_MAX else _core.neighbor_graph64
+    with progress(verbose) as show:
+        indptr, targets, weights = build(indices, distances, mode, as_n_threads(n_jobs), show)
+    graph = sparse.csr_array((weights, targets, indptr), shape=(n, n))
+    graph.has_sorted_indices = graph.has_canonical_format = True
+    return graph
