@@ -540,6 +540,6 @@ def test_the_default_number_of_threads_respects_the_cpu_affinity():
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc")
 def test_no_thread_outlives_its_call():
-    before = len(os.listdir("/proc/self/task"))
+    before = set(os.listdir("/proc/self/task"))  # threads of other libraries may end any time
     _labels(planted(np.random.default_rng(7), 100_000, 8, noise=0.2))
-    assert len(os.listdir("/proc/self/task")) == before
+    assert set(os.listdir("/proc/self/task")) <= before
