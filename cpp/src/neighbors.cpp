@@ -25,6 +25,8 @@
 #include <vector>
 
 #include "dot_tile.hpp"
+#include "lines.hpp"
+#include "measure.hpp"
 
 namespace labelquorum {
 namespace {
@@ -37,110 +39,11 @@ constexpr std::size_t max_group_panels = 16;
 // One pair measured costs about as much as this many compared with the precise tile, less with the
 // fast one.
 constexpr std::size_t max_measured_of = 32;
-constexpr std::size_t scan_grain = 1024;
-constexpr double max_value = 1e150;
 constexpr double half_ulp = 0x1p-24;  // the relative error of rounding to float
 
 constexpr std::size_t rounded_up(std::size_t n, std::size_t step) {
     return (n + step - 1) / step * step;
 }
-
-double widen(std::uint16_t half) {
-    const int exponent = (half >> 10) & 31;
-    const double mantissa = half & 1023;
-    const double sign = (half >> 15) != 0 ? -1.0 : 1.0;
-    if (exponent == 0) return sign * std::ldexp(mantissa, -24);
-    if (exponent < 31) return sign * std::ldexp(mantissa + 1024, exponent - 25);
-    return mantissa == 0 ? sign * std::numeric_limits<double>::infinity()
-                         : std::numeric_limits<double>::quiet_NaN();
-}
-double widen(float value) { return value; }
-double widen(double value) { return value; }
-
-template <class T>
-void read_row(const char* from, std::ptrdiff_t stride, std::size_t n, double* to) {
-    for (std::size_t c = 0; c < n; ++c, from += stride) {
-        T value;
-        std::memcpy(&value, from, sizeof(value));
-        to[c] = widen(value);
-    }
-}
-
-// Row i in double precision, as given.
-void read_row(const Points& points, std::size_t i, double* to) {
-    const char* from =
-        static_cast<const char*>(points.data) + static_cast<std::ptrdiff_t>(i) * points.row_stride;
-    const std::ptrdiff_t stride = points.column_stride;
-    switch (points.type) {
-        case FloatType::f16: read_row<std::uint16_t>(from, stride, points.n_columns, to); break;
-        case FloatType::f32:
-            if (stride == sizeof(float) && reinterpret_cast<std::uintptr_t>(from) % 4 == 0) {
-                precise_dot_tile().widen(reinterpret_cast<const float*>(from), points.n_columns,
-                                         to);
-            } else {
-                read_row<float>(from, stride, points.n_columns, to);
-            }
-            break;
-        case FloatType::f64:
-            if (stride == sizeof(double)) {
-                std::memcpy(to, from, points.n_columns * sizeof(double));
-            } else {
-                read_row<double>(from, stride, points.n_columns, to);
-            }
-            break;
-    }
-}
-
-// Reads rows and measures them in double precision.
-class Measure {
-public:
-    Measure(Metric metric, std::size_t n_columns) : metric_(metric), n_columns_(n_columns) {}
-
-    // The row as it is compared: for cosine of length 1, or all zeros.
-    void read(const Points& points, std::size_t i, double* to) const {
-        read_row(points, i, to);
-        if (metric_ != Metric::cosine) return;
-        double largest = 0;  // divided by first: squares could overflow, or vanish
-        for (std::size_t c = 0; c < n_columns_; ++c) largest = std::max(largest, std::abs(to[c]));
-        if (largest == 0) return;
-        for (std::size_t c = 0; c < n_columns_; ++c) to[c] /= largest;
-        const double norm = std::sqrt(precise_dot_tile().dot(to, to, n_columns_));
-        for (std::size_t c = 0; c < n_columns_; ++c) to[c] /= norm;
-    }
-
-    // Of rows that were read so. The square of a euclidean distance.
-    double operator()(const double* a, const double* b) const {
-        switch (metric_) {
-            case Metric::inner_product: return -precise_dot_tile().dot(a, b, n_columns_);
-            case Metric::cosine:
-                // Half the squared distance of unit rows: exact also for rows nearly parallel.
-                if (is_zero(a) || is_zero(b)) return 1;
-                return squared(a, b) / 2;
-            default: return squared(a, b);
-        }
-    }
-
-    // What is given to the caller.
-    double final_distance(double measured) const {
-        return metric_ == Metric::euclidean ? std::sqrt(measured) : measured;
-    }
-
-    // Below this, nothing is measured.
-    double least() const {
-        return metric_ == Metric::inner_product ? -std::numeric_limits<double>::infinity() : 0;
-    }
-
-private:
-    double squared(const double* a, const double* b) const {
-        return precise_dot_tile().squared_distance(a, b, n_columns_);
-    }
-    bool is_zero(const double* row) const {
-        return std::all_of(row, row + n_columns_, [](double value) { return value == 0; });
-    }
-
-    Metric metric_;
-    std::size_t n_columns_;
-};
 
 // Points and queries are centred and scaled alike.
 struct Frame {
@@ -361,22 +264,6 @@ private:
     std::vector<std::uint32_t> last_;
 };
 
-// Memory that begins where a cache line does.
-class Lines {
-public:
-    void resize(std::size_t n_bytes) { lines_.resize((n_bytes + sizeof(Line) - 1) / sizeof(Line)); }
-    template <class T>
-    T* as() {
-        return reinterpret_cast<T*>(lines_.data());
-    }
-
-private:
-    struct alignas(64) Line {
-        char bytes[64];
-    };
-    std::vector<Line> lines_;
-};
-
 // Consecutive rows on one side of a comparison, in panels, with what is known of each.
 struct Panels {
     std::size_t begin = 0;
@@ -548,46 +435,6 @@ private:
     std::vector<Hit> hits_of_queries_;
     std::vector<Hit> hits_of_points_;
 };
-
-void check_finite(const Points& points, std::size_t i, const double* row, const char* name) {
-    for (std::size_t c = 0; c < points.n_columns; ++c) {
-        if (std::abs(row[c]) <= max_value) continue;
-        const char* found = std::isnan(row[c])   ? "NaN"
-                            : std::isinf(row[c]) ? "infinity"
-                                                 : "a value beyond 1e150";
-        throw std::invalid_argument(std::string(name) + " holds " + found + " at row " +
-                                    std::to_string(i) + ", column " + std::to_string(c));
-    }
-}
-
-// Checks all values, and adds up the rows as they are compared.
-void survey(const Points& points, const char* name, const Measure& measure, double& largest,
-            std::vector<double>* mean, const Executor& executor) {
-    const std::size_t m = points.n_columns;
-    const std::size_t n_blocks = (points.n_rows + scan_grain - 1) / scan_grain;
-    const auto n_workers = static_cast<std::size_t>(executor.n_workers(n_blocks));
-    std::vector<std::vector<double>> sums(n_workers, std::vector<double>(m, 0.0));
-    std::vector<double> maxima(n_workers, 0.0);
-    executor.run_ranges(points.n_rows, scan_grain,
-                        [&](std::size_t begin, std::size_t end, int worker) {
-                            const auto w = static_cast<std::size_t>(worker);
-                            std::vector<double> row(m);
-                            for (std::size_t i = begin; i < end; ++i) {
-                                read_row(points, i, row.data());
-                                check_finite(points, i, row.data(), name);
-                                measure.read(points, i, row.data());
-                                for (std::size_t c = 0; c < m; ++c) {
-                                    sums[w][c] += row[c] / static_cast<double>(points.n_rows);
-                                    maxima[w] = std::max(maxima[w], std::abs(row[c]));
-                                }
-                            }
-                        });
-    for (std::size_t w = 0; w < n_workers; ++w) {
-        largest = std::max(largest, maxima[w]);
-        if (mean == nullptr) continue;
-        for (std::size_t c = 0; c < m; ++c) (*mean)[c] += sums[w][c];
-    }
-}
 
 }  // namespace
 

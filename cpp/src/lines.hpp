@@ -1,0 +1,24 @@
+// Memory that begins where a cache line does.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace labelquorum {
+
+class Lines {
+public:
+    void resize(std::size_t n_bytes) { lines_.resize((n_bytes + sizeof(Line) - 1) / sizeof(Line)); }
+    template <class T>
+    T* as() {
+        return reinterpret_cast<T*>(lines_.data());
+    }
+
+private:
+    struct alignas(64) Line {
+        char bytes[64];
+    };
+    std::vector<Line> lines_;
+};
+
+}  // namespace labelquorum
