@@ -34,35 +34,37 @@ Metric metric_of(const std::string& name) {
 
 template <class Distance>
 py::tuple search(const Points& points, const Points* queries, std::size_t k, Metric metric,
-                 int n_threads, const py::object& progress) {
+                 double recall, int n_threads, const py::object& progress) {
     Neighbors<Distance> found = run_kernel(n_threads, progress, [&](const Executor& executor) {
-        return exact_neighbors<Distance>(points, queries, k, metric, executor);
+        return nearest_neighbors<Distance>(points, queries, k, metric, recall, executor);
     });
     const auto n_neighbors = static_cast<py::ssize_t>(found.k);
     const auto n = static_cast<py::ssize_t>(found.indices.size()) / n_neighbors;
-    return py::make_tuple(to_array(std::move(found.distances), {n, n_neighbors}),
-                          to_array(std::move(found.indices), {n, n_neighbors}));
+    return py::make_tuple(
+        to_array(std::move(found.distances), {n, n_neighbors}),
+        to_array(std::move(found.indices), {n, n_neighbors}),
+        py::make_tuple(found.recall.mean, found.recall.least, found.recall.n_queries));
 }
 
-py::tuple exact_neighbors_of(const py::array& points_array, const py::object& queries_array,
-                             std::size_t k, const std::string& metric_name, int n_threads,
-                             const py::object& progress) {
+py::tuple neighbors_of(const py::array& points_array, const py::object& queries_array,
+                       std::size_t k, const std::string& metric_name, double recall, int n_threads,
+                       const py::object& progress) {
     const Points points = view_points(points_array, "X");
     const Metric metric = metric_of(metric_name);
     Points queries{};
     if (!queries_array.is_none()) queries = view_points(queries_array.cast<py::array>(), "Y");
     const Points* of = queries_array.is_none() ? nullptr : &queries;
     if (points.type == FloatType::f64 || (of != nullptr && of->type == FloatType::f64)) {
-        return search<double>(points, of, k, metric, n_threads, progress);
+        return search<double>(points, of, k, metric, recall, n_threads, progress);
     }
-    return search<float>(points, of, k, metric, n_threads, progress);
+    return search<float>(points, of, k, metric, recall, n_threads, progress);
 }
 
 }  // namespace
 
 void register_neighbors(py::module_& module) {
     using namespace py::literals;
-    module.def("exact_neighbors", &exact_neighbors_of, "points"_a, "queries"_a, "k"_a, "metric"_a,
+    module.def("neighbors", &neighbors_of, "points"_a, "queries"_a, "k"_a, "metric"_a, "recall"_a,
                "n_threads"_a, "progress"_a);
 }
 

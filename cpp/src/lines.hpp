@@ -14,6 +14,11 @@ public:
         return reinterpret_cast<T*>(lines_.data());
     }
 
+    template <class T>
+    const T* as() const {
+        return reinterpret_cast<const T*>(lines_.data());
+    }
+
 private:
     struct alignas(64) Line {
         char bytes[64];

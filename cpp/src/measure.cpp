@@ -113,32 +113,47 @@ bool Measure::is_zero(const double* row) const {
     return std::all_of(row, row + n_columns_, [](double value) { return value == 0; });
 }
 
-void survey(const Points& points, const char* name, const Measure& measure, double& largest,
-            std::vector<double>* mean, const Executor& executor) {
+Survey survey(const Points& points, const char* name, const Measure& measure,
+              const Executor& executor) {
     const std::size_t m = points.n_columns;
     const std::size_t n_blocks = (points.n_rows + scan_grain - 1) / scan_grain;
     const auto n_workers = static_cast<std::size_t>(executor.n_workers(n_blocks));
     std::vector<std::vector<double>> sums(n_workers, std::vector<double>(m, 0.0));
-    std::vector<double> maxima(n_workers, 0.0);
-    executor.run_ranges(points.n_rows, scan_grain,
-                        [&](std::size_t begin, std::size_t end, int worker) {
-                            const auto w = static_cast<std::size_t>(worker);
-                            std::vector<double> row(m);
-                            for (std::size_t i = begin; i < end; ++i) {
-                                read_row(points, i, row.data());
-                                check_finite(points, i, row.data(), name);
-                                measure.read(points, i, row.data());
-                                for (std::size_t c = 0; c < m; ++c) {
-                                    sums[w][c] += row[c] / static_cast<double>(points.n_rows);
-                                    maxima[w] = std::max(maxima[w], std::abs(row[c]));
-                                }
-                            }
-                        });
+    std::vector<std::vector<double>> maxima(n_workers, std::vector<double>(m, 0.0));
+    const double share = 1 / static_cast<double>(points.n_rows);
+    executor.run_ranges(
+        points.n_rows, scan_grain, [&](std::size_t begin, std::size_t end, int worker) {
+            std::vector<double>& sum = sums[static_cast<std::size_t>(worker)];
+            std::vector<double>& most = maxima[static_cast<std::size_t>(worker)];
+            std::vector<double> row(m);
+            for (std::size_t i = begin; i < end; ++i) {
+                read_row(points, i, row.data());
+                if (measure.metric() == Metric::cosine) {
+                    check_finite(points, i, row.data(), name);
+                    measure.read(points, i, row.data());
+                }
+                for (std::size_t c = 0; c < m; ++c) {
+                    sum[c] += row[c] * share;
+                    most[c] = std::max(most[c], std::abs(row[c]));
+                }
+            }
+            // NaN does not show in a maximum, but in a sum.
+            const bool is_good = std::all_of(sum.begin(), sum.end(),
+                                             [](double value) { return std::isfinite(value); }) &&
+                                 *std::max_element(most.begin(), most.end()) <= max_value;
+            for (std::size_t i = begin; i < end && !is_good; ++i) {
+                read_row(points, i, row.data());
+                check_finite(points, i, row.data(), name);
+            }
+        });
+    Survey survey{0, std::vector<double>(m, 0.0)};
     for (std::size_t w = 0; w < n_workers; ++w) {
-        largest = std::max(largest, maxima[w]);
-        if (mean == nullptr) continue;
-        for (std::size_t c = 0; c < m; ++c) (*mean)[c] += sums[w][c];
+        for (std::size_t c = 0; c < m; ++c) {
+            survey.mean[c] += sums[w][c];
+            survey.largest = std::max(survey.largest, maxima[w][c]);
+        }
     }
+    return survey;
 }
 
 }  // namespace labelquorum

@@ -35,10 +35,13 @@ private:
     std::size_t n_columns_;
 };
 
-// Checks all values (std::invalid_argument that names the place), raises `largest` to the largest
-// absolute value of the rows as they are compared, and adds their mean to `mean`, unless null. The
-// mean depends, in its last bits, on the number of threads.
-void survey(const Points& points, const char* name, const Measure& measure, double& largest,
-            std::vector<double>* mean, const Executor& executor);
+struct Survey {
+    double largest;            // absolute value
+    std::vector<double> mean;  // in its last bits it depends on the number of threads
+};
+
+// Of the rows as they are compared. Checks all values: std::invalid_argument names the place.
+Survey survey(const Points& points, const char* name, const Measure& measure,
+              const Executor& executor);
 
 }  // namespace labelquorum

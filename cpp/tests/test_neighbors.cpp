@@ -10,10 +10,10 @@
 
 #include "check.hpp"
 
-using labelquorum::exact_neighbors;
 using labelquorum::Executor;
 using labelquorum::FloatType;
 using labelquorum::Metric;
+using labelquorum::nearest_neighbors;
 using labelquorum::Points;
 
 namespace {
@@ -76,7 +76,7 @@ double naive_distance(const Grid& a, std::size_t i, const Grid& b, std::size_t j
 
 labelquorum::Neighbors<double> search(const Points& points, const Points* queries, std::size_t k,
                                       Metric metric, const Executor& executor) {
-    return exact_neighbors<double>(points, queries, k, metric, executor);
+    return nearest_neighbors<double>(points, queries, k, metric, 1, executor);
 }
 
 TEST(neighbors_equal_the_naive_ones) {

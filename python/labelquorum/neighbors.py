@@ -111,7 +111,11 @@ def kneighbors(
         raise ValueError(f"n_neighbors is {k}; wanted at most {most}: {others}")
     n_threads = as_n_threads(n_jobs)
     with progress(verbose) as show:
-        return _core.exact_neighbors(points, queries, k, metric, n_threads, show)
+        distances, indices, quality = _core.neighbors(
+            points, queries, k, metric, 1.0 if recall is None else recall, n_threads, show
+        )
+    print(quality)
+    return distances, indices
 
 
 def kneighbors_graph(

@@ -1,9 +1,8 @@
-// Nearest neighbours among the rows of a matrix, exactly.
+// Nearest neighbours among the rows of a matrix, exactly or with a wanted recall.
 //
-// Distances are estimated in blocks of single-precision dot products of centred rows, with a bound
-// on the error of each estimate. Whatever the bounds cannot rule out is measured again in double
-// precision on the values as given, so the result is that of comparing all pairs in double
-// precision. Ties go to the smaller index.
+// Distances are estimated in blocks of single-precision dot products; what may be near is measured
+// in double precision on the values as given. Exact search bounds the error of every estimate, so
+// that the result is that of comparing all pairs in double precision. Ties go to the smaller index.
 #pragma once
 
 #include <cstddef>
@@ -32,23 +31,37 @@ enum class Metric : std::uint8_t {
     inner_product,  // minus the inner product, so that smaller is nearer
 };
 
+// Share of the neighbours found that are as near as the true ones.
+struct Recall {
+    double mean;
+    double least;           // the true mean is at least this, but for one case of 20
+    std::size_t n_queries;  // that it was measured on; all where the search was exact
+};
+
 template <class Distance>
 struct Neighbors {
     std::size_t k;                      // of each query
     std::vector<Distance> distances;    // n_queries x k, nearest first
     std::vector<std::int64_t> indices;  // of the points
+    Recall recall;
 };
 
 // The k nearest of `points` to each row of `queries`, or, where queries is null, to each of
 // `points` itself, that one left out. Distance is float or double.
 //
+// recall 1 asks for all of them; less for so large a share on average, checked on a sample of the
+// queries. Where nothing else reaches it, or is faster, the search is exact.
+//
 // k is at least 1, and at most the number of points (less one where queries is null). Throws
 // std::invalid_argument for NaN, infinity and values beyond 1e150, naming the place.
 //
-// Time is O(n_queries * n_points * n_columns), and half of that where queries is null. Memory
-// beyond the result is about 1 KB per query, 1 GiB at most, and at most some 64 MiB per thread.
+// Exactly, time is O(n_queries * n_points * n_columns), and half of that where queries is null;
+// memory beyond the result is about 1 KB per query, 1 GiB at most, and at most some 64 MiB per
+// thread. With a recall, time is about O((n_queries + n_points) * sqrt(n_points) * n_columns) where
+// points lie in clusters or near a surface of few dimensions; memory is 8 bytes for each point and
+// coordinate (n_columns, or at most 256 where these tell enough).
 template <class Distance>
-Neighbors<Distance> exact_neighbors(const Points& points, const Points* queries, std::size_t k,
-                                    Metric metric, const Executor& executor);
+Neighbors<Distance> nearest_neighbors(const Points& points, const Points* queries, std::size_t k,
+                                      Metric metric, double recall, const Executor& executor);
 
 }  // namespace labelquorum
