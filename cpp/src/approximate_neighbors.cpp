@@ -542,13 +542,22 @@ private:
     std::vector<Found> found_;
 };
 
-// A cell and how much farther its center lies than that of the query's own cell: the difference of
-// the squared distances.
+// A cell not far from that of a task, and the square of the distance of their centers.
+struct NearCell {
+    double squares;
+    std::uint32_t cell;
+    bool operator<(const NearCell& other) const {
+        return squares != other.squares ? squares < other.squares : cell < other.cell;
+    }
+};
+
+// How much farther the center of a near cell lies from a query than that of its own: the difference
+// of the squared distances.
 struct Visit {
     float gap;
-    std::uint32_t cell;
+    std::uint32_t near;  // number of the near cell
     bool operator<(const Visit& other) const {
-        return gap != other.gap ? gap < other.gap : cell < other.cell;
+        return gap != other.gap ? gap < other.gap : near < other.near;
     }
 };
 
@@ -585,7 +594,8 @@ public:
     void run(const Task& task, const Effort& effort) {
         begin(task, effort.n_shortlist);
         choose(effort.reach);
-        std::vector<std::pair<std::uint32_t, std::uint32_t>> all;  // cell, query
+        visitors_.resize(near_.size());
+        for (auto& visitors : visitors_) visitors.clear();
         for (std::size_t q = 0; q < n_; ++q) {
             std::vector<Visit>& visits = visits_[q];
             if (radii_[q] == no_limit) {
@@ -596,18 +606,14 @@ public:
                 std::nth_element(visits.begin(), end, visits.end());
                 visits.erase(end, visits.end());
             }
-            for (const Visit& visit : visits) {
-                all.emplace_back(visit.cell, static_cast<std::uint32_t>(q));
+            for (const Visit& one : visits) {
+                visitors_[one.near].push_back(static_cast<std::uint32_t>(q));
             }
         }
-        std::sort(all.begin(), all.end());
-        for (auto first = all.begin(); first != all.end();) {
-            chosen_.clear();
-            const std::uint32_t cell = first->first;
-            for (; first != all.end() && first->first == cell; ++first) {
-                chosen_.push_back(first->second);
-            }
-            visit(cell);
+        for (std::size_t i = 0; i < near_.size(); ++i) {
+            if (visitors_[i].empty()) continue;
+            chosen_.swap(visitors_[i]);
+            visit(near_[i].cell);
         }
     }
 
@@ -616,7 +622,7 @@ public:
         std::size_t n_points = cells_.n_points(task_.cell);
         std::size_t n = 0;
         while (n < visits.size() && (n + 1 < n_cells || n_points <= 2 * k_)) {
-            n_points += cells_.n_points(visits[n++].cell);
+            n_points += cells_.n_points(near_[visits[n++].near].cell);
         }
         return n;
     }
@@ -631,6 +637,7 @@ public:
     // Squared distance of the k-th nearest in a query's own cell.
     float radius(std::size_t query) const { return radii_[query]; }
     std::vector<Visit>& visits(std::size_t query) { return visits_[query]; }
+    std::uint32_t cell(const Visit& visit) const { return near_[visit.near].cell; }
 
 private:
     void begin(const Task& task, std::size_t n_shortlist) {
@@ -713,24 +720,25 @@ private:
         }
         longest = std::sqrt(longest);
         near_.clear();
-        gaps_.clear();
-        std::vector<float> row(m);
-        std::vector<float> rows;
         const double* own = cells_.center(task_.cell);
         for (std::uint32_t cell = 0; cell < cells_.n_cells(); ++cell) {
             if (cell == task_.cell || cells_.n_points(cell) == 0) continue;
-            const double* other = cells_.center(cell);
-            const double squares = precise_dot_tile().squared_distance(own, other, m);
+            const double squares = precise_dot_tile().squared_distance(own, cells_.center(cell), m);
             // No query's gap is less than this.
             if (squares - 2 * longest * std::sqrt(squares) > limit) continue;
-            for (std::size_t c = 0; c < m; ++c)
-                rows.push_back(static_cast<float>(other[c] - own[c]));
-            near_.push_back(cell);
-            gaps_.push_back(static_cast<float>(squares));
+            near_.push_back({squares, cell});
         }
+        std::sort(near_.begin(), near_.end());
         packed_.resize(near_.size(), m);
+        gaps_.clear();
+        std::vector<float> row(m);
+        for (std::size_t i = 0; i < near_.size(); ++i) {
+            const double* other = cells_.center(near_[i].cell);
+            for (std::size_t c = 0; c < m; ++c) row[c] = static_cast<float>(other[c] - own[c]);
+            packed_.put(i, row.data());
+            gaps_.push_back(static_cast<float>(near_[i].squares));
+        }
         gaps_.resize(packed_.n_panels() * tile.n_points, no_number);
-        for (std::size_t i = 0; i < near_.size(); ++i) packed_.put(i, rows.data() + i * m);
         no_numbers_.assign(tile.n_points, no_number);
         multiply_(
             n_,
@@ -744,8 +752,8 @@ private:
                     tile.within(dots, 2, no_number, limits_[q], squares, no_numbers_.data()).query;
                 for (; bits != 0; bits &= bits - 1) {
                     const auto p = static_cast<std::size_t>(std::countr_zero(bits));
-                    visits_[q].push_back(
-                        {squares[p] - 2 * dots[p], near_[panel * tile.n_points + p]});
+                    visits_[q].push_back({squares[p] - 2 * dots[p],
+                                          static_cast<std::uint32_t>(panel * tile.n_points + p)});
                 }
             });
     }
@@ -767,7 +775,8 @@ private:
     std::vector<float> no_numbers_;
     std::vector<Shortlist> shortlists_;
     std::vector<std::vector<Visit>> visits_;
-    std::vector<std::uint32_t> near_;
+    std::vector<NearCell> near_;                        // nearest first
+    std::vector<std::vector<std::uint32_t>> visitors_;  // of each
     std::vector<float> gaps_;
     PackedRows packed_;
 };
@@ -818,20 +827,26 @@ public:
     std::optional<Effort> tune(const Truth& truth, double recall) {
         const std::vector<Task> tasks = tasks_for(truth.queries);
         std::vector<Trail> trails = look_around(tasks, truth);
-        // Half of what may be missed, missed by cells; less, where that is not enough.
-        for (const double part : {0.5, 0.25, 0.1, 0.0}) {
+        const double all = static_cast<double>(points_.n_rows) *
+                           static_cast<double>(points_.n_columns) / (same_ ? 2 : 1);
+        std::optional<Effort> best;
+        double best_cost = all;
+        // Of what may be missed, the part that the cells miss; the shortlists miss the rest.
+        for (const double part : {0.7, 0.45, 0.2, 0.0}) {
             std::optional<Effort> effort = choose_cells(trails, 1 - (1 - recall) * part);
-            if (!effort) continue;
-            const std::size_t n_shortlist = shorten(tasks, truth, *effort, recall);
-            if (n_shortlist == 0) continue;
-            effort->n_shortlist = n_shortlist;
-            const double cost =
-                cost_ + measuring_cost * static_cast<double>(n_shortlist * points_.n_columns);
-            const double all = static_cast<double>(points_.n_rows) *
-                               static_cast<double>(points_.n_columns) / (same_ ? 2 : 1);
-            if (cost < all) return effort;
+            if (!effort || cost_ >= best_cost) continue;
+            effort->n_shortlist = shorten(tasks, truth, *effort, recall);
+            const double cost = cost_ + measuring_cost * static_cast<double>(effort->n_shortlist *
+                                                                             points_.n_columns);
+            if (effort->n_shortlist == 0 || cost >= best_cost) continue;
+            best = effort;
+            best_cost = cost;
         }
-        return std::nullopt;
+        if (std::getenv("LQ_DEBUG") && best)
+            fprintf(stderr, "m %zu cells %zu reach %.2f short %zu cost %.0f all %.0f\n",
+                    cells_.n_columns(), best->n_cells, best->reach, best->n_shortlist, best_cost,
+                    all);
+        return best;
     }
 
     template <class Distance>
@@ -922,7 +937,7 @@ private:
             std::vector<std::size_t> place(cells_.n_cells(), 0);
             trail.costs.push_back(cells_.n_points(tasks[t].cell));
             for (std::size_t v = 0; v < trail.visits.size(); ++v) {
-                const std::uint32_t cell = trail.visits[v].cell;
+                const std::uint32_t cell = search.cell(trail.visits[v]);
                 place[cell] = v + 1;
                 trail.costs.push_back(trail.costs.back() + cells_.n_points(cell));
             }
@@ -939,10 +954,10 @@ private:
     std::optional<Effort> choose_cells(const std::vector<Trail>& trails, double wanted) {
         std::optional<Effort> best;
         const auto n = static_cast<double>(trails.size());
-        std::vector<double> shares(trails.size());
         for (const std::size_t n_cells : cell_ladder) {
             for (const double reach : reach_ladder) {
                 double cost = 0;
+                double share = 0;
                 for (std::size_t t = 0; t < trails.size(); ++t) {
                     const Trail& trail = trails[t];
                     const double limit = std::isinf(trail.radius)
@@ -958,11 +973,11 @@ private:
                     const auto met =
                         std::count_if(trail.places.begin(), trail.places.end(),
                                       [&](std::size_t place) { return place <= last; });
-                    shares[t] = static_cast<double>(met) / static_cast<double>(k_);
+                    share += static_cast<double>(met) / static_cast<double>(k_) / n;
                 }
                 cost = (cost + static_cast<double>(cells_.n_cells())) *
                        static_cast<double>(cells_.n_columns());
-                if (share_of(shares).least < wanted || (best && cost >= cost_)) continue;
+                if (share < wanted || (best && cost >= cost_)) continue;
                 best = Effort{n_cells, reach, 0};
                 cost_ = cost;
             }
