@@ -1,0 +1,65 @@
+// Points in Voronoi cells, ready to be compared.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "labelquorum/executor.hpp"
+#include "packed_rows.hpp"
+
+namespace labelquorum {
+
+// Rows in the order of their cells: a row's number in it is its place.
+struct RowsOfCells {
+    std::vector<std::size_t> begins;  // of each cell, and the end
+    std::vector<std::uint32_t> ids;
+    std::vector<std::uint32_t> homes;   // cell of each place
+    std::vector<std::uint32_t> places;  // of each id
+    std::vector<float> coordinates;
+
+    std::size_t n_cells() const { return begins.size() - 1; }
+    std::size_t size(std::size_t cell) const { return begins[cell + 1] - begins[cell]; }
+};
+
+class Cells {
+public:
+    // coordinates: n_columns of each point.
+    Cells(std::vector<float> coordinates, std::size_t n_columns, std::mt19937_64& random,
+          const Executor& executor);
+
+    std::size_t n_columns() const { return n_columns_; }
+    const RowsOfCells& points() const { return points_; }
+    const double* center(std::size_t cell) const { return centers_.data() + cell * n_columns_; }
+
+    // Points less the center of their cell, which begin with a panel of their own.
+    const PackedRows& panels() const { return panels_; }
+    std::size_t first_panel(std::size_t cell) const { return first_panels_[cell]; }
+    std::size_t n_panels(std::size_t cell) const {
+        return first_panels_[cell + 1] - first_panels_[cell];
+    }
+    // Squares of each point of a panel; NaN without a point.
+    const float* squares(std::size_t panel) const {
+        return squares_.data() + panel * precise_dot_tile().n_points;
+    }
+
+    // Each row to the cell with the nearest center.
+    RowsOfCells sort(std::vector<float> coordinates, const Executor& executor) const;
+
+private:
+    void train(std::span<const float> rows, std::mt19937_64& random, const Executor& executor);
+    std::vector<std::uint32_t> nearest_centers(std::span<const float> rows,
+                                               const Executor& executor) const;
+    void fill(const Executor& executor);
+
+    std::size_t n_columns_;
+    std::vector<double> centers_;
+    RowsOfCells points_;
+    std::vector<std::size_t> first_panels_;
+    PackedRows panels_;
+    std::vector<float> squares_;
+};
+
+}  // namespace labelquorum

@@ -1,0 +1,79 @@
+// Products of many single-precision rows with many others, by DotTile.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include "dot_tile.hpp"
+#include "lines.hpp"
+
+namespace labelquorum {
+
+inline std::size_t panels_of(std::size_t n, std::size_t width) { return (n + width - 1) / width; }
+
+// Single-precision rows in panels of points, for DotTile.
+class PackedRows {
+public:
+    PackedRows() : tile_(&precise_dot_tile()) {}
+
+    void resize(std::size_t n_rows, std::size_t n_columns) {
+        n_panels_ = panels_of(n_rows, tile_->n_points);
+        n_columns_ = n_columns;
+        data_.resize(n_panels_ * panel_bytes());
+    }
+    std::size_t n_panels() const { return n_panels_; }
+    std::size_t panel_bytes() const { return tile_->n_points * n_columns_ * tile_->value_bytes; }
+    void put(std::size_t i, const float* row) {
+        tile_->put_point(row, n_columns_, i % tile_->n_points,
+                         data_.as<char>() + i / tile_->n_points * panel_bytes());
+    }
+    const char* panel(std::size_t p) const { return data_.as<char>() + p * panel_bytes(); }
+
+private:
+    const DotTile* tile_;
+    std::size_t n_panels_ = 0;
+    std::size_t n_columns_ = 0;
+    Lines data_;
+};
+
+// Calls body(query, panel, dots) for every panel of points and every query of a few panels of them.
+class Multiplier {
+public:
+    explicit Multiplier(std::size_t n_columns) : n_columns_(n_columns) {}
+
+    const DotTile& tile() const { return tile_; }
+
+    // row(q, to) writes query q. Points: n_panels from first_panel on.
+    template <class Row, class Body>
+    void operator()(std::size_t n_queries, Row&& row, const PackedRows& points,
+                    std::size_t first_panel, std::size_t n_panels, Body&& body) {
+        queries_.resize(tile_.n_queries * n_columns_ * tile_.value_bytes);
+        dots_.resize(max_dots_per_tile * sizeof(float));
+        row_.resize(n_columns_);
+        for (std::size_t begin = 0; begin < n_queries; begin += tile_.n_queries) {
+            const std::size_t n = std::min(tile_.n_queries, n_queries - begin);
+            for (std::size_t q = 0; q < n; ++q) {
+                row(begin + q, row_.data());
+                tile_.put_query(row_.data(), n_columns_, q, queries_.as<char>());
+            }
+            for (std::size_t p = 0; p < n_panels; ++p) {
+                tile_.multiply(queries_.as<char>(), points.panel(first_panel + p), 1, n_columns_,
+                               dots_.as<float>());
+                for (std::size_t q = 0; q < n; ++q) {
+                    body(begin + q, p, dots_.as<float>() + q * tile_.n_points);
+                }
+            }
+        }
+    }
+
+private:
+    const DotTile& tile_ = precise_dot_tile();
+    std::size_t n_columns_;
+    Lines queries_;
+    Lines dots_;
+    std::vector<float> row_;
+};
+
+}  // namespace labelquorum
