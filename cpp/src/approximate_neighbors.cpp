@@ -95,7 +95,7 @@ public:
             CellSearch& search = searches[static_cast<std::size_t>(worker)];
             search.run(tasks[t], effort);
             // So many at once that they stay in a cache.
-            const std::size_t n_at_once = std::max<std::size_t>(8, 32768 / points_.n_columns);
+            const std::size_t n_at_once = std::max<std::size_t>(8, 131072 / points_.n_columns);
             for (std::size_t begin = tasks[t].begin; begin < tasks[t].end; begin += n_at_once) {
                 const std::size_t end = std::min(tasks[t].end, begin + n_at_once);
                 std::vector<std::span<const Found>> lists;

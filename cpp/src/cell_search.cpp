@@ -142,7 +142,7 @@ void CellSearch::choose(double reach) {
     std::sort(near_.begin(), near_.end());
     packed_.resize(near_.size(), m);
     gaps_.clear();
-    std::vector<float> row(m);
+    std::vector<float> row(tile.columns_of_panel(m), 0.0F);
     for (std::size_t i = 0; i < near_.size(); ++i) {
         const double* other = cells_.center(near_[i].cell);
         for (std::size_t c = 0; c < m; ++c) row[c] = static_cast<float>(other[c] - own[c]);

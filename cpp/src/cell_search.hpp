@@ -99,7 +99,12 @@ class CellSearch {
 public:
     // same: the queries are the points.
     CellSearch(const RowsOfCells& queries, bool same, std::size_t k, const Cells& cells)
-        : queries_(queries), same_(same), k_(k), cells_(cells), multiply_(cells.n_columns()) {}
+        : queries_(queries),
+          same_(same),
+          k_(k),
+          cells_(cells),
+          multiply_(cells.panels().tile(), cells.n_columns()),
+          packed_(multiply_.tile()) {}
 
     // Fills the shortlists of a task's queries.
     void run(const Task& task, const Effort& effort);

@@ -92,7 +92,7 @@ std::vector<std::uint32_t> Cells::nearest_centers(std::span<const float> rows,
     const std::size_t n_rows = rows.size() / n_columns_;
     const DotTile& tile = precise_dot_tile();
     const std::size_t n_cells = centers_.size() / n_columns_;
-    PackedRows packed;
+    PackedRows packed(tile);
     packed.resize(n_cells, n_columns_);
     std::vector<float> squares(packed.n_panels() * tile.n_points, no_number);
     const std::vector<float> no_limits(tile.n_points, no_number);
@@ -111,7 +111,7 @@ std::vector<std::uint32_t> Cells::nearest_centers(std::span<const float> rows,
     executor.run_ranges(n_rows, block_rows, [&](std::size_t begin, std::size_t end, int) {
         executor.checkpoint();
         std::vector<float> nearest(end - begin, no_limit);
-        Multiplier multiply(n_columns_);
+        Multiplier multiply(tile, n_columns_);
         multiply(
             end - begin,
             [&](std::size_t i, float* row) {
@@ -136,7 +136,7 @@ std::vector<std::uint32_t> Cells::nearest_centers(std::span<const float> rows,
 }
 
 void Cells::fill(const Executor& executor) {
-    const std::size_t width = precise_dot_tile().n_points;
+    const std::size_t width = panels_.tile().n_points;
     const std::size_t n_cells = points_.n_cells();
     first_panels_.assign(n_cells + 1, 0);
     for (std::size_t cell = 0; cell < n_cells; ++cell) {
@@ -148,7 +148,7 @@ void Cells::fill(const Executor& executor) {
     squares_.assign(n_rows, no_number);
     executor.run(n_cells, [&](std::size_t cell, int) {
         executor.checkpoint();
-        std::vector<float> row(n_columns_);
+        std::vector<float> row(panels_.tile().columns_of_panel(n_columns_), 0.0F);
         std::size_t to = first_panels_[cell] * width;
         for (std::size_t place = points_.begins[cell]; place < points_.begins[cell + 1]; ++place) {
             const float* from = points_.coordinates.data() + place * n_columns_;

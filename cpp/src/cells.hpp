@@ -42,7 +42,7 @@ public:
     }
     // Squares of each point of a panel; NaN without a point.
     const float* squares(std::size_t panel) const {
-        return squares_.data() + panel * precise_dot_tile().n_points;
+        return squares_.data() + panel * panels_.tile().n_points;
     }
 
     // Each row to the cell with the nearest center.
@@ -58,7 +58,7 @@ private:
     std::vector<double> centers_;
     RowsOfCells points_;
     std::vector<std::size_t> first_panels_;
-    PackedRows panels_;
+    PackedRows panels_{fast_dot_tile()};
     std::vector<float> squares_;
 };
 

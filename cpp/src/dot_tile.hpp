@@ -14,6 +14,11 @@ struct DotTile {
     std::size_t n_points;      // rows of a panel of points, at most 32
     std::size_t n_columns_of;  // columns of a panel are a multiple of this; zeros fill up
     std::size_t value_bytes;
+
+    std::size_t columns_of_panel(std::size_t n_columns) const {
+        return (n_columns + n_columns_of - 1) / n_columns_of * n_columns_of;
+    }
+
     double rounding;  // about the relative error of rounding to a value
     // Centres and scales a row of n columns in place, and rounds it to values that panels hold.
     struct Squares {
@@ -22,7 +27,7 @@ struct DotTile {
     };
     Squares (*prepare)(double* row, const double* center, double scale, std::size_t n,
                        float* values);
-    // Puts a rounded row at a place in a panel of n_columns, a multiple.
+    // Puts a row, rounded, at a place in a panel of n_columns, a multiple.
     void (*put_query)(const float* row, std::size_t n_columns, std::size_t place, void* panel);
     void (*put_point)(const float* row, std::size_t n_columns, std::size_t place, void* panel);
     // The dot products of a panel of queries with n_panels panels of points, one behind the other:

@@ -40,18 +40,10 @@ void widen(const float* from, std::size_t n, double* to) {
     for (std::size_t c = 0; c < n; ++c) to[c] = from[c];
 }
 
-#ifdef __AMX_BF16__
+#if defined(__AMX_BF16__) || defined(__AVX512BF16__)
 
-// bfloat16: the upper half of a float. A tile is 16 rows of 64 bytes. Queries lie in it as they
-// are, 32 columns of 16 rows; points transposed by pairs of columns. Two tiles of either make four
-// of dots.
+// bfloat16: the upper half of a float.
 using Value = std::uint16_t;
-constexpr std::size_t tile_rows = 16;
-constexpr std::size_t tile_columns = 32;
-constexpr std::size_t tile_values = tile_rows * tile_columns;
-constexpr std::size_t n_queries = 2 * tile_rows;
-constexpr std::size_t n_points = 2 * tile_rows;
-constexpr std::size_t n_columns_of = tile_columns;
 constexpr double rounding = 0x1p-10;
 
 float rounded(float value) {
@@ -62,11 +54,25 @@ float rounded(float value) {
     return value;
 }
 
-Value upper_half(float value) {
+Value bfloat16(float value) {
+    value = rounded(value);
     std::uint32_t bits;
     std::memcpy(&bits, &value, sizeof(bits));
     return static_cast<Value>(bits >> 16);
 }
+
+#endif
+
+#if defined(__AMX_BF16__)
+
+// A tile is 16 rows of 64 bytes. Queries lie in it as they are, 32 columns of 16 rows; points
+// transposed by pairs of columns. Two tiles of either make four of dots.
+constexpr std::size_t tile_rows = 16;
+constexpr std::size_t tile_columns = 32;
+constexpr std::size_t tile_values = tile_rows * tile_columns;
+constexpr std::size_t n_queries = 2 * tile_rows;
+constexpr std::size_t n_points = 2 * tile_rows;
+constexpr std::size_t n_columns_of = tile_columns;
 
 // A panel: for each 32 columns, the tile of the first 16 rows, then that of the others.
 Value* tile_of(void* panel, std::size_t column, std::size_t place) {
@@ -77,7 +83,7 @@ Value* tile_of(void* panel, std::size_t column, std::size_t place) {
 void put_query(const float* row, std::size_t n_columns, std::size_t place, void* panel) {
     for (std::size_t c = 0; c < n_columns; c += tile_columns) {
         Value* to = tile_of(panel, c, place) + place % tile_rows * tile_columns;
-        for (std::size_t i = 0; i < tile_columns; ++i) to[i] = upper_half(row[c + i]);
+        for (std::size_t i = 0; i < tile_columns; ++i) to[i] = bfloat16(row[c + i]);
     }
 }
 
@@ -85,8 +91,8 @@ void put_point(const float* row, std::size_t n_columns, std::size_t place, void*
     for (std::size_t c = 0; c < n_columns; c += tile_columns) {
         Value* to = tile_of(panel, c, place) + place % tile_rows * 2;
         for (std::size_t i = 0; i < tile_columns; i += 2) {
-            to[i * tile_rows] = upper_half(row[c + i]);
-            to[i * tile_rows + 1] = upper_half(row[c + i + 1]);
+            to[i * tile_rows] = bfloat16(row[c + i]);
+            to[i * tile_rows + 1] = bfloat16(row[c + i + 1]);
         }
     }
 }
@@ -130,6 +136,59 @@ void multiply(const void* queries, const void* points, std::size_t n_panels, std
         _tile_stored(3, dots + tile_rows * n_points + tile_rows, dots_row_bytes);
     }
     _tile_release();
+}
+
+#elif defined(__AVX512BF16__)
+
+// Pairs of columns: pair c of row p of a panel of n rows stands at [c * n + p]. The sizes let all
+// sums stay in registers.
+constexpr std::size_t vector_size = 16;
+constexpr std::size_t n_vectors = 2;
+constexpr std::size_t n_queries = 12;
+constexpr std::size_t n_points = n_vectors * vector_size;
+constexpr std::size_t n_columns_of = 2;
+
+template <std::size_t n_rows>
+void put(const float* row, std::size_t n_columns, std::size_t place, void* panel) {
+    Value* to = static_cast<Value*>(panel) + 2 * place;
+    for (std::size_t c = 0; c < n_columns; c += 2, to += 2 * n_rows) {
+        to[0] = bfloat16(row[c]);
+        to[1] = bfloat16(row[c + 1]);
+    }
+}
+
+constexpr auto put_query = put<n_queries>;
+constexpr auto put_point = put<n_points>;
+
+void multiply(const void* queries, const void* points, std::size_t n_panels, std::size_t n_columns,
+              float* dots) {
+    const auto* b = static_cast<const Value*>(points);
+    for (std::size_t p = 0; p < n_panels; ++p) {
+        const auto* a = static_cast<const Value*>(queries);
+        __m512 sums[n_queries][n_vectors] = {};
+        for (std::size_t c = 0; c < n_columns; c += 2, a += 2 * n_queries, b += 2 * n_points) {
+            __m512bh values[n_vectors];
+#pragma GCC unroll 2
+            for (std::size_t v = 0; v < n_vectors; ++v) {
+                values[v] = (__m512bh)_mm512_loadu_si512(b + 2 * v * vector_size);
+            }
+#pragma GCC unroll 12
+            for (std::size_t q = 0; q < n_queries; ++q) {
+                std::int32_t pair;
+                std::memcpy(&pair, a + 2 * q, sizeof(pair));
+                const auto both = (__m512bh)_mm512_set1_epi32(pair);
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < n_vectors; ++v) {
+                    sums[q][v] = _mm512_dpbf16_ps(sums[q][v], both, values[v]);
+                }
+            }
+        }
+        for (std::size_t q = 0; q < n_queries; ++q) {
+            for (std::size_t v = 0; v < n_vectors; ++v, dots += vector_size) {
+                _mm512_storeu_ps(dots, sums[q][v]);
+            }
+        }
+    }
 }
 
 #else

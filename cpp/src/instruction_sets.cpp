@@ -43,6 +43,11 @@ bool is_supported(InstructionSet set) {
                    __builtin_cpu_supports("avx512vl") != 0 &&
                    __builtin_cpu_supports("avx512dq") != 0;
 #endif
+#ifdef LABELQUORUM_HAVE_AVX512_BF16
+        case InstructionSet::avx512_bf16:
+            return is_supported(InstructionSet::avx512) &&
+                   __builtin_cpu_supports("avx512bf16") != 0;
+#endif
 #ifdef LABELQUORUM_HAVE_AMX
         case InstructionSet::amx: return is_supported(InstructionSet::avx512) && has_amx();
 #endif
@@ -57,6 +62,9 @@ std::vector<InstructionSet> compiled() {
 #endif
 #ifdef LABELQUORUM_HAVE_AVX512
     sets.push_back(InstructionSet::avx512);
+#endif
+#ifdef LABELQUORUM_HAVE_AVX512_BF16
+    sets.push_back(InstructionSet::avx512_bf16);
 #endif
 #ifdef LABELQUORUM_HAVE_AMX
     sets.push_back(InstructionSet::amx);
@@ -92,6 +100,7 @@ std::string name(InstructionSet set) {
     switch (set) {
         case InstructionSet::avx2: return "avx2";
         case InstructionSet::avx512: return "avx512";
+        case InstructionSet::avx512_bf16: return "avx512_bf16";
         case InstructionSet::amx: return "amx";
         default: return "baseline";
     }

@@ -16,15 +16,17 @@ inline std::size_t panels_of(std::size_t n, std::size_t width) { return (n + wid
 // Single-precision rows in panels of points, for DotTile.
 class PackedRows {
 public:
-    PackedRows() : tile_(&precise_dot_tile()) {}
+    explicit PackedRows(const DotTile& tile) : tile_(&tile) {}
 
     void resize(std::size_t n_rows, std::size_t n_columns) {
         n_panels_ = panels_of(n_rows, tile_->n_points);
-        n_columns_ = n_columns;
+        n_columns_ = tile_->columns_of_panel(n_columns);
         data_.resize(n_panels_ * panel_bytes());
     }
+    const DotTile& tile() const { return *tile_; }
     std::size_t n_panels() const { return n_panels_; }
     std::size_t panel_bytes() const { return tile_->n_points * n_columns_ * tile_->value_bytes; }
+    // row: of columns_of_panel(n_columns), the last ones zeros.
     void put(std::size_t i, const float* row) {
         tile_->put_point(row, n_columns_, i % tile_->n_points,
                          data_.as<char>() + i / tile_->n_points * panel_bytes());
@@ -41,7 +43,8 @@ private:
 // Calls body(query, panel, dots) for every panel of points and every query of a few panels of them.
 class Multiplier {
 public:
-    explicit Multiplier(std::size_t n_columns) : n_columns_(n_columns) {}
+    Multiplier(const DotTile& tile, std::size_t n_columns)
+        : tile_(tile), n_columns_(tile.columns_of_panel(n_columns)), row_(n_columns_, 0.0F) {}
 
     const DotTile& tile() const { return tile_; }
 
@@ -51,7 +54,6 @@ public:
                     std::size_t first_panel, std::size_t n_panels, Body&& body) {
         queries_.resize(tile_.n_queries * n_columns_ * tile_.value_bytes);
         dots_.resize(max_dots_per_tile * sizeof(float));
-        row_.resize(n_columns_);
         for (std::size_t begin = 0; begin < n_queries; begin += tile_.n_queries) {
             const std::size_t n = std::min(tile_.n_queries, n_queries - begin);
             for (std::size_t q = 0; q < n; ++q) {
@@ -69,7 +71,7 @@ public:
     }
 
 private:
-    const DotTile& tile_ = precise_dot_tile();
+    const DotTile& tile_;
     std::size_t n_columns_;
     Lines queries_;
     Lines dots_;

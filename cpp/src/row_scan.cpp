@@ -42,6 +42,7 @@ const RowScan<C>& row_scan() {
     switch (instruction_set()) {
 #ifdef LABELQUORUM_HAVE_AVX512
         case InstructionSet::amx:
+        case InstructionSet::avx512_bf16:
         case InstructionSet::avx512:
             return pick<C>(&avx512::scan8, &avx512::scan16, &avx512::scan32);
 #endif

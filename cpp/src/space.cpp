@@ -18,12 +18,12 @@ void multiply(std::span<const float> a, std::span<const float> b, std::size_t n_
               std::vector<float>& to, const Executor& executor) {
     const std::size_t n_a = a.size() / n_columns;
     const std::size_t n_b = b.size() / n_columns;
-    PackedRows points;
+    PackedRows points(precise_dot_tile());
     points.resize(n_b, n_columns);
     for (std::size_t i = 0; i < n_b; ++i) points.put(i, b.data() + i * n_columns);
     to.resize(n_a * n_b);
     executor.run_ranges(n_a, 96, [&](std::size_t begin, std::size_t end, int) {
-        Multiplier multiplier(n_columns);
+        Multiplier multiplier(precise_dot_tile(), n_columns);
         const std::size_t width = multiplier.tile().n_points;
         multiplier(
             end - begin,
@@ -110,7 +110,7 @@ std::vector<float> Space::coordinates(const Points& from, bool as_points,
     executor.run_ranges(from.n_rows, block_rows, [&](std::size_t begin, std::size_t end, int) {
         executor.checkpoint();
         std::vector<double> row(d);
-        Multiplier multiply(d);
+        Multiplier multiply(precise_dot_tile(), d);
         const std::size_t width = multiply.tile().n_points;
         const auto read = [&](std::size_t i, float* values) {
             measure_.read(from, begin + i, row.data());

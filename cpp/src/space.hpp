@@ -41,7 +41,7 @@ private:
     double scale_;
     double length_ = 0;  // square of the longest point's
     std::size_t n_directions_ = 0;
-    PackedRows directions_;
+    PackedRows directions_{precise_dot_tile()};
 };
 
 }  // namespace labelquorum
