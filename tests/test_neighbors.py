@@ -177,6 +177,206 @@ def test_a_row_of_zeros_is_at_distance_one_by_cosine():
     assert distances[1].tolist() == [1, 1, 2]
 
 
+# Search with a wanted recall
+
+
+def rings(rng, n):
+    angle = rng.uniform(0, 2 * np.pi, n)
+    radius = rng.integers(1, 8, n)
+    return np.column_stack([radius * np.cos(angle), radius * np.sin(angle), radius])
+
+
+def embedded(rng, n, low, high):
+    """A curved surface of few dimensions in many, with a little noise."""
+    points = rng.uniform(-1, 1, size=(n, low))
+    folded = np.concatenate([np.sin(3 * points), np.cos(2 * points), points**2], axis=1)
+    return folded @ rng.normal(size=(3 * low, high)) + 0.01 * rng.normal(size=(n, high))
+
+
+def clustered(rng, n, d, n_clusters, spread):
+    centers = spread * rng.normal(size=(n_clusters, d))
+    shares = rng.dirichlet(np.ones(n_clusters))
+    return centers[rng.choice(n_clusters, size=n, p=shares)] + rng.normal(size=(n, d))
+
+
+DATA = {
+    **{
+        f"{c} clusters, {d} columns, {spread} apart": lambda rng, c=c, d=d, s=spread: clustered(
+            rng, 6000, d, c, s
+        )
+        for c, d, spread in [
+            (2, 8, 10),
+            (5, 32, 1),
+            (20, 16, 3),
+            (100, 64, 1),
+            (100, 64, 5),
+            (300, 24, 20),
+            (1000, 10, 5),
+            (40, 150, 0.5),
+            (40, 150, 2),
+        ]
+    },
+    **{
+        f"uniform, {d} columns": lambda rng, d=d: rng.random((6000, d))
+        for d in (1, 2, 3, 6, 12, 24, 100)
+    },
+    **{
+        f"surface of {low} in {high}": lambda rng, low=low, high=high: embedded(
+            rng, 6000, low, high
+        )
+        for low, high in [(1, 10), (2, 50), (2, 200), (4, 64), (6, 300)]
+    },
+    "duplicates": lambda rng: rng.normal(size=(300, 20))[rng.integers(300, size=6000)],
+    "few distinct": lambda rng: rng.normal(size=(7, 5))[rng.integers(7, size=6000)],
+    "half duplicates": lambda rng: np.concatenate(
+        [rng.normal(size=(3000, 12)), np.zeros((3000, 12))]
+    ),
+    "grid of 2": lambda rng: rng.integers(0, 60, size=(6000, 2)).astype(float),
+    "grid of 4": lambda rng: rng.integers(0, 6, size=(6000, 4)).astype(float),
+    "bits": lambda rng: rng.integers(0, 2, size=(6000, 64)).astype(float),
+    "rings": lambda rng: rings(rng, 6000),
+    "far from zero": lambda rng: 1e4 + rng.normal(size=(6000, 10)),
+    "scales": lambda rng: rng.normal(size=(6000, 10)) * np.logspace(-3, 3, 10),
+    "heavy tails": lambda rng: rng.standard_t(1.5, size=(6000, 10)),
+    "all equal": lambda rng: np.ones((6000, 3)),
+}
+
+
+def true_recall(distances, exact_distances):
+    return (distances <= exact_distances[:, -1:] * (1 + 1e-6)).mean()
+
+
+@pytest.mark.parametrize("shape", DATA)
+def test_a_promised_recall_is_kept(shape):
+    X = DATA[shape](np.random.default_rng(5)).astype(np.float32)
+    exact, _ = lq.kneighbors(X, 15)
+    for wanted in (0.8, 0.95, 0.99):
+        distances, indices, quality = lq.kneighbors(X, 15, recall=wanted, return_quality=True)
+        assert quality.recall >= wanted
+        assert true_recall(distances, exact) >= wanted - 0.01
+        assert (indices != np.arange(len(X))[:, None]).all()
+        assert (np.diff(np.sort(indices, axis=1), axis=1) > 0).all()
+        assert (np.diff(distances, axis=1) >= 0).all()
+        rows = X[:200, None].astype(np.float64) - X[indices[:200]]
+        np.testing.assert_allclose(distances[:200], np.sqrt((rows**2).sum(axis=2)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_a_promised_recall_is_kept_for_queries(metric, dtype):
+    rng = np.random.default_rng(6)
+    X = clustered(rng, 8000, 20, 50, 3).astype(dtype)
+    Y = clustered(rng, 5000, 20, 50, 3).astype(dtype)
+    exact, _ = lq.kneighbors(X, 10, metric=metric, Y=Y)
+    found, _, quality = lq.kneighbors(
+        X, 10, metric=metric, Y=Y, recall=0.9, return_quality=True, n_jobs=2
+    )
+    assert quality.recall >= 0.9
+    slack = 1e-6 * np.abs(exact[:, -1:])
+    assert (found <= exact[:, -1:] + slack).mean() >= 0.89
+
+
+def test_the_quality_is_that_of_another_sample_than_the_tuned_one():
+    X = clustered(np.random.default_rng(7), 20_000, 16, 1, 0).astype(np.float32)
+    exact, _ = lq.kneighbors(X, 15)
+    distances, _, quality = lq.kneighbors(X, 15, recall=0.8, return_quality=True)
+    assert quality.n_queries == 200
+    assert quality.least < quality.recall < 1
+    assert quality.least - 0.02 < true_recall(distances, exact) < quality.recall + 0.05
+
+
+def test_exact_search_says_so():
+    X = np.random.default_rng(8).normal(size=(50, 3))
+    for recall in (None, 1.0, 0.9):
+        quality = lq.kneighbors(X, 3, recall=recall, return_quality=True)[2]
+        assert quality == (1.0, 1.0, 50)
+
+
+def test_threads_do_not_change_what_is_found():
+    X = clustered(np.random.default_rng(9), 9000, 120, 30, 1).astype(np.float32)
+    expected = lq.kneighbors(X, 12, recall=0.9, n_jobs=1)
+    for n_jobs in (2, 8):
+        found = lq.kneighbors(X, 12, recall=0.9, n_jobs=n_jobs)
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+# A distance of the caller's own
+
+numba = pytest.importorskip("numba")
+SIGNATURE = "float64(CPointer(float64), CPointer(float64), int64)"
+
+
+@numba.cfunc(SIGNATURE)
+def manhattan(a, b, n):
+    total = 0.0
+    for i in range(n):
+        total += abs(a[i] - b[i])
+    return total
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(2, 80),
+    d=st.integers(1, 6),
+    dtype=st.sampled_from(FLOATS),
+    with_queries=st.booleans(),
+    n_jobs=st.sampled_from(THREADS),
+)
+@share(0.3)
+def test_a_custom_distance_equals_the_naive_search(seed, n, d, dtype, with_queries, n_jobs):
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, 5, size=(n, d)).astype(dtype)
+    Y = rng.integers(0, 5, size=(7, d)).astype(dtype) if with_queries else X
+    table = np.abs(Y[:, None].astype(float) - X[None]).sum(axis=2)
+    if not with_queries:
+        np.fill_diagonal(table, np.inf)
+    k = int(rng.integers(1, n))
+    expected = oracle.nearest(table, k)
+    distances, indices = lq.kneighbors(
+        X, k, metric=manhattan, Y=Y if with_queries else None, n_jobs=n_jobs
+    )
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_array_equal(distances, np.take_along_axis(table, expected, 1))
+
+
+def test_a_ctypes_pointer_does_as_well():
+    X = np.random.default_rng(10).normal(size=(30, 4))
+    expected = lq.kneighbors(X, 3, metric=manhattan)
+    for ours, theirs in zip(lq.kneighbors(X, 3, metric=manhattan.ctypes), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_metric_that_returns_nan_is_named():
+    @numba.cfunc(SIGNATURE)
+    def nothing(a, b, n):
+        return np.nan
+
+    with pytest.raises(ValueError, match="metric returned NaN for row 0 of X and row 1 of X"):
+        lq.kneighbors([[1.0], [2.0]], 1, metric=nothing)
+
+
+def test_a_metric_of_another_signature_is_refused():
+    @numba.cfunc("float32(CPointer(float32), CPointer(float32), int64)")
+    def single(a, b, n):
+        return a[0] - b[0]
+
+    @numba.cfunc("float64(float64, float64)")
+    def of_numbers(a, b):
+        return a - b
+
+    cases = [
+        (single, r"metric has the signature \(float32\*, float32\*, int64\) -> float32"),
+        (of_numbers, "metric has the signature"),
+        (of_numbers.ctypes, r"metric has argtypes \['c_double', 'c_double'\]"),
+        (lambda a, b: 0.0, "metric is a Python function, which would be called for each pair"),
+        (None, "metric is None"),
+    ]
+    for metric, message in cases:
+        with pytest.raises(TypeError, match=message):
+            lq.kneighbors([[1.0], [2.0]], 1, metric=metric)
+
+
 # Graphs
 
 

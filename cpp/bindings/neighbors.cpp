@@ -33,31 +33,54 @@ Metric metric_of(const std::string& name) {
 }
 
 template <class Distance>
-py::tuple search(const Points& points, const Points* queries, std::size_t k, Metric metric,
-                 double recall, int n_threads, const py::object& progress) {
-    Neighbors<Distance> found = run_kernel(n_threads, progress, [&](const Executor& executor) {
-        return nearest_neighbors<Distance>(points, queries, k, metric, recall, executor);
-    });
-    const auto n_neighbors = static_cast<py::ssize_t>(found.k);
-    const auto n = static_cast<py::ssize_t>(found.indices.size()) / n_neighbors;
+py::tuple to_python(Neighbors<Distance> found) {
+    const auto k = static_cast<py::ssize_t>(found.k);
+    const auto n = static_cast<py::ssize_t>(found.indices.size()) / k;
     return py::make_tuple(
-        to_array(std::move(found.distances), {n, n_neighbors}),
-        to_array(std::move(found.indices), {n, n_neighbors}),
+        to_array(std::move(found.distances), {n, k}), to_array(std::move(found.indices), {n, k}),
         py::make_tuple(found.recall.mean, found.recall.least, found.recall.n_queries));
 }
 
-py::tuple neighbors_of(const py::array& points_array, const py::object& queries_array,
-                       std::size_t k, const std::string& metric_name, double recall, int n_threads,
-                       const py::object& progress) {
-    const Points points = view_points(points_array, "X");
-    const Metric metric = metric_of(metric_name);
+// search(queries or null, Distance{}, executor) finds the neighbours.
+template <class Search>
+py::tuple run_search(const Points& points, const py::object& queries_array, int n_threads,
+                     const py::object& progress, Search&& search) {
     Points queries{};
     if (!queries_array.is_none()) queries = view_points(queries_array.cast<py::array>(), "Y");
     const Points* of = queries_array.is_none() ? nullptr : &queries;
     if (points.type == FloatType::f64 || (of != nullptr && of->type == FloatType::f64)) {
-        return search<double>(points, of, k, metric, recall, n_threads, progress);
+        return to_python(run_kernel(n_threads, progress, [&](const Executor& executor) {
+            return search(of, double{}, executor);
+        }));
     }
-    return search<float>(points, of, k, metric, recall, n_threads, progress);
+    return to_python(run_kernel(n_threads, progress, [&](const Executor& executor) {
+        return search(of, float{}, executor);
+    }));
+}
+
+py::tuple neighbors_of(const py::array& points_array, const py::object& queries, std::size_t k,
+                       const std::string& metric_name, double recall, int n_threads,
+                       const py::object& progress) {
+    const Points points = view_points(points_array, "X");
+    const Metric metric = metric_of(metric_name);
+    return run_search(points, queries, n_threads, progress,
+                      [&](const Points* of, auto type, const Executor& executor) {
+                          return nearest_neighbors<decltype(type)>(points, of, k, metric, recall,
+                                                                   executor);
+                      });
+}
+
+py::tuple custom_neighbors_of(const py::array& points_array, const py::object& queries,
+                              std::size_t k, std::uintptr_t address, int n_threads,
+                              const py::object& progress) {
+    const Points points = view_points(points_array, "X");
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): Python knows a function by its address
+    const auto distance = reinterpret_cast<DistanceFunction>(address);
+    return run_search(points, queries, n_threads, progress,
+                      [&](const Points* of, auto type, const Executor& executor) {
+                          return nearest_neighbors<decltype(type)>(points, of, k, distance,
+                                                                   executor);
+                      });
 }
 
 }  // namespace
@@ -66,6 +89,8 @@ void register_neighbors(py::module_& module) {
     using namespace py::literals;
     module.def("neighbors", &neighbors_of, "points"_a, "queries"_a, "k"_a, "metric"_a, "recall"_a,
                "n_threads"_a, "progress"_a);
+    module.def("custom_neighbors", &custom_neighbors_of, "points"_a, "queries"_a, "k"_a,
+               "address"_a, "n_threads"_a, "progress"_a);
 }
 
 }  // namespace labelquorum::bindings

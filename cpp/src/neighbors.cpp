@@ -7,12 +7,11 @@
 
 #include "approximate_neighbors.hpp"
 #include "exact_neighbors.hpp"
+#include "search_arguments.hpp"
 
 namespace labelquorum {
 
-template <class Distance>
-Neighbors<Distance> nearest_neighbors(const Points& points, const Points* queries, std::size_t k,
-                                      Metric metric, double recall, const Executor& executor) {
+void check_search(const Points& points, const Points* queries, std::size_t k) {
     const bool same = queries == nullptr;
     const Points& from = same ? points : *queries;
     const std::size_t n_others = points.n_rows - (same && points.n_rows > 0 ? 1 : 0);
@@ -27,6 +26,14 @@ Neighbors<Distance> nearest_neighbors(const Points& points, const Points* querie
         throw std::invalid_argument("n_neighbors: " + std::to_string(k) + "; wanted 1 to " +
                                     std::to_string(n_others));
     }
+}
+
+template <class Distance>
+Neighbors<Distance> nearest_neighbors(const Points& points, const Points* queries, std::size_t k,
+                                      Metric metric, double recall, const Executor& executor) {
+    check_search(points, queries, k);
+    const bool same = queries == nullptr;
+    const Points& from = same ? points : *queries;
     const Measure measure(metric, points.n_columns);
     executor.stage("check", 0, 0.01);
     Survey of_points = survey(points, "X", measure, executor);

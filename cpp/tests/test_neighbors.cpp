@@ -6,6 +6,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "check.hpp"
@@ -160,6 +161,110 @@ TEST(half_precision_is_read_exactly) {
             CHECK(found.distances[q * 3 + i] == -values[q] * values[j]);
         }
     }
+}
+
+// Points in tight groups, and the share of neighbours that are as near as the true ones.
+struct Groups {
+    std::size_t n;
+    std::size_t m;
+    std::vector<float> values;
+
+    Groups(std::size_t n_points, std::size_t n_columns, std::size_t n_groups, unsigned seed)
+        : n(n_points), m(n_columns), values(n_points * n_columns) {
+        std::mt19937_64 random(seed);
+        std::normal_distribution<float> normal;
+        std::vector<float> centers(n_groups * m);
+        for (float& value : centers) value = 5 * normal(random);
+        for (std::size_t i = 0; i < n; ++i) {
+            const std::size_t group = random() % n_groups;
+            for (std::size_t c = 0; c < m; ++c) {
+                values[i * m + c] = centers[group * m + c] + normal(random);
+            }
+        }
+    }
+    Points view() const {
+        return {values.data(), FloatType::f32, static_cast<std::ptrdiff_t>(m * 4), 4, n, m};
+    }
+};
+
+double true_recall(const labelquorum::Neighbors<double>& found,
+                   const labelquorum::Neighbors<double>& expected) {
+    std::size_t n_right = 0;
+    for (std::size_t i = 0; i < found.distances.size(); ++i) {
+        const std::size_t kth = i / found.k * found.k + found.k - 1;
+        n_right += found.distances[i] <= expected.distances[kth] ? 1U : 0U;
+    }
+    return static_cast<double>(n_right) / static_cast<double>(found.distances.size());
+}
+
+TEST(a_wanted_recall_is_reached) {
+    for (const auto& [n, m] : {std::pair<std::size_t, std::size_t>{6000, 12}, {5000, 150}}) {
+        const Groups points(n, m, 60, 1);
+        const Groups others(4500, m, 60, 1);
+        const Points queries = others.view();
+        for (const Metric metric : {Metric::euclidean, Metric::cosine, Metric::inner_product}) {
+            for (const Points* of : {static_cast<const Points*>(nullptr), &queries}) {
+                const auto find = [&](double recall, int n_threads) {
+                    return nearest_neighbors<double>(points.view(), of, 10, metric, recall,
+                                                     Executor(n_threads));
+                };
+                const auto expected = find(1, 2);
+                CHECK(expected.recall.mean == 1);
+                for (const double recall : {0.8, 0.95}) {
+                    const auto found = find(recall, 1);
+                    CHECK(found.recall.mean >= recall);
+                    CHECK(found.recall.least <= found.recall.mean);
+                    CHECK(true_recall(found, expected) >= recall - 0.01);
+                    const auto again = find(recall, 3);
+                    CHECK(found.indices == again.indices);
+                    CHECK(found.distances == again.distances);
+                }
+            }
+        }
+    }
+}
+
+TEST(a_lower_recall_finds_less) {
+    const Groups points(20'000, 16, 1, 2);
+    const auto find = [&](double recall) {
+        return nearest_neighbors<double>(points.view(), nullptr, 10, Metric::euclidean, recall,
+                                         Executor(2));
+    };
+    const auto expected = find(1);
+    const double low = true_recall(find(0.7), expected);
+    const double high = true_recall(find(0.95), expected);
+    CHECK(low >= 0.69);
+    CHECK(low < high);
+    CHECK(high < 1);
+}
+
+TEST(a_custom_distance_finds_what_the_same_metric_does) {
+    std::mt19937_64 random(4);
+    for (int round = 0; round < 50; ++round) {
+        const Grid points(random, 2 + random() % 200, 1 + random() % 5, 9);
+        const Grid others(random, 1 + random() % 20, points.n_columns, 9);
+        const Points view = others.view();
+        const Points* queries = round % 2 == 0 ? &view : nullptr;
+        const std::size_t k = 1 + random() % (points.n_rows - (queries == nullptr ? 1 : 0));
+        const auto expected = search(points.view(), queries, k, Metric::euclidean, Executor(1));
+        const auto found = nearest_neighbors<double>(
+            points.view(), queries, k,
+            [](const double* a, const double* b, std::int64_t n) {
+                double sum = 0;
+                for (std::int64_t c = 0; c < n; ++c) sum += (a[c] - b[c]) * (a[c] - b[c]);
+                return std::sqrt(sum);
+            },
+            Executor(1 + round % 3));
+        CHECK(found.indices == expected.indices);
+        CHECK(found.distances == expected.distances);
+    }
+    const Grid points(random, 10, 2, 9);
+    CHECK_THROWS(std::invalid_argument, nearest_neighbors<double>(
+                                            points.view(), nullptr, 1,
+                                            [](const double*, const double*, std::int64_t) {
+                                                return std::numeric_limits<double>::quiet_NaN();
+                                            },
+                                            Executor(2)));
 }
 
 TEST(bad_values_and_shapes_are_refused) {

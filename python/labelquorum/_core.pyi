@@ -86,14 +86,23 @@ def available_n_threads() -> int: ...
 def instruction_set() -> str: ...
 def compiled_instruction_sets() -> list[str]: ...
 def build_info() -> dict[str, str]: ...
-def exact_neighbors(
+def neighbors(
     points: NDArray[np.floating[Any]],
     queries: NDArray[np.floating[Any]] | None,
     k: int,
     metric: str,
+    recall: float,
     n_threads: int,
     progress: Progress,
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64]]: ...
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64], tuple[float, float, int]]: ...
+def custom_neighbors(
+    points: NDArray[np.floating[Any]],
+    queries: NDArray[np.floating[Any]] | None,
+    k: int,
+    address: int,
+    n_threads: int,
+    progress: Progress,
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64], tuple[float, float, int]]: ...
 def neighbor_graph32(
     neighbors: NDArray[np.int64],
     distances: NDArray[np.floating[Any]],

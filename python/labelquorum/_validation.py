@@ -7,6 +7,7 @@ change.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import operator
 from collections.abc import Iterable
@@ -215,6 +216,50 @@ def as_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
     """Refuses what is not among the choices."""
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; wanted one of {', '.join(choices)}")
+
+
+METRICS = ("euclidean", "cosine", "inner_product")
+_C_METRIC = "double (const double *a, const double *b, int64_t n_features)"
+_NUMBA_METRIC = "(float64*, float64*, int64) -> float64"
+
+
+def as_metric(metric: Any) -> str | int:
+    """The name of the metric, or the address of a C function that computes it."""
+    if isinstance(metric, str):
+        as_choice(metric, "metric", METRICS)
+        return metric
+    wanted = f"one of {', '.join(METRICS)}, or a C function {_C_METRIC}"
+    signature = getattr(metric, "_sig", None)  # of Numba's cfunc
+    if signature is not None and hasattr(metric, "address"):
+        if str(signature) != _NUMBA_METRIC:
+            raise TypeError(f"metric has the signature {signature}; wanted {_NUMBA_METRIC}")
+        return int(metric.address)
+    if hasattr(metric, "argtypes") and hasattr(metric, "restype"):  # of ctypes
+        return _address_of(metric, wanted)
+    if callable(metric):
+        raise TypeError(
+            f"metric is a Python function, which would be called for each pair; wanted {wanted}: "
+            'compile it with numba.cfunc("float64(CPointer(float64), CPointer(float64), int64)")'
+        )
+    raise TypeError(f"metric is {metric!r} ({type(metric).__name__}); wanted {wanted}")
+
+
+def _address_of(function: Any, wanted: str) -> int:
+    pointers = (ctypes.c_void_p, ctypes.POINTER(ctypes.c_double))
+    arguments = function.argtypes
+    is_right = (
+        function.restype is ctypes.c_double
+        and arguments is not None
+        and len(arguments) == 3
+        and arguments[0] in pointers
+        and arguments[1] in pointers
+        and arguments[2] is ctypes.c_int64
+    )
+    if not is_right:
+        names = None if arguments is None else [argument.__name__ for argument in arguments]
+        result = getattr(function.restype, "__name__", function.restype)
+        raise TypeError(f"metric has argtypes {names} and restype {result}; wanted {wanted}")
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def as_fraction(value: Any, name: str) -> float:

@@ -64,4 +64,13 @@ template <class Distance>
 Neighbors<Distance> nearest_neighbors(const Points& points, const Points* queries, std::size_t k,
                                       Metric metric, double recall, const Executor& executor);
 
+// Of two rows of n values. Called from several threads at once; smaller is nearer.
+using DistanceFunction = double (*)(const double* a, const double* b, std::int64_t n);
+
+// The same by the caller's own distance, exactly: each is compared with all. Throws
+// std::invalid_argument where the distance is NaN.
+template <class Distance>
+Neighbors<Distance> nearest_neighbors(const Points& points, const Points* queries, std::size_t k,
+                                      DistanceFunction distance, const Executor& executor);
+
 }  // namespace labelquorum

@@ -1,0 +1,11 @@
+// Checks that every search begins with.
+#pragma once
+
+#include "labelquorum/neighbors.hpp"
+
+namespace labelquorum {
+
+// std::invalid_argument for shapes that do not match, and a k that is out of range.
+void check_search(const Points& points, const Points* queries, std::size_t k);
+
+}  // namespace labelquorum
