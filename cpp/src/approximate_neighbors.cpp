@@ -39,6 +39,7 @@ constexpr double measuring_cost = 16;
 struct Truth {
     std::vector<std::uint32_t> queries;  // ascending
     std::vector<std::int64_t> neighbors;
+    std::vector<double> distances;
     std::vector<double> radii;  // distance of the k-th
 };
 
@@ -59,7 +60,7 @@ Share share_of(const std::vector<double>& of_queries) {
 class Search {
 public:
     Search(const Points& points, const Points* queries, std::size_t k, const Measure& measure,
-           double largest, const Executor& executor)
+           double largest, const Truth& truth, const Executor& executor)
         : points_(points),
           queries_(queries == nullptr ? points : *queries),
           same_(queries == nullptr),
@@ -68,10 +69,10 @@ public:
           executor_(executor),
           random_(0),
           space_(points, measure, largest, random_, executor),
-          cells_(space_.coordinates(points, true, executor), space_.n_columns(), random_,
-                 executor) {
-        if (!same_ || measure.metric() == Metric::inner_product) {
-            of_queries_ = cells_.sort(space_.coordinates(queries_, false, executor), executor);
+          cells_(make_cells(truth)) {
+        if (!points_are_queries()) {
+            of_queries_ =
+                cells_.sort(space_.coordinates(queries_, false, executor).values, executor);
         }
     }
 
@@ -133,6 +134,38 @@ private:
             return distance != other.distance ? distance < other.distance : index < other.index;
         }
     };
+
+    bool points_are_queries() const { return same_ && measure_.metric() != Metric::inner_product; }
+
+    // Coordinates leave out a part of each distance. Among neighbours it is about so large a share
+    // of what they leave out of both.
+    double kept_rest(const Coordinates& coordinates, const Truth& truth) const {
+        if (!points_are_queries() || coordinates.rests.empty()) return 0;
+        const std::size_t m = space_.n_columns();
+        double left_out = 0;
+        double rests = 0;
+        for (std::size_t i = 0; i < truth.neighbors.size(); ++i) {
+            const std::size_t query = truth.queries[i / k_];
+            const auto point = static_cast<std::size_t>(truth.neighbors[i]);
+            const double distance = truth.distances[i];
+            const double squares =
+                measure_.metric() == Metric::cosine ? 2 * distance : distance * distance;
+            left_out += squares * space_.scale() * space_.scale();
+            for (std::size_t c = 0; c < m; ++c) {
+                const double gap = static_cast<double>(coordinates.values[query * m + c]) -
+                                   static_cast<double>(coordinates.values[point * m + c]);
+                left_out -= gap * gap;
+            }
+            rests += coordinates.rests[query] + coordinates.rests[point];
+        }
+        return rests > 0 ? std::clamp(left_out / rests, 0.0, 1.0) : 0;
+    }
+
+    Cells make_cells(const Truth& truth) {
+        Coordinates coordinates = space_.coordinates(points_, true, executor_);
+        const double kept = kept_rest(coordinates, truth);
+        return {std::move(coordinates), space_.n_columns(), kept, random_, executor_};
+    }
 
     const RowsOfCells& of_queries() const {
         return of_queries_.ids.empty() ? cells_.points() : of_queries_;
@@ -207,12 +240,12 @@ private:
                              const Truth& truth, double recall) const {
         std::optional<Plan> best;
         // Of what may be missed, the part that the cells miss; the shortlists miss the rest.
-        for (const double part : {0.7, 0.45, 0.2, 0.0}) {
+        for (const double part : {0.7, 0.35, 0.0}) {
             std::optional<Plan> found = choose_cells(trails, 1 - (1 - recall) * part);
             const double limit = best ? best->cost : cost_of_all();
             if (!found || found->cost >= limit) continue;
             found->effort.n_shortlist =
-                std::min(points_.n_rows - 1, std::max<std::size_t>(16 * k_, 256));
+                std::min(points_.n_rows - 1, std::max<std::size_t>(8 * k_, 128));
             std::vector<std::vector<Found>> lists(tasks.size());
             std::vector<CellSearch> searches = workers(tasks.size());
             executor_.run(tasks.size(), [&](std::size_t t, int worker) {
@@ -386,7 +419,7 @@ Truth find_truth(const Points& points, const Points* queries, std::vector<std::u
     const std::size_t extra = queries == nullptr ? 1 : 0;  // for itself
     const Neighbors<double> found =
         exact_neighbors<double>(points, &view, k + extra, measure, of_points, executor);
-    Truth truth{std::move(chosen), {}, {}};
+    Truth truth{std::move(chosen), {}, {}, {}};
     for (std::size_t i = 0; i < truth.queries.size(); ++i) {
         std::size_t n = 0;
         for (std::size_t j = i * found.k; n < k; ++j) {
@@ -394,6 +427,7 @@ Truth find_truth(const Points& points, const Points* queries, std::vector<std::u
                 continue;
             }
             truth.neighbors.push_back(found.indices[j]);
+            truth.distances.push_back(found.distances[j]);
             if (++n == k) truth.radii.push_back(found.distances[j]);
         }
     }
@@ -434,10 +468,13 @@ Neighbors<Distance> approximate_neighbors(const Points& points, const Points* qu
         Truth& part = parts[t % 2];
         part.queries.push_back(all.queries[t]);
         part.radii.push_back(all.radii[t]);
-        for (std::size_t j = 0; j < k; ++j) part.neighbors.push_back(all.neighbors[t * k + j]);
+        for (std::size_t j = t * k; j < (t + 1) * k; ++j) {
+            part.neighbors.push_back(all.neighbors[j]);
+            part.distances.push_back(all.distances[j]);
+        }
     }
     executor.stage("cells", 0.05, 0.2);
-    const Search search(points, queries, k, measure, of_points.largest, executor);
+    const Search search(points, queries, k, measure, of_points.largest, parts[0], executor);
     executor.require_memory(from.n_rows * k * (sizeof(Distance) + sizeof(std::int64_t)),
                             "the neighbours");
     Neighbors<Distance> result{

@@ -6,26 +6,24 @@
 #include <limits>
 #include <numeric>
 
-#include "space.hpp"
-
 namespace labelquorum {
 namespace {
 
 constexpr std::size_t block_rows = 1024;
 constexpr std::size_t max_cells = 8192;
 constexpr std::size_t training_rows_per_cell = 32;
-constexpr std::size_t n_training_steps = 5;
+constexpr std::size_t n_training_steps = 4;
 constexpr float no_limit = std::numeric_limits<float>::infinity();
 constexpr float no_number = std::numeric_limits<float>::quiet_NaN();
 
 }  // namespace
 
-Cells::Cells(std::vector<float> coordinates, std::size_t n_columns, std::mt19937_64& random,
-             const Executor& executor)
+Cells::Cells(Coordinates coordinates, std::size_t n_columns, double kept_rest,
+             std::mt19937_64& random, const Executor& executor)
     : n_columns_(n_columns) {
-    train(coordinates, random, executor);
-    points_ = sort(std::move(coordinates), executor);
-    fill(executor);
+    train(coordinates.values, random, executor);
+    points_ = sort(std::move(coordinates.values), executor);
+    fill(coordinates.rests, kept_rest, executor);
 }
 
 RowsOfCells Cells::sort(std::vector<float> coordinates, const Executor& executor) const {
@@ -90,13 +88,13 @@ void Cells::train(std::span<const float> rows, std::mt19937_64& random, const Ex
 std::vector<std::uint32_t> Cells::nearest_centers(std::span<const float> rows,
                                                   const Executor& executor) const {
     const std::size_t n_rows = rows.size() / n_columns_;
-    const DotTile& tile = precise_dot_tile();
+    const DotTile& tile = fast_dot_tile();
     const std::size_t n_cells = centers_.size() / n_columns_;
     PackedRows packed(tile);
     packed.resize(n_cells, n_columns_);
     std::vector<float> squares(packed.n_panels() * tile.n_points, no_number);
     const std::vector<float> no_limits(tile.n_points, no_number);
-    std::vector<float> center(n_columns_);
+    std::vector<float> center(tile.columns_of_panel(n_columns_), 0.0F);
     for (std::size_t cell = 0; cell < n_cells; ++cell) {
         double sum = 0;
         for (std::size_t c = 0; c < n_columns_; ++c) {
@@ -135,7 +133,7 @@ std::vector<std::uint32_t> Cells::nearest_centers(std::span<const float> rows,
     return homes;
 }
 
-void Cells::fill(const Executor& executor) {
+void Cells::fill(const std::vector<float>& rests, double kept_rest, const Executor& executor) {
     const std::size_t width = panels_.tile().n_points;
     const std::size_t n_cells = points_.n_cells();
     first_panels_.assign(n_cells + 1, 0);
@@ -158,6 +156,7 @@ void Cells::fill(const Executor& executor) {
                 row[c] = static_cast<float>(value);
                 sum += value * value;
             }
+            if (!rests.empty()) sum += kept_rest * rests[points_.ids[place]];
             panels_.put(to, row.data());
             squares_[to++] = static_cast<float>(sum);
         }

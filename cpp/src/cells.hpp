@@ -9,6 +9,7 @@
 
 #include "labelquorum/executor.hpp"
 #include "packed_rows.hpp"
+#include "space.hpp"
 
 namespace labelquorum {
 
@@ -26,8 +27,9 @@ struct RowsOfCells {
 
 class Cells {
 public:
-    // coordinates: n_columns of each point.
-    Cells(std::vector<float> coordinates, std::size_t n_columns, std::mt19937_64& random,
+    // n_columns coordinates of each point. The share `kept_rest` of a point's rest is added to its
+    // squared distances.
+    Cells(Coordinates coordinates, std::size_t n_columns, double kept_rest, std::mt19937_64& random,
           const Executor& executor);
 
     std::size_t n_columns() const { return n_columns_; }
@@ -40,7 +42,7 @@ public:
     std::size_t n_panels(std::size_t cell) const {
         return first_panels_[cell + 1] - first_panels_[cell];
     }
-    // Squares of each point of a panel; NaN without a point.
+    // Squares of each point of a panel and its share of the rest; NaN without a point.
     const float* squares(std::size_t panel) const {
         return squares_.data() + panel * panels_.tile().n_points;
     }
@@ -52,7 +54,7 @@ private:
     void train(std::span<const float> rows, std::mt19937_64& random, const Executor& executor);
     std::vector<std::uint32_t> nearest_centers(std::span<const float> rows,
                                                const Executor& executor) const;
-    void fill(const Executor& executor);
+    void fill(const std::vector<float>& rests, double kept_rest, const Executor& executor);
 
     std::size_t n_columns_;
     std::vector<double> centers_;

@@ -7,6 +7,7 @@ namespace labelquorum {
 namespace {
 
 constexpr std::size_t block_rows = 1024;
+constexpr std::size_t min_variance_rows = 2048;
 constexpr std::size_t max_variance_rows = 4096;
 constexpr std::size_t max_unprojected = 96;  // columns
 constexpr double kept_variance = 0.85;
@@ -75,25 +76,29 @@ Space::Space(const Points& points, const Measure& measure, double largest, std::
       center_(points.n_columns, 0.0),
       // Squares have to fit a float.
       scale_(largest > 0 ? std::ldexp(1.0, std::clamp(-std::ilogb(largest) - 2, -500, 500)) : 1) {
-    const std::vector<std::uint32_t> chosen =
-        sample(std::min(points.n_rows, max_variance_rows), points.n_rows, random);
-    const std::size_t n = chosen.size();
     const std::size_t d = points.n_columns;
+    const std::size_t wanted = std::clamp(4 * d, min_variance_rows, max_variance_rows);
+    const std::vector<std::uint32_t> chosen =
+        sample(std::min(points.n_rows, wanted), points.n_rows, random);
+    const std::size_t n = chosen.size();
     std::vector<double> rows(n * d);
+    executor.run_ranges(n, 64, [&](std::size_t begin, std::size_t end, int) {
+        for (std::size_t i = begin; i < end; ++i) measure.read(points, chosen[i], &rows[i * d]);
+    });
     for (std::size_t i = 0; i < n; ++i) {
-        executor.checkpoint();
-        measure.read(points, chosen[i], rows.data() + i * d);
         for (std::size_t c = 0; c < d; ++c) center_[c] += rows[i * d + c];
     }
     for (double& value : center_) value /= static_cast<double>(n);
     if (lifted()) length_ = longest(points, executor);
     if (d <= max_unprojected) return;
     std::vector<float> columns(d * n);
-    for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t c = 0; c < d; ++c) {
-            columns[c * n + i] = static_cast<float>((rows[i * d + c] - center_[c]) * scale_);
+    executor.run_ranges(d, 16, [&](std::size_t begin, std::size_t end, int) {
+        for (std::size_t i = 0; i < n; ++i) {
+            for (std::size_t c = begin; c < end; ++c) {
+                columns[c * n + i] = static_cast<float>((rows[i * d + c] - center_[c]) * scale_);
+            }
         }
-    }
+    });
     find_directions(columns, n, executor);
 }
 
@@ -101,12 +106,12 @@ std::size_t Space::n_columns() const {
     return (n_directions_ > 0 ? n_directions_ : center_.size()) + (lifted() ? 1 : 0);
 }
 
-std::vector<float> Space::coordinates(const Points& from, bool as_points,
-                                      const Executor& executor) const {
+Coordinates Space::coordinates(const Points& from, bool as_points, const Executor& executor) const {
     const std::size_t d = center_.size();
     const std::size_t m = n_columns();
     executor.require_memory(from.n_rows * m * sizeof(float), "the coordinates of the points");
-    std::vector<float> to(from.n_rows * m);
+    Coordinates to{std::vector<float>(from.n_rows * m),
+                   std::vector<float>(n_directions_ > 0 ? from.n_rows : 0)};
     executor.run_ranges(from.n_rows, block_rows, [&](std::size_t begin, std::size_t end, int) {
         executor.checkpoint();
         std::vector<double> row(d);
@@ -117,23 +122,34 @@ std::vector<float> Space::coordinates(const Points& from, bool as_points,
             if (lifted()) {
                 const double squares =
                     scale_ * scale_ * precise_dot_tile().dot(row.data(), row.data(), d);
-                to[(begin + i) * m + m - 1] =
+                to.values[(begin + i) * m + m - 1] =
                     as_points ? static_cast<float>(std::sqrt(std::max(0.0, length_ - squares))) : 0;
             }
             for (std::size_t c = 0; c < d; ++c) {
-                values[c] = static_cast<float>((row[c] - center_[c]) * scale_);
+                row[c] = (row[c] - center_[c]) * scale_;
+                values[c] = static_cast<float>(row[c]);
+            }
+            if (n_directions_ > 0) {
+                to.rests[begin + i] =
+                    static_cast<float>(precise_dot_tile().dot(row.data(), row.data(), d));
             }
         };
         if (n_directions_ == 0) {
-            for (std::size_t i = begin; i < end; ++i) read(i - begin, to.data() + i * m);
+            for (std::size_t i = begin; i < end; ++i) read(i - begin, to.values.data() + i * m);
             return;
         }
         multiply(end - begin, read, directions_, 0, directions_.n_panels(),
                  [&](std::size_t i, std::size_t panel, const float* dots) {
                      const std::size_t first = panel * width;
                      std::copy_n(dots, std::min(width, n_directions_ - first),
-                                 to.data() + (begin + i) * m + first);
+                                 to.values.data() + (begin + i) * m + first);
                  });
+        for (std::size_t i = begin; i < end; ++i) {
+            const float* values = to.values.data() + i * m;
+            float squares = 0;
+            for (std::size_t c = 0; c < n_directions_; ++c) squares += values[c] * values[c];
+            to.rests[i] = std::max(0.0F, to.rests[i] - squares);
+        }
     });
     return to;
 }

@@ -15,6 +15,12 @@ namespace labelquorum {
 // `n` of the numbers below `of`, ascending.
 std::vector<std::uint32_t> sample(std::size_t n, std::size_t of, std::mt19937_64& random);
 
+// Coordinates of rows, and the squares of what they leave out of each (empty: nothing).
+struct Coordinates {
+    std::vector<float> values;
+    std::vector<float> rests;
+};
+
 // Those of the row less a center, scaled, and along the directions of most variance where these are
 // few. For inner products a point has one coordinate more, which makes all points equally long, so
 // that the nearest have the largest product (Bachrach et al., RecSys 2014).
@@ -26,9 +32,11 @@ public:
 
     std::size_t n_columns() const;
 
+    // What distances are multiplied by.
+    double scale() const { return scale_; }
+
     // Of all rows, n_columns() each.
-    std::vector<float> coordinates(const Points& from, bool as_points,
-                                   const Executor& executor) const;
+    Coordinates coordinates(const Points& from, bool as_points, const Executor& executor) const;
 
 private:
     bool lifted() const { return measure_.metric() == Metric::inner_product; }
