@@ -28,13 +28,11 @@ void CellSearch::run(const Task& task, const Effort& effort) {
             visits.erase(end, visits.end());
         }
         for (const Visit& one : visits) {
-            visitors_[one.near].push_back(static_cast<std::uint32_t>(q));
+            visitors_[one.near].push_back({static_cast<std::uint32_t>(q), one.gap});
         }
     }
     for (std::size_t i = 0; i < near_.size(); ++i) {
-        if (visitors_[i].empty()) continue;
-        chosen_.swap(visitors_[i]);
-        visit(near_[i].cell);
+        if (!visitors_[i].empty()) visit(near_[i].cell, visitors_[i]);
     }
 }
 
@@ -68,57 +66,73 @@ void CellSearch::begin(const Task& task, std::size_t n_shortlist) {
     }
     if (shortlists_.size() < n_) shortlists_.resize(n_);
     for (std::size_t q = 0; q < n_; ++q) shortlists_[q].reset(n_shortlist);
-    chosen_.resize(n_);
-    std::iota(chosen_.begin(), chosen_.end(), 0U);
-    visit(task.cell);
+    const std::size_t n_panels = panels_of(n_, multiply_.tile().n_queries);
+    queries_of_task_.resize(n_panels * multiply_.panel_bytes());
+    std::vector<float> values(multiply_.tile().columns_of_panel(m), 0.0F);
+    everyone_.clear();
+    for (std::size_t q = 0; q < n_; ++q) {
+        std::copy_n(rows_.begin() + static_cast<std::ptrdiff_t>(q * m), m, values.begin());
+        multiply_.put(values.data(), q, queries_of_task_);
+        everyone_.push_back({static_cast<std::uint32_t>(q), 0});
+    }
+    visit(task.cell, everyone_);
     radii_.resize(n_);
     for (std::size_t q = 0; q < n_; ++q) radii_[q] = shortlists_[q].distance(k_);
 }
 
-void CellSearch::visit(std::uint32_t cell) {
+// With a query q and a point y as they are stored, less the centers a and b of their cells, the
+// squared distance is |a + q - b|^2 + |y|^2 - 2 (a - b) y - 2 q y. The first term is that of the
+// visitor, the next two are those of the point, where a - b is compared as one query more.
+void CellSearch::visit(std::uint32_t cell, const std::vector<Visitor>& visitors) {
     const std::size_t m = cells_.n_columns();
     const DotTile& tile = multiply_.tile();
     const double* own = cells_.center(task_.cell);
     const double* other = cells_.center(cell);
-    shift_.resize(m);
-    for (std::size_t c = 0; c < m; ++c) shift_[c] = own[c] - other[c];
-    query_squares_.resize(chosen_.size());
+    std::vector<float>& shift = shift_;
+    shift.assign(tile.columns_of_panel(m), 0.0F);
+    for (std::size_t c = 0; c < m; ++c) shift[c] = static_cast<float>(own[c] - other[c]);
     no_numbers_.assign(tile.n_points, no_number);
     const std::size_t first_place = cells_.points().begins[cell];
     const std::size_t first_panel = cells_.first_panel(cell);
-    multiply_(
-        chosen_.size(),
-        [&](std::size_t i, float* row) {
-            const double* from = rows_.data() + chosen_[i] * m;
-            double sum = 0;
-            for (std::size_t c = 0; c < m; ++c) {
-                const double value = from[c] + shift_[c];
-                row[c] = static_cast<float>(value);
-                sum += value * value;
+    biases_.resize(cells_.n_panels(cell) * tile.n_points);
+    multiply_.place(
+        visitors.size() + 1,
+        [&](std::size_t i, std::size_t to, Lines& panel) {
+            if (i == 0) {
+                multiply_.put(shift.data(), to, panel);
+            } else {
+                multiply_.copy(queries_of_task_, visitors[i - 1].query, to, panel);
             }
-            query_squares_[i] = static_cast<float>(sum);
         },
         cells_.panels(), first_panel, cells_.n_panels(cell),
         [&](std::size_t i, std::size_t panel, const float* dots) {
-            Shortlist& shortlist = shortlists_[chosen_[i]];
-            const float* squares = cells_.squares(first_panel + panel);
-            std::uint32_t bits =
-                tile.within(dots, 2, no_number, shortlist.limit() - query_squares_[i], squares,
-                            no_numbers_.data())
-                    .query;
+            float* biases = biases_.data() + panel * tile.n_points;
+            if (i == 0) {
+                const float* squares = cells_.squares(first_panel + panel);
+                for (std::size_t p = 0; p < tile.n_points; ++p) {
+                    biases[p] = squares[p] - 2 * dots[p];
+                }
+                return;
+            }
+            const auto [query, gap] = visitors[i - 1];
+            Shortlist& shortlist = shortlists_[query];
+            const float squares = static_cast<float>(squares_[query]) + gap;
+            std::uint32_t bits = tile.within(dots, 2, no_number, shortlist.limit() - squares,
+                                             biases, no_numbers_.data())
+                                     .query;
             for (; bits != 0; bits &= bits - 1) {
                 const auto p = static_cast<std::size_t>(std::countr_zero(bits));
                 const std::size_t place = first_place + panel * tile.n_points + p;
-                if (same_ && place == task_.begin + chosen_[i]) continue;
-                shortlist.add({query_squares_[i] + (squares[p] - 2 * dots[p]),
-                               static_cast<std::uint32_t>(place)});
+                if (same_ && place == task_.begin + query) continue;
+                shortlist.add(
+                    {squares + (biases[p] - 2 * dots[p]), static_cast<std::uint32_t>(place)});
             }
         });
 }
 
 void CellSearch::choose(double reach) {
     const std::size_t m = cells_.n_columns();
-    const DotTile& tile = multiply_.tile();
+    const DotTile& tile = precise_dot_tile();
     if (visits_.size() < n_) visits_.resize(n_);
     double longest = 0;
     double limit = 0;
@@ -151,7 +165,7 @@ void CellSearch::choose(double reach) {
     }
     gaps_.resize(packed_.n_panels() * tile.n_points, no_number);
     no_numbers_.assign(tile.n_points, no_number);
-    multiply_(
+    multiply_precisely_(
         n_,
         [&](std::size_t q, float* to) {
             for (std::size_t c = 0; c < m; ++c) to[c] = static_cast<float>(rows_[q * m + c]);

@@ -104,7 +104,8 @@ public:
           k_(k),
           cells_(cells),
           multiply_(cells.panels().tile(), cells.n_columns()),
-          packed_(multiply_.tile()) {}
+          multiply_precisely_(precise_dot_tile(), cells.n_columns()),
+          packed_(precise_dot_tile()) {}
 
     // Fills the shortlists of a task's queries.
     void run(const Task& task, const Effort& effort);
@@ -124,8 +125,12 @@ public:
 
 private:
     void begin(const Task& task, std::size_t n_shortlist);
-    // The chosen queries with the points of a cell.
-    void visit(std::uint32_t cell);
+    // The visitors of a cell with its points.
+    struct Visitor {
+        std::uint32_t query;
+        float gap;
+    };
+    void visit(std::uint32_t cell, const std::vector<Visitor>& visitors);
     // The cells whose gap is at most `reach` times a query's radius.
     void choose(double reach);
 
@@ -134,20 +139,22 @@ private:
     std::size_t k_;
     const Cells& cells_;
     Multiplier multiply_;
+    Multiplier multiply_precisely_;
     Task task_{};
     std::size_t n_ = 0;
     std::vector<double> rows_;  // less the center of their cell
     std::vector<double> squares_;
-    std::vector<double> shift_;
-    std::vector<std::uint32_t> chosen_;
-    std::vector<float> query_squares_;
+    Lines queries_of_task_;  // the same in panels
+    std::vector<float> shift_;
+    std::vector<Visitor> everyone_;
+    std::vector<float> biases_;
     std::vector<float> radii_;
     std::vector<float> limits_;
     std::vector<float> no_numbers_;
     std::vector<Shortlist> shortlists_;
     std::vector<std::vector<Visit>> visits_;
-    std::vector<NearCell> near_;                        // nearest first
-    std::vector<std::vector<std::uint32_t>> visitors_;  // of each
+    std::vector<NearCell> near_;                  // nearest first
+    std::vector<std::vector<Visitor>> visitors_;  // of each
     std::vector<float> gaps_;
     PackedRows packed_;
 };

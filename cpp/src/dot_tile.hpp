@@ -30,6 +30,9 @@ struct DotTile {
     // Puts a row, rounded, at a place in a panel of n_columns, a multiple.
     void (*put_query)(const float* row, std::size_t n_columns, std::size_t place, void* panel);
     void (*put_point)(const float* row, std::size_t n_columns, std::size_t place, void* panel);
+    // Copies a query from one panel to another.
+    void (*copy_query)(const void* from, std::size_t from_place, std::size_t n_columns,
+                       std::size_t place, void* panel);
     // The dot products of a panel of queries with n_panels panels of points, one behind the other:
     // dots[(panel * n_queries + query) * n_points + point], summed in single precision.
     void (*multiply)(const void* queries, const void* points, std::size_t n_panels,

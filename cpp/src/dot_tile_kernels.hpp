@@ -97,6 +97,17 @@ void put_point(const float* row, std::size_t n_columns, std::size_t place, void*
     }
 }
 
+void copy_query(const void* from, std::size_t from_place, std::size_t n_columns, std::size_t place,
+                void* panel) {
+    for (std::size_t c = 0; c < n_columns; c += tile_columns) {
+        const Value* row = static_cast<const Value*>(from) +
+                           (2 * (c / tile_columns) + from_place / tile_rows) * tile_values +
+                           from_place % tile_rows * tile_columns;
+        std::memcpy(tile_of(panel, c, place) + place % tile_rows * tile_columns, row,
+                    tile_columns * sizeof(Value));
+    }
+}
+
 struct alignas(64) TileShapes {
     std::uint8_t palette = 1;
     std::uint8_t start_row = 0;
@@ -270,6 +281,19 @@ void multiply(const void* queries, const void* points, std::size_t n_panels, std
 
 #endif
 
+#ifndef __AMX_BF16__
+
+// Words of 4 bytes: two columns, or one.
+void copy_query(const void* from, std::size_t from_place, std::size_t n_columns, std::size_t place,
+                void* panel) {
+    const auto* row = static_cast<const std::uint32_t*>(from) + from_place;
+    auto* to = static_cast<std::uint32_t*>(panel) + place;
+    for (std::size_t c = 0; c < n_columns / n_columns_of * n_queries; c += n_queries)
+        to[c] = row[c];
+}
+
+#endif
+
 DotTile::Squares prepare(double* row, const double* center, double scale, std::size_t n,
                          float* values) {
     for (std::size_t c = 0; c < n; ++c) row[c] = (row[c] - center[c]) * scale;
@@ -298,8 +322,8 @@ DotTile::Within within(const float* dots, float weight, float query_low, float q
 }  // namespace
 
 extern const DotTile tile;
-const DotTile tile{n_queries, n_points,          n_columns_of, sizeof(Value), rounding,
-                   &prepare,  put_query,         put_point,    &multiply,     &within,
-                   &dot,      &squared_distance, &widen};
+const DotTile tile{n_queries, n_points,  n_columns_of,      sizeof(Value), rounding,
+                   &prepare,  put_query, put_point,         &copy_query,   &multiply,
+                   &within,   &dot,      &squared_distance, &widen};
 
 }  // namespace labelquorum::LABELQUORUM_DOT_TILE_NAMESPACE

@@ -48,17 +48,42 @@ public:
 
     const DotTile& tile() const { return tile_; }
 
+    std::size_t panel_bytes() const { return tile_.n_queries * n_columns_ * tile_.value_bytes; }
+
+    // Puts a row, of columns_of_panel(n_columns), at its place in panels of queries.
+    void put(const float* row, std::size_t i, Lines& panels) const {
+        tile_.put_query(row, n_columns_, i % tile_.n_queries,
+                        panels.as<char>() + i / tile_.n_queries * panel_bytes());
+    }
+    void copy(const Lines& from, std::size_t i, std::size_t to, Lines& panels) const {
+        tile_.copy_query(from.as<char>() + i / tile_.n_queries * panel_bytes(), i % tile_.n_queries,
+                         n_columns_, to % tile_.n_queries,
+                         panels.as<char>() + to / tile_.n_queries * panel_bytes());
+    }
+
     // row(q, to) writes query q. Points: n_panels from first_panel on.
     template <class Row, class Body>
     void operator()(std::size_t n_queries, Row&& row, const PackedRows& points,
                     std::size_t first_panel, std::size_t n_panels, Body&& body) {
-        queries_.resize(tile_.n_queries * n_columns_ * tile_.value_bytes);
+        place(
+            n_queries,
+            [&](std::size_t q, std::size_t to, Lines& panel) {
+                row(q, row_.data());
+                put(row_.data(), to, panel);
+            },
+            points, first_panel, n_panels, body);
+    }
+
+    // The same where place(q, to, panel) puts query q at a place in a panel.
+    template <class Place, class Body>
+    void place(std::size_t n_queries, Place&& put_query, const PackedRows& points,
+               std::size_t first_panel, std::size_t n_panels, Body&& body) {
+        queries_.resize(panel_bytes());
         dots_.resize(max_dots_per_tile * sizeof(float));
         for (std::size_t begin = 0; begin < n_queries; begin += tile_.n_queries) {
             const std::size_t n = std::min(tile_.n_queries, n_queries - begin);
             for (std::size_t q = 0; q < n; ++q) {
-                row(begin + q, row_.data());
-                tile_.put_query(row_.data(), n_columns_, q, queries_.as<char>());
+                put_query(begin + q, q, queries_);
             }
             for (std::size_t p = 0; p < n_panels; ++p) {
                 tile_.multiply(queries_.as<char>(), points.panel(first_panel + p), 1, n_columns_,
