@@ -43,20 +43,6 @@ struct Truth {
     std::vector<double> radii;  // distance of the k-th
 };
 
-// A mean of shares, one for each query, and what it is at least, but for one case of 20.
-struct Share {
-    double mean;
-    double least;
-};
-Share share_of(const std::vector<double>& of_queries) {
-    const auto n = static_cast<double>(of_queries.size());
-    const double mean = std::accumulate(of_queries.begin(), of_queries.end(), 0.0) / n;
-    double squares = 0;
-    for (const double value : of_queries) squares += (value - mean) * (value - mean);
-    const double error = std::sqrt(squares / (n - 1) / n);
-    return {mean, mean - 1.645 * error};
-}
-
 class Search {
 public:
     Search(const Points& points, const Points* queries, std::size_t k, const Measure& measure,
@@ -76,18 +62,38 @@ public:
         }
     }
 
-    // The cheapest effort whose recall is at least the wanted one for a sample; nothing where
-    // comparing everything is cheaper.
+    // The cheapest effort whose recall for a sample is, with 95 % confidence, at least the wanted
+    // one; nothing where comparing everything is cheaper.
     std::optional<Effort> tune(const Truth& truth, double recall) const {
-        const std::vector<Task> tasks = tasks_for(truth.queries);
-        const std::vector<Trail> trails = look_around(tasks, truth);
-        const std::optional<Plan> best = plan(trails, tasks, truth, recall);
+        const std::vector<Trail> trails = look_around(truth);
+        std::optional<Plan> best;
+        // Of what may be missed, the part that the cells miss; the shortlists miss the rest.
+        for (const double part : {0.7, 0.35, 0.0}) {
+            std::optional<Plan> plan = choose_cells(trails, 1 - (1 - recall) * part);
+            const double limit = best ? best->cost : cost_of_all();
+            if (!plan || plan->cost >= limit) continue;
+            plan->effort.n_shortlist = std::max<std::size_t>(8 * k_, 128);
+            const std::optional<std::size_t> n = n_needed(truth, plan->effort, recall);
+            if (!n) continue;
+            plan->effort.n_shortlist = *n;
+            plan->cost += measuring_cost * static_cast<double>(*n * points_.n_columns);
+            if (plan->cost < limit) best = plan;
+        }
         if (!best) return std::nullopt;
         return best->effort;
     }
 
+    // What a sample gets from an effort.
+    Recall recall_of(const Truth& truth, const Effort& effort) const {
+        return recall_of(n_right(truth, effort), effort.n_shortlist);
+    }
+
     template <class Distance>
-    void run(const Effort& effort, Neighbors<Distance>& result) const {
+    Neighbors<Distance> run(const Effort& effort, const Recall& recall) const {
+        executor_.require_memory(queries_.n_rows * k_ * (sizeof(Distance) + sizeof(std::int64_t)),
+                                 "the neighbours");
+        Neighbors<Distance> result{k_, std::vector<Distance>(queries_.n_rows * k_),
+                                   std::vector<std::int64_t>(queries_.n_rows * k_), recall};
         executor_.stage("neighbors", 0.2, 1);
         const std::vector<Task> tasks = all_tasks();
         std::vector<CellSearch> searches = workers(tasks.size());
@@ -109,6 +115,7 @@ public:
                 }
             }
         });
+        return result;
     }
 
 private:
@@ -207,7 +214,8 @@ private:
         return tasks;
     }
 
-    std::vector<Trail> look_around(const std::vector<Task>& tasks, const Truth& truth) const {
+    std::vector<Trail> look_around(const Truth& truth) const {
+        const std::vector<Task> tasks = tasks_for(truth.queries);
         std::vector<Trail> trails(tasks.size());
         std::vector<CellSearch> searches = workers(tasks.size());
         const RowsOfCells& points = cells_.points();
@@ -233,35 +241,6 @@ private:
             }
         });
         return trails;
-    }
-
-    // The cheapest effort that reaches the recall by cells alone, for less than comparing all.
-    std::optional<Plan> plan(const std::vector<Trail>& trails, const std::vector<Task>& tasks,
-                             const Truth& truth, double recall) const {
-        std::optional<Plan> best;
-        // Of what may be missed, the part that the cells miss; the shortlists miss the rest.
-        for (const double part : {0.7, 0.35, 0.0}) {
-            std::optional<Plan> found = choose_cells(trails, 1 - (1 - recall) * part);
-            const double limit = best ? best->cost : cost_of_all();
-            if (!found || found->cost >= limit) continue;
-            found->effort.n_shortlist =
-                std::min(points_.n_rows - 1, std::max<std::size_t>(8 * k_, 128));
-            std::vector<std::vector<Found>> lists(tasks.size());
-            std::vector<CellSearch> searches = workers(tasks.size());
-            executor_.run(tasks.size(), [&](std::size_t t, int worker) {
-                executor_.checkpoint();
-                CellSearch& search = searches[static_cast<std::size_t>(worker)];
-                search.run(tasks[t], found->effort);
-                const std::span<const Found> list = search.shortlist(0).found();
-                lists[t].assign(list.begin(), list.end());
-            });
-            const std::optional<std::size_t> n = n_needed(lists, truth, recall);
-            if (!n) continue;
-            found->effort.n_shortlist = *n;
-            found->cost += measuring_cost * static_cast<double>(*n * points_.n_columns);
-            if (found->cost < limit) best = found;
-        }
-        return best;
     }
 
     // The cheapest way to reach a share of the neighbours.
@@ -311,34 +290,54 @@ private:
         }
     }
 
-    // How many of each list are needed for the recall, if that is enough. lists: of the sample.
-    std::optional<std::size_t> n_needed(const std::vector<std::vector<Found>>& lists,
-                                        const Truth& truth, double recall) const {
-        // right[t][i]: true neighbours among the first i.
-        std::vector<std::vector<std::size_t>> right(lists.size());
-        std::size_t most = 0;
-        for (const std::vector<Found>& list : lists) most = std::max(most, list.size());
-        executor_.run(lists.size(), [&](std::size_t t, int) {
-            executor_.checkpoint();
-            const std::vector<Measured> measured = std::move(
-                measure(of_queries().places[truth.queries[t]], std::array{std::span(lists[t])})[0]);
-            right[t].assign(most + 1, 0);
-            for (std::size_t i = 0; i < most; ++i) {
-                const bool is_right =
-                    i < measured.size() &&
-                    measure_.final_distance(measured[i].distance) <= truth.radii[t];
-                right[t][i + 1] = right[t][i] + (is_right ? 1 : 0);
-            }
-        });
-        std::vector<double> shares(lists.size());
-        for (std::size_t n = k_; n <= most; n += std::max<std::size_t>(1, n / 8)) {
-            for (std::size_t t = 0; t < lists.size(); ++t) {
-                shares[t] =
-                    static_cast<double>(std::min(k_, right[t][n])) / static_cast<double>(k_);
-            }
-            if (share_of(shares).least >= recall) return n;
+    // The shortest shortlists that have the recall, if any have it.
+    std::optional<std::size_t> n_needed(const Truth& truth, const Effort& effort,
+                                        double recall) const {
+        const std::vector<std::vector<std::size_t>> right = n_right(truth, effort);
+        for (std::size_t n = k_; n <= effort.n_shortlist; n += std::max<std::size_t>(1, n / 8)) {
+            if (recall_of(right, n).least >= recall) return n;
         }
         return std::nullopt;
+    }
+
+    // For each query of a sample, the true neighbours among the first so many of its shortlist.
+    std::vector<std::vector<std::size_t>> n_right(const Truth& truth, const Effort& effort) const {
+        const std::vector<Task> tasks = tasks_for(truth.queries);
+        std::vector<std::vector<std::size_t>> right(tasks.size());
+        std::vector<CellSearch> searches = workers(tasks.size());
+        executor_.run(tasks.size(), [&](std::size_t t, int worker) {
+            executor_.checkpoint();
+            CellSearch& search = searches[static_cast<std::size_t>(worker)];
+            search.run(tasks[t], effort);
+            const std::array<std::span<const Found>, 1> list{search.shortlist(0).found()};
+            right[t].assign(effort.n_shortlist + 1, 0);
+            std::size_t i = 0;
+            const std::vector<std::vector<Measured>> measured = measure(tasks[t].begin, list);
+            for (const Measured& one : measured[0]) {
+                const bool is_right = measure_.final_distance(one.distance) <= truth.radii[t];
+                right[t][i + 1] = right[t][i] + (is_right ? 1 : 0);
+                ++i;
+            }
+            std::fill(right[t].begin() + static_cast<std::ptrdiff_t>(i), right[t].end(),
+                      right[t][i]);
+        });
+        return right;
+    }
+
+    // With the first n of each shortlist.
+    Recall recall_of(const std::vector<std::vector<std::size_t>>& right, std::size_t n) const {
+        const auto n_queries = static_cast<double>(right.size());
+        const auto share = [&](const std::vector<std::size_t>& of_query) {
+            return static_cast<double>(std::min(k_, of_query[n])) / static_cast<double>(k_);
+        };
+        double mean = 0;
+        for (const auto& of_query : right) mean += share(of_query) / n_queries;
+        double squares = 0;
+        for (const auto& of_query : right) {
+            squares += (share(of_query) - mean) * (share(of_query) - mean);
+        }
+        const double error = std::sqrt(squares / (n_queries - 1) / n_queries);
+        return {mean, mean - 1.645 * error, right.size()};
     }
 
     // All of the shortlists of consecutive queries, in their order. Each point is read but once.
@@ -434,20 +433,6 @@ Truth find_truth(const Points& points, const Points* queries, std::vector<std::u
     return truth;
 }
 
-template <class Distance>
-Recall recall_of(const Neighbors<Distance>& result, const Truth& truth) {
-    std::vector<double> shares;
-    for (std::size_t t = 0; t < truth.queries.size(); ++t) {
-        const auto* distances = result.distances.data() + truth.queries[t] * result.k;
-        const auto n = std::count_if(distances, distances + result.k, [&](Distance distance) {
-            return distance <= static_cast<Distance>(truth.radii[t]);
-        });
-        shares.push_back(static_cast<double>(n) / static_cast<double>(result.k));
-    }
-    const Share share = share_of(shares);
-    return {share.mean, share.least, shares.size()};
-}
-
 }  // namespace
 
 template <class Distance>
@@ -475,19 +460,14 @@ Neighbors<Distance> approximate_neighbors(const Points& points, const Points* qu
     }
     executor.stage("cells", 0.05, 0.2);
     const Search search(points, queries, k, measure, of_points.largest, parts[0], executor);
-    executor.require_memory(from.n_rows * k * (sizeof(Distance) + sizeof(std::int64_t)),
-                            "the neighbours");
-    Neighbors<Distance> result{
-        k, std::vector<Distance>(from.n_rows * k), std::vector<std::int64_t>(from.n_rows * k), {}};
     double wanted = recall;
     for (const Truth* tuned_on : std::array<const Truth*, 2>{&parts[0], &all}) {
         const std::optional<Effort> effort = search.tune(*tuned_on, wanted);
         if (!effort) break;
-        search.run(*effort, result);
-        result.recall = recall_of(result, parts[1]);
-        if (result.recall.mean >= recall) return result;
+        const Recall reached = search.recall_of(parts[1], *effort);
+        if (reached.mean >= recall) return search.run<Distance>(*effort, reached);
         // The first sample was lucky.
-        wanted += recall - result.recall.mean;
+        wanted += recall - reached.mean;
     }
     return exactly();
 }
