@@ -49,6 +49,9 @@ def known_labels(y: Any, n_samples: int, estimator: str, *, shares: bool = True)
     if not len(samples):
         raise ValueError("y holds no label: every sample is -1 or None; wanted at least one")
     known = array[samples]
+    if known.dtype.kind == "O":
+        numbers = np.array(known.tolist())
+        known = numbers if numbers.dtype.kind in "iufb" else known
     try:
         check_classification_targets(known)
         classes, codes = np.unique(known, return_inverse=True)

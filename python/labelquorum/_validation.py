@@ -208,12 +208,10 @@ def as_graph(graph: Any, name: str = "graph") -> sparse.csr_array:
         dtype = np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
     elif dtype.kind != "f" or dtype.itemsize > 8:
         raise TypeError(f"{name} has dtype {dtype}; wanted float32 or float64")
-    elif dtype.itemsize == 2:
-        dtype = np.dtype(np.float32)
     csr = sparse.csr_array(graph)
     if csr.indptr.dtype != csr.indices.dtype:
         csr.indices = csr.indices.astype(csr.indptr.dtype)
-    csr.data = np.ascontiguousarray(csr.data, dtype=dtype.newbyteorder("="))
+    csr.data = np.ascontiguousarray(csr.data, dtype=dtype)
     return csr
 
 
