@@ -247,8 +247,14 @@ def core_arguments(guarded):
         "connected_components": (_core.connected_components, [indptr, indices, 1, None]),
         "propagate": (
             _core.propagate,
-            [indptr, indices, np.ones(n), np.array([3, 5]), np.ones((2, 3))]
-            + [0.5, 0.5, False, 4, 0.0, 1, None],
+            [
+                indptr,
+                indices,
+                np.ones(n),
+                np.array([3, 5]),
+                np.ones((2, 3)),
+                *[0.5, 0.5, False, 4, 0.0, 1, None],
+            ],
         ),
         "exact_neighbors": (
             _core.exact_neighbors,

@@ -236,6 +236,25 @@ def test_the_same_as_scikit_learn_on_its_own_graph(name, X, y, estimator, option
     assert single.label_distributions_.dtype == np.float32
 
 
+# The graph that is built
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_affinities_are_those_of_the_formula(metric):
+    X = np.random.default_rng(8).normal(size=(40, 5))
+    distances, indices = lq.kneighbors(X, 6, metric=metric)
+    squared = distances**2 if metric == "euclidean" else distances
+    expected = np.zeros((40, 40))
+    rows = np.arange(40)[:, None]
+    expected[rows, indices] = np.exp(-4 * squared / squared[:, -1:])
+    graph = lq.affinity_graph(X, 6, metric=metric)
+    np.testing.assert_allclose(graph.toarray(), expected + expected.T, rtol=1e-12)
+    y = np.where(np.arange(40) < 4, np.arange(40) % 2, -1)
+    built = lq.LabelSpreading(6, metric=metric).fit(X, y)
+    given_graph = lq.LabelSpreading(graph=graph).fit(X, y)
+    np.testing.assert_array_equal(built.label_distributions_, given_graph.label_distributions_)
+
+
 # Labels in, labels out
 
 

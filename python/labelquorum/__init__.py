@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from labelquorum.knn_label_propagation import KNNLabelPropagation
     from labelquorum.metrics import clustering_accuracy
     from labelquorum.neighbors import kneighbors, kneighbors_graph
-    from labelquorum.propagation import LabelPropagation, LabelSpreading, PoissonLearning
+    from labelquorum.propagation import (
+        LabelPropagation,
+        LabelSpreading,
+        PoissonLearning,
+        affinity_graph,
+    )
     from labelquorum.signatures import SignatureTable
 
     __version__: str
@@ -33,6 +38,7 @@ __all__ = [
     "SignatureTable",
     "WorkLimitError",
     "__version__",
+    "affinity_graph",
     "agreement_degrees",
     "agreement_graph",
     "clustering_accuracy",
@@ -53,6 +59,7 @@ _MODULE_OF = {
     "LabelSpreading": "propagation",
     "PoissonLearning": "propagation",
     "SignatureTable": "signatures",
+    "affinity_graph": "propagation",
     "agreement_degrees": "agreement",
     "agreement_graph": "agreement",
     "clustering_accuracy": "metrics",

@@ -42,6 +42,79 @@ def _heat_weights(distances: NDArray[np.floating[Any]], metric: str) -> NDArray[
     return weights
 
 
+def affinity_graph(
+    X: Any,
+    n_neighbors: int = 10,
+    *,
+    metric: Literal["euclidean", "cosine"] = "euclidean",
+    recall: float | None = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+) -> sparse.csr_array:
+    """Connect every sample with its nearest neighbours, with weights that fall with the distance.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        The samples, as for `kneighbors`.
+    n_neighbors : int, default=10
+        Neighbours of each sample, itself not counted: at most n_samples - 1.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        The distance between samples.
+    recall : float in (0, 1], optional
+        As for `kneighbors`.
+    n_jobs : int, optional
+        Number of threads; -1 for all cores available. The result does not depend on it.
+    verbose : bool, default=False
+        Show progress on stderr.
+
+    Returns
+    -------
+    scipy.sparse.csr_array of shape (n_samples, n_samples)
+        Symmetric, without self-loops. A sample gives each of its neighbours the weight
+        ``exp(-4 d**2 / s**2)``, d their distance, s that of its last neighbour; where each of two
+        is a neighbour of the other, both weights add up. float64 where X is, else float32.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As for `kneighbors`.
+
+    Notes
+    -----
+    The weights of Calder, Cook, Thorpe and Slepcev, "Poisson learning: graph based semi-supervised
+    learning at very low label rates", ICML 2020. They do not depend on the scale of the data, and no
+    sample loses all neighbours, duplicates or not. Time and memory beyond `kneighbors` are
+    O(n_samples n_neighbors).
+
+    Examples
+    --------
+    >>> import labelquorum as lq
+    >>> lq.affinity_graph([[0.0], [1.0], [3.0]], 1).toarray().round(3)
+    array([[0.   , 0.037, 0.   ],
+           [0.037, 0.   , 0.018],
+           [0.   , 0.018, 0.   ]])
+    """
+    as_choice(metric, "metric", METRICS)
+    n_threads = as_n_threads(n_jobs)
+    distances, indices = kneighbors(
+        X, n_neighbors, metric=metric, recall=recall, n_jobs=n_jobs, verbose=verbose
+    )
+    weights = _heat_weights(distances, metric).ravel()
+    n, k = indices.shape
+    dtype = np.int32 if 2 * n * k <= _INT32_MAX else np.int64
+    targets: NDArray[np.integer[Any]] = indices.ravel().astype(dtype)
+    del distances, indices
+    starts = np.arange(0, n * k + 1, k, dtype=dtype)
+    with progress(verbose) as show:
+        indptr, targets, weights = _core.symmetrized_graph(
+            starts, targets, weights, "union", "sum", False, n_threads, show
+        )
+    graph = sparse.csr_array((weights, targets, indptr), shape=(n, n))
+    graph.has_sorted_indices = graph.has_canonical_format = True
+    return graph
+
+
 class _Limits(NamedTuple):
     """How long it may take, in how many threads, and who is told."""
 
@@ -122,7 +195,14 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         self._X = X
         if self.graph is None:
-            graph = self._neighbor_graph(X, n_neighbors, n_threads)
+            graph = affinity_graph(
+                X,
+                min(n_neighbors, len(X) - 1),
+                metric=self.metric,
+                recall=self.recall,
+                n_jobs=n_threads,
+                verbose=self.verbose,
+            )
         else:
             graph = as_graph(self.graph)
             if X is not None and len(X) != graph.shape[0]:
@@ -151,29 +231,6 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 stacklevel=2,
             )
         return self
-
-    def _neighbor_graph(self, X: Any, n_neighbors: int, n_threads: int) -> sparse.csr_array:
-        k = min(n_neighbors, len(X) - 1)
-        distances, indices = kneighbors(
-            X, k, metric=self.metric, recall=self.recall, n_jobs=n_threads, verbose=self.verbose
-        )
-        weights = _heat_weights(distances, self.metric)
-        n = len(indices)
-        dtype = np.int32 if 2 * n * k <= _INT32_MAX else np.int64
-        targets: NDArray[np.integer[Any]] = indices.ravel().astype(dtype)
-        del distances, indices
-        with progress(self.verbose) as show:
-            indptr, targets, weights = _core.symmetrized_graph(
-                np.arange(0, n * k + 1, k, dtype=dtype),
-                targets,
-                weights.ravel(),
-                "union",
-                "sum",
-                False,
-                n_threads,
-                show,
-            )
-        return sparse.csr_array((weights, targets, indptr), shape=(n, n))
 
     def _spread(self, graph: sparse.csr_array, known: KnownLabels, limits: _Limits) -> _Spread:
         """Spread the known labels: the values are the shares of the classes in each sample."""
@@ -263,9 +320,7 @@ class LabelSpreading(_GraphClassifier):
         Affinities of the samples, at least 0, the larger the nearer (so not the distances that
         `kneighbors_graph` gives). Sample i takes from the
         columns of row i; the graph need not be symmetric. The diagonal does not count.
-        None builds a graph: each sample and its neighbours, with weights ``exp(-4 d**2 / s**2)``, d
-        their distance and s that of the sample's last neighbour; where each of two is a neighbour
-        of the other, both weights add up.
+        None for `affinity_graph` of X.
     metric : {"euclidean", "cosine"}, default="euclidean"
         The distance between samples.
     recall : float in (0, 1], optional
@@ -311,7 +366,7 @@ class LabelSpreading(_GraphClassifier):
     the graph is some three times that of `label_distributions_`.
 
     From Zhou et al., "Learning with local and global consistency", NIPS 2004, and so is the default
-    of `alpha`. The weights are those of Calder et al., "Poisson learning", ICML 2020; class masses
+    of `alpha`. Class masses
     as in Zhu, Ghahramani and Lafferty, "Semi-supervised learning using Gaussian fields and harmonic
     functions", ICML 2003.
 
@@ -380,9 +435,7 @@ class LabelPropagation(_GraphClassifier):
         Affinities of the samples, at least 0, the larger the nearer (so not the distances that
         `kneighbors_graph` gives). Sample i takes from the
         columns of row i, itself included; the graph need not be symmetric.
-        None builds a graph: each sample and its neighbours, with weights ``exp(-4 d**2 / s**2)``, d
-        their distance and s that of the sample's last neighbour; where each of two is a neighbour
-        of the other, both weights add up.
+        None for `affinity_graph` of X.
     metric : {"euclidean", "cosine"}, default="euclidean"
         The distance between samples.
     recall : float in (0, 1], optional
@@ -427,8 +480,8 @@ class LabelPropagation(_GraphClassifier):
     and memory are those of `LabelSpreading`.
 
     From Zhu and Ghahramani, "Learning from labeled and unlabeled data with label propagation",
-    CMU-CALD-02-107, 2002. The weights are those of Calder et al., "Poisson learning", ICML 2020;
-    class masses as in Zhu, Ghahramani and Lafferty, "Semi-supervised learning using Gaussian fields
+    CMU-CALD-02-107, 2002. Class
+    masses as in Zhu, Ghahramani and Lafferty, "Semi-supervised learning using Gaussian fields
     and harmonic functions", ICML 2003.
 
     Examples
@@ -493,9 +546,7 @@ class PoissonLearning(_GraphClassifier):
         Affinities of the samples, at least 0, the larger the nearer (so not the distances that
         `kneighbors_graph` gives). Made symmetric by adding
         its transpose; the diagonal does not count.
-        None builds a graph: each sample and its neighbours, with weights ``exp(-4 d**2 / s**2)``, d
-        their distance and s that of the sample's last neighbour; where each of two is a neighbour
-        of the other, both weights add up.
+        None for `affinity_graph` of X.
     metric : {"euclidean", "cosine"}, default="euclidean"
         The distance between samples.
     recall : float in (0, 1], optional
