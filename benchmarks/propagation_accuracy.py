@@ -1,8 +1,8 @@
 """Accuracy on the unlabeled samples with 1, 5, 10 and 50 labels per class, beside scikit-learn.
 
 Every estimator of ours has its default settings, the same on all sets. scikit-learn's label
-spreading and its k-nearest neighbours have theirs; self-training wraps k-nearest neighbours. CLINC150
-is measured without its out-of-scope queries.
+spreading and its k-nearest neighbours have theirs; self-training wraps k-nearest neighbours.
+CLINC150 is measured without its out-of-scope queries.
 """
 
 from __future__ import annotations
@@ -49,49 +49,45 @@ def clinc150():
 SETS = {"digits": digits, "pendigits": pendigits, "clinc150": clinc150, "mnist": mnist}
 
 
-class Supervised:
-    """A classifier of labelled samples alone, used to label the others."""
-
-    def __init__(self, estimator):
-        self.estimator = estimator
-
-    def fit(self, X, y):
-        known = y >= 0
-        neighbors = min(self.estimator.n_neighbors, known.sum())
-        self.estimator.set_params(n_neighbors=neighbors).fit(X[known], y[known])
-        self.transduction_ = np.where(known, y, -1)
-        self.transduction_[~known] = self.estimator.predict(X[~known])
-        return self
+SLOW = ("sklearn LabelSpreading knn", "sklearn SelfTraining")
 
 
-class SelfTraining:
-    """Self-training around k-nearest neighbours."""
+def spread_by_sklearn(X, y, threads):
+    return LabelSpreading(kernel="knn", n_jobs=threads).fit(X, y).transduction_
 
-    def fit(self, X, y):
-        voters = KNeighborsClassifier(min(5, int((y >= 0).sum())))
-        self.transduction_ = SelfTrainingClassifier(voters).fit(X, y).predict(X)
-        return self
+
+def self_trained(X, y, threads):
+    voters = KNeighborsClassifier(min(5, int((y >= 0).sum())), n_jobs=threads)
+    return SelfTrainingClassifier(voters).fit(X, y).predict(X)
+
+
+def voted(X, y, threads):
+    known = y >= 0
+    voters = KNeighborsClassifier(min(5, int(known.sum())), n_jobs=threads)
+    found = y.copy()
+    found[~known] = voters.fit(X[known], y[known]).predict(X[~known])
+    return found
 
 
 def methods(graph, threads):
-    """Make the estimators; those of ours that spread labels share the graph, as they would make it."""
+    """Make functions that label all samples; ours that spread labels share the graph."""
     ours = {"n_jobs": threads, "graph": graph}
-    return {
-        "LabelSpreading": (lambda: lq.LabelSpreading(**ours), None),
-        "LabelSpreading, class masses": (
-            lambda: lq.LabelSpreading(class_mass_normalization=True, **ours),
-            None,
-        ),
-        "LabelPropagation": (lambda: lq.LabelPropagation(**ours), None),
-        "PoissonLearning": (lambda: lq.PoissonLearning(**ours), None),
-        "KNNLabelPropagation": (
-            lambda: lq.KNNLabelPropagation(random_state=0, n_jobs=threads),
-            None,
-        ),
-        "sklearn LabelSpreading knn": (lambda: LabelSpreading(kernel="knn", n_jobs=threads), 20),
-        "sklearn SelfTraining": (SelfTraining, 3),
-        "sklearn KNeighbors": (lambda: Supervised(KNeighborsClassifier(n_jobs=threads)), None),
+    estimators = {
+        "LabelSpreading": lq.LabelSpreading(**ours),
+        "LabelSpreading, class masses": lq.LabelSpreading(class_mass_normalization=True, **ours),
+        "LabelPropagation": lq.LabelPropagation(**ours),
+        "PoissonLearning": lq.PoissonLearning(**ours),
+        "KNNLabelPropagation": lq.KNNLabelPropagation(random_state=0, n_jobs=threads),
     }
+    peers = {
+        "sklearn LabelSpreading knn": spread_by_sklearn,
+        "sklearn SelfTraining": self_trained,
+        "sklearn KNeighbors": voted,
+    }
+    return {
+        name: lambda X, y, model=model: model.fit(X, y).transduction_
+        for name, model in estimators.items()
+    } | {name: lambda X, y, peer=peer: peer(X, y, threads) for name, peer in peers.items()}
 
 
 def draw(classes, per_class, rng):
@@ -131,13 +127,13 @@ def main():
         print(f"{name}: graph of neighbours in {time.perf_counter() - started:.2f} s")
         for per_class in args.per_class:
             print(f"{name}: {len(X):,} samples, {per_class} labels of each of {classes.max() + 1}")
-            for method, (make, most_draws) in methods(graph, args.threads).items():
-                slow = most_draws is not None and len(X) > args.peer_rows
+            for method, label in methods(graph, args.threads).items():
+                slow = len(X) > args.peer_rows and method in SLOW
                 accuracies, seconds = [], 0.0
                 for seed in range(1 if slow else args.draws):
                     labels = draw(classes, per_class, np.random.default_rng(seed))
                     started = time.perf_counter()
-                    found = make().fit(X, labels).transduction_
+                    found = label(X, labels)
                     seconds += time.perf_counter() - started
                     unlabeled = labels < 0
                     accuracies.append(float((found == classes)[unlabeled].mean()))

@@ -83,8 +83,8 @@ def affinity_graph(
     Notes
     -----
     The weights of Calder, Cook, Thorpe and Slepcev, "Poisson learning: graph based semi-supervised
-    learning at very low label rates", ICML 2020. They do not depend on the scale of the data, and no
-    sample loses all neighbours, duplicates or not. Time and memory beyond `kneighbors` are
+    learning at very low label rates", ICML 2020. They do not depend on the scale of the data, and
+    every sample keeps its neighbours, duplicates or not. Time and memory beyond `kneighbors` are
     O(n_samples n_neighbors).
 
     Examples
