@@ -134,9 +134,9 @@ def scale(n, k, n_classes, n_iter, threads):
         product = best_of(5, lambda left=left, right=right: left @ right)[0]
         results.append({"dtype": np.dtype(dtype).name, "product": product})
         print(
-            f"  an iteration {per_iteration * 1e3:.1f} ms, {per_iteration / graph.nnz * 1e9:.2f} ns "
-            f"per edge; SciPy's {np.dtype(dtype).name} product, one thread, {product * 1e3:.1f} "
-            f"ms: {per_iteration / product:.2f} of it (bar 3)"
+            f"  an iteration {per_iteration * 1e3:.1f} ms ({per_iteration / graph.nnz * 1e9:.2f} "
+            f"ns per edge); one thread of SciPy, {left.dtype}, {product * 1e3:.1f} "
+            f"ms: {per_iteration / product:.2f} times its product (bar 3)"
         )
     gib = peak.peak / 2**30
     print(
