@@ -12,7 +12,7 @@
 namespace labelquorum::LABELQUORUM_ROW_SUMS_NAMESPACE {
 namespace {
 
-constexpr std::size_t edges_ahead = 24;  // whose rows are fetched before they are needed
+constexpr std::size_t edges_ahead = 32;  // whose rows are fetched before they are needed
 
 // Block values of each row.
 template <std::size_t Block, class Index, class Real>
