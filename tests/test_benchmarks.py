@@ -37,6 +37,7 @@ def run(script, *args, out, env=None):
         ("bench_signatures.py", ["--rows", 1000, "--repeats", 1]),
         ("bench_agreement.py", ["--max-rows", 300, "--limit", 0.3]),
         ("bench_neighbors.py", ["--sets", "blobs", "--rows", 300]),
+        ("bench_propagation.py", ["--rows", 300, "--nodes", 500, "--iterations", 2]),
         ("scale.py", ["--rows", 100, 1000, "--max-growth", 1000]),
         ("worst_cases.py", ["--max-rows", 500, "--cases", 0, 5, 6]),
     ],
@@ -68,6 +69,14 @@ def test_real_ensembles(tmp_path):
     first = json.loads(out.read_text())["results"][0]
     assert first["precision"] == 1
     assert first["n_found"] == 3
+
+
+def test_propagation_accuracy(tmp_path):
+    out = tmp_path / "results.json"
+    run("propagation_accuracy.py", *["--sets", "digits", "--draws", 2, "--rows", 300], out=out)
+    results = json.loads(out.read_text())["results"]
+    of = {(row["method"], row["per_class"]): row["mean"] for row in results}
+    assert 0.5 < of["LabelSpreading", 1] < of["LabelSpreading", 10] <= 1
 
 
 def test_real_ensembles_says_what_is_missing(tmp_path):

@@ -82,6 +82,13 @@ def filled_table():
 
 POINTS = np.random.default_rng(1).normal(size=(30, 4))
 PATTERN = scipy.sparse.csr_array(np.eye(30))
+LABELS = np.where(np.arange(30) % 3 == 0, np.arange(30) % 2, -1)
+
+
+def fitted(estimator):
+    """A function that fits the estimator with its first two arguments."""
+    return lambda X, y, **options: estimator(**options).fit(X, y)
+
 
 # Each with arguments that work; the campaign replaces some of them by anything.
 PUBLIC = {
@@ -115,6 +122,22 @@ PUBLIC = {
             "out": None,
             "n_jobs": 1,
         },
+    ),
+    "symmetrize_graph": (lq.symmetrize_graph, (PATTERN,), {"mode": "mutual", "combine": "sum"}),
+    "normalize_graph": (lq.normalize_graph, (PATTERN,), {"normalization": "random_walk"}),
+    "connected_components": (lq.connected_components, (PATTERN,), {"n_jobs": 1}),
+    "LabelSpreading": (
+        fitted(lq.LabelSpreading),
+        (POINTS, LABELS),
+        {"n_neighbors": 3, "alpha": 0.5, "graph": PATTERN, "max_iter": 9, "tol": 0.1},
+    ),
+    "LabelPropagation": (fitted(lq.LabelPropagation), (POINTS, LABELS), {"max_iter": 9}),
+    "PoissonLearning": (fitted(lq.PoissonLearning), (POINTS, LABELS), {"graph": None}),
+    "KNNLabelPropagation": (
+        fitted(lq.KNNLabelPropagation),
+        (POINTS, LABELS),
+        {"n_neighbors": 3, "metric": "cosine", "weights": "uniform", "cv": 3}
+        | {"min_confidence": 0.5, "random_state": 0},
     ),
     "clustering_accuracy": (lq.clustering_accuracy, ([0, 1, 1], [1, 0, 0]), {}),
     "kneighbors_graph": (lq.kneighbors_graph, (POINTS, 3), {"mode": "mutual", "recall": None}),
@@ -212,6 +235,26 @@ def core_arguments(guarded):
         "neighbor_graph32": (
             _core.neighbor_graph32,
             [(np.arange(60).reshape(30, 2) + 7) % 30, np.ones((30, 2)), "union", 1, None],
+        ),
+        "symmetrized_graph": (
+            _core.symmetrized_graph,
+            [indptr, indices, np.ones(n), "union", "max", False, 1, None],
+        ),
+        "normalized_weights": (
+            _core.normalized_weights,
+            [indptr, indices, np.ones(n), "symmetric", False, 1, None],
+        ),
+        "connected_components": (_core.connected_components, [indptr, indices, 1, None]),
+        "propagate": (
+            _core.propagate,
+            [
+                indptr,
+                indices,
+                np.ones(n),
+                np.array([3, 5]),
+                np.ones((2, 3)),
+                *[0.5, 0.5, False, 4, 0.0, 1, None],
+            ],
         ),
         "exact_neighbors": (
             _core.exact_neighbors,

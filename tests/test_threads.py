@@ -89,6 +89,7 @@ def long_core_calls():
     ones = np.ones(n, dtype=np.int64)
     points = rng.normal(size=(6_000, 100))
     neighbors = (np.arange(n)[:, None] + np.array([3, 70, 999])) % n
+    graph = np.arange(0, 3 * n + 1, 3), neighbors.ravel(), np.ones(3 * n)
     return {
         "update": lambda: _core.SignatureTable(8).update(columns, ids, None, 1, None),
         "update_counted": lambda: _core.SignatureTable(8).update_counted(
@@ -107,6 +108,14 @@ def long_core_calls():
         "exact_neighbors": lambda: _core.exact_neighbors(points, None, 5, "euclidean", 1, None),
         "neighbor_graph32": lambda: _core.neighbor_graph32(
             neighbors, neighbors.astype(np.float64), "union", 1, None
+        ),
+        "symmetrized_graph": lambda: _core.symmetrized_graph(
+            *graph, "union", "max", False, 1, None
+        ),
+        "normalized_weights": lambda: _core.normalized_weights(*graph, "symmetric", False, 1, None),
+        "connected_components": lambda: _core.connected_components(*graph[:2], 1, None),
+        "propagate": lambda: _core.propagate(
+            *graph, np.arange(5), np.ones((5, 2)), 0.9, 0.1, False, 10, 0.0, 1, None
         ),
         "expand": lambda: _core.expand(
             np.tile(ids, 10), np.arange(u, dtype=np.int32), -1, np.empty(10 * n, np.int32), 1, None
@@ -134,6 +143,10 @@ def core_calls():
         "mini_clusters",
         "exact_neighbors",
         "neighbor_graph32",
+        "symmetrized_graph",
+        "normalized_weights",
+        "connected_components",
+        "propagate",
         "expand",
     ],
 )
@@ -319,7 +332,24 @@ assert (table.n_samples, len(table)) == before
 assert table.counts.sum() == table.n_samples
 """
 
+RING = """
+import scipy.sparse
+table = None
+ring = (np.arange(2_000_000)[:, None] + np.arange(1, 8)) % 2_000_000
+graph = scipy.sparse.csr_array((np.ones(ring.size), ring.ravel(), np.arange(0, ring.size + 1, 7)))
+y = np.full(2_000_000, -1)
+y[:2] = 0, 1
+"""
+
 LONG_CALLS = {
+    "symmetrize_graph": (RING, "lq.symmetrize_graph(graph, n_jobs={n_jobs})", ""),
+    "normalize_graph": (RING, "lq.normalize_graph(graph, n_jobs={n_jobs})", ""),
+    "connected_components": (RING, "lq.connected_components(graph, n_jobs={n_jobs})", ""),
+    "label_spreading": (
+        RING + "model = lq.LabelSpreading(graph=graph, n_jobs={n_jobs})",
+        "model.fit(None, y)",
+        "",
+    ),
     "kneighbors": (
         ROWS + "points = rng.normal(size=(100_000, 200))",
         "lq.kneighbors(points, 10, n_jobs={n_jobs})",
@@ -412,7 +442,12 @@ def run_python(code, **environment):
 @pytest.mark.parametrize("name", LONG_CALLS)
 def test_ctrl_c_stops_a_long_call_within_a_second(name, n_jobs):
     setup, call, check = LONG_CALLS[name]
-    code = INTERRUPTED.format(setup=setup, call=call.format(n_jobs=n_jobs), check=check, delay=0.5)
+    code = INTERRUPTED.format(
+        setup=setup.replace("{n_jobs}", str(n_jobs)),
+        call=call.format(n_jobs=n_jobs),
+        check=check,
+        delay=0.5,
+    )
     assert run_python(code).startswith("interrupted")
 
 

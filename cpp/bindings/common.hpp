@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "labelquorum/executor.hpp"
+#include "labelquorum/graphs.hpp"
 #include "labelquorum/partitions.hpp"
 
 namespace labelquorum::bindings {
@@ -68,6 +69,24 @@ const T* readable(const std::optional<Array<T>>& array, std::size_t n, const cha
     return array->data();
 }
 
+// The graph in these arrays, whose contents the kernels check.
+template <class Index, class Weight>
+GraphView<Index, Weight> view_graph(const Array<Index>& indptr, const Array<Index>& indices,
+                                    const Array<Weight>& weights) {
+    if (indptr.ndim() != 1 || indptr.shape(0) == 0) {
+        throw std::invalid_argument("indptr: expected a 1-D array of length n_nodes + 1");
+    }
+    const auto n_nodes = static_cast<std::size_t>(indptr.shape(0)) - 1;
+    const auto n_edges = static_cast<std::size_t>(indices.size());
+    const Index* ends = indptr.data();
+    const Index* targets = readable(std::optional(indices), n_edges, "indices");
+    const Weight* values = readable(std::optional(weights), n_edges, "weights");
+    if (static_cast<std::int64_t>(ends[n_nodes]) != static_cast<std::int64_t>(n_edges)) {
+        throw std::invalid_argument("indptr: its last value has to be the number of indices");
+    }
+    return {ends, targets, values, n_nodes};
+}
+
 // Hands a vector over to NumPy without a copy.
 template <class T>
 py::array_t<T> to_array(std::vector<T>&& values, std::vector<py::ssize_t> shape) {
@@ -90,5 +109,6 @@ void register_agreement(py::module_& module);
 void register_mini_clusters(py::module_& module);
 void register_neighbors(py::module_& module);
 void register_graphs(py::module_& module);
+void register_propagation(py::module_& module);
 
 }  // namespace labelquorum::bindings

@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, module) {
     register_mini_clusters(module);
     register_neighbors(module);
     register_graphs(module);
+    register_propagation(module);
 }

@@ -16,37 +16,61 @@ if TYPE_CHECKING:
     from labelquorum._mini_clusters import mini_clusters
     from labelquorum._versions import show_versions
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
+    from labelquorum.graphs import connected_components, normalize_graph, symmetrize_graph
+    from labelquorum.knn_label_propagation import KNNLabelPropagation
     from labelquorum.metrics import clustering_accuracy
     from labelquorum.neighbors import kneighbors, kneighbors_graph
+    from labelquorum.propagation import (
+        LabelPropagation,
+        LabelSpreading,
+        PoissonLearning,
+        affinity_graph,
+    )
     from labelquorum.signatures import SignatureTable
 
     __version__: str
 
 __all__ = [
+    "KNNLabelPropagation",
+    "LabelPropagation",
+    "LabelSpreading",
+    "PoissonLearning",
     "SignatureTable",
     "WorkLimitError",
     "__version__",
+    "affinity_graph",
     "agreement_degrees",
     "agreement_graph",
     "clustering_accuracy",
     "coassociation",
+    "connected_components",
     "instruction_set",
     "kneighbors",
     "kneighbors_graph",
     "mini_clusters",
+    "normalize_graph",
     "show_versions",
+    "symmetrize_graph",
 ]
 
 _MODULE_OF = {
+    "KNNLabelPropagation": "knn_label_propagation",
+    "LabelPropagation": "propagation",
+    "LabelSpreading": "propagation",
+    "PoissonLearning": "propagation",
     "SignatureTable": "signatures",
+    "affinity_graph": "propagation",
     "agreement_degrees": "agreement",
     "agreement_graph": "agreement",
     "clustering_accuracy": "metrics",
     "coassociation": "agreement",
+    "connected_components": "graphs",
     "kneighbors": "neighbors",
     "kneighbors_graph": "neighbors",
     "mini_clusters": "_mini_clusters",
+    "normalize_graph": "graphs",
     "show_versions": "_versions",
+    "symmetrize_graph": "graphs",
 }
 
 

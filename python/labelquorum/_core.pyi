@@ -117,3 +117,42 @@ def neighbor_graph64(
     n_threads: int,
     progress: Progress,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.floating[Any]]]: ...
+def symmetrized_graph(
+    indptr: NDArray[np.integer[Any]],
+    indices: NDArray[np.integer[Any]],
+    weights: NDArray[np.floating[Any]],
+    mode: str,
+    combine: str,
+    self_loops: bool,
+    n_threads: int,
+    progress: Progress,
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], NDArray[np.floating[Any]]]: ...
+def normalized_weights(
+    indptr: NDArray[np.integer[Any]],
+    indices: NDArray[np.integer[Any]],
+    weights: NDArray[np.floating[Any]],
+    normalization: str,
+    self_loops: bool,
+    n_threads: int,
+    progress: Progress,
+) -> NDArray[np.floating[Any]]: ...
+def connected_components(
+    indptr: NDArray[np.integer[Any]],
+    indices: NDArray[np.integer[Any]],
+    n_threads: int,
+    progress: Progress,
+) -> NDArray[np.integer[Any]]: ...
+def propagate(
+    indptr: NDArray[np.integer[Any]],
+    indices: NDArray[np.integer[Any]],
+    weights: NDArray[np.floating[Any]],
+    nodes: NDArray[np.int64],
+    values: NDArray[np.floating[Any]],
+    from_neighbors: float,
+    from_seeds: float,
+    clamped: bool,
+    max_iter: int,
+    tol: float,
+    n_threads: int,
+    progress: Progress,
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.uint8], int, bool, bool]: ...

@@ -11,12 +11,15 @@ import ctypes
 import math
 import operator
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum import _core
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Column: TypeAlias = NDArray[np.integer[Any]]
 Columns: TypeAlias = list[Column]
@@ -187,6 +190,32 @@ def as_points(values: Any, name: str, n_features: int | None = None) -> NDArray[
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def as_graph(graph: Any, name: str = "graph") -> sparse.csr_array:
+    """The graph as a square CSR array with weights of float32 or float64; no copy where it is one.
+
+    Integers and bools become float32 where that holds all of their type's values, else float64.
+    What the indices hold is checked by the extension.
+    """
+    from scipy import sparse
+
+    if not sparse.issparse(graph):
+        raise TypeError(
+            f"{name} is a {type(graph).__name__}; wanted a SciPy sparse matrix or array"
+        )
+    if graph.ndim != 2 or graph.shape[0] != graph.shape[1] or graph.shape[0] == 0:
+        raise ValueError(f"{name} has shape {graph.shape}; wanted (n_nodes, n_nodes), n_nodes >= 1")
+    dtype = graph.dtype
+    if dtype.kind in "iub":
+        dtype = np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
+    elif dtype.kind != "f" or dtype.itemsize > 8:
+        raise TypeError(f"{name} has dtype {dtype}; wanted float32 or float64")
+    csr = sparse.csr_array(graph)
+    if csr.indptr.dtype != csr.indices.dtype:
+        csr.indices = csr.indices.astype(csr.indptr.dtype)
+    csr.data = np.ascontiguousarray(csr.data, dtype=dtype)
+    return csr
+
+
 def as_n_threads(n_jobs: Any) -> int:
     """The number of threads that `n_jobs` means."""
     if n_jobs is None:
@@ -270,6 +299,18 @@ def as_fraction(value: Any, name: str) -> float:
         raise TypeError(f"{name} is {value!r} ({type(value).__name__}); wanted a number in (0, 1]")
     if not 0 < value <= 1:
         raise ValueError(f"{name} is {value}; wanted a number in (0, 1]")
+    return float(value)
+
+
+def as_non_negative(value: Any, name: str) -> float:
+    """The value as a finite float of at least 0."""
+    wanted = "a number of at least 0"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(
+        value, (int, float, np.floating, np.integer)
+    ):
+        raise TypeError(f"{name} is {value!r} ({type(value).__name__}); wanted {wanted}")
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} is {value}; wanted {wanted}")
     return float(value)
 
 
