@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.metrics import clustering_accuracy
     from labelquorum.neighbors import kneighbors, kneighbors_graph
+    from labelquorum.searcher import NeighborSearcher
     from labelquorum.signatures import SignatureTable
+    from labelquorum.transformers import KNeighborsTransformer
 
     __version__: str
 
 __all__ = [
+    "KNeighborsTransformer",
+    "NeighborSearcher",
     "SignatureTable",
     "WorkLimitError",
     "__version__",
@@ -38,6 +42,8 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "KNeighborsTransformer": "transformers",
+    "NeighborSearcher": "searcher",
     "SignatureTable": "signatures",
     "agreement_degrees": "agreement",
     "agreement_graph": "agreement",
