@@ -351,13 +351,10 @@ class Lists:
             metric=metric,  # type: ignore[arg-type]
             n_jobs=n_threads,
         )
-        with limited(n_threads) as faiss:
+        with limited(n_threads):
+            self.index.nprobe = n_probes  # the wrapper takes it from here alone
             found: NDArray[np.int64] = self.index.search_preassigned(
-                rows,
-                k * factor,
-                nearest,
-                -gaps if self.frame.is_similarity else gaps**2,
-                params=faiss.SearchParametersIVF(nprobe=n_probes),
+                rows, k * factor, nearest, -gaps if self.frame.is_similarity else gaps**2
             )[1]
         return found
 

@@ -163,6 +163,7 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         check_is_fitted(self, "n_samples_fit_")
         queries = points_of(self, X, "X", reset=False)
+        check_finite(queries, "X")
         k = self._n_wanted()
         if not hasattr(self._searcher, "quality_"):
             self._searcher.fit(self._X)
