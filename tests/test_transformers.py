@@ -88,9 +88,7 @@ def pipelines(graph_of):
         "isomap": make_pipeline(graph_of(30), Isomap(n_neighbors=30, metric="precomputed")),
         "tsne": make_pipeline(
             graph_of(30),
-            TSNE(
-                perplexity=9, metric="precomputed", init="random", max_iter=250, random_state=0
-            ),
+            TSNE(perplexity=9, metric="precomputed", init="random", max_iter=250, random_state=0),
         ),
         "spectral": make_pipeline(
             graph_of(10),
@@ -127,7 +125,7 @@ def test_pipelines_give_what_they_give_with_scikit_learns(name):
 
 
 def test_a_pipeline_predicts_for_new_samples(data):
-    X, y, new, expected = data
+    X, y, new, _ = data
     model = make_pipeline(
         lq.KNeighborsTransformer(7), KNeighborsClassifier(7, metric="precomputed")
     )

@@ -398,7 +398,5 @@ def read(kind: str, frame: Frame, file: BinaryIO) -> Index:
     with limited(1) as faiss:
         index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
         if kind == Graph.kind:
-            return Graph(faiss.downcast_index(index), frame)
-        index = faiss.downcast_index(index)
-        quantizer = faiss.downcast_index(index.quantizer)
-        return Lists(index, frame, quantizer.reconstruct_n(0, quantizer.ntotal))
+            return Graph(index, frame)
+        return Lists(index, frame, index.quantizer.reconstruct_n(0, index.nlist))
