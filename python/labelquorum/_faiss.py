@@ -27,8 +27,8 @@ Points: TypeAlias = NDArray[np.floating[Any]]
 Rows: TypeAlias = NDArray[np.float32]
 Show: TypeAlias = Callable[[str, float], None] | None
 
-_BATCH_ROWS = 256
-_BATCH_BYTES = 1 << 24
+_BATCH_ROWS = 1024
+_BATCH_BYTES = 1 << 25
 _FRAME_ROWS = 10_000
 _SAFE_LARGEST = 1e15  # squares of this many sum up within float32
 
@@ -127,27 +127,41 @@ class Frame(NamedTuple):
 
 
 class Graph:
-    """Hierarchical navigable small worlds (Malkov and Yashunin, IEEE TPAMI 42(4), 2020).
+    """Each sample linked with near ones in many directions; a search goes along the links.
 
-    The lowest layer is not grown by insertion: the candidates for the links of a sample are its
-    nearest neighbours and those that it is one of, found by `kneighbors`.
+    The lowest layer of hierarchical navigable small worlds (Malkov and Yashunin, IEEE TPAMI 42(4),
+    2020), but not grown by insertion: the links of a sample go to those of its nearest neighbours
+    that are nearer to it than to each other, and back from there. In place of the upper layers, a
+    search starts from the nearest of some random samples. `kneighbors` finds both.
     """
 
     kind = "graph"
-    _N_LINKS = 32  # of a sample in an upper layer; twice that in the lowest
+    _N_LINKS = 32  # of a sample to its neighbours, at most; with those back, twice that
     _BUILD_RECALL = 0.95
-    # Per sample while the graph is made: neighbours, the same transposed, and both as candidates.
-    _BUILD_BYTES = _N_LINKS * (12 + 16 + 12 + 24 + 24)
+    # Per sample while the graph is made: neighbours, twice, their distances, and pairs to sort.
+    _BUILD_BYTES = _N_LINKS * (12 + 12 + 8 + 40)
+    _SAMPLES_PER_START = 32
+    _START_VALUES = 1 << 21  # of all starts, at most
+    _STARTS_USED = 4
 
     def __init__(self, index: Any, frame: Frame) -> None:
         self.index = index
         self.frame = frame
+        self._starts = self._starts_of(index.ntotal, index.d)
+        self._start_rows: Rows = index.reconstruct_batch(self._starts)
         self._complete: tuple[Rows, NDArray[np.int64]] | None = None
 
     @classmethod
     def n_bytes(cls, n: int, n_columns: int) -> int:
         """The most memory that building takes."""
         return n * (4 * n_columns + 4 * (2 * cls._N_LINKS + 4) + cls._BUILD_BYTES)
+
+    @classmethod
+    def _starts_of(cls, n: int, n_columns: int) -> NDArray[np.int64]:
+        most = max(256, cls._START_VALUES // n_columns)
+        n_starts = min(most, max(cls._STARTS_USED, n // cls._SAMPLES_PER_START))
+        # Not from random_state: a loaded graph has to have the same.
+        return np.sort(np.random.RandomState(0).choice(n, n_starts, replace=False))
 
     @classmethod
     def build(
@@ -161,15 +175,18 @@ class Graph:
     ) -> tuple[Graph, NDArray[np.int64]]:
         """The index of all but some points, and which these are."""
         n, n_columns = points.shape
-        # One thread: the layers above the lowest depend on the order of insertion.
-        with limited(1) as faiss:
+        with limited(n_threads) as faiss:
             index = faiss.IndexHNSWFlat(n_columns, cls._N_LINKS, frame.metric_type(faiss))
             index.init_level0 = False
+            # No sample gets into an upper layer.
+            index.hnsw.assign_probas.clear()
+            index.hnsw.cum_nneighbor_per_level.clear()
+            index.hnsw.set_default_probas(cls._N_LINKS, 0.01)
             for batch in batches(n, n_columns):
                 index.add(frame.rows(points[batch]))
-            levels = faiss.vector_to_array(index.hnsw.levels)
-        lowest = np.flatnonzero(levels == 1)
-        held_out = np.sort(rng.choice(lowest, min(n_held_out, len(lowest) // 2), replace=False))
+        graph = cls(index, frame)
+        others = np.setdiff1d(np.arange(n), graph._starts, assume_unique=True)
+        held_out = np.sort(rng.choice(others, min(n_held_out, len(others) // 2), replace=False))
         distances, neighbors = kneighbors(
             points,
             min(cls._N_LINKS, n - 1),
@@ -177,23 +194,25 @@ class Graph:
             recall=cls._BUILD_RECALL,
             n_jobs=n_threads,
         )
-        graph = cls(index, frame)
-        gaps, links = _both_ways(frame.gaps(distances), neighbors)
-        del distances, neighbors
+        gaps = frame.gaps(distances)
+        del distances
         is_held_out = np.zeros(n, dtype=bool)
         is_held_out[held_out] = True
         itself = np.arange(n)[:, None]  # which faiss skips
-        graph._link(
-            gaps, np.where(is_held_out[links] | is_held_out[:, None], itself, links), n_threads
-        )
-        graph._complete = gaps, links
+        hidden = is_held_out[neighbors] | is_held_out[:, None]
+        graph._link(gaps, np.where(hidden, itself, neighbors), n_threads)
+        graph._complete = gaps, neighbors
         return graph, held_out
 
-    def _link(self, gaps: Rows, links: NDArray[np.int64], n_threads: int) -> None:
+    def _link(self, gaps: Rows, neighbors: NDArray[np.int64], n_threads: int) -> None:
+        n = len(neighbors)
         with limited(n_threads) as faiss:
             self.index.init_level_0_from_knngraph(
-                links.shape[1], faiss.swig_ptr(gaps), faiss.swig_ptr(links)
+                neighbors.shape[1], faiss.swig_ptr(gaps), faiss.swig_ptr(neighbors)
             )
+            links = faiss.vector_to_array(self.index.hnsw.neighbors).reshape(n, -1)
+            _link_back(links)
+            faiss.copy_array_to_vector(links.ravel(), self.index.hnsw.neighbors)
 
     def complete(self, points: Points, held_out: NDArray[np.int64], n_threads: int) -> None:
         """Let the points in that were held out."""
@@ -212,36 +231,60 @@ class Graph:
         self, rows: Rows, k: int, setting: tuple[int, ...], n_threads: int
     ) -> NDArray[np.int64]:
         """Some k points near each row, or -1."""
+        gaps, nearest = nearest_rows(
+            self._start_rows, rows, self._STARTS_USED, self.frame, n_threads
+        )
+        starts = self._starts[nearest].astype(np.int32)
+        found = np.empty((len(rows), k), dtype=np.int64)
+        unused = np.empty((len(rows), k), dtype=np.float32)
         with limited(n_threads) as faiss:
-            parameters = faiss.SearchParametersHNSW(efSearch=max(setting[0], k))
-            found: NDArray[np.int64] = self.index.search(rows, k, params=parameters)[1]
-        return found
+            self.index.hnsw.efSearch = max(setting[0], k)
+            self.index.search_level_0(
+                len(rows),
+                faiss.swig_ptr(rows),
+                k,
+                faiss.swig_ptr(starts),
+                faiss.swig_ptr(gaps),
+                faiss.swig_ptr(unused),
+                faiss.swig_ptr(found),
+                self._STARTS_USED,
+                2,  # one search from all starts
+            )
+        # Versions of faiss differ in the sign of similarities that starts are given with; by the
+        # wrong one it would drop them.
+        return np.hstack([found, starts]) if self.frame.is_similarity else found
 
 
-def _both_ways(gaps: Rows, neighbors: NDArray[np.int64]) -> tuple[Rows, NDArray[np.int64]]:
-    """Beside the k neighbours of each sample, k of those that it is a neighbour of.
-
-    Where there are fewer, the sample itself stands.
-    """
-    from scipy import sparse
-
-    n, k = neighbors.shape
-    directed = sparse.csr_array(
-        (gaps.ravel(), neighbors.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n)
+def nearest_rows(
+    centers: Rows, rows: Rows, k: int, frame: Frame, n_threads: int
+) -> tuple[Rows, NDArray[np.int64]]:
+    """The nearest of some centres to each row, and their squared distances or similarities."""
+    distances, nearest = kneighbors(
+        centers,
+        k,
+        Y=rows,
+        metric="inner_product" if frame.is_similarity else "euclidean",
+        n_jobs=n_threads,
     )
-    reverse = directed.tocsc()
-    del directed
-    counts = np.diff(reverse.indptr)
-    rank = np.arange(n * k) - np.repeat(reverse.indptr[:-1], counts)
-    kept = rank < k
-    place = (np.repeat(np.arange(n), counts)[kept], k + rank[kept])
-    links = np.repeat(np.arange(n)[:, None], 2 * k, axis=1)
-    all_gaps = np.zeros((n, 2 * k), dtype=np.float32)
-    links[:, :k] = neighbors
-    all_gaps[:, :k] = gaps
-    links[place] = reverse.indices[kept]
-    all_gaps[place] = reverse.data[kept]
-    return all_gaps, links
+    return -distances if frame.is_similarity else distances**2, nearest
+
+
+def _link_back(links: NDArray[np.int32]) -> None:
+    """Add the links from where links lead, as far as there is room: from the nearest first.
+
+    A row holds the links of a sample, nearest first, then -1.
+    """
+    n, width = links.shape
+    counts = (links >= 0).sum(axis=1)
+    by_rank = links[:, : counts.max()].T
+    ranks, sources = np.nonzero(by_rank >= 0)
+    targets = by_rank[ranks, sources]
+    order = np.argsort(targets, kind="stable")
+    targets, sources = targets[order], sources[order]
+    firsts = np.searchsorted(targets, np.arange(n))
+    places = counts[targets] + np.arange(len(targets)) - firsts[targets]
+    kept = places < width
+    links[targets[kept], places[kept]] = sources[kept]
 
 
 class Lists:
@@ -343,18 +386,11 @@ class Lists:
     ) -> NDArray[np.int64]:
         """Some points near each row, or -1: more than k."""
         n_probes, factor = setting
-        metric = "inner_product" if self.frame.is_similarity else "euclidean"
-        gaps, nearest = kneighbors(
-            self.centers,
-            n_probes,
-            Y=rows,
-            metric=metric,  # type: ignore[arg-type]
-            n_jobs=n_threads,
-        )
+        gaps, nearest = nearest_rows(self.centers, rows, n_probes, self.frame, n_threads)
         with limited(n_threads):
             self.index.nprobe = n_probes  # the wrapper takes it from here alone
             found: NDArray[np.int64] = self.index.search_preassigned(
-                rows, k * factor, nearest, -gaps if self.frame.is_similarity else gaps**2
+                rows, k * factor, nearest, gaps
             )[1]
         return found
 
