@@ -37,6 +37,7 @@ def run(script, *args, out, env=None):
         ("bench_signatures.py", ["--rows", 1000, "--repeats", 1]),
         ("bench_agreement.py", ["--max-rows", 300, "--limit", 0.3]),
         ("bench_neighbors.py", ["--sets", "blobs", "--rows", 300]),
+        ("bench_searcher.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss_hnsw"]),
         ("scale.py", ["--rows", 100, 1000, "--max-growth", 1000]),
         ("worst_cases.py", ["--max-rows", 500, "--cases", 0, 5, 6]),
     ],

@@ -105,6 +105,9 @@ def long_core_calls():
         ),
         "mini_clusters": lambda: _core.mini_clusters(few, 50, 6, 7, 1, None, 1, None),
         "exact_neighbors": lambda: _core.exact_neighbors(points, None, 5, "euclidean", 1, None),
+        "nearest_candidates": lambda: _core.nearest_candidates(
+            points, points, pairs[:60_000].reshape(6_000, 20) % 6_000, 5, "cosine", 1, None
+        ),
         "neighbor_graph32": lambda: _core.neighbor_graph32(
             neighbors, neighbors.astype(np.float64), "union", 1, None
         ),
@@ -133,6 +136,7 @@ def core_calls():
         "coassociation_csr",
         "mini_clusters",
         "exact_neighbors",
+        "nearest_candidates",
         "neighbor_graph32",
         "expand",
     ],
@@ -328,6 +332,11 @@ LONG_CALLS = {
     "kneighbors_of_equal_samples": (
         ROWS + "points = np.ones((100_000, 200), dtype=np.float32)",
         "lq.kneighbors(points, 10, n_jobs={n_jobs})",
+        "",
+    ),
+    "searcher_fit": (
+        ROWS + "points = rng.normal(size=(30_000, 60))",
+        "lq.NeighborSearcher(recall=0.9, n_jobs={n_jobs}).fit(points)",
         "",
     ),
     "update": (FEW_SIGNATURES, "table.update(rows, n_jobs={n_jobs})", UNCHANGED),

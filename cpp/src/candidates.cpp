@@ -34,12 +34,15 @@ Neighbors<Distance> nearest_candidates(const Points& points, const Points& queri
         throw std::invalid_argument("Y: " + std::to_string(queries.n_columns) +
                                     " columns, X: " + std::to_string(m));
     }
-    if (k < 1) throw std::invalid_argument("n_neighbors: 0; wanted at least 1");
     const std::size_t n_candidates = n > 0 ? candidates.size() / n : 0;
     if (n * n_candidates != candidates.size()) {
         throw std::invalid_argument("candidates: " + std::to_string(candidates.size()) +
                                     "; wanted the same number for each of " + std::to_string(n) +
                                     " queries");
+    }
+    if (k < 1 || (n > 0 && k > n_candidates)) {
+        throw std::invalid_argument("n_neighbors: " + std::to_string(k) + "; wanted 1 to " +
+                                    std::to_string(n_candidates) + ", the number of candidates");
     }
     executor.require_memory(n * k * (sizeof(Distance) + sizeof(std::int64_t)), "the neighbours");
     Neighbors<Distance> result{

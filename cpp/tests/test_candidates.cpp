@@ -83,6 +83,7 @@ TEST(bad_arguments_are_refused) {
     CHECK_THROWS(std::invalid_argument, call({0, 1, 3}, 1));
     CHECK_THROWS(std::invalid_argument, call({0, 1}, 1));
     CHECK_THROWS(std::invalid_argument, call({0, 1, 2}, 0));
+    CHECK_THROWS(std::invalid_argument, call({0, 1, 2}, 2));
 }
 
 }  // namespace

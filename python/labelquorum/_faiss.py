@@ -140,7 +140,7 @@ class Graph:
     _BUILD_RECALL = 0.95
     # Per sample while the graph is made: neighbours, twice, their distances, and pairs to sort.
     _BUILD_BYTES = _N_LINKS * (12 + 12 + 8 + 40)
-    _SAMPLES_PER_START = 32
+    _SAMPLES_PER_START = 16
     _START_VALUES = 1 << 21  # of all starts, at most
     _STARTS_USED = 4
 

@@ -16,8 +16,8 @@ namespace labelquorum {
 // Where there are fewer than k, the rest of the row has the index -1 and the distance infinity.
 // Distance is float or double. NaN and infinity are not looked for.
 //
-// Throws std::invalid_argument where k is 0, sizes do not fit each other, or a candidate is not
-// below the number of points. Time is O(n_queries * n_candidates * n_columns); memory beyond the
+// Throws std::invalid_argument where k is not 1 to n_candidates, sizes do not fit each other, or a
+// candidate is not below the number of points. Time is O(n_queries * n_candidates * n_columns); memory beyond the
 // result is a few rows per thread.
 template <class Distance>
 Neighbors<Distance> nearest_candidates(const Points& points, const Points& queries,
