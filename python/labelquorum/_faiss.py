@@ -141,7 +141,7 @@ class Graph:
     # Per sample while the graph is made: neighbours, twice, their distances, and pairs to sort.
     _BUILD_BYTES = _N_LINKS * (12 + 12 + 8 + 40)
     _SAMPLES_PER_START = 16
-    _START_VALUES = 1 << 21  # of all starts, at most
+    _START_VALUES = 1 << 20  # of all starts, at most
     _STARTS_USED = 4
 
     def __init__(self, index: Any, frame: Frame) -> None:
@@ -184,6 +184,8 @@ class Graph:
             index.hnsw.set_default_probas(cls._N_LINKS, 0.01)
             for batch in batches(n, n_columns):
                 index.add(frame.rows(points[batch]))
+        if show is not None:
+            show("graph", 0.05)
         graph = cls(index, frame)
         others = np.setdiff1d(np.arange(n), graph._starts, assume_unique=True)
         held_out = np.sort(rng.choice(others, min(n_held_out, len(others) // 2), replace=False))
@@ -194,6 +196,8 @@ class Graph:
             recall=cls._BUILD_RECALL,
             n_jobs=n_threads,
         )
+        if show is not None:
+            show("graph", 0.9)
         gaps = frame.gaps(distances)
         del distances
         is_held_out = np.zeros(n, dtype=bool)
@@ -202,6 +206,8 @@ class Graph:
         hidden = is_held_out[neighbors] | is_held_out[:, None]
         graph._link(gaps, np.where(hidden, itself, neighbors), n_threads)
         graph._complete = gaps, neighbors
+        if show is not None:
+            show("graph", 1.0)
         return graph, held_out
 
     def _link(self, gaps: Rows, neighbors: NDArray[np.int64], n_threads: int) -> None:

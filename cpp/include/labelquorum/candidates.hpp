@@ -17,8 +17,8 @@ namespace labelquorum {
 // Distance is float or double. NaN and infinity are not looked for.
 //
 // Throws std::invalid_argument where k is not 1 to n_candidates, sizes do not fit each other, or a
-// candidate is not below the number of points. Time is O(n_queries * n_candidates * n_columns); memory beyond the
-// result is a few rows per thread.
+// candidate is not below the number of points. Time is O(n_queries * n_candidates * n_columns);
+// memory beyond the result is a few rows per thread.
 template <class Distance>
 Neighbors<Distance> nearest_candidates(const Points& points, const Points& queries,
                                        std::span<const std::int64_t> candidates, std::size_t k,
