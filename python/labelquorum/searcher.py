@@ -37,7 +37,7 @@ Indices = NDArray[np.int64]
 _EXACT_BELOW = 10_000  # points: searched so fast that an index is not worth its making
 _SAMPLE = 1_000
 _FAILURES_IN_SAMPLE = 8  # at least so many are to be expected in a sample that judges a recall
-_ERROR_SHARE = 0.8  # of the errors allowed: queries are seldom quite like the samples
+_ERROR_SHARE = 0.7  # of the errors allowed: queries are seldom quite like the samples
 _QUANTILE = 2.33  # of the normal distribution: one lower bound of 100 is too high
 _MEMORY_SHARE = 0.5  # of what is available, for an index
 
@@ -123,7 +123,7 @@ class NeighborSearcher(BaseEstimator):
 
     The promise is kept by measuring: some thousand random samples are held back from the index,
     searched for exactly and by the index, and the settings raised until a lower bound of the recall
-    (at 99 % confidence) leaves out no more than 0.8 of what `recall` allows. It then holds for
+    (at 99 % confidence) leaves out no more than 0.7 of what `recall` allows. It then holds for
     queries like the samples, and others not too unlike;
     ``query(..., return_quality=True)`` measures it for the queries at hand. Of neighbours at equal
     distances any count as true. Distances are measured in double precision on the rows as given,
