@@ -125,7 +125,17 @@ def _machine():
 
 def _versions():
     versions = {"python": platform.python_version(), "instruction_set": lq.instruction_set()}
-    for name in ("labelquorum", "numpy", "numba", "polars", "duckdb", "faiss-cpu", "scikit-learn"):
+    for name in (
+        "labelquorum",
+        "numpy",
+        "numba",
+        "polars",
+        "duckdb",
+        "faiss-cpu",
+        "hnswlib",
+        "scikit-learn",
+        "usearch",
+    ):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

@@ -38,6 +38,7 @@ def run(script, *args, out, env=None):
         ("bench_agreement.py", ["--max-rows", 300, "--limit", 0.3]),
         ("bench_neighbors.py", ["--sets", "blobs", "--rows", 300]),
         ("bench_propagation.py", ["--rows", 300, "--nodes", 500, "--iterations", 2]),
+        ("bench_searcher.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss_hnsw"]),
         ("scale.py", ["--rows", 100, 1000, "--max-growth", 1000]),
         ("worst_cases.py", ["--max-rows", 500, "--cases", 0, 5, 6]),
     ],

@@ -146,6 +146,20 @@ PUBLIC = {
         (POINTS, 3),
         {"metric": "cosine", "recall": None, "Y": POINTS[:5], "n_jobs": 1, "verbose": False},
     ),
+    "NeighborSearcher": (
+        lambda X, n_neighbors, Y, **options: (
+            lq.NeighborSearcher(n_neighbors=n_neighbors, **options).fit(X).query(Y)
+        ),
+        (POINTS, 3, POINTS[:5]),
+        {"metric": "cosine", "recall": 0.9, "n_jobs": 1, "verbose": False, "random_state": 0},
+    ),
+    "KNeighborsTransformer": (
+        lambda X, n_neighbors, **options: lq.KNeighborsTransformer(
+            n_neighbors, **options
+        ).fit_transform(X),
+        (POINTS, 3),
+        {"mode": "distance", "metric": "cosine", "recall": None, "n_jobs": 1, "verbose": False},
+    ),
 }
 
 
@@ -256,9 +270,21 @@ def core_arguments(guarded):
                 *[0.5, 0.5, False, 4, 0.0, 1, None],
             ],
         ),
-        "exact_neighbors": (
-            _core.exact_neighbors,
-            [POINTS.astype(np.float32), POINTS[:7], 3, "euclidean", 1, None],
+        "neighbors": (
+            _core.neighbors,
+            [POINTS.astype(np.float32), POINTS[:7], 3, "euclidean", 1.0, 1, None],
+        ),
+        "nearest_candidates": (
+            _core.nearest_candidates,
+            [
+                POINTS.astype(np.float32),
+                POINTS[:7],
+                np.arange(35).reshape(7, 5) % 29,
+                3,
+                "euclidean",
+                1,
+                None,
+            ],
         ),
         "expand": (
             _core.expand,

@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import numba
 import numpy as np
 import pytest
 
@@ -69,6 +70,14 @@ def ticks_during(call):
     return during, seconds
 
 
+@numba.cfunc("float64(CPointer(float64), CPointer(float64), int64)")
+def manhattan(a, b, n):
+    total = 0.0
+    for i in range(n):
+        total += abs(a[i] - b[i])
+    return total
+
+
 def long_core_calls():
     """Every long call of the extension, on arguments that make it last some 50 ms or more.
 
@@ -105,7 +114,14 @@ def long_core_calls():
             columns, indptr, pairs[:, 0].copy(), 1, None
         ),
         "mini_clusters": lambda: _core.mini_clusters(few, 50, 6, 7, 1, None, 1, None),
-        "exact_neighbors": lambda: _core.exact_neighbors(points, None, 5, "euclidean", 1, None),
+        "neighbors": lambda: _core.neighbors(points, None, 5, "euclidean", 1.0, 1, None),
+        "neighbors, recall": lambda: _core.neighbors(points, None, 5, "cosine", 0.5, 1, None),
+        "custom_neighbors": lambda: _core.custom_neighbors(
+            points[:1000], None, 5, manhattan.address, 1, None
+        ),
+        "nearest_candidates": lambda: _core.nearest_candidates(
+            points, points, pairs[:60_000].reshape(6_000, 20) % 6_000, 5, "cosine", 1, None
+        ),
         "neighbor_graph32": lambda: _core.neighbor_graph32(
             neighbors, neighbors.astype(np.float64), "union", 1, None
         ),
@@ -141,7 +157,10 @@ def core_calls():
         "coassociation_pairs",
         "coassociation_csr",
         "mini_clusters",
-        "exact_neighbors",
+        "neighbors",
+        "neighbors, recall",
+        "custom_neighbors",
+        "nearest_candidates",
         "neighbor_graph32",
         "symmetrized_graph",
         "normalized_weights",
@@ -358,6 +377,16 @@ LONG_CALLS = {
     "kneighbors_of_equal_samples": (
         ROWS + "points = np.ones((100_000, 200), dtype=np.float32)",
         "lq.kneighbors(points, 10, n_jobs={n_jobs})",
+        "",
+    ),
+    "kneighbors_with_a_recall": (
+        ROWS + "points = rng.normal(size=(300_000, 300)).astype('float32')",
+        "lq.kneighbors(points, 10, recall=0.9, n_jobs={n_jobs})",
+        "",
+    ),
+    "searcher_fit": (
+        ROWS + "points = rng.normal(size=(30_000, 60))",
+        "lq.NeighborSearcher(recall=0.9, n_jobs={n_jobs}).fit(points)",
         "",
     ),
     "update": (FEW_SIGNATURES, "table.update(rows, n_jobs={n_jobs})", UNCHANGED),

@@ -80,6 +80,7 @@ void register_executor(py::module_& module) {
     });
     module.def("default_n_threads", &default_n_threads);
     module.def("available_n_threads", &available_n_threads);
+    module.def("available_memory", &available_memory);
     module.def(
         "instruction_set", [] { return name(instruction_set()); },
         "The instruction set in use: \"baseline\", \"avx2\" or \"avx512\".\n\n"

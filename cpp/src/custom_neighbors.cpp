@@ -42,7 +42,7 @@ Neighbors<Distance> nearest_neighbors(const Points& points, const Points* querie
     Neighbors<Distance> result{k,
                                std::vector<Distance>(from.n_rows * k),
                                std::vector<std::int64_t>(from.n_rows * k),
-                               {1, 1, from.n_rows}};
+                               {1, 1, 0}};
     const std::size_t n_of_block = std::max<std::size_t>(1, block_bytes / (d * sizeof(double)));
     const auto read = [&](const Points& rows, std::size_t begin, std::size_t end,
                           std::vector<double>& to) {

@@ -446,7 +446,7 @@ Neighbors<Distance> exact_neighbors(const Points& points, const Points* queries,
     Neighbors<Distance> result{k,
                                std::vector<Distance>(from.n_rows * k),
                                std::vector<std::int64_t>(from.n_rows * k),
-                               {1, 1, from.n_rows}};
+                               {1, 1, 0}};
     Frame frame{of_points.mean, 0, 1};
     const double largest = of_points.largest;
     frame.center_squares =

@@ -26,14 +26,18 @@ if TYPE_CHECKING:
         PoissonLearning,
         affinity_graph,
     )
+    from labelquorum.searcher import NeighborSearcher
     from labelquorum.signatures import SignatureTable
+    from labelquorum.transformers import KNeighborsTransformer
 
     __version__: str
 
 __all__ = [
     "KNNLabelPropagation",
+    "KNeighborsTransformer",
     "LabelPropagation",
     "LabelSpreading",
+    "NeighborSearcher",
     "PoissonLearning",
     "SignatureTable",
     "WorkLimitError",
@@ -55,8 +59,10 @@ __all__ = [
 
 _MODULE_OF = {
     "KNNLabelPropagation": "knn_label_propagation",
+    "KNeighborsTransformer": "transformers",
     "LabelPropagation": "propagation",
     "LabelSpreading": "propagation",
+    "NeighborSearcher": "searcher",
     "PoissonLearning": "propagation",
     "SignatureTable": "signatures",
     "affinity_graph": "propagation",

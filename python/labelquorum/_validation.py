@@ -26,6 +26,8 @@ Columns: TypeAlias = list[Column]
 
 MAX_PARTITIONS = 65_535
 _MAX_THREADS = 4_096
+_MAX_VALUE = 1e150  # of numbers whose squares are added up
+_VALUES_PER_CHECK = 1 << 20
 _INT64_MAX = int(np.iinfo(np.int64).max)
 
 
@@ -214,6 +216,35 @@ def as_graph(graph: Any, name: str = "graph") -> sparse.csr_array:
         csr.indices = csr.indices.astype(csr.indptr.dtype)
     csr.data = np.ascontiguousarray(csr.data, dtype=dtype)
     return csr
+
+
+def points_of(estimator: Any, values: Any, name: str, *, reset: bool) -> NDArray[np.floating[Any]]:
+    """The values as `as_points` has them, their shape and names checked against the estimator's.
+
+    With `reset`, in `fit`, those are what it keeps.
+    """
+    from sklearn.utils.validation import validate_data
+
+    values = validate_data(estimator, values, reset=reset, dtype="numeric", ensure_all_finite=False)
+    return as_points(values, name)
+
+
+def check_finite(points: NDArray[np.floating[Any]], name: str) -> None:
+    """Refuses NaN, infinity and values beyond 1e150, as exact search for neighbours does."""
+    step = max(1, _VALUES_PER_CHECK // points.shape[1])
+    for begin in range(0, len(points), step):
+        values = points[begin : begin + step]
+        right = np.isfinite(values)
+        if values.dtype == np.float64:
+            right &= np.abs(values) <= _MAX_VALUE
+        if right.all():
+            continue
+        row, column = np.argwhere(~right)[0]
+        value = values[row, column]
+        found = "NaN" if np.isnan(value) else "infinity"
+        if np.isfinite(value):
+            found = f"a value beyond {_MAX_VALUE:g}"
+        raise ValueError(f"{name} holds {found} at row {begin + row}, column {column}")
 
 
 def as_n_threads(n_jobs: Any) -> int:

@@ -29,22 +29,19 @@ Metric: TypeAlias = Literal["euclidean", "cosine", "inner_product"] | Callable[.
 Found: TypeAlias = tuple[NDArray[np.floating[Any]], NDArray[np.int64]]
 
 
-class Quality(NamedTuple):
-    """How good a search was: the share of its neighbours that are as near as the true ones.
-
-    Attributes
-    ----------
-    recall : float
-        The share, measured on a random sample of the queries; 1.0 where the search was exact.
-    least : float
-        The share over all queries is at least this with 95 % confidence.
-    n_queries : int
-        Queries in the sample; all of them where the search was exact.
-    """
+class SearchQuality(NamedTuple):
+    """How much of what was wanted a search found, measured against exact search."""
 
     recall: float
-    least: float
+    """Share of the neighbours returned that are no farther than the last true one."""
+    lower_bound: float
+    """Of the recall on all samples like those measured, at 95 % confidence (99 % where a
+    `NeighborSearcher` measured it)."""
     n_queries: int
+    """Samples it was measured on; 0 where the search is exact."""
+    method: str
+    """What searched: "exact", "cells" (all samples with each other, `kneighbors`), "graph" (HNSW) or
+    "lists" (inverted lists of compressed rows)."""
 
 
 @overload
@@ -70,7 +67,7 @@ def kneighbors(
     return_quality: Literal[True],
     n_jobs: int | None = ...,
     verbose: bool = ...,
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64], Quality]: ...
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64], SearchQuality]: ...
 def kneighbors(
     X: Any,
     n_neighbors: int,
@@ -81,7 +78,7 @@ def kneighbors(
     return_quality: bool = False,
     n_jobs: int | None = None,
     verbose: bool = False,
-) -> Found | tuple[NDArray[np.floating[Any]], NDArray[np.int64], Quality]:
+) -> Found | tuple[NDArray[np.floating[Any]], NDArray[np.int64], SearchQuality]:
     """Find the nearest neighbours of every sample.
 
     Parameters
@@ -115,7 +112,7 @@ def kneighbors(
         Nearest first; float64 where X or Y is, else float32. Exact for the neighbours found.
     indices : int64 array of shape (n_samples or n_queries, n_neighbors)
         Rows of X. Of samples at the same distance, those of smaller index come first.
-    quality : Quality
+    quality : SearchQuality
         With `return_quality`: the recall as measured against exact search on 200 random queries
         (other ones than those that the search was tuned on).
 
@@ -206,7 +203,8 @@ def kneighbors(
             found = _core.neighbors(points, queries, k, name_or_address, share, n_threads, show)
     distances, indices, quality = found
     if return_quality:
-        return distances, indices, Quality(*quality)
+        method = "cells" if quality[2] > 0 else "exact"
+        return distances, indices, SearchQuality(*quality, method)
     return distances, indices
 
 

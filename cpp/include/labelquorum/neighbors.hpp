@@ -35,7 +35,7 @@ enum class Metric : std::uint8_t {
 struct Recall {
     double mean;
     double least;           // the true mean is at least this, but for one case of 20
-    std::size_t n_queries;  // that it was measured on; all where the search was exact
+    std::size_t n_queries;  // that it was measured on; 0 where the search was exact
 };
 
 template <class Distance>
