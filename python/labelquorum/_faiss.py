@@ -192,7 +192,7 @@ class Graph:
         distances, neighbors = kneighbors(
             points,
             min(cls._N_LINKS, n - 1),
-            metric=frame.metric,  # type: ignore[arg-type]
+            metric=frame.metric,
             recall=cls._BUILD_RECALL,
             n_jobs=n_threads,
         )

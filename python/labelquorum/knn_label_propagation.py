@@ -328,7 +328,7 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return kneighbors(
             X,
             k,
-            metric=metric,  # type: ignore[arg-type]
+            metric=metric,
             recall=self.recall,
             Y=queries,
             n_jobs=self.n_jobs,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MODES = ("union", "mutual", "directed")
 _INT32_MAX = int(np.iinfo(np.int32).max)
 
-Metric: TypeAlias = Literal["euclidean", "cosine", "inner_product"] | Callable[..., float]
+Metric: TypeAlias = str | Callable[..., float]
 Found: TypeAlias = tuple[NDArray[np.floating[Any]], NDArray[np.int64]]
 
 
@@ -40,8 +40,8 @@ class SearchQuality(NamedTuple):
     n_queries: int
     """Samples it was measured on; 0 where the search is exact."""
     method: str
-    """What searched: "exact", "cells" (all samples with each other, `kneighbors`), "graph" (HNSW) or
-    "lists" (inverted lists of compressed rows)."""
+    """What searched: "exact"; "cells" (`kneighbors`); "graph" (HNSW) or "lists" (inverted lists of
+    compressed rows) of a `NeighborSearcher`."""
 
 
 @overload
