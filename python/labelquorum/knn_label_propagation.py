@@ -90,7 +90,7 @@ def _folds(
     return folds
 
 
-class KNNLabelPropagation(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
     """Label all samples by a vote of their nearest labelled ones, with settings that prove best.
 
     Number of neighbours, metric and weights are chosen by cross-validation on the labelled samples,

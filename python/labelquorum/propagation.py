@@ -157,7 +157,7 @@ def _propagate(
     )
 
 
-class _GraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class _GraphClassifier(ClassifierMixin, BaseEstimator):
     """What the estimators of this module share: the graph, fit, predict."""
 
     n_neighbors: int
