@@ -202,7 +202,7 @@ def clustered(rng, n, d, n_clusters, spread):
 DATA = {
     **{
         f"{c} clusters, {d} columns, {spread} apart": lambda rng, c=c, d=d, s=spread: clustered(
-            rng, 6000, d, c, s
+            rng, 12_000, d, c, s
         )
         for c, d, spread in [
             (2, 8, 10),
@@ -217,28 +217,28 @@ DATA = {
         ]
     },
     **{
-        f"uniform, {d} columns": lambda rng, d=d: rng.random((6000, d))
+        f"uniform, {d} columns": lambda rng, d=d: rng.random((12_000, d))
         for d in (1, 2, 3, 6, 12, 24, 100)
     },
     **{
         f"surface of {low} in {high}": lambda rng, low=low, high=high: embedded(
-            rng, 6000, low, high
+            rng, 12_000, low, high
         )
         for low, high in [(1, 10), (2, 50), (2, 200), (4, 64), (6, 300)]
     },
-    "duplicates": lambda rng: rng.normal(size=(300, 20))[rng.integers(300, size=6000)],
-    "few distinct": lambda rng: rng.normal(size=(7, 5))[rng.integers(7, size=6000)],
+    "duplicates": lambda rng: rng.normal(size=(300, 20))[rng.integers(300, size=12_000)],
+    "few distinct": lambda rng: rng.normal(size=(7, 5))[rng.integers(7, size=12_000)],
     "half duplicates": lambda rng: np.concatenate(
-        [rng.normal(size=(3000, 12)), np.zeros((3000, 12))]
+        [rng.normal(size=(6000, 12)), np.zeros((6000, 12))]
     ),
-    "grid of 2": lambda rng: rng.integers(0, 60, size=(6000, 2)).astype(float),
-    "grid of 4": lambda rng: rng.integers(0, 6, size=(6000, 4)).astype(float),
-    "bits": lambda rng: rng.integers(0, 2, size=(6000, 64)).astype(float),
-    "rings": lambda rng: rings(rng, 6000),
-    "far from zero": lambda rng: 1e4 + rng.normal(size=(6000, 10)),
-    "scales": lambda rng: rng.normal(size=(6000, 10)) * np.logspace(-3, 3, 10),
-    "heavy tails": lambda rng: rng.standard_t(1.5, size=(6000, 10)),
-    "all equal": lambda rng: np.ones((6000, 3)),
+    "grid of 2": lambda rng: rng.integers(0, 60, size=(12_000, 2)).astype(float),
+    "grid of 4": lambda rng: rng.integers(0, 6, size=(12_000, 4)).astype(float),
+    "bits": lambda rng: rng.integers(0, 2, size=(12_000, 64)).astype(float),
+    "rings": lambda rng: rings(rng, 12_000),
+    "far from zero": lambda rng: 1e4 + rng.normal(size=(12_000, 10)),
+    "scales": lambda rng: rng.normal(size=(12_000, 10)) * np.logspace(-3, 3, 10),
+    "heavy tails": lambda rng: rng.standard_t(1.5, size=(12_000, 10)),
+    "all equal": lambda rng: np.ones((12_000, 3)),
 }
 
 
@@ -265,7 +265,7 @@ def test_a_promised_recall_is_kept(shape):
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_a_promised_recall_is_kept_for_queries(metric, dtype):
     rng = np.random.default_rng(6)
-    X = clustered(rng, 8000, 20, 50, 3).astype(dtype)
+    X = clustered(rng, 12_000, 20, 50, 3).astype(dtype)
     Y = clustered(rng, 5000, 20, 50, 3).astype(dtype)
     exact, _ = lq.kneighbors(X, 10, metric=metric, Y=Y)
     found, _, quality = lq.kneighbors(
@@ -294,7 +294,7 @@ def test_exact_search_says_so():
 
 
 def test_threads_do_not_change_what_is_found():
-    X = clustered(np.random.default_rng(9), 9000, 120, 30, 1).astype(np.float32)
+    X = clustered(np.random.default_rng(9), 12_000, 120, 30, 1).astype(np.float32)
     expected = lq.kneighbors(X, 12, recall=0.9, n_jobs=1)
     for n_jobs in (2, 8):
         found = lq.kneighbors(X, 12, recall=0.9, n_jobs=n_jobs)

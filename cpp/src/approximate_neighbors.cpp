@@ -29,7 +29,8 @@
 namespace labelquorum {
 namespace {
 
-constexpr std::size_t min_rows = 4096;  // below, exact search is as fast
+// Preparing has to cost so many times less than exact search, to be worth it.
+constexpr double min_advantage = 6;
 constexpr std::size_t n_sampled = 200;  // queries of each of the two samples
 constexpr std::size_t task_queries = 512;
 // A value measured in double precision costs about as much as so many multiplied by a tile.
@@ -444,7 +445,11 @@ Neighbors<Distance> approximate_neighbors(const Points& points, const Points* qu
     const auto exactly = [&] {
         return exact_neighbors<Distance>(points, queries, k, measure, of_points, executor);
     };
-    if (std::min(points.n_rows, from.n_rows) < min_rows || 4 * k > points.n_rows) return exactly();
+    // Both in products of a row with a row. Preparing: the sample, and cells for all points.
+    const auto n = static_cast<double>(points.n_rows);
+    const double all_pairs = static_cast<double>(from.n_rows) * n / (queries == nullptr ? 2 : 1);
+    const double preparing = (2 * n_sampled + 4 * std::sqrt(n)) * n;
+    if (all_pairs < min_advantage * preparing || 4 * k > points.n_rows) return exactly();
     std::mt19937_64 random(0);
     const Truth all = find_truth(points, queries, sample(2 * n_sampled, from.n_rows, random), k,
                                  measure, of_points, executor);

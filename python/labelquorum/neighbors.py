@@ -96,7 +96,7 @@ def kneighbors(
     recall : float in (0, 1], optional
         The share of true neighbours that is enough; None for all of them. How the search gets
         there is chosen from the data. Where nothing but exact search does, or none is faster, it
-        is exact; so it is with a metric of your own, and among few samples.
+        is exact; so it is with a metric of your own, and among some 10,000 samples or fewer.
     Y : array-like of shape (n_queries, n_features), optional
         The samples whose neighbours in X are wanted. None for those of X, each without itself.
     return_quality : bool, default=False
@@ -170,7 +170,7 @@ def kneighbors(
     Nine of ten neighbours are enough:
 
     >>> import numpy as np
-    >>> X = np.random.default_rng(0).normal(size=(5000, 2))
+    >>> X = np.random.default_rng(0).normal(size=(15_000, 2))
     >>> distances, indices, quality = lq.kneighbors(X, 10, recall=0.9, return_quality=True)
     >>> quality.recall >= 0.9
     True
