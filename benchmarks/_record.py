@@ -133,6 +133,7 @@ def _versions():
         "duckdb",
         "faiss-cpu",
         "hnswlib",
+        "pynndescent",
         "scikit-learn",
         "usearch",
     ):

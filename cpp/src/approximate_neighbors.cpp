@@ -29,8 +29,9 @@
 namespace labelquorum {
 namespace {
 
-// Preparing has to cost so many times less than exact search, to be worth it.
-constexpr double min_advantage = 6;
+// Preparing has to cost so many times less than exact search, to be worth it, for every digit of
+// recall: 0.9, 0.99, ...
+constexpr double min_advantage = 5;
 constexpr std::size_t n_sampled = 200;  // queries of each of the two samples
 constexpr std::size_t task_queries = 512;
 // A value measured in double precision costs about as much as so many multiplied by a tile.
@@ -375,8 +376,8 @@ private:
         return all;
     }
 
-    static constexpr std::array<std::size_t, 14> cell_ladder{1,  2,  3,  4,  6,  8,   12,
-                                                             16, 24, 32, 48, 64, 128, 1 << 20};
+    static constexpr std::array<std::size_t, 18> cell_ladder{
+        1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1 << 20};
     static constexpr std::array<double, 13> reach_ladder{0,
                                                          0.05,
                                                          0.1,
@@ -449,7 +450,8 @@ Neighbors<Distance> approximate_neighbors(const Points& points, const Points* qu
     const auto n = static_cast<double>(points.n_rows);
     const double all_pairs = static_cast<double>(from.n_rows) * n / (queries == nullptr ? 2 : 1);
     const double preparing = (2 * n_sampled + 4 * std::sqrt(n)) * n;
-    if (all_pairs < min_advantage * preparing || 4 * k > points.n_rows) return exactly();
+    const double digits = std::max(1.0, -std::log10(1 - recall));
+    if (all_pairs < min_advantage * digits * preparing || 4 * k > points.n_rows) return exactly();
     std::mt19937_64 random(0);
     const Truth all = find_truth(points, queries, sample(2 * n_sampled, from.n_rows, random), k,
                                  measure, of_points, executor);
@@ -466,13 +468,13 @@ Neighbors<Distance> approximate_neighbors(const Points& points, const Points* qu
     executor.stage("cells", 0.05, 0.2);
     const Search search(points, queries, k, measure, of_points.largest, parts[0], executor);
     double wanted = recall;
-    for (const Truth* tuned_on : std::array<const Truth*, 2>{&parts[0], &all}) {
+    for (const Truth* tuned_on : std::array<const Truth*, 3>{&parts[0], &all, &all}) {
         const std::optional<Effort> effort = search.tune(*tuned_on, wanted);
         if (!effort) break;
         const Recall reached = search.recall_of(parts[1], *effort);
         if (reached.mean >= recall) return search.run<Distance>(*effort, reached);
-        // The first sample was lucky.
-        wanted += recall - reached.mean;
+        // The first sample was lucky; or, by then, the second one is hard.
+        if (tuned_on == &all) wanted += recall - reached.mean;
     }
     return exactly();
 }
