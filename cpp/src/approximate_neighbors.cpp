@@ -55,7 +55,7 @@ public:
           k_(k),
           measure_(measure),
           executor_(executor),
-          random_(0),
+          random_(repeatable_random()),
           space_(points, measure, largest, random_, executor),
           cells_(make_cells(truth)) {
         if (!points_are_queries()) {
@@ -187,7 +187,9 @@ private:
 
     std::vector<CellSearch> workers(std::size_t n_tasks) const {
         std::vector<CellSearch> all;
-        for (int w = 0; w < executor_.n_workers(n_tasks); ++w) {
+        const int n_workers = executor_.n_workers(n_tasks);
+        all.reserve(static_cast<std::size_t>(n_workers));
+        for (int w = 0; w < n_workers; ++w) {
             all.emplace_back(of_queries(), same_, k_, cells_);
         }
         return all;
@@ -452,7 +454,7 @@ Neighbors<Distance> approximate_neighbors(const Points& points, const Points* qu
     const double preparing = (2 * n_sampled + 4 * std::sqrt(n)) * n;
     const double digits = std::max(1.0, -std::log10(1 - recall));
     if (all_pairs < min_advantage * digits * preparing || 4 * k > points.n_rows) return exactly();
-    std::mt19937_64 random(0);
+    std::mt19937_64 random = repeatable_random();
     const Truth all = find_truth(points, queries, sample(2 * n_sampled, from.n_rows, random), k,
                                  measure, of_points, executor);
     Truth parts[2];

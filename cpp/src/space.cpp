@@ -59,6 +59,10 @@ void orthonormalize(std::vector<double>& rows, std::size_t n_columns) {
 
 }  // namespace
 
+std::mt19937_64 repeatable_random() {
+    return std::mt19937_64(1);  // NOLINT(bugprone-random-generator-seed): on purpose
+}
+
 std::vector<std::uint32_t> sample(std::size_t n, std::size_t of, std::mt19937_64& random) {
     std::vector<std::uint32_t> chosen;
     chosen.reserve(n);
@@ -182,7 +186,7 @@ void Space::find_directions(const std::vector<float>& columns, std::size_t n,
     if (total == 0) return;
     for (float& value : covariance) value /= static_cast<float>(total);
     const std::size_t most = std::min(d / 2, max_directions);
-    std::mt19937_64 random(1);
+    std::mt19937_64 random = repeatable_random();
     std::vector<double> rows(most * d);
     for (double& value : rows) value = static_cast<double>(random() % 65536) / 32768 - 1;
     std::vector<float> from;

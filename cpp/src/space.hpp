@@ -12,6 +12,9 @@
 
 namespace labelquorum {
 
+// The same numbers every time, so that results are the same, too.
+std::mt19937_64 repeatable_random();
+
 // `n` of the numbers below `of`, ascending.
 std::vector<std::uint32_t> sample(std::size_t n, std::size_t of, std::mt19937_64& random);
 
