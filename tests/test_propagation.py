@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits, make_moons
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.neighbors import KNeighborsTransformer as SklearnTransformer
 from sklearn.neighbors import kneighbors_graph
 from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
 
@@ -482,3 +483,26 @@ def test_a_graph_with_edges_stored_twice_is_that_with_their_sum(seed, n_jobs):
         np.testing.assert_allclose(
             first.label_distributions_, second.label_distributions_, atol=1e-9
         )
+
+
+@pytest.mark.parametrize("transformer", [lq.KNeighborsTransformer, SklearnTransformer])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_a_graph_of_distances_makes_the_same_affinities(transformer, metric):
+    X = np.random.default_rng(11).normal(size=(80, 5))
+    expected = lq.affinity_graph(X, 6, metric=metric)
+    distances = transformer(n_neighbors=6, mode="distance", metric=metric).fit_transform(X)
+    found = lq.affinity_graph(distances, metric=metric)
+    np.testing.assert_allclose(found.toarray(), expected.toarray(), rtol=1e-6)
+    labels = np.full(80, -1)
+    labels[:4] = 0, 1, 0, 1
+    model = lq.LabelSpreading(graph=found).fit(None, labels)
+    assert (
+        lq.LabelSpreading(6, metric=metric).fit(X, labels).transduction_ == (model.transduction_)
+    ).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
+def test_a_graph_of_something_else_is_refused(bad):
+    graph = scipy.sparse.csr_array(([1.0, bad], ([0, 1], [1, 0])), shape=(2, 2))
+    with pytest.raises(ValueError, match="X, a graph, holds NaN, infinity or a negative value"):
+        lq.affinity_graph(graph)

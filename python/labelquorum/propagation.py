@@ -31,10 +31,12 @@ METRICS = ("euclidean", "cosine")
 _INT32_MAX = int(np.iinfo(np.int32).max)
 
 
-def _heat_weights(distances: NDArray[np.floating[Any]], metric: str) -> NDArray[np.floating[Any]]:
+def _heat_weights(
+    distances: NDArray[np.floating[Any]], last: NDArray[np.floating[Any]], metric: str
+) -> NDArray[np.floating[Any]]:
     """exp(-4 d^2 / s^2), s the distance of the last neighbour: never 0, at any scale."""
     with np.errstate(invalid="ignore"):
-        ratios = distances / distances[:, -1:]
+        ratios = distances / last
     ratios = np.nan_to_num(ratios, copy=False, nan=0.0)  # all of a sample's neighbours equal it
     # The cosine distance is half the squared distance of unit vectors.
     squared = ratios if metric == "cosine" else ratios * ratios
@@ -55,14 +57,16 @@ def affinity_graph(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        The samples, as for `kneighbors`.
+    X : array-like of shape (n_samples, n_features), or SciPy sparse graph of distances
+        The samples, as for `kneighbors`. Or, of shape (n_samples, n_samples), the distance from
+        each to its neighbours, as `kneighbors_graph` and `KNeighborsTransformer` (also that of
+        scikit-learn) give it; the diagonal does not count.
     n_neighbors : int, default=10
-        Neighbours of each sample, itself not counted: at most n_samples - 1.
+        Neighbours of each sample, itself not counted: at most n_samples - 1. Not for a graph.
     metric : {"euclidean", "cosine"}, default="euclidean"
         The distance between samples.
     recall : float in (0, 1], optional
-        As for `kneighbors`.
+        As for `kneighbors`. Not for a graph.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -97,15 +101,19 @@ def affinity_graph(
     """
     as_choice(metric, "metric", METRICS)
     n_threads = as_n_threads(n_jobs)
-    distances, indices = kneighbors(
-        X, n_neighbors, metric=metric, recall=recall, n_jobs=n_jobs, verbose=verbose
-    )
-    weights = _heat_weights(distances, metric).ravel()
-    n, k = indices.shape
-    dtype = np.int32 if 2 * n * k <= _INT32_MAX else np.int64
-    targets: NDArray[np.integer[Any]] = indices.ravel().astype(dtype)
-    del distances, indices
-    starts = np.arange(0, n * k + 1, k, dtype=dtype)
+    if sparse.issparse(X):
+        starts, targets, weights = _weights_of_graph(as_graph(X, "X"), metric)
+        n = len(starts) - 1
+    else:
+        distances, indices = kneighbors(
+            X, n_neighbors, metric=metric, recall=recall, n_jobs=n_jobs, verbose=verbose
+        )
+        weights = _heat_weights(distances, distances[:, -1:], metric).ravel()
+        n, k = indices.shape
+        dtype = np.int32 if 2 * n * k <= _INT32_MAX else np.int64
+        targets = indices.ravel().astype(dtype)
+        del distances, indices
+        starts = np.arange(0, n * k + 1, k, dtype=dtype)
     with progress(verbose) as show:
         indptr, targets, weights = _core.symmetrized_graph(
             starts, targets, weights, "union", "sum", False, n_threads, show
@@ -113,6 +121,18 @@ def affinity_graph(
     graph = sparse.csr_array((weights, targets, indptr), shape=(n, n))
     graph.has_sorted_indices = graph.has_canonical_format = True
     return graph
+
+
+def _weights_of_graph(
+    graph: sparse.csr_array, metric: str
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], NDArray[np.floating[Any]]]:
+    """The parts of a graph of distances, these turned into weights."""
+    if not (np.isfinite(graph.data).all() and (graph.data >= 0).all()):
+        raise ValueError("X, a graph, holds NaN, infinity or a negative value; wanted distances")
+    rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
+    last = np.zeros(graph.shape[0], dtype=graph.dtype)
+    np.maximum.at(last, rows, graph.data)
+    return graph.indptr, graph.indices, _heat_weights(graph.data, last[rows], metric)
 
 
 class _Limits(NamedTuple):
@@ -261,7 +281,7 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
         distances, indices = kneighbors(
             self._X, k, metric=self.metric, Y=X, n_jobs=self.n_jobs, verbose=self.verbose
         )
-        weights = _heat_weights(distances, self.metric)
+        weights = _heat_weights(distances, distances[:, -1:], self.metric)
         shares = np.zeros((len(X), len(self.classes_)), dtype=self.label_distributions_.dtype)
         for rank in range(k):
             shares += weights[:, rank, None] * self.label_distributions_[indices[:, rank]]
