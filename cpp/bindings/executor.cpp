@@ -83,7 +83,8 @@ void register_executor(py::module_& module) {
     module.def("available_memory", &available_memory);
     module.def(
         "instruction_set", [] { return name(instruction_set()); },
-        "The instruction set in use: \"baseline\", \"avx2\" or \"avx512\".\n\n"
+        "The instruction set in use: \"baseline\", \"avx2\", \"avx512\", \"avx512_bf16\" or "
+        "\"amx\".\n\n"
         "The widest that the CPU has, unless the environment variable\n"
         "LABELQUORUM_INSTRUCTION_SET names another.");
     module.def("compiled_instruction_sets", &compiled_instruction_sets);

@@ -113,8 +113,8 @@ def kneighbors(
     indices : int64 array of shape (n_samples or n_queries, n_neighbors)
         Rows of X. Of samples at the same distance, those of smaller index come first.
     quality : SearchQuality
-        With `return_quality`: the recall as measured against exact search on 200 random queries
-        (other ones than those that the search was tuned on).
+        With `return_quality`: the recall as measured against exact search on 200 random queries.
+        The search is tuned on 200 others; only where that turns out to be too little, on both.
 
     Raises
     ------
