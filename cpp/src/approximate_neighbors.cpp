@@ -74,7 +74,9 @@ public:
             std::optional<Plan> plan = choose_cells(trails, 1 - (1 - recall) * part);
             const double limit = best ? best->cost : cost_of_all();
             if (!plan || plan->cost >= limit) continue;
-            plan->effort.n_shortlist = std::max<std::size_t>(8 * k_, 128);
+            // More cells pay only with shorter shortlists.
+            plan->effort.n_shortlist =
+                best ? best->effort.n_shortlist : std::max<std::size_t>(8 * k_, 128);
             const std::optional<std::size_t> n = n_needed(truth, plan->effort, recall);
             if (!n) continue;
             plan->effort.n_shortlist = *n;

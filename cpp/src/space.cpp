@@ -13,6 +13,7 @@ constexpr std::size_t max_unprojected = 96;  // columns
 constexpr double kept_variance = 0.85;
 constexpr std::size_t max_directions = 256;
 constexpr std::size_t n_power_steps = 4;
+constexpr std::size_t block_directions = 16;
 
 // The products of all rows with all others of a matrix of n_rows x n_columns.
 void multiply(std::span<const float> a, std::span<const float> b, std::size_t n_columns,
@@ -40,20 +41,32 @@ void multiply(std::span<const float> a, std::span<const float> b, std::size_t n_
     });
 }
 
-// Makes rows orthogonal and of length 1, one after the other.
-void orthonormalize(std::vector<double>& rows, std::size_t n_columns) {
+// Makes rows orthogonal and of length 1, one after the other: a block of them at a time, which is
+// then taken out of all later ones.
+void orthonormalize(std::vector<double>& rows, std::size_t n_columns, const Executor& executor) {
     const DotTile& tile = precise_dot_tile();
-    for (std::size_t i = 0; i * n_columns < rows.size(); ++i) {
-        double* row = rows.data() + i * n_columns;
-        for (std::size_t j = 0; j < i; ++j) {
-            const double* other = rows.data() + j * n_columns;
+    const std::size_t n_rows = rows.size() / n_columns;
+    const auto take_out = [&](std::size_t begin, std::size_t end, std::size_t from) {
+        double* row = rows.data() + from * n_columns;
+        for (std::size_t i = begin; i < end; ++i) {
+            const double* other = rows.data() + i * n_columns;
             const double dot = tile.dot(row, other, n_columns);
             for (std::size_t c = 0; c < n_columns; ++c) row[c] -= dot * other[c];
         }
-        const double squares = tile.dot(row, row, n_columns);
-        // Where no direction is left, zeros project to nothing.
-        const double factor = squares > 1e-30 ? 1 / std::sqrt(squares) : 0;
-        for (std::size_t c = 0; c < n_columns; ++c) row[c] *= factor;
+    };
+    for (std::size_t begin = 0; begin < n_rows; begin += block_directions) {
+        const std::size_t end = std::min(n_rows, begin + block_directions);
+        for (std::size_t i = begin; i < end; ++i) {
+            take_out(begin, i, i);
+            double* row = rows.data() + i * n_columns;
+            const double squares = tile.dot(row, row, n_columns);
+            // Where no direction is left, zeros project to nothing.
+            const double factor = squares > 1e-30 ? 1 / std::sqrt(squares) : 0;
+            for (std::size_t c = 0; c < n_columns; ++c) row[c] *= factor;
+        }
+        executor.run_ranges(n_rows - end, 8, [&](std::size_t first, std::size_t last, int) {
+            for (std::size_t i = end + first; i < end + last; ++i) take_out(begin, end, i);
+        });
     }
 }
 
@@ -193,7 +206,7 @@ void Space::find_directions(const std::vector<float>& columns, std::size_t n,
     std::vector<float> to;
     std::vector<double> variance(most);
     for (std::size_t step = 0; step < n_power_steps; ++step) {
-        orthonormalize(rows, d);
+        orthonormalize(rows, d, executor);
         executor.checkpoint();
         from.assign(rows.begin(), rows.end());
         multiply(from, covariance, d, to, executor);
@@ -203,7 +216,7 @@ void Space::find_directions(const std::vector<float>& columns, std::size_t n,
         }
         rows.swap(next);
     }
-    orthonormalize(rows, d);
+    orthonormalize(rows, d, executor);
     double kept = 0;
     std::size_t m = 0;
     while (m < most && kept < kept_variance) kept += variance[m++];
