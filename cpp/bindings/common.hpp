@@ -110,6 +110,8 @@ void register_mini_clusters(py::module_& module);
 void register_neighbors(py::module_& module);
 void register_candidates(py::module_& module);
 void register_graphs(py::module_& module);
+void register_communities(py::module_& module);
+void register_linkage(py::module_& module);
 void register_propagation(py::module_& module);
 
 }  // namespace labelquorum::bindings

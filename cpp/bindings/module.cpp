@@ -10,5 +10,7 @@ PYBIND11_MODULE(_core, module) {
     register_neighbors(module);
     register_candidates(module);
     register_graphs(module);
+    register_communities(module);
+    register_linkage(module);
     register_propagation(module);
 }

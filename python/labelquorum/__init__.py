@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
+    from labelquorum._communities import communities
     from labelquorum._mini_clusters import mini_clusters
     from labelquorum._versions import show_versions
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
@@ -47,6 +48,7 @@ __all__ = [
     "agreement_graph",
     "clustering_accuracy",
     "coassociation",
+    "communities",
     "connected_components",
     "instruction_set",
     "kneighbors",
@@ -70,6 +72,7 @@ _MODULE_OF = {
     "agreement_graph": "agreement",
     "clustering_accuracy": "metrics",
     "coassociation": "agreement",
+    "communities": "_communities",
     "connected_components": "graphs",
     "kneighbors": "neighbors",
     "kneighbors_graph": "neighbors",

@@ -152,6 +152,23 @@ def connected_components(
     n_threads: int,
     progress: Progress,
 ) -> NDArray[np.integer[Any]]: ...
+def communities(
+    indptr: NDArray[np.integer[Any]],
+    indices: NDArray[np.integer[Any]],
+    weights: NDArray[np.floating[Any]],
+    resolutions: list[float],
+    seeds: list[int],
+    n_rounds: int,
+    n_threads: int,
+    progress: Progress,
+) -> list[NDArray[np.int32]]: ...
+def average_linkage(
+    similarity: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    kinds: NDArray[np.int32] | None,
+    n_threads: int,
+    progress: Progress,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...
 def propagate(
     indptr: NDArray[np.integer[Any]],
     indices: NDArray[np.integer[Any]],
