@@ -10,31 +10,35 @@
 namespace labelquorum {
 namespace {
 
-constexpr double forbidden = -std::numeric_limits<double>::infinity();
+constexpr double forbidden = std::numeric_limits<double>::infinity();
 constexpr std::size_t merges_per_check = 64;
 
 // A tree goes by its smallest item.
 struct Found {
     std::size_t first;
     std::size_t second;
-    double similarity;
+    double cost;
 };
 
 class Chains {
 public:
-    Chains(std::span<double> similarity, std::span<const double> weights,
+    Chains(std::span<double> distances, std::span<const double> weights,
            std::span<const std::int32_t> kinds)
         : n_(weights.size()),
-          similarity_(similarity),
+          costs_(distances),
           weights_(weights.begin(), weights.end()),
-          levels_(n_, -forbidden),
+          levels_(n_, 0.0),
           alive_(n_) {
         std::iota(alive_.begin(), alive_.end(), std::size_t{0});
         for (std::size_t i = 0; i < n_; ++i) {
-            row(i)[i] = forbidden;
-            if (kinds.empty() || kinds[i] < 0) continue;
             for (std::size_t j = 0; j < n_; ++j) {
-                if (kinds[j] >= 0 && kinds[j] != kinds[i]) row(i)[j] = forbidden;
+                const bool apart =
+                    !kinds.empty() && kinds[i] >= 0 && kinds[j] >= 0 && kinds[i] != kinds[j];
+                if (i == j || apart) {
+                    row(i)[j] = forbidden;
+                } else {
+                    row(i)[j] *= weights_[i] * weights_[j] / (weights_[i] + weights_[j]);
+                }
             }
         }
     }
@@ -60,8 +64,8 @@ public:
             chain.resize(chain.size() - 2);
             const std::size_t first = std::min(last, before);
             const std::size_t second = std::max(last, before);
-            // No more similar than its parts are within, where rounding would have it so.
-            levels_[first] = std::min({row(last)[before], levels_[first], levels_[second]});
+            // No less than its parts cost, where rounding would have it so.
+            levels_[first] = std::max({row(last)[before], levels_[first], levels_[second]});
             merges.push_back({first, second, levels_[first]});
             merge(first, second);
         }
@@ -69,74 +73,77 @@ public:
     }
 
 private:
-    double* row(std::size_t i) { return similarity_.data() + i * n_; }
+    double* row(std::size_t i) { return costs_.data() + i * n_; }
 
-    // The most similar one: `before` where it is as similar, else the smallest.
+    // The one that costs least: `before` where none costs less, else the smallest.
     std::size_t nearest(std::size_t to, std::size_t before) {
-        const double* similarity = row(to);
+        const double* costs = row(to);
         std::size_t best = before;
-        double most = before == n_ ? forbidden : similarity[before];
+        double least = before == n_ ? forbidden : costs[before];
         for (const std::size_t i : alive_) {
-            if (similarity[i] > most) {
-                most = similarity[i];
+            if (costs[i] < least) {
+                least = costs[i];
                 best = i;
             }
         }
         return best;
     }
 
-    void remove(std::size_t i) {
-        alive_.erase(std::lower_bound(alive_.begin(), alive_.end(), i));
-    }
+    void remove(std::size_t i) { alive_.erase(std::lower_bound(alive_.begin(), alive_.end(), i)); }
 
+    // The update of Lance and Williams.
     void merge(std::size_t first, std::size_t second) {
         remove(second);
-        const double weight = weights_[first] + weights_[second];
-        const double share = weights_[first] / weight;
-        weights_[first] = weight;
+        const double between = row(first)[second];
         for (const std::size_t i : alive_) {
             if (i == first) continue;
-            const double both = share * row(first)[i] + (1 - share) * row(second)[i];
-            row(first)[i] = both;
-            row(i)[first] = both;
+            const double both = (weights_[first] + weights_[i]) * row(first)[i] +
+                                (weights_[second] + weights_[i]) * row(second)[i] -
+                                weights_[i] * between;
+            const double cost =
+                std::max(0.0, both / (weights_[first] + weights_[second] + weights_[i]));
+            row(first)[i] = cost;
+            row(i)[first] = cost;
         }
+        weights_[first] += weights_[second];
     }
 
     std::size_t n_;
-    std::span<double> similarity_;
+    std::span<double> costs_;
     std::vector<double> weights_;
-    std::vector<double> levels_;      // at which trees were merged last
+    std::vector<double> levels_;      // costs of the last merges
     std::vector<std::size_t> alive_;  // ascending
 };
 
 }  // namespace
 
-std::vector<Merge> average_linkage(std::span<double> similarity, std::span<const double> weights,
-                                   std::span<const std::int32_t> kinds, const Executor& executor) {
+std::vector<Merge> ward_linkage(std::span<double> distances, std::span<const double> weights,
+                                std::span<const std::int32_t> kinds, const Executor& executor) {
     const std::size_t n = weights.size();
-    if (similarity.size() != n * n || (!kinds.empty() && kinds.size() != n)) {
-        throw std::invalid_argument("similarity, weights, kinds: expected n x n, n and n values");
+    if (distances.size() != n * n || (!kinds.empty() && kinds.size() != n)) {
+        throw std::invalid_argument("distances, weights, kinds: expected n x n, n and n values");
     }
     for (const double weight : weights) {
-        if (!(weight > 0)) {
+        if (!(weight > 0 && std::isfinite(weight))) {
             throw std::invalid_argument("weights holds " + std::to_string(weight) +
                                         "; wanted positive numbers");
         }
     }
-    if (!std::all_of(similarity.begin(), similarity.end(),
-                     [](double value) { return std::isfinite(value); })) {
-        throw std::invalid_argument("similarity holds NaN or infinity");
+    for (const double distance : distances) {
+        if (!(distance >= 0 && std::isfinite(distance))) {
+            throw std::invalid_argument("distances holds " + std::to_string(distance) +
+                                        "; wanted numbers of at least 0");
+        }
     }
-    std::vector<Found> found = Chains(similarity, weights, kinds).run(executor);
-    std::stable_sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
-        return a.similarity > b.similarity;
-    });
+    std::vector<Found> found = Chains(distances, weights, kinds).run(executor);
+    std::stable_sort(found.begin(), found.end(),
+                     [](const Found& a, const Found& b) { return a.cost < b.cost; });
     std::vector<std::int32_t> tree_of(n);
     std::iota(tree_of.begin(), tree_of.end(), 0);
     std::vector<Merge> merges;
     merges.reserve(found.size());
     for (const Found& one : found) {
-        merges.push_back({tree_of[one.first], tree_of[one.second], one.similarity});
+        merges.push_back({tree_of[one.first], tree_of[one.second], one.cost});
         tree_of[one.first] = static_cast<std::int32_t>(n + merges.size() - 1);
     }
     return merges;

@@ -8,69 +8,101 @@
 
 #include "check.hpp"
 
-using labelquorum::average_linkage;
 using labelquorum::Executor;
 using labelquorum::Merge;
+using labelquorum::ward_linkage;
 
 namespace {
 
+constexpr std::size_t n_columns = 3;
+
 struct Items {
-    std::vector<double> similarity;
+    std::vector<double> points;
     std::vector<double> weights;
     std::vector<std::int32_t> kinds;
 
-    std::vector<Merge> merges() const {
-        std::vector<double> copy = similarity;
-        return average_linkage(copy, weights, kinds, Executor(1));
+    Items(std::size_t n, bool with_kinds, std::mt19937_64& random) {
+        for (std::size_t i = 0; i < n * n_columns; ++i) {
+            points.push_back(std::uniform_real_distribution<>(-1, 1)(random));
+        }
+        for (std::size_t i = 0; i < n; ++i) {
+            weights.push_back(static_cast<double>(1 + random() % 5));
+            if (with_kinds) kinds.push_back(static_cast<std::int32_t>(random() % 4) - 1);
+        }
+    }
+    std::size_t size() const { return weights.size(); }
+    std::vector<double> distances() const {
+        std::vector<double> result;
+        for (std::size_t i = 0; i < size(); ++i) {
+            for (std::size_t j = 0; j < size(); ++j) {
+                double sum = 0;
+                for (std::size_t c = 0; c < n_columns; ++c) {
+                    const double gap = points[i * n_columns + c] - points[j * n_columns + c];
+                    sum += gap * gap;
+                }
+                result.push_back(sum);
+            }
+        }
+        return result;
     }
 };
 
-Items random_items(std::size_t n, bool with_kinds, std::mt19937_64& random) {
-    Items items;
-    items.similarity.assign(n * n, 0.0);
-    for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t j = i; j < n; ++j) {
-            items.similarity[i * n + j] = items.similarity[j * n + i] =
-                std::uniform_real_distribution<>(-1, 1)(random);
+// Sum of squared distances to the mean.
+double spread(const Items& items, const std::vector<std::size_t>& members) {
+    double sum = 0;
+    for (std::size_t c = 0; c < n_columns; ++c) {
+        double weight = 0;
+        double mean = 0;
+        for (const std::size_t i : members) {
+            weight += items.weights[i];
+            mean += items.weights[i] * items.points[i * n_columns + c];
         }
-        items.weights.push_back(static_cast<double>(1 + random() % 5));
-        if (with_kinds) items.kinds.push_back(static_cast<std::int32_t>(random() % 4) - 1);
+        mean /= weight;
+        for (const std::size_t i : members) {
+            const double gap = items.points[i * n_columns + c] - mean;
+            sum += items.weights[i] * gap * gap;
+        }
     }
-    return items;
+    return sum;
 }
 
-// The two most similar trees, all pairs of their items compared, again and again.
+bool may_be_merged(const Items& items, const std::vector<std::size_t>& a,
+                   const std::vector<std::size_t>& b) {
+    if (items.kinds.empty()) return true;
+    for (const std::size_t i : a) {
+        for (const std::size_t j : b) {
+            if (items.kinds[i] >= 0 && items.kinds[j] >= 0 && items.kinds[i] != items.kinds[j]) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+// All pairs of trees are tried for every merge.
 std::vector<Merge> naive(const Items& items) {
-    const std::size_t n = items.weights.size();
     struct Tree {
         std::int32_t number;
         std::vector<std::size_t> items;
     };
     std::vector<Tree> trees;
-    for (std::size_t i = 0; i < n; ++i) trees.push_back({static_cast<std::int32_t>(i), {i}});
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        trees.push_back({static_cast<std::int32_t>(i), {i}});
+    }
     std::vector<Merge> merges;
     while (true) {
-        Merge best{0, 0, -std::numeric_limits<double>::infinity()};
+        Merge best{0, 0, std::numeric_limits<double>::infinity()};
         std::size_t first = 0;
         std::size_t second = 0;
         for (std::size_t a = 0; a < trees.size(); ++a) {
             for (std::size_t b = a + 1; b < trees.size(); ++b) {
-                double sum = 0;
-                double weight = 0;
-                bool allowed = true;
-                for (const std::size_t i : trees[a].items) {
-                    for (const std::size_t j : trees[b].items) {
-                        const double both = items.weights[i] * items.weights[j];
-                        sum += both * items.similarity[i * n + j];
-                        weight += both;
-                        if (!items.kinds.empty() && items.kinds[i] >= 0 && items.kinds[j] >= 0 &&
-                            items.kinds[i] != items.kinds[j]) {
-                            allowed = false;
-                        }
-                    }
-                }
-                if (allowed && sum / weight > best.similarity) {
-                    best = {trees[a].number, trees[b].number, sum / weight};
+                if (!may_be_merged(items, trees[a].items, trees[b].items)) continue;
+                std::vector<std::size_t> both = trees[a].items;
+                both.insert(both.end(), trees[b].items.begin(), trees[b].items.end());
+                const double cost = spread(items, both) - spread(items, trees[a].items) -
+                                    spread(items, trees[b].items);
+                if (cost < best.cost) {
+                    best = {trees[a].number, trees[b].number, cost};
                     first = a;
                     second = b;
                 }
@@ -78,47 +110,51 @@ std::vector<Merge> naive(const Items& items) {
         }
         if (first == second) return merges;
         merges.push_back(best);
-        trees[first].number = static_cast<std::int32_t>(n + merges.size() - 1);
+        trees[first].number = static_cast<std::int32_t>(items.size() + merges.size() - 1);
         trees[first].items.insert(trees[first].items.end(), trees[second].items.begin(),
                                   trees[second].items.end());
         trees.erase(trees.begin() + static_cast<std::ptrdiff_t>(second));
     }
 }
 
-TEST(merges_equal_those_of_all_pairs_of_items) {
+TEST(merges_equal_those_found_by_trying_all_pairs) {
     std::mt19937_64 random(1);
     for (int round = 0; round < 200; ++round) {
-        const Items items = random_items(1 + random() % 20, round % 2 == 1, random);
-        const std::vector<Merge> found = items.merges();
+        const Items items(1 + random() % 20, round % 2 == 1, random);
+        std::vector<double> distances = items.distances();
+        const std::vector<Merge> found =
+            ward_linkage(distances, items.weights, items.kinds, Executor(1));
         const std::vector<Merge> expected = naive(items);
         CHECK(found.size() == expected.size());
         for (std::size_t m = 0; m < found.size(); ++m) {
             CHECK(found[m].first == expected[m].first);
             CHECK(found[m].second == expected[m].second);
-            CHECK(std::abs(found[m].similarity - expected[m].similarity) < 1e-9);
+            CHECK(std::abs(found[m].cost - expected[m].cost) < 1e-9);
         }
     }
 }
 
-TEST(similarities_fall_also_where_all_are_equal) {
-    Items items{std::vector<double>(400, 1.0 / 3), std::vector<double>(20, 0.1), {}};
-    const std::vector<Merge> merges = items.merges();
+TEST(costs_rise_also_where_all_distances_are_equal) {
+    std::vector<double> distances(400, 1.0 / 3);
+    const std::vector<double> weights(20, 0.1);
+    const std::vector<Merge> merges = ward_linkage(distances, weights, {}, Executor(1));
     CHECK(merges.size() == 19);
     for (std::size_t m = 0; m < merges.size(); ++m) {
-        CHECK(m == 0 || merges[m].similarity <= merges[m - 1].similarity);
+        CHECK(m == 0 || merges[m].cost >= merges[m - 1].cost);
         CHECK(merges[m].first != merges[m].second);
     }
 }
 
 TEST(bad_items_are_refused) {
-    Items items{{1, 0, 0, 1}, {1, 1}, {}};
-    items.weights[1] = 0;
-    CHECK_THROWS(std::invalid_argument, items.merges());
-    items.weights[1] = 1;
-    items.similarity[2] = std::numeric_limits<double>::quiet_NaN();
-    CHECK_THROWS(std::invalid_argument, items.merges());
-    items.similarity.pop_back();
-    CHECK_THROWS(std::invalid_argument, items.merges());
+    std::vector<double> distances{0, 1, 1, 0};
+    std::vector<double> weights{1, 0};
+    const auto link = [&] { return ward_linkage(distances, weights, {}, Executor(1)); };
+    CHECK_THROWS(std::invalid_argument, link());
+    weights[1] = 1;
+    distances[2] = std::numeric_limits<double>::quiet_NaN();
+    CHECK_THROWS(std::invalid_argument, link());
+    distances.pop_back();
+    CHECK_THROWS(std::invalid_argument, link());
 }
 
 }  // namespace

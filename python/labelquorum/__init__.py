@@ -14,9 +14,12 @@ from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
     from labelquorum._communities import communities
+    from labelquorum._consensus import consensus
     from labelquorum._mini_clusters import mini_clusters
     from labelquorum._versions import show_versions
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
+    from labelquorum.clusterer import ConsensusClusterer
+    from labelquorum.ensemble import base_partitions
     from labelquorum.graphs import connected_components, normalize_graph, symmetrize_graph
     from labelquorum.knn_label_propagation import KNNLabelPropagation
     from labelquorum.metrics import clustering_accuracy
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "ConsensusClusterer",
     "KNNLabelPropagation",
     "KNeighborsTransformer",
     "LabelPropagation",
@@ -46,10 +50,12 @@ __all__ = [
     "affinity_graph",
     "agreement_degrees",
     "agreement_graph",
+    "base_partitions",
     "clustering_accuracy",
     "coassociation",
     "communities",
     "connected_components",
+    "consensus",
     "instruction_set",
     "kneighbors",
     "kneighbors_graph",
@@ -60,6 +66,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "ConsensusClusterer": "clusterer",
     "KNNLabelPropagation": "knn_label_propagation",
     "KNeighborsTransformer": "transformers",
     "LabelPropagation": "propagation",
@@ -70,10 +77,12 @@ _MODULE_OF = {
     "affinity_graph": "propagation",
     "agreement_degrees": "agreement",
     "agreement_graph": "agreement",
+    "base_partitions": "ensemble",
     "clustering_accuracy": "metrics",
     "coassociation": "agreement",
     "communities": "_communities",
     "connected_components": "graphs",
+    "consensus": "_consensus",
     "kneighbors": "neighbors",
     "kneighbors_graph": "neighbors",
     "mini_clusters": "_mini_clusters",

@@ -92,7 +92,7 @@ def communities(
     if resolutions.ndim > 1 or not resolutions.size:
         raise ValueError(f"resolution has shape {resolutions.shape}; wanted a number or some")
     if not (np.isfinite(resolutions) & (resolutions > 0)).all():
-        raise ValueError(f"resolution is {resolution}; wanted numbers above 0")
+        raise ValueError(f"resolution is {resolution!r}; wanted numbers above 0")
     as_positive(n_rounds, "n_rounds")
     both_ways = symmetrize_graph(as_graph(graph), combine="sum", self_loops=True, n_jobs=n_threads)
     seeds = check_random_state(random_state).randint(2**31, size=resolutions.size).tolist()

@@ -162,8 +162,8 @@ def communities(
     n_threads: int,
     progress: Progress,
 ) -> list[NDArray[np.int32]]: ...
-def average_linkage(
-    similarity: NDArray[np.float64],
+def ward_linkage(
+    distances: NDArray[np.float64],
     weights: NDArray[np.float64],
     kinds: NDArray[np.int32] | None,
     n_threads: int,

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from labelquorum._kmeans import kmeans_centers
 from labelquorum.neighbors import kneighbors
 
 Points: TypeAlias = NDArray[np.floating[Any]]
@@ -336,7 +337,7 @@ class Lists:
         )
         chosen = rng.permutation(n)[:n_train]
         train = frame.rows(points[np.sort(chosen)])
-        centers = _centers(train, n_lists, cls._TRAIN_ROUNDS, rng, n_threads, show)
+        centers = kmeans_centers(train, n_lists, cls._TRAIN_ROUNDS, rng, n_threads, show)
         # One thread: it multiplies matrices here.
         with limited(1) as faiss:
             metric = frame.metric_type(faiss)
@@ -399,31 +400,6 @@ class Lists:
                 rows, k * factor, nearest, gaps
             )[1]
         return found
-
-
-def _centers(
-    rows: Rows,
-    n_centers: int,
-    n_rounds: int,
-    rng: np.random.RandomState,
-    n_threads: int,
-    show: Show,
-) -> Rows:
-    """Lloyd's algorithm from random rows; the same for any number of threads."""
-    from scipy import sparse
-
-    n = len(rows)
-    centers = rows[np.sort(rng.choice(n, min(n, n_centers), replace=False))].copy()
-    ones = np.ones(n, dtype=np.float32)
-    for i in range(n_rounds):
-        nearest = kneighbors(centers, 1, Y=rows, n_jobs=n_threads)[1].ravel()
-        members = sparse.csr_array((ones, (nearest, np.arange(n))), shape=(len(centers), n))
-        counts = np.bincount(nearest, minlength=len(centers))
-        filled = counts > 0
-        centers[filled] = (members @ rows)[filled] / counts[filled, None]
-        if show is not None:
-            show("centres", (i + 1) / n_rounds)
-    return centers
 
 
 Index: TypeAlias = Graph | Lists

@@ -1,4 +1,4 @@
-// Average linkage of weighted items.
+// Ward's linkage of weighted items.
 #pragma once
 
 #include <cstddef>
@@ -12,21 +12,22 @@ namespace labelquorum {
 
 // Two trees become one. Trees 0 to n - 1 are the items; merge m makes tree n + m.
 struct Merge {
-    std::int32_t first;   // the one with the smallest item
+    std::int32_t first;  // the one with the smallest item
     std::int32_t second;
-    double similarity;  // the average over all pairs, one item from each, by their weights
+    double cost;  // by how much the sum of squared distances to the trees' means grows
 };
 
-// Merges the two most similar trees until one is left, or none may be merged: merges in order of
-// falling similarity, at most n - 1.
+// Merges the two trees whose merge costs least until one is left, or none may be merged: merges in
+// order of rising cost, at most n - 1 (Ward, Journal of the American Statistical Association 58,
+// 1963).
 //
-// similarity: n x n, symmetric, overwritten. weights: n, positive. kinds: n, or empty; a negative
-// one is none. Trees that hold items of two kinds are never merged.
+// distances: n x n, squared, symmetric, overwritten. weights: n, positive. kinds: n, or empty; a
+// negative one is none. Trees that hold items of two kinds are never merged.
 //
 // Equal ones are merged in the order of their smallest items. Throws std::invalid_argument where
-// sizes do not fit or a similarity is not finite. O(n^2) time (nearest-neighbour chains: Murtagh,
-// The Computer Journal 26(4), 1983); no memory beyond O(n).
-std::vector<Merge> average_linkage(std::span<double> similarity, std::span<const double> weights,
-                                   std::span<const std::int32_t> kinds, const Executor& executor);
+// sizes do not fit or a distance is negative or not finite. O(n^2) time (nearest-neighbour chains:
+// Murtagh, The Computer Journal 26(4), 1983); no memory beyond O(n).
+std::vector<Merge> ward_linkage(std::span<double> distances, std::span<const double> weights,
+                                std::span<const std::int32_t> kinds, const Executor& executor);
 
 }  // namespace labelquorum

@@ -1,0 +1,360 @@
+"""From features to categories: an ensemble, its consensus, and labels for new samples."""
+
+from __future__ import annotations
+
+import warnings
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClusterMixin, clone
+from sklearn.utils import ClassifierTags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from labelquorum._consensus import Ballots, ConsensusTree
+from labelquorum._labels import known_labels
+from labelquorum._progress import progress
+from labelquorum._validation import (
+    as_columns,
+    as_fraction,
+    as_n_threads,
+    as_positive,
+)
+from labelquorum.ensemble import Frame, partitions_of
+from labelquorum.neighbors import kneighbors
+
+_VOTERS = 10
+_RECALL = 0.95
+_SPREAD = 4
+_SUSPECT_RATIO = 0.5
+_ROWS_PER_BLOCK = 65_536
+
+
+class ConsensusClusterer(ClusterMixin, BaseEstimator):
+    """Find categories on which many clusterings agree, around those that are known, if any are.
+
+    Parameters
+    ----------
+    n_clusters : int, optional
+        Categories in all, known ones included; None for as many as stand out.
+    min_cluster_size : int, default=10
+        Samples that make a category, where their number is not given.
+    n_partitions : int, default=32
+        Base partitions.
+    clusterers : scikit-learn clusterer or sequence of them, optional
+        Used for the base partitions instead of the package's own; see `base_partitions`.
+    classifier : scikit-learn classifier, optional
+        Learns from the pseudo-labels what `predict` says; None for the mean of the probabilities
+        of the nearest training samples.
+    discover : bool, default=True
+        Look for new categories. False: samples get known categories only, or -1 where a category
+        of their own would suit them better.
+    pseudo_share : float, default=0.5
+        Share of each category that becomes pseudo-labels: its most certain samples.
+    directory : path-like, optional
+        Where to keep finished base partitions; see `base_partitions`.
+    random_state : int, RandomState instance or None, default=None
+        Decides all random choices.
+    n_jobs : int, optional
+        Number of threads; -1 for all cores available. The result does not depend on it.
+    verbose : bool, default=False
+        Show progress on stderr.
+
+    Attributes
+    ----------
+    labels_ : array of shape (n_samples,)
+        The category of each sample. Without known labels, integers from 0, larger categories first.
+        With them, the known names, and for new categories the integers after them, or, where names
+        are strings, "new 0", "new 1", ...
+    confidence_, probabilities_ : float32 array of shape (n_samples,)
+        What of all that a sample shares with categories it shares with its own, 0 to 1.
+    pseudo_labels_ : array of shape (n_samples,)
+        As labels_, for the most certain samples; -1 (None among strings) elsewhere.
+    classes_ : array of shape (n_clusters_,)
+        The categories, known ones first.
+    n_clusters_ : int
+        How many these are.
+    partitions_ : int32 array of shape (n_samples, n_partitions)
+        The base partitions.
+    suspect_labels_ : int array
+        Samples whose known label the partitions speak against, most suspect first.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    See Also
+    --------
+    base_partitions, consensus : the two steps, as functions.
+
+    Notes
+    -----
+    Samples with a known label stay in its category, and known categories are never merged.
+    A sample with a suspect label keeps it, too.
+
+    Examples
+    --------
+    >>> import labelquorum as lq
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = lq.ConsensusClusterer(10, random_state=0).fit(X)
+    >>> lq.clustering_accuracy(y, model.labels_) > 0.85
+    True
+    """
+
+    def __init__(
+        self,
+        n_clusters: int | None = None,
+        *,
+        min_cluster_size: int = 10,
+        n_partitions: int = 32,
+        clusterers: Any = None,
+        classifier: Any = None,
+        discover: bool = True,
+        pseudo_share: float = 0.5,
+        directory: str | Path | None = None,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.min_cluster_size = min_cluster_size
+        self.n_partitions = n_partitions
+        self.clusterers = clusterers
+        self.classifier = classifier
+        self.discover = discover
+        self.pseudo_share = pseudo_share
+        self.directory = directory
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        # scikit-learn's checks of sparse input look there where there is a predict_proba.
+        tags.classifier_tags = ClassifierTags()
+        return tags
+
+    def fit(self, X: Any, y: Any = None, *, partitions: Any = None) -> Self:
+        """Find the categories.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
+            At least 3 samples. Dense: float16, float32, float64 or integers.
+        y : array-like of shape (n_samples,), optional
+            Known categories: integers, -1 where there is none; or strings, None where there is
+            none.
+        partitions : integer array-like of shape (n_samples, n_partitions), optional
+            Used instead of base partitions of X; see `consensus`.
+
+        Returns
+        -------
+        ConsensusClusterer
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument or parameter is of the wrong type, shape or range.
+        MemoryError
+            If too little memory is available.
+        """
+        n_threads = as_n_threads(self.n_jobs)
+        as_positive(self.min_cluster_size, "min_cluster_size")
+        as_positive(self.n_partitions, "n_partitions")
+        as_fraction(self.pseudo_share, "pseudo_share")
+        if self.n_clusters is not None:
+            as_positive(self.n_clusters, "n_clusters")
+        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", ensure_min_samples=3)
+        n = X.shape[0]
+        known = np.empty(0, dtype=np.int64)
+        codes = None
+        if y is not None and _any_label(y):
+            labels = known_labels(y, n, type(self).__name__, shares=False)
+            known = labels.classes
+            codes = np.full(n, -1, dtype=np.int32)
+            codes[labels.samples] = labels.shares.argmax(axis=1)
+        elif y is not None and len(y) != n:
+            raise ValueError(f"y holds {len(y)} samples, X {n}; wanted as many")
+        if self.n_clusters is not None and self.n_clusters < len(known):
+            warnings.warn(
+                f"n_clusters is {self.n_clusters}, y holds {len(known)} categories, which are all "
+                "kept",
+                stacklevel=2,
+            )
+        self._frame = Frame(X, self.random_state)
+        self._rows = self._frame.rows(X)
+        self.partitions_ = self._base(X, partitions, n_threads)
+        with progress(self.verbose) as show:
+            self._ballots = Ballots(list(self.partitions_.T), n_threads, show, kinds=codes)
+            self._tree = ConsensusTree(self._ballots, n_threads=n_threads, show=show)
+        n_clusters = max(len(known), self.n_clusters or self._tree.natural_size())
+        of_signatures = self._ballots.nearest(self._tree.cut(n_clusters))
+        self._scores = self._ballots.scores(of_signatures)
+        n_found = int(of_signatures.max()) + 1
+        self.classes_ = _names(known, n_found)
+        self.n_clusters_ = n_found
+        numbers = self._ballots.of_samples(of_signatures)
+        own = np.take_along_axis(self._scores, of_signatures[:, None], axis=1)[:, 0]
+        self.confidence_ = self.probabilities_ = self._ballots.of_samples(own)
+        if not self.discover:
+            numbers[numbers >= max(1, len(known))] = -1
+        self._numbers = numbers
+        self.labels_ = self._named(numbers)
+        chosen = _most_certain(numbers, self.confidence_, self.pseudo_share)
+        self.pseudo_labels_ = self._named(np.where(chosen, numbers, -1))
+        self.suspect_labels_ = self._suspects(codes)
+        self.classifier_: Any = None
+        if self.classifier is not None:
+            self.classifier_ = clone(self.classifier).fit(X[chosen], numbers[chosen])
+        return self
+
+    def _base(self, X: Any, partitions: Any, n_threads: int) -> NDArray[np.int32]:
+        n = X.shape[0]
+        if partitions is not None:
+            columns = as_columns(partitions)
+            if len(columns[0]) != n:
+                raise ValueError(
+                    f"partitions hold {len(columns[0])} samples, X {n}; wanted as many"
+                )
+            return np.stack([_codes(column) for column in columns], axis=1)
+        limits = (2, max(2, int(np.sqrt(n))))
+        if self.n_clusters is not None:
+            limits = (self.n_clusters, _SPREAD * self.n_clusters)
+        return partitions_of(
+            X if self.clusterers is not None else self._rows,
+            limits,
+            self.n_partitions,
+            self.clusterers,
+            self.directory,
+            self.random_state,
+            n_threads,
+            self.verbose,
+        )
+
+    def _clusters(self, n_clusters: int, n_known: int) -> NDArray[np.int32]:
+        """The cluster of each signature: known ones first, then by size."""
+        clusters = self._tree.cut(max(n_clusters, n_known))
+        found = self._ballots.nearest(clusters)
+        kinds = self._ballots.kinds
+        if kinds is None:
+            return found
+        return found
+
+    def _named(self, numbers: NDArray[np.integer[Any]]) -> NDArray[Any]:
+        """The names of category numbers; -1, or None among strings, for -1."""
+        named: NDArray[Any] = self.classes_[numbers]
+        missing = numbers < 0
+        if missing.any():
+            if self.classes_.dtype.kind not in "if":
+                named = named.astype(object)
+            named[missing] = None if named.dtype.kind == "O" else -1
+        return named
+
+    def _suspects(self, codes: NDArray[np.int32] | None) -> NDArray[np.intp]:
+        if codes is None:
+            return np.empty(0, dtype=np.intp)
+        labeled = np.flatnonzero(codes >= 0)
+        scores = self._scores[self._ballots.ids[labeled]]
+        own = scores[np.arange(len(labeled)), codes[labeled]]
+        ratios = own / np.maximum(scores.max(axis=1), 1e-30)
+        order = np.argsort(ratios, kind="stable")
+        suspects: NDArray[np.intp] = labeled[order[ratios[order] < _SUSPECT_RATIO]]
+        return suspects
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Say which category new samples belong to: that of the largest probability.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n_new, n_features)
+            New samples.
+
+        Returns
+        -------
+        array of shape (n_new,)
+            Categories, of classes_.
+        """
+        check_is_fitted(self)
+        found: NDArray[Any]
+        if self.classifier_ is None:
+            found = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        else:
+            X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+            found = self.classes_[self.classifier_.predict(X)]
+        return found
+
+    def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
+        """Estimate the probabilities of the categories for new samples.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n_new, n_features)
+            New samples.
+
+        Returns
+        -------
+        array of shape (n_new, n_clusters_)
+            One column for each of classes_. The mean of what the 10 nearest training samples share
+            with the categories; or what the classifier says.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+        if self.classifier_ is not None:
+            probabilities = np.zeros((X.shape[0], self.n_clusters_))
+            probabilities[:, self.classifier_.classes_] = self.classifier_.predict_proba(X)
+            return probabilities
+        rows = self._frame.rows(X)
+        n_voters = min(_VOTERS, len(self._rows))
+        nearest = kneighbors(
+            self._rows, n_voters, Y=rows, recall=_RECALL, n_jobs=as_n_threads(self.n_jobs)
+        )[1]
+        found = np.empty((len(rows), self.n_clusters_), dtype=np.float32)
+        for begin in range(0, len(rows), _ROWS_PER_BLOCK):
+            block = slice(begin, begin + _ROWS_PER_BLOCK)
+            found[block] = self._scores[self._ballots.ids[nearest[block]]].mean(axis=1)
+        return found
+
+
+def _any_label(y: Any) -> bool:
+    array = np.asarray(y)
+    if array.dtype.kind == "O":
+        return any(label is not None and label != -1 for label in array.flat)
+    return array.dtype.kind not in "iuf" or bool((array != -1).any())
+
+
+def _names(known: NDArray[Any], n_clusters: int) -> NDArray[Any]:
+    """The known names, and names of their kind for the rest."""
+    n_new = n_clusters - len(known)
+    if known.dtype.kind == "b":
+        known = known.astype(np.int64)
+    if known.dtype.kind in "iuf":
+        first = known.max() + 1 if len(known) else 0
+        return np.concatenate([known, first + np.arange(n_new, dtype=known.dtype)])
+    if not n_new:
+        return known
+    taken = set(known.tolist())
+    free = [name for i in range(n_new + len(taken)) if (name := f"new {i}") not in taken]
+    return np.array([*known.tolist(), *free[:n_new]])
+
+
+def _codes(column: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
+    """A partition numbered from 0; -1 for what is negative."""
+    names, codes = np.unique(column, return_inverse=True)
+    numbers: NDArray[np.int32] = (codes - np.count_nonzero(names < 0)).clip(-1).astype(np.int32)
+    return numbers
+
+
+def _most_certain(
+    numbers: NDArray[np.int32], confidence: NDArray[np.float32], share: float
+) -> NDArray[np.bool_]:
+    """The share of each category with the most confidence, at least one sample."""
+    chosen = np.zeros(len(numbers), dtype=bool)
+    order = np.lexsort((np.arange(len(numbers)), -confidence, numbers))
+    firsts = np.searchsorted(numbers[order], np.arange(numbers.max(initial=-1) + 2))
+    for begin, end in pairwise(firsts):
+        if end > begin:
+            chosen[order[begin : begin + max(1, int(share * (end - begin)))]] = True
+    return chosen
