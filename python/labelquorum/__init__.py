@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from labelquorum._mini_clusters import mini_clusters
     from labelquorum._versions import show_versions
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
+    from labelquorum.evaluation import evaluate_clustering
     from labelquorum.graphs import connected_components, normalize_graph, symmetrize_graph
     from labelquorum.knn_label_propagation import KNNLabelPropagation
     from labelquorum.metrics import clustering_accuracy
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         PoissonLearning,
         affinity_graph,
     )
+    from labelquorum.quality import label_quality, n_checks_needed, samples_to_check
     from labelquorum.searcher import NeighborSearcher
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
@@ -48,11 +50,15 @@ __all__ = [
     "clustering_accuracy",
     "coassociation",
     "connected_components",
+    "evaluate_clustering",
     "instruction_set",
     "kneighbors",
     "kneighbors_graph",
+    "label_quality",
     "mini_clusters",
+    "n_checks_needed",
     "normalize_graph",
+    "samples_to_check",
     "show_versions",
     "symmetrize_graph",
 ]
@@ -71,10 +77,14 @@ _MODULE_OF = {
     "clustering_accuracy": "metrics",
     "coassociation": "agreement",
     "connected_components": "graphs",
+    "evaluate_clustering": "evaluation",
     "kneighbors": "neighbors",
     "kneighbors_graph": "neighbors",
+    "label_quality": "quality",
     "mini_clusters": "_mini_clusters",
+    "n_checks_needed": "quality",
     "normalize_graph": "graphs",
+    "samples_to_check": "quality",
     "show_versions": "_versions",
     "symmetrize_graph": "graphs",
 }
