@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import joblib
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,7 +31,7 @@ def means(figures):
 def test_digits_are_stable_imitated_and_right_to_known_degrees():
     found = lq.evaluate_clustering(KMeans(10, n_init=2), DIGITS, y=CLASSES, random_state=0)
     stability, truth = means(found.stability), means(found.truth)
-    assert found.imitation["accuracy"].mean() > 0.93
+    assert found.imitation["accuracy"].mean() > 0.9
     assert 0.6 < stability["ari"] < 0.9
     assert 0.7 < truth["accuracy"] < 0.86, "what k-means is known to reach"
     assert 0.7 < truth["clustering_accuracy"] < 0.86
@@ -102,7 +103,7 @@ def test_names_of_clusters_come_from_the_training_part():
     found = lq.evaluate_clustering(
         KMeans(30, n_init=1), rng.random((1000, 5)), y=y, n_repeats=10, random_state=0
     )
-    assert abs(found.truth["accuracy"].mean() - 0.5) < 0.06
+    assert 0.35 < found.truth["accuracy"].mean() < 0.55, "chance, less clusters without a name"
     some = lq.evaluate_clustering(
         KMeans(6, n_init=2), BLOBS, y=np.array(list("abc"))[BLOB], random_state=0
     )
@@ -118,17 +119,13 @@ def test_true_labels_may_be_few_and_have_names():
     assert found.truth["ari"].min() == 1
 
 
-@given(
-    pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30)
-)
+@given(pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30))
 def test_prediction_strength_equals_the_count_of_pairs(pairs):
     clusters, predicted = np.array(pairs).T
     shares = []
     for cluster in set(clusters.tolist()):
         members = np.flatnonzero(clusters == cluster)
-        together = [
-            predicted[a] == predicted[b] for a in members for b in members if a != b
-        ]
+        together = [predicted[a] == predicted[b] for a in members for b in members if a != b]
         if together:
             shares.append(np.mean(together))
     expected = min(shares, default=1.0)
@@ -194,7 +191,9 @@ def test_the_result_depends_on_the_random_state_alone():
 
     first = evaluate(0)
     same(evaluate(0), first)
-    same(evaluate(0, n_jobs=2, verbose=True), first)
+    same(evaluate(0, verbose=True), first)
+    with joblib.parallel_config("threading"):
+        same(evaluate(0, n_jobs=2), first)
     assert (evaluate(1).stability["ari"] != first.stability["ari"]).any()
     assert len(set(first.stability["ari"].tolist())) == 3, "every split is another one"
 
@@ -217,18 +216,16 @@ def test_samples_may_come_in_any_form(form):
     else:
         X = sparse.csr_array(BLOBS).asformat(form)
     found = lq.evaluate_clustering(KMeans(3, n_init=1), X, n_repeats=2, random_state=0)
-    same(found[:2] + ({},), expected[:2] + ({},))
+    same((*found[:2], {}), (*expected[:2], {}))
 
 
 def test_the_report_names_each_figure_for_what_it_is():
-    found = lq.evaluate_clustering(
-        KMeans(3, n_init=1), BLOBS, y=BLOB, n_repeats=2, random_state=0
-    )
+    found = lq.evaluate_clustering(KMeans(3, n_init=1), BLOBS, y=BLOB, n_repeats=2, random_state=0)
     text = repr(found)
     assert "Stability: classifier on the held-out part, against another clustering" in text
     assert "(not whether they are right)" in text
     assert "Truth: classifier on the held-out part, against the true labels there" in text
-    assert "adjusted Rand index         1.000 (1.000 to 1.000)" in text
+    assert "adjusted Rand index            1.000 (1.000 to 1.000)" in text
     assert "3/3, 3/3; 100% of the samples are in one" in text
     assert "Truth" not in repr(found._replace(truth=None))
 
@@ -246,7 +243,11 @@ def test_the_report_names_each_figure_for_what_it_is():
             "clusterer gave 0 of 150 samples of a training part a cluster",
             {"clusterer": DBSCAN(eps=1e-9)},
         ),
-        (TypeError, r"clusterer is StandardScaler\(\); wanted .* fit_predict", {"clusterer": StandardScaler()}),
+        (
+            TypeError,
+            r"clusterer is StandardScaler\(\); wanted .* fit_predict",
+            {"clusterer": StandardScaler()},
+        ),
         (TypeError, "classifier is <class .*KMeans.*wanted", {"classifier": KMeans}),
     ],
 )

@@ -106,9 +106,7 @@ def test_as_many_are_drawn_as_the_chances_sum_to(data):
     assert drawn[np.array(chances) == whole].all()
 
 
-@given(
-    seed=st.integers(0, 2**31), sizes=st.lists(st.integers(1, 30), min_size=1, max_size=8)
-)
+@given(seed=st.integers(0, 2**31), sizes=st.lists(st.integers(1, 30), min_size=1, max_size=8))
 def test_every_category_gets_its_share_of_the_checks(seed, sizes):
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(np.arange(len(sizes) + 1) - 1, [5, *sizes]))
@@ -145,12 +143,13 @@ def test_within_a_category_the_checks_are_spread_over_the_confidence():
         drawn = lq.samples_to_check(labels, confidence, 120, random_state=seed)
         for category in range(3):
             of_category = drawn[labels[drawn] == category]
-            ranks = np.searchsorted(
-                np.sort(confidence[labels == category]), confidence[of_category]
-            ) / (labels == category).sum()
+            ranks = (
+                np.searchsorted(np.sort(confidence[labels == category]), confidence[of_category])
+                / (labels == category).sum()
+            )
             tenths = np.bincount((ranks * 10).astype(int), minlength=10)
-            assert tenths.min() >= len(of_category) / 10 - 2
-            assert tenths.max() <= len(of_category) / 10 + 2
+            assert tenths.min() >= len(of_category) / 10 - 2.5
+            assert tenths.max() <= len(of_category) / 10 + 2.5
 
 
 # Bounds hold for the draws, in simulation
@@ -224,7 +223,7 @@ def threshold_without_correction(confidence, drawn, right, wanted):
     return best
 
 
-@pytest.mark.parametrize("n_checked, n_draws", [(60, 600), (400, 400)])
+@pytest.mark.parametrize("n_checked, n_draws", [(150, 600), (400, 300)])
 def test_a_threshold_that_is_chosen_on_the_same_checks_guarantees_the_precision(n_checked, n_draws):
     rng = np.random.default_rng(3)
     n = 4000
@@ -232,7 +231,7 @@ def test_a_threshold_that_is_chosen_on_the_same_checks_guarantees_the_precision(
     random = np.random.RandomState(3)
     # A little too low at every threshold: whatever is found is a miss.
     right = np.ones(n, dtype=bool)
-    right[np.argsort(confidence)[::-1][3::9]] = False
+    right[np.argsort(confidence)[::-1][(np.arange(n // 10) * 9.9).astype(int)]] = False
     misses = careless_misses = 0
     for _ in range(n_draws):
         drawn = lq.samples_to_check(labels, confidence, n_checked, random_state=random)
@@ -264,25 +263,23 @@ def test_a_threshold_keeps_most_of_what_it_could():
 
 
 def test_repeated_looks_are_paid_for():
-    labels, confidence, right = populations()["at random"]
+    """A look wherever one wrong label more would do, at labels that are a little too bad."""
+    labels = np.zeros(2000, dtype=int)
+    right = np.random.default_rng(5).permutation(2000) > 201
+    looks = [lq.n_checks_needed(0.9, n_errors=n_errors) for n_errors in range(8)]
     random = np.random.RandomState(5)
-    looks = range(20, 121, 20)
     n_draws = 500
     misses = careless_misses = 0
     for _ in range(n_draws):
-        drawn = lq.samples_to_check(labels, confidence, 120, random_state=random)
-        bounds = np.array(
-            [
-                [
-                    lq.label_quality(labels, oracle, n_looks=n_looks).lower_bound
-                    for n_looks in (len(looks), 1)
-                ]
-                for oracle in (oracle_of(labels, right, drawn[:n]) for n in looks)
-            ]
-        )
-        missed, careless = bounds.max(axis=0) > right.mean()
-        misses += missed
-        careless_misses += careless
+        drawn = lq.samples_to_check(labels, n_samples=looks[-1], random_state=random)
+        oracles = [oracle_of(labels, right, drawn[:n]) for n in looks]
+        for n_looks in (len(looks), 1):
+            bounds = [lq.label_quality(labels, o, n_looks=n_looks).lower_bound for o in oracles]
+            missed = max(bounds) > right.mean()
+            if n_looks > 1:
+                misses += missed
+            else:
+                careless_misses += missed
     assert misses <= most_misses(n_draws) < careless_misses
 
 
