@@ -369,7 +369,8 @@ def label_quality(
     -----
     *What was checked* must be drawn by `samples_to_check` (all of it, or what comes first), or at
     random from all labelled samples; never chosen by what the labels look like. The precision is
-    that of the labels given, not of labels that the same model would give to other data.
+    that of `labels`, not of labels that the same model would give to other data. Where some were
+    known before, put -1 in their place, or they make it look better.
 
     *The bounds* are those of Clopper and Pearson ("The use of confidence or fiducial limits
     illustrated in the case of the binomial", Biometrika 26, 1934): exact for draws with
