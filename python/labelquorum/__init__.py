@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.clusterer import ConsensusClusterer
     from labelquorum.ensemble import base_partitions
+    from labelquorum.evaluation import evaluate_clustering
     from labelquorum.graphs import connected_components, normalize_graph, symmetrize_graph
     from labelquorum.knn_label_propagation import KNNLabelPropagation
     from labelquorum.metrics import clustering_accuracy
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         PoissonLearning,
         affinity_graph,
     )
+    from labelquorum.quality import label_quality, n_checks_needed, samples_to_check
     from labelquorum.searcher import NeighborSearcher
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
@@ -56,11 +58,15 @@ __all__ = [
     "communities",
     "connected_components",
     "consensus",
+    "evaluate_clustering",
     "instruction_set",
     "kneighbors",
     "kneighbors_graph",
+    "label_quality",
     "mini_clusters",
+    "n_checks_needed",
     "normalize_graph",
+    "samples_to_check",
     "show_versions",
     "symmetrize_graph",
 ]
@@ -83,10 +89,14 @@ _MODULE_OF = {
     "communities": "_communities",
     "connected_components": "graphs",
     "consensus": "_consensus",
+    "evaluate_clustering": "evaluation",
     "kneighbors": "neighbors",
     "kneighbors_graph": "neighbors",
+    "label_quality": "quality",
     "mini_clusters": "_mini_clusters",
+    "n_checks_needed": "quality",
     "normalize_graph": "graphs",
+    "samples_to_check": "quality",
     "show_versions": "_versions",
     "symmetrize_graph": "graphs",
 }
