@@ -89,7 +89,7 @@ def scores(classes, found, n_known):
     A label below 0 counts as wrong.
     """
     some = found >= 0
-    counts = np.zeros((found.max() + 1, classes.max() + 1), dtype=np.int64)
+    counts = np.zeros((max(found.max(), 0) + 1, classes.max() + 1), dtype=np.int64)
     np.add.at(counts, (found[some], classes[some]), 1)
     matched = np.full(len(counts), -1)
     clusters, categories = linear_sum_assignment(counts, maximize=True)
@@ -128,50 +128,53 @@ def measure(args, name, X, classes, share_known, share_wrong):
     print(f"  {'':20} {'all':>15} {'known':>6} {'new':>6} {'by name':>8} {'seconds':>8}")
     rows = []
     for method, of_method in runs.items():
-        mean = {
-            key: None if of_method[0][key] is None else float(np.mean([of[key] for of in of_method]))
-            for key in of_method[0]
+        row = {
+            key: None if value is None else float(np.mean([of[key] for of in of_method]))
+            for key, value in of_method[0].items()
         }
-        deviation = None if mean["all"] is None else float(np.std([of["all"] for of in of_method]))
-        words = ["-" if mean[key] is None else f"{mean[key]:.3f}" for key in ("known", "new")]
-        named = "-" if mean["by_name"] is None else f"{mean['by_name']:.3f}"
-        over_all = "-" if deviation is None else f"{mean['all']:.3f} +- {deviation:.3f}"
-        print(
-            f"  {method:20} {over_all:>15} {words[0]:>6} {words[1]:>6} {named:>8} "
-            f"{mean['seconds']:8.2f}",
-            flush=True,
-        )
+        if row["all"] is not None:
+            row["deviation"] = float(np.std([of["all"] for of in of_method]))
+        print_row(method, row)
         rows.append(
             {"set": name, "share_known": share_known, "share_wrong": share_wrong}
-            | {"method": method, "draws": args.draws, **mean, "deviation": deviation}
+            | {"method": method, "draws": args.draws, **row}
         )
     return rows
 
 
+def print_row(method, row):
+    def share(key):
+        return "-" if row.get(key) is None else f"{row[key]:.3f}"
+
+    print(
+        f"  {method:20} {share('all')} +- {share('deviation')} {share('known'):>6} "
+        f"{share('new'):>6} {share('by_name'):>8} {row['seconds']:8.2f}",
+        flush=True,
+    )
+
+
 def print_bars(rows):
     def mean(method, key, share_wrong):
-        values = [
-            row[key]
-            for row in rows
-            if (row["method"], row["share_wrong"]) == (method, share_wrong)
-        ]
-        return np.mean(values) if values and None not in values else None
+        chosen = [r for r in rows if (r["method"], r["share_wrong"]) == (method, share_wrong)]
+        values = [row[key] for row in chosen if row[key] is not None]
+        return float(np.mean(values)) if values else None
 
-    for share_wrong in sorted({row["share_wrong"] for row in rows}):
-        over_all = {method: mean(method, "all", share_wrong) for method in METHODS}
-        over_all = {method: value for method, value in over_all.items() if value is not None}
-        print(f"{share_wrong:.0%} of the labels wrong, mean accuracy over all settings: ", end="")
-        print(", ".join(f"{method} {value:.3f}" for method, value in over_all.items()))
+    shares_wrong = sorted({row["share_wrong"] for row in rows})
+    for share_wrong in shares_wrong:
+        found = {method: mean(method, "all", share_wrong) for method in METHODS}
+        found = {method: value for method, value in found.items() if value is not None}
+        print(f"{share_wrong:.0%} of the labels wrong, mean of all settings: ", end="")
+        print(", ".join(f"{method} {value:.3f}" for method, value in found.items()))
+        peers = [value for method, value in found.items() if method != OURS]
+        if OURS in found and peers:
+            above = found[OURS] - max(peers)
+            print(f"  above the best peer: {above:+.3f} (bar: {BAR_ABOVE:+.3f})")
         named = [mean(method, "by_name", share_wrong) for method in (OURS, CLASSIFIER)]
-        peers = [value for method, value in over_all.items() if method != OURS]
-        if OURS in over_all and peers:
-            print(f"  above the best peer: {over_all[OURS] - max(peers):+.3f} (bar: {BAR_ABOVE:+.3f})")
         if None not in named:
             print(f"  known categories by name: {named[0]:.3f}; the classifier: {named[1]:.3f}")
-    wrong = max(row["share_wrong"] for row in rows)
-    both = [mean(OURS, "all", share) for share in (0.0, wrong)]
-    if wrong and None not in both:
-        print(f"what wrong labels cost: {both[1] - both[0]:+.3f} (bar: {-BAR_WRONG:+.3f})")
+    costs = [mean(OURS, "all", share_wrong) for share_wrong in shares_wrong]
+    if len(costs) > 1 and None not in costs:
+        print(f"wrong labels cost {costs[0] - costs[-1]:.3f} (bar: {BAR_WRONG})")
 
 
 def main():
