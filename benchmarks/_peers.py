@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse
-from scipy.cluster.hierarchy import cut_tree, linkage
+from scipy.cluster.hierarchy import linkage
+from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import KMeans
 
 THETA = 0.4  # of the locally weighted methods, as its authors have it
@@ -63,13 +64,20 @@ def distances(partitions, weights):
     for i in range(n - 1):
         end = begin + n - 1 - i
         for j, column in enumerate(columns):
-            apart[begin:end][column[i + 1 :] == column[i]] -= weights[i, j] / m
+            apart[begin:end] -= (column[i + 1 :] == column[i]) * (weights[i, j] / m)
         begin = end
     return apart
 
 
 def average_linkage(apart, n_clusters):
-    return cut_tree(linkage(apart, "average"), n_clusters).ravel()
+    """Merge until so many clusters are left; SciPy's cut_tree would take longer than the tree."""
+    tree = linkage(apart, "average")
+    n = len(tree) + 1
+    merged = tree[: n - n_clusters, :2].astype(np.int64).ravel()
+    into = n + np.arange(len(merged)) // 2
+    graph = scipy.sparse.csr_array((np.ones(len(merged)), (into, merged)), (2 * n, 2 * n))
+    labels = connected_components(graph, directed=False)[1][:n]
+    return np.unique(labels, return_inverse=True)[1]
 
 
 def eac(partitions, n_clusters):

@@ -20,7 +20,6 @@ from _data import real_data
 from _record import parser, record
 from bench_propagation import connectivity
 
-
 SETS = ("digits", "pendigits", "clinc150", "mnist")
 SLOW = ("sklearn SelfTraining",)
 
