@@ -108,18 +108,24 @@ def lwgp(partitions, n_clusters, seed=0):
 
 
 def initial_centers(X, y, n_clusters, rng):
-    """Return the means of the known categories, then unlabeled samples drawn as by k-means++."""
-    n_known = y.max() + 1
-    known = [X[y == c].mean(axis=0) for c in range(n_known)]
+    """Return the means of the known categories, then unlabeled samples chosen by k-means++.
+
+    The greedy one, as scikit-learn's: of a few drawn, the one that leaves the least inertia. The
+    papers draw one only, which finds worse clusters.
+    """
+    known = np.array([X[y == c].mean(axis=0) for c in range(y.max() + 1)])
     unlabeled = X[y < 0]
-    centers = np.empty((n_clusters, X.shape[1]), dtype=X.dtype)
-    centers[:n_known] = known
-    nearest = squared_distances(unlabeled, centers[:n_known]).min(axis=1)
-    for c in range(n_known, n_clusters):
-        chosen = rng.choice(len(unlabeled), p=nearest / nearest.sum(dtype=np.float64))
-        centers[c] = unlabeled[chosen]
-        nearest = np.minimum(nearest, squared_distances(unlabeled, centers[[c]])[:, 0])
-    return centers
+    centers = [*known]
+    nearest = squared_distances(unlabeled, known).min(axis=1)
+    for _ in range(len(known), n_clusters):
+        drawn = rng.choice(
+            len(unlabeled), 2 + int(np.log(n_clusters)), p=nearest / nearest.sum(dtype=np.float64)
+        )
+        left = np.minimum(nearest[:, None], squared_distances(unlabeled, unlabeled[drawn]))
+        best = left.sum(axis=0).argmin()
+        centers.append(unlabeled[drawn[best]])
+        nearest = left[:, best]
+    return np.array(centers)
 
 
 def squared_distances(X, centers):
