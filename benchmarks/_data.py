@@ -1,18 +1,21 @@
-"""Where real data lie, and ensembles made up with realistic disagreement, for a billion rows.
+"""Real data with their classes, and ensembles made up with realistic disagreement.
 
-A sample has a class and a difficulty; a partition names the class right with a probability that
-falls with the difficulty, or else confuses it, mostly with one of two similar classes; and every
-partition numbers its clusters in its own way. A value depends on the row number and the seed alone,
-so that chunks, threads and files give the same rows.
+Made up, to a billion rows: a sample has a class and a difficulty; a partition names the class right
+with a probability that falls with the difficulty, or else confuses it, mostly with one of two
+similar classes; and every partition numbers its clusters in its own way. A value depends on the row
+number and the seed alone, so that chunks, threads and files give the same rows.
 """
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 from numba import njit, prange
+from sklearn.datasets import load_digits
 
 _ROWS_PER_CHUNK = 10_000_000
 _UNIT = 2.0**-32
@@ -22,6 +25,57 @@ def real_data():
     """Return the folder of real data: LABELQUORUM_DATA, or shared/data beside the checkout."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     return Path(os.environ.get("LABELQUORUM_DATA", beside))
+
+
+def digits():
+    return load_digits(return_X_y=True)
+
+
+def pendigits():
+    with np.load(real_data() / "usenc" / "pendigits.npz") as loaded:
+        return loaded["X"].astype(np.float32), loaded["y"].ravel()
+
+
+def mnist():
+    """Return the official train part, then the test part; pixels 0 to 1."""
+    with np.load(real_data() / "mnist" / "mnist.npz") as loaded:
+        images = np.concatenate([loaded["x_train"], loaded["x_test"]])
+        classes = np.concatenate([loaded["y_train"], loaded["y_test"]])
+    return images.reshape(len(images), -1).astype(np.float32) / 255, classes
+
+
+def embeddings(vectors, texts):
+    """Load vectors of texts beside the field `label` of each line."""
+    X = np.load(vectors).astype(np.float32)
+    with gzip.open(texts, "rt") as lines:
+        return X, np.array([json.loads(line)["label"] for line in lines])
+
+
+def stackoverflow():
+    folder = real_data() / "intents"
+    return embeddings(folder / "stackoverflow_minilm.npy", folder / "stackoverflow.jsonl.gz")
+
+
+def clinc150():
+    """Load the 150 intents, without the queries that are out of scope."""
+    folder = real_data() / "intents"
+    X, classes = embeddings(folder / "clinc150_minilm.npy", folder / "clinc150.jsonl.gz")
+    return X[classes != "oos"], classes[classes != "oos"]
+
+
+def news():
+    folder = real_data() / "20news"
+    return embeddings(folder / "20news_minilm.npy", folder / "20news_bydate.jsonl.gz")
+
+
+SETS = {
+    "digits": digits,
+    "pendigits": pendigits,
+    "mnist": mnist,
+    "stackoverflow": stackoverflow,
+    "clinc150": clinc150,
+    "20news": news,
+}
 
 
 @njit(inline="always")

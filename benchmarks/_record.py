@@ -132,9 +132,12 @@ def _versions():
         "polars",
         "duckdb",
         "faiss-cpu",
+        "hdbscan",
         "hnswlib",
         "pynndescent",
         "scikit-learn",
+        "scipy",
+        "umap-learn",
         "usearch",
     ):
         try:

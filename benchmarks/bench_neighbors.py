@@ -17,17 +17,11 @@ import warnings
 import numpy as np
 
 import labelquorum as lq
-from _data import real_data
+from _data import mnist, real_data
 from _record import best_of, parser, record
 
 K = 15
 SKLEARN_MAX_ROWS = 20_000
-
-
-def mnist():
-    with np.load(real_data() / "mnist" / "mnist.npz") as loaded:
-        images = np.concatenate([loaded["x_train"], loaded["x_test"]])
-    return images.reshape(len(images), -1).astype(np.float32) / 255
 
 
 def embeddings(*path):
@@ -41,7 +35,7 @@ def blobs(n, d, n_clusters):
 
 
 SETS = {
-    "mnist": mnist,
+    "mnist": lambda: mnist()[0],
     "20news": lambda: embeddings("20news", "20news_minilm.npy"),
     "clinc150": lambda: embeddings("intents", "clinc150_minilm.npy"),
     "blobs": lambda: blobs(100_000, 64, 100),

@@ -17,18 +17,11 @@ import sklearn.semi_supervised
 from sklearn.exceptions import ConvergenceWarning
 
 import labelquorum as lq
-from _data import real_data
+from _data import mnist, real_data
 from _record import PeakMemory, best_of, memory, parser, record
 
 N_LABELED = 100
 N_NEIGHBORS = 7  # scikit-learn's default, the sample itself being one of them
-
-
-def mnist(rows):
-    with np.load(real_data() / "mnist" / "mnist.npz") as loaded:
-        images = np.concatenate([loaded["x_train"], loaded["x_test"]])[:rows]
-        classes = np.concatenate([loaded["y_train"], loaded["y_test"]])[:rows]
-    return images.reshape(len(images), -1).astype(np.float32) / 255, classes.astype(np.int64)
 
 
 def partly_labeled(classes):
@@ -167,7 +160,7 @@ def main():
     print(f"{args.nodes:,} nodes x 15 neighbours x 10 classes, {args.threads} threads")
     results.append(scale(args.nodes, 15, 10, args.iterations, args.threads))
     try:
-        X, classes = mnist(args.rows)
+        X, classes = (part[: args.rows] for part in mnist())
     except FileNotFoundError:
         print(f"mnist: skipped, not in {real_data()}; LABELQUORUM_DATA names the folder")
     else:

@@ -7,49 +7,20 @@ CLINC150 is measured without its out-of-scope queries.
 
 from __future__ import annotations
 
-import gzip
-import json
 import time
 import warnings
 
 import numpy as np
-from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
+import _data
 import labelquorum as lq
 from _data import real_data
 from _record import parser, record
 from bench_propagation import connectivity
 
-
-def digits():
-    return load_digits(return_X_y=True)
-
-
-def mnist():
-    with np.load(real_data() / "mnist" / "mnist.npz") as loaded:
-        images = np.concatenate([loaded["x_train"], loaded["x_test"]])
-        classes = np.concatenate([loaded["y_train"], loaded["y_test"]])
-    return images.reshape(len(images), -1).astype(np.float32) / 255, classes
-
-
-def pendigits():
-    with np.load(real_data() / "usenc" / "pendigits.npz") as loaded:
-        return loaded["X"].astype(np.float32), loaded["y"].ravel()
-
-
-def clinc150():
-    X = np.load(real_data() / "intents" / "clinc150_minilm.npy").astype(np.float32)
-    with gzip.open(real_data() / "intents" / "clinc150.jsonl.gz", "rt") as lines:
-        classes = np.array([json.loads(line)["label"] for line in lines])
-    known = classes != "oos"
-    return X[known], classes[known]
-
-
-SETS = {"digits": digits, "pendigits": pendigits, "clinc150": clinc150, "mnist": mnist}
-
-
+SETS = ("digits", "pendigits", "clinc150", "mnist")
 SLOW = ("sklearn SelfTraining",)
 
 
@@ -120,7 +91,7 @@ def main():
     results = []
     for name in args.sets:
         try:
-            X, classes = SETS[name]()
+            X, classes = _data.SETS[name]()
         except FileNotFoundError:
             print(f"{name}: skipped, not in {real_data()}; LABELQUORUM_DATA names the folder")
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -60,12 +61,16 @@ def test_billion(tmp_path):
     assert results["without_label"] + sum(results["sizes"]) == 2000
 
 
-def test_real_ensembles(tmp_path):
-    (tmp_path / "ensembles").mkdir()
+def make_up_ensembles(folder):
+    (folder / "ensembles").mkdir()
     rng = np.random.default_rng(0)
     classes = rng.integers(3, size=200)
     members = np.where(rng.random((200, 100)) < 0.9, classes[:, None], 3).astype(np.uint8)
-    np.savez(tmp_path / "ensembles" / "made_up.npz", members=members, gt=classes)
+    np.savez(folder / "ensembles" / "made_up.npz", members=members, gt=classes)
+
+
+def test_real_ensembles(tmp_path):
+    make_up_ensembles(tmp_path)
     out = tmp_path / "results.json"
     run("real_ensembles.py", "--draws", 2, out=out, env={"LABELQUORUM_DATA": str(tmp_path)})
     first = json.loads(out.read_text())["results"][0]
@@ -79,6 +84,94 @@ def test_propagation_accuracy(tmp_path):
     results = json.loads(out.read_text())["results"]
     of = {(row["method"], row["per_class"]): row["mean"] for row in results}
     assert 0.5 < of["LabelSpreading", 1] < of["LabelSpreading", 10] <= 1
+
+
+def test_consensus_ensembles(tmp_path):
+    make_up_ensembles(tmp_path)
+    out = tmp_path / "results.json"
+    args = ["--draws", 2, "--methods", "LWEA", "LWGP", "EAC"]
+    run("consensus_ensembles.py", *args, out=out, env={"LABELQUORUM_DATA": str(tmp_path)})
+    rows = json.loads(out.read_text())["results"]["ensembles"]
+    assert [row["method"] for row in rows] == ["LWEA", "LWGP", "EAC"]
+    assert all(row["nmi"] > 0.9 for row in rows)
+
+
+def test_evaluate_takes_named_sets(tmp_path):
+    out = tmp_path / "results.json"
+    args = ["--set", "digits", "--rows", 300, "--seeds", 2, "--methods", "k-means", "HDBSCAN"]
+    printed = json.loads(run("evaluate.py", *args, out=out).splitlines()[-1])
+    assert list(printed) == ["k-means", "HDBSCAN"]
+    for scores in printed.values():
+        assert 0.2 < scores["acc"] < 1
+        assert {"nmi", "ari", "seconds", "peak_bytes"} <= set(scores)
+    assert [scores["runs"] for scores in printed.values()] == [2, 1]  # HDBSCAN has no seed
+    assert printed["HDBSCAN"]["coverage"] < 1
+    assert json.loads(out.read_text())["results"]["digits"] == printed
+
+
+@pytest.mark.parametrize("form", ["npz", "npy beside jsonl.gz"])
+def test_evaluate_takes_files(tmp_path, form):
+    rng = np.random.default_rng(0)
+    names = np.array(["bad", "good", "oos"])[np.arange(90) % 3]
+    X = (rng.normal(size=(90, 4)) + 100 * (names == "good")[:, None]).astype(np.float16)
+    if form == "npz":
+        np.savez(tmp_path / "set.npz", X=X, y=names)
+        args = ["--data", tmp_path / "set.npz"]
+    else:
+        np.save(tmp_path / "set.npy", X)
+        with gzip.open(tmp_path / "set.jsonl.gz", "wt") as lines:
+            lines.writelines(json.dumps({"label": str(name)}) + "\n" for name in names)
+        args = ["--data", tmp_path / "set.npy", "--labels", tmp_path / "set.jsonl.gz"]
+    args += ["--without", "oos", "--methods", "k-means", "--seeds", 1]
+    printed = run("evaluate.py", *args, out=tmp_path / "results.json").splitlines()
+    assert "60 x 4, 2 classes" in printed[1]
+    assert json.loads(printed[-1])["k-means"]["acc"] == 1
+
+
+def test_evaluate_survives_a_method_that_fails(tmp_path):
+    args = ["--set", "digits", "--rows", 300, "--seeds", 1, "--methods", "k-means"]
+    printed = run("evaluate.py", *args, "--timeout", 0.01, out=tmp_path / "results.json")
+    assert json.loads(printed.splitlines()[-1]) == {"k-means": {"error": "over 0.01 s"}}
+
+
+def test_known_categories(tmp_path):
+    out = tmp_path / "results.json"
+    methods = ["k-means", "seeded k-means", "GCD k-means", "logistic regression"]
+    args = ["--sets", "digits", "--rows", 600, "--draws", 2, "--known", 0.5, "--methods", *methods]
+    run("known_categories.py", *args, out=out)
+    rows = json.loads(out.read_text())["results"]
+    of = {(row["method"], row["share_wrong"]): row for row in rows}
+    assert 0.4 < of["GCD k-means", 0.0]["all"] < 1
+    assert of["GCD k-means", 0.1]["by_name"] <= of["GCD k-means", 0.0]["by_name"] + 0.05
+    assert of["logistic regression", 0.0]["by_name"] > 0.7
+    assert of["logistic regression", 0.0]["all"] is None
+
+
+def test_the_protocol_of_known_categories(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import known_categories
+
+    classes = np.repeat(np.arange(8), 50)
+    drawn, y, n_known = known_categories.draw(classes, 0.5, 0.0, 3)
+    assert n_known == 4
+    assert np.bincount(y[y >= 0]).tolist() == [5] * 4
+    np.testing.assert_array_equal(y[y >= 0], drawn[y >= 0])
+    again, wrong, _ = known_categories.draw(classes, 0.5, 0.1, 3)
+    np.testing.assert_array_equal(again, drawn)
+    np.testing.assert_array_equal(wrong >= 0, y >= 0)
+    assert (wrong != y).sum() == 2
+    assert wrong.max() < n_known
+
+    # Clusters swapped: right under the matching, wrong by name.
+    swapped = np.where(drawn == 0, 1, np.where(drawn == 1, 0, drawn))
+    of = known_categories.scores(drawn, swapped, n_known)
+    assert (of["all"], of["known"], of["new"], of["by_name"]) == (1, 1, 1, 0.5)
+    # One matching over all: new samples put into a known category's cluster take nothing from it.
+    half = (drawn == 7) & (np.arange(400) % 2 == 0)
+    of = known_categories.scores(drawn, np.where(half, 0, drawn), n_known)
+    assert (of["all"], of["known"], of["new"]) == (375 / 400, 1, 175 / 200)
+    unsure = np.where(drawn == 5, -1, drawn)
+    assert known_categories.scores(drawn, unsure, n_known)["new"] == 3 / 4
 
 
 def test_real_ensembles_says_what_is_missing(tmp_path):
