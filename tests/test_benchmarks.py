@@ -40,6 +40,7 @@ def run(script, *args, out, env=None):
         ("bench_propagation.py", ["--rows", 300, "--nodes", 500, "--iterations", 2]),
         ("bench_searcher.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss_hnsw"]),
         ("scale.py", ["--rows", 100, 1000, "--max-growth", 1000]),
+        ("bench_text.py", ["--rows", 2000]),
         ("worst_cases.py", ["--max-rows", 500, "--cases", 0, 5, 6]),
     ],
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
+    from labelquorum import text
     from labelquorum._mini_clusters import mini_clusters
     from labelquorum._versions import show_versions
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from labelquorum.searcher import NeighborSearcher
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
+    from labelquorum.votes import combine_votes, partition_weights
 
     __version__: str
 
@@ -47,14 +49,17 @@ __all__ = [
     "agreement_graph",
     "clustering_accuracy",
     "coassociation",
+    "combine_votes",
     "connected_components",
     "instruction_set",
     "kneighbors",
     "kneighbors_graph",
     "mini_clusters",
     "normalize_graph",
+    "partition_weights",
     "show_versions",
     "symmetrize_graph",
+    "text",
 ]
 
 _MODULE_OF = {
@@ -70,14 +75,18 @@ _MODULE_OF = {
     "agreement_graph": "agreement",
     "clustering_accuracy": "metrics",
     "coassociation": "agreement",
+    "combine_votes": "votes",
     "connected_components": "graphs",
     "kneighbors": "neighbors",
     "kneighbors_graph": "neighbors",
     "mini_clusters": "_mini_clusters",
     "normalize_graph": "graphs",
+    "partition_weights": "votes",
     "show_versions": "_versions",
     "symmetrize_graph": "graphs",
 }
+
+_MODULES = ("text",)  # themselves public
 
 
 def __getattr__(name: str) -> Any:
@@ -87,6 +96,8 @@ def __getattr__(name: str) -> Any:
         value: Any = version("labelquorum")
     elif name in _MODULE_OF:
         value = getattr(importlib.import_module(f"labelquorum.{_MODULE_OF[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"labelquorum.{name}")
     else:
         raise AttributeError(f"module 'labelquorum' has no attribute {name!r}")
     globals()[name] = value
