@@ -30,7 +30,7 @@ __all__ = ["KeywordLabeler", "RuleReport", "category_table", "keywords", "repres
 _TEXTS_PER_CHUNK = 1 << 14
 _MAX_TERMS = 1 << 22  # different terms counted at once; above, the rarest are forgotten
 _MAX_MEMBERS = 1 << 16  # texts of a category among which its representatives are looked for
-_LEAST_LIFT = 2  # a keyword's share in its category, by the mean share in the others
+_LEAST_LIFT = 4  # a keyword's share in its category, by the mean share in the others
 _CANDIDATES = 50  # for keywords; where more keywords are wanted, twice as many as those
 _CANDIDATES_PER_TEXT = 20
 _NEAR_DUPLICATE = 0.95  # cosine
@@ -257,8 +257,8 @@ def keywords(
     procedure", arXiv:2203.05794, 2022): the share of a term among all terms of the category, times
     log(1 + A / f), where f counts the term in all categories and A is the mean number of terms of a
     category. Here the share is that above the mean share in the other categories, and terms of less
-    than twice that mean are left out: what is spread over all categories, as stop words are in any
-    language, is no keyword.
+    than four times that mean are left out: what is spread over all categories, as stop words are in
+    any language, is no keyword.
 
     Phrases have to begin and end with words that are themselves among the 50 best of the category
     (not "my card"). Where half of the occurrences of a term in the category or more are within a
@@ -337,9 +337,9 @@ def representatives(
     Examples
     --------
     >>> import labelquorum as lq
-    >>> texts = ["Card lost", "card  LOST", "My card is lost, a new card?", "Card?", "Login lost"]
-    >>> lq.text.representatives(texts, [0, 0, 0, 0, 1], 2)[0].tolist()
-    [3, 2]
+    >>> texts = ["Card lost", "card  LOST", "A new card?", "New card please", "hello", "Hello!"]
+    >>> {c: rows.tolist() for c, rows in lq.text.representatives(texts, [0] * 4 + [1] * 2).items()}
+    {0: [0, 2], 1: [4]}
     """
     items, categories, codes = _categories(texts, labels)
     n_texts = as_positive(n_texts, "n_texts")
@@ -349,7 +349,9 @@ def representatives(
         terms = None
         if points is None:
             terms = _terms(items, codes, len(categories), min_df, vectorizer, show)
-        chosen = _representatives(items, codes, len(categories), n_texts, sureness, points, terms)
+        chosen = _representatives(
+            items, codes, len(categories), n_texts, sureness, points, terms, show
+        )
     return dict(zip(categories, chosen, strict=True))
 
 
@@ -388,6 +390,7 @@ def _representatives(
     confidence: NDArray[np.float64] | None,
     points: Any,
     terms: _Terms | None,
+    show: _Show,
 ) -> list[NDArray[np.intp]]:
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(n_categories + 1))
@@ -406,6 +409,8 @@ def _representatives(
         if confidence is not None:
             nearness = nearness * confidence[rows]
         chosen.append(rows[_diverse(vectors, nearness, n_texts)])
+        if show is not None:
+            show("Choosing texts", (category + 1) / n_categories)
     return chosen
 
 
@@ -425,7 +430,7 @@ def _distinct(texts: list[str], rows: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.fromiter(first.values(), dtype=np.intp, count=len(first))
 
 
-def _diverse(vectors: Any, nearness: NDArray[np.floating[Any]], n_texts: int) -> list[int]:
+def _diverse(vectors: Any, nearness: NDArray[np.floating[Any]], n_texts: int) -> NDArray[np.intp]:
     """Rows by maximal marginal relevance."""
     n_candidates = max(n_texts, min(_CANDIDATES_PER_TEXT * n_texts, len(nearness) // 2))
     candidates = np.argsort(-nearness, kind="stable")[:n_candidates]
@@ -442,7 +447,7 @@ def _diverse(vectors: Any, nearness: NDArray[np.floating[Any]], n_texts: int) ->
         value = relevance - nearest
         value[nearest > _NEAR_DUPLICATE] = -np.inf
         value[chosen] = -np.inf
-    return candidates[chosen].tolist()
+    return candidates[chosen]
 
 
 def category_table(
@@ -493,11 +498,10 @@ def category_table(
     >>> import labelquorum as lq
     >>> texts = ["Lost my card", "The card is lost", "My login is gone", "No login?", "Hello"]
     >>> table = lq.text.category_table(texts, [0, 0, 1, 1, -1], [1, 0.5, 1, 1, 0], n_texts=1)
-    >>> print(table.to_string())
-              size  confidence      keywords                texts
-    category
-    0            2        0.75  [card, lost]       [Lost my card]
-    1            2        1.00       [login]  [My login is gone]
+    >>> print(table.reset_index().to_string(index=False))
+     category  size  confidence     keywords          texts
+            0     2        0.75 [card, lost] [Lost my card]
+            1     2        1.00      [login]    [No login?]
     """
     try:
         import pandas as pd
@@ -511,7 +515,14 @@ def category_table(
     with progress(verbose) as show:
         terms = _terms(items, codes, n_categories, min_df, vectorizer, show)
         chosen = _representatives(
-            items, codes, n_categories, n_texts, sureness, points, terms if X is None else None
+            items,
+            codes,
+            n_categories,
+            n_texts,
+            sureness,
+            points,
+            terms if X is None else None,
+            show,
         )
     members = codes[codes >= 0]
     columns: dict[str, Any] = {"size": np.bincount(members, minlength=n_categories)}
