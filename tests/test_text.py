@@ -534,7 +534,7 @@ def test_keywords_of_questions_name_what_they_are_about(questions):
         for name, words in found.items()
         if any(name.replace("-", " ") == word for word, _ in words)
     ]
-    assert len(named) >= 15
+    assert len(named) >= 18
 
 
 def test_rules_from_keywords_label_questions(questions):
@@ -543,5 +543,5 @@ def test_rules_from_keywords_label_questions(questions):
     labels = text.KeywordLabeler.from_keywords(found, 3).predict(texts[1::2])
     right = labels == np.array(names[1::2])
     given = np.array([label is not None for label in labels])
-    assert given.mean() > 0.6
-    assert right[given].mean() > 0.9
+    assert given.mean() > 0.65
+    assert right[given].mean() > 0.93

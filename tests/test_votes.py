@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 import labelquorum as lq
 from strategies import ensembles, share
@@ -25,7 +26,7 @@ def naive_weights(partitions):
         labeled = [value for value in column if value >= 0]
         weights.append(
             [
-                np.log2(len(labeled) / labeled.count(c)) if c in labeled else 0.0
+                len(labeled) / labeled.count(c) - 1 if c in labeled else 0.0
                 for c in range(max(labeled, default=-1) + 1)
             ]
         )
@@ -144,7 +145,7 @@ def test_agreements_of_few_valued_columns_weigh_less():
     sizes = [2, 3, 10, 100]
     partitions = np.stack([rng.integers(k, size=20_000) for k in sizes], axis=1)
     weights = lq.partition_weights(partitions)
-    np.testing.assert_allclose([w.mean() for w in weights], np.log2(sizes), rtol=0.02)
+    np.testing.assert_allclose([w.mean() for w in weights], np.array(sizes) - 1, rtol=0.02)
 
 
 def agreement_by_chance(partitions, weights):
@@ -164,7 +165,25 @@ def test_weights_bring_agreements_by_chance_closer_together():
     plain = agreement_by_chance(partitions, ones)
     weighted = agreement_by_chance(partitions, lq.partition_weights(partitions))
     assert plain.max() / plain.min() > 9
-    assert weighted.max() / weighted.min() < 2.6
+    assert weighted.max() / weighted.min() < 2
+    np.testing.assert_allclose(weighted, 1 - plain)
+
+
+def test_weights_find_the_groups_under_many_halves_drawn_at_random():
+    rng = np.random.default_rng(0)
+    groups = rng.integers(20, size=600)
+    noise = rng.random((600, 4)) < 0.3
+    good = np.where(noise, rng.integers(20, size=(600, 4)), groups[:, None])
+    partitions = lq.combine_votes([good, rng.integers(2, size=(600, 16))])
+    first, second = rng.integers(600, size=(2, 50_000))
+    together = groups[first] == groups[second]
+    agree = partitions[first] == partitions[second]
+    weights = lq.partition_weights(partitions)
+    of_agreement = np.stack([w[c] for w, c in zip(weights, partitions[first].T, strict=True)], 1)
+    plain = roc_auc_score(together, agree.sum(axis=1))
+    weighted = roc_auc_score(together, (agree * of_agreement).sum(axis=1))
+    assert plain < 0.85
+    assert weighted > 0.95
 
 
 def test_numbers_far_beyond_the_samples_are_refused():

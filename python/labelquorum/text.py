@@ -62,7 +62,7 @@ class _Terms(NamedTuple):
     """The terms of some texts, sorted, and by category how often each occurs, and its score."""
 
     names: list[str]
-    analyze: _Analyzer
+    counter: CountVectorizer | None
     counts: sparse.csr_array
     scores: sparse.csr_array
     rarity: NDArray[np.float64]  # of each term
@@ -74,7 +74,7 @@ class _Terms(NamedTuple):
 
     def vectors(self, texts: list[str]) -> sparse.csr_array:
         """The texts as tf-idf vectors of unit length."""
-        vectors = _count(texts, self.names, self.analyze).astype(np.float64)
+        vectors = _count(self.counter, texts).astype(np.float64)
         vectors.data *= self.rarity[vectors.indices]
         row = np.repeat(np.arange(len(texts)), np.diff(vectors.indptr))
         vectors.data /= np.sqrt(np.bincount(row, vectors.data**2, minlength=len(texts)))[row]
@@ -116,12 +116,18 @@ def _frequent_terms(
     return sorted(term for term, count in found.items() if count >= min_df)
 
 
-def _count(texts: list[str], names: list[str], analyze: _Analyzer) -> sparse.csr_array:
-    """How often each text holds each term."""
+def _counter(names: list[str], analyze: _Analyzer) -> CountVectorizer | None:
+    """What counts these terms; None where there is none, which scikit-learn refuses to count."""
     if not names:
-        return sparse.csr_array((len(texts), 0), dtype=np.int64)
+        return None
     vocabulary = {name: i for i, name in enumerate(names)}
-    counter = CountVectorizer(analyzer=analyze, vocabulary=vocabulary)
+    return CountVectorizer(analyzer=analyze, vocabulary=vocabulary)
+
+
+def _count(counter: CountVectorizer | None, texts: list[str]) -> sparse.csr_array:
+    """How often each text holds each term."""
+    if counter is None:
+        return sparse.csr_array((len(texts), 0), dtype=np.int64)
     return sparse.csr_array(counter.transform(texts))
 
 
@@ -143,13 +149,14 @@ def _terms(
     analyze = vectorizer.build_analyzer()
     rows = np.flatnonzero(codes >= 0)
     names = _frequent_terms(texts, rows, analyze, as_positive(min_df, "min_df"), show)
+    counter = _counter(names, analyze)
     counts = sparse.csr_array((n_categories, len(names)), dtype=np.int64)
     for chunk_rows, chunk in _chunks(texts, rows, "Counting terms", show):
         members = (np.ones(len(chunk), np.int64), (codes[chunk_rows], np.arange(len(chunk))))
         members = sparse.csr_array(members, shape=(n_categories, len(chunk)))
-        counts = counts + members @ _count(chunk, names, analyze)
+        counts = counts + members @ _count(counter, chunk)
     counts.sort_indices()
-    return _Terms(names, analyze, counts, *_scored(counts))
+    return _Terms(names, counter, counts, *_scored(counts))
 
 
 def _scored(counts: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.float64]]:

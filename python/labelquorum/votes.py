@@ -92,12 +92,12 @@ def _voters(item: Any, name: str) -> list[tuple[str, Any]]:
 
 
 def partition_weights(partitions: Any) -> list[NDArray[np.float64]]:
-    """Weigh what two samples' agreement in each cluster of each partition tells, less chance.
+    """Weigh what an agreement in each cluster of each partition tells beyond chance.
 
     In a partition of two clusters of equal size, half of all pairs agree by chance; in one of a
-    hundred, one pair in a hundred. An agreement in a cluster that holds the share p of the samples
-    counts -log2(p) bits: the less likely it is by chance, the more. In a cluster of all samples it
-    counts nothing.
+    hundred, one pair in a hundred. Were a partition always right, samples that belong together
+    would agree in a cluster with the share p of all samples 1 / p times as often as any two do; the
+    weight of an agreement is what is above 1 of that. In a cluster of all samples it is nothing.
 
     Parameters
     ----------
@@ -108,8 +108,8 @@ def partition_weights(partitions: Any) -> list[NDArray[np.float64]]:
     Returns
     -------
     list of n_partitions float64 arrays
-        ``weights[m][c]``: bits for an agreement in cluster c of partition m, as many as the largest
-        number of a cluster and one; 0 for a number that no sample has.
+        ``weights[m][c]`` is 1 / p - 1 for cluster c of partition m, 0 for a number that no sample
+        has; as many values as the largest number and one.
 
     Raises
     ------
@@ -119,10 +119,13 @@ def partition_weights(partitions: Any) -> list[NDArray[np.float64]]:
 
     Notes
     -----
-    This is the weight of agreement of record linkage (Fellegi and Sunter, "A theory for record
-    linkage", JASA 64, 1969), log2 of how much likelier an agreement is among pairs that belong
-    together than among pairs at random, where those that belong together always agree; by value, as
-    there: an agreement on a rare value tells more.
+    What two samples drawn at random get from a partition, in the mean, is then the share of pairs
+    that it tells apart: 1/2 for two clusters of equal size, .999 for a thousand; without weights it
+    would be 1/2 and 1/1000. Weights of 1 / p are those of categories in multiple
+    correspondence analysis (the chi-squared distance: Greenacre and Blasius (eds), "Multiple
+    Correspondence Analysis and Related Methods", 2006).
+
+    An agreement in a tiny cluster weighs much: sum weights up rather than take their largest.
 
     The share is that among the samples on which the partition does not abstain, as if those were
     drawn at random. Where they are not (a rule that abstains means "none of mine"), and being
@@ -139,7 +142,7 @@ def partition_weights(partitions: Any) -> list[NDArray[np.float64]]:
     >>> for weights in lq.partition_weights([halves, quarters, constant]):
     ...     print(weights)
     [1. 1.]
-    [2. 2. 2. 2.]
+    [3. 3. 3. 3.]
     [0.]
     """
     if isinstance(partitions, SignatureTable):
@@ -159,8 +162,8 @@ def partition_weights(partitions: Any) -> list[NDArray[np.float64]]:
                 "wanted clusters numbered from 0: see combine_votes"
             )
         sizes = np.bincount(clusters, None if counts is None else counts[labeled])
-        bits = np.zeros(len(sizes))
+        beyond_chance = np.zeros(len(sizes))
         some = sizes > 0
-        bits[some] = np.log2(sizes.sum() / sizes[some])
-        weights.append(bits)
+        beyond_chance[some] = sizes.sum() / sizes[some] - 1
+        weights.append(beyond_chance)
     return weights
