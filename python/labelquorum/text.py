@@ -40,22 +40,34 @@ _Show = Callable[[str, float], None] | None
 _Analyzer = Callable[[str], list[str]]
 
 
+# Of words with apostrophes, and of words and symbols, in texts of ASCII alone.
+_ASCII_WORDS = re.compile(r"\w+(?:'\w+)*")
+_ASCII_PIECES = re.compile(r"\w+|[^\w\s]")
+
+
 @lru_cache(maxsize=1)
-def _letters() -> str:
-    r"""What words are made of, for a class in a pattern.
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    r"""The same for any text; slower.
 
     Python's ``\w`` has neither the vowel signs of Indian scripts nor other combining marks, nor
     the joiners of Persian, and would cut words there.
     """
     marks = (c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c)[0] == "M")
-    return r"\w\u200c\u200d" + "".join(marks)
-
-
-def _default_vectorizer() -> CountVectorizer:
-    letters = _letters()
-    return CountVectorizer(
-        ngram_range=(1, 2), token_pattern=rf"[{letters}]+(?:['\u2019][{letters}]+)*"
+    letters = r"\w\u200c\u200d" + "".join(marks)
+    return (
+        re.compile(rf"[{letters}]+(?:['\u2019][{letters}]+)*"),
+        re.compile(rf"[{letters}]+|[^{letters}\s]"),
     )
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text; "don't" is one."""
+    return (_ASCII_WORDS if text.isascii() else _patterns()[0]).findall(text)
+
+
+def _pieces(text: str) -> list[str]:
+    """The words and symbols of a text; "don't" is three."""
+    return (_ASCII_PIECES if text.isascii() else _patterns()[1]).findall(text)
 
 
 class _Terms(NamedTuple):
@@ -140,7 +152,7 @@ def _terms(
     show: _Show,
 ) -> _Terms:
     if vectorizer is None:
-        vectorizer = _default_vectorizer()
+        vectorizer = CountVectorizer(ngram_range=(1, 2), tokenizer=_words, token_pattern=None)
     elif not hasattr(vectorizer, "build_analyzer"):
         raise TypeError(
             f"vectorizer is a {type(vectorizer).__name__}; wanted scikit-learn's CountVectorizer, "
@@ -580,13 +592,12 @@ class _Rules(NamedTuple):
     phrases: dict[str, list[tuple[int, list[str]]]]  # by first word
     parts: list[tuple[int, str]]
     patterns: list[tuple[int, re.Pattern[str]]]
-    words: re.Pattern[str]
 
     def matching(self, text: str) -> Iterator[int]:
         """The numbers of rules that match the text, some more than once."""
         folded = _folded(text)
         if self.phrases:
-            words = self.words.findall(folded)
+            words = _pieces(folded)
             for i, word in enumerate(words):
                 for rule, phrase in self.phrases.get(word, ()):
                     if words[i : i + len(phrase)] == phrase:
@@ -831,9 +842,7 @@ class KeywordLabeler(BaseEstimator):
             )
         if not self.rules:
             raise ValueError("rules is empty; wanted at least one category")
-        letters = _letters()
-        words = re.compile(rf"[{letters}]+|[^{letters}\s]")
-        read = _Rules(_as_names(self.rules), np.empty(0, np.intp), [], {}, [], [], words)
+        read = _Rules(_as_names(self.rules), np.empty(0, np.intp), [], {}, [], [])
         category: list[int] = []
         for place, (name, given) in enumerate(self.rules.items()):
             if isinstance(given, (str, re.Pattern)) or not isinstance(given, Iterable):
@@ -862,7 +871,7 @@ class KeywordLabeler(BaseEstimator):
                 f"{name} holds {rule!r} ({type(rule).__name__}); wanted strings and compiled "
                 "regular expressions of strings"
             )
-        phrase = read.words.findall(_folded(rule))
+        phrase = _pieces(_folded(rule))
         if not phrase:
             raise ValueError(f"{name} holds {rule!r}; wanted at least one word")
         read.names.append(rule)
