@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["KeywordLabeler", "RuleReport", "category_table", "keywords", "representatives"]
 
 _TEXTS_PER_CHUNK = 1 << 14
-_MAX_TERMS = 1 << 22  # different terms counted at once; above, the rarest are forgotten
+_MAX_TERMS = 1 << 21  # different terms counted at once; above, the rarest are forgotten
 _MAX_MEMBERS = 1 << 16  # texts of a category among which its representatives are looked for
 _LEAST_LIFT = 4  # a keyword's share in its category, by the mean share in the others
 _CANDIDATES = 50  # for keywords; where more keywords are wanted, twice as many as those
@@ -284,8 +284,8 @@ def keywords(
     phrase, the phrase stands for it ("credit card" for "credit" and "card"); a phrase that stands
     for none of its parts is left out.
 
-    Two passes over the texts, in chunks: memory is for the different terms, of which the rarest are
-    forgotten where there are more than four million, and one count per category and term in it.
+    Two passes over the texts, in chunks. Memory is for the different terms, about 200 bytes each
+    (of more than two million, the rarest so far are forgotten), and a count per category and term.
 
     Examples
     --------
@@ -454,17 +454,16 @@ def _diverse(vectors: Any, nearness: NDArray[np.floating[Any]], n_texts: int) ->
     n_candidates = max(n_texts, min(_CANDIDATES_PER_TEXT * n_texts, len(nearness) // 2))
     candidates = np.argsort(-nearness, kind="stable")[:n_candidates]
     near = vectors[candidates]
-    cosines = near @ near.T
-    if sparse.issparse(cosines):
-        cosines = cosines.toarray()
     relevance = nearness[candidates].astype(np.float64)
+    nearest = np.full(len(candidates), -np.inf)
     chosen: list[int] = []
-    value = relevance.copy()
+    value = relevance
     while len(chosen) < n_texts and value.max() > -np.inf:
         chosen.append(int(value.argmax()))
-        nearest = cosines[:, chosen].max(axis=1)
-        value = relevance - nearest
-        value[nearest > _NEAR_DUPLICATE] = -np.inf
+        last = near[chosen[-1:]]
+        last = last.toarray() if sparse.issparse(last) else last
+        nearest = np.maximum(nearest, near @ last.ravel())
+        value = np.where(nearest > _NEAR_DUPLICATE, -np.inf, relevance - nearest)
         value[chosen] = -np.inf
     return candidates[chosen]
 
