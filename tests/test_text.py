@@ -386,6 +386,7 @@ FULL_WIDTH = "\uff21\uff22\uff23"
         ("счёт", "счётом", False),
         ("發票", "我的發票不見了", False),
         (".net", "ASP.NET", True),
+        (".net", "The end. Net profit", False),
         ("", "a", None),
         (" \n", "a", None),
     ],

@@ -40,9 +40,9 @@ _Show = Callable[[str, float], None] | None
 _Analyzer = Callable[[str], list[str]]
 
 
-# Of words with apostrophes, and of words and symbols, in texts of ASCII alone.
+# Of words with apostrophes, and of words and single other characters, in texts of ASCII alone.
 _ASCII_WORDS = re.compile(r"\w+(?:'\w+)*")
-_ASCII_PIECES = re.compile(r"\w+|[^\w\s]")
+_ASCII_PIECES = re.compile(r"\w+|\W")
 
 
 @lru_cache(maxsize=1)
@@ -56,7 +56,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     letters = r"\w\u200c\u200d" + "".join(marks)
     return (
         re.compile(rf"[{letters}]+(?:['\u2019][{letters}]+)*"),
-        re.compile(rf"[{letters}]+|[^{letters}\s]"),
+        re.compile(rf"[{letters}]+|[^{letters}]"),
     )
 
 
@@ -66,7 +66,7 @@ def _words(text: str) -> list[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    """The words and symbols of a text; "don't" is three."""
+    """The words of a text and the single characters between them; "don't" is three."""
     return (_ASCII_PIECES if text.isascii() else _patterns()[1]).findall(text)
 
 
@@ -445,7 +445,7 @@ def _distinct(texts: list[str], rows: NDArray[np.intp]) -> NDArray[np.intp]:
     """The first row of each text, whatever its case and white space."""
     first: dict[str, int] = {}
     for i in rows.tolist():
-        first.setdefault(" ".join(_folded(texts[i]).split()), i)
+        first.setdefault(_folded(texts[i]), i)
     return np.fromiter(first.values(), dtype=np.intp, count=len(first))
 
 
@@ -555,10 +555,12 @@ def category_table(
 
 
 def _folded(text: str) -> str:
-    """The text as it is compared: case, width and composed letters do not matter."""
+    """The text as it is compared: case, width, composed letters and spacing do not matter."""
     if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        folded = text.lower()
+    else:
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split())
 
 
 class RuleReport(NamedTuple):
@@ -588,7 +590,7 @@ class _Rules(NamedTuple):
     categories: list[Any]
     category: NDArray[np.intp]  # of each rule, its place in categories
     names: list[str]
-    phrases: dict[str, list[tuple[int, list[str]]]]  # by first word
+    phrases: dict[str, list[tuple[int, list[str]]]]  # by first piece
     parts: list[tuple[int, str]]
     patterns: list[tuple[int, re.Pattern[str]]]
 
@@ -596,14 +598,12 @@ class _Rules(NamedTuple):
         """The numbers of rules that match the text, some more than once."""
         folded = _folded(text)
         if self.phrases:
-            words = _pieces(folded)
-            for i, word in enumerate(words):
-                for rule, phrase in self.phrases.get(word, ()):
-                    if words[i : i + len(phrase)] == phrase:
+            pieces = _pieces(folded)
+            for i, piece in enumerate(pieces):
+                for rule, phrase in self.phrases.get(piece, ()):
+                    if pieces[i : i + len(phrase)] == phrase:
                         yield rule
-        if self.parts:
-            spaced = " ".join(folded.split())
-            yield from (rule for rule, part in self.parts if part in spaced)
+        yield from (rule for rule, part in self.parts if part in folded)
         yield from (rule for rule, pattern in self.patterns if pattern.search(text))
 
 
@@ -870,15 +870,15 @@ class KeywordLabeler(BaseEstimator):
                 f"{name} holds {rule!r} ({type(rule).__name__}); wanted strings and compiled "
                 "regular expressions of strings"
             )
-        phrase = _pieces(_folded(rule))
-        if not phrase:
+        part = _folded(rule)
+        if not part:
             raise ValueError(f"{name} holds {rule!r}; wanted at least one word")
         read.names.append(rule)
         if self.whole_words:
+            phrase = _pieces(part)
             read.phrases.setdefault(phrase[0], []).append((number, phrase))
-            return tuple(phrase)
-        part = " ".join(_folded(rule).split())
-        read.parts.append((number, part))
+        else:
+            read.parts.append((number, part))
         return part
 
     def __sklearn_tags__(self) -> Any:
