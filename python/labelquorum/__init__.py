@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
+    from labelquorum import text
     from labelquorum._communities import communities
     from labelquorum._consensus import consensus
     from labelquorum._mini_clusters import mini_clusters
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from labelquorum.searcher import NeighborSearcher
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
+    from labelquorum.votes import combine_votes, partition_weights
 
     __version__: str
 
@@ -55,6 +57,7 @@ __all__ = [
     "base_partitions",
     "clustering_accuracy",
     "coassociation",
+    "combine_votes",
     "communities",
     "connected_components",
     "consensus",
@@ -66,9 +69,11 @@ __all__ = [
     "mini_clusters",
     "n_checks_needed",
     "normalize_graph",
+    "partition_weights",
     "samples_to_check",
     "show_versions",
     "symmetrize_graph",
+    "text",
 ]
 
 _MODULE_OF = {
@@ -86,6 +91,7 @@ _MODULE_OF = {
     "base_partitions": "ensemble",
     "clustering_accuracy": "metrics",
     "coassociation": "agreement",
+    "combine_votes": "votes",
     "communities": "_communities",
     "connected_components": "graphs",
     "consensus": "_consensus",
@@ -96,10 +102,13 @@ _MODULE_OF = {
     "mini_clusters": "_mini_clusters",
     "n_checks_needed": "quality",
     "normalize_graph": "graphs",
+    "partition_weights": "votes",
     "samples_to_check": "quality",
     "show_versions": "_versions",
     "symmetrize_graph": "graphs",
 }
+
+_MODULES = ("text",)  # themselves public
 
 
 def __getattr__(name: str) -> Any:
@@ -109,6 +118,8 @@ def __getattr__(name: str) -> Any:
         value: Any = version("labelquorum")
     elif name in _MODULE_OF:
         value = getattr(importlib.import_module(f"labelquorum.{_MODULE_OF[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"labelquorum.{name}")
     else:
         raise AttributeError(f"module 'labelquorum' has no attribute {name!r}")
     globals()[name] = value

@@ -102,10 +102,7 @@ def _as_integers(value: Any, name: str) -> Column:
     """The value as an integer array of native byte order; floats, bools and objects are refused."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; wanted integers: use .filled(-1)")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} is ragged or no array ({error})") from error
+    array = _as_array(value, name)
     kind = array.dtype.kind
     if kind not in "iu":
         # An empty list becomes an array of floats; that it is empty is the better message.
@@ -129,6 +126,83 @@ def _what_is_wrong(array: NDArray[Any], value: Any) -> str:
     if array.dtype.kind == "O" and array.ndim == 0:
         return f"is a {type(value).__name__}; wanted an array of integers"
     return f"has dtype {array.dtype}; wanted integers"
+
+
+def as_codes(labels: Any, name: str) -> tuple[list[Any], NDArray[np.int32]]:
+    """The distinct labels in order, and each sample's place among them; -1 where it has no label.
+
+    Takes integers, where a negative one is no label, and strings, with None or NaN where there is
+    none. Integers come before strings where both are found.
+    """
+    array = labels if isinstance(labels, np.ma.MaskedArray) else _as_array(labels, name)
+    has_own_missing = hasattr(getattr(labels, "dtype", None), "na_value")  # pandas's
+    if array.dtype.kind in "OUT" or has_own_missing:
+        # NumPy would make strings of a list of strings and numbers, floats of missing integers.
+        found, codes = _codes_of_objects(_as_array(labels, name, object), name)
+    else:
+        column = _as_column(array if array.size else labels, name)
+        labeled = column >= 0
+        values, places = np.unique(column[labeled], return_inverse=True)
+        codes = np.full(len(column), -1, dtype=np.int32)
+        codes[labeled] = places
+        found = values.tolist()
+    if not len(codes):
+        raise ValueError(f"{name} is empty: it holds no sample; wanted at least one")
+    return found, codes
+
+
+def _as_array(value: Any, name: str, dtype: Any = None) -> NDArray[Any]:
+    try:
+        return np.asarray(value, dtype=dtype)
+    except ValueError as error:
+        raise ValueError(f"{name} is ragged or no array ({error})") from error
+
+
+def _codes_of_objects(array: NDArray[Any], name: str) -> tuple[list[Any], NDArray[np.int32]]:
+    if array.ndim != 1:
+        raise ValueError(f"{name} has shape {array.shape}; wanted 1-D, (n_samples,)")
+    distinct: dict[Any, int] = {}
+    seen = np.empty(len(array), dtype=np.int32)
+    for i, value in enumerate(array.tolist()):
+        if isinstance(value, str):
+            seen[i] = distinct.setdefault(value, len(distinct))
+        elif isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+            seen[i] = distinct.setdefault(value, len(distinct)) if value >= 0 else -1
+        elif _is_missing(value):
+            seen[i] = -1
+        else:
+            raise TypeError(
+                f"{name} holds {value!r} ({type(value).__name__}) at {i}; wanted strings or "
+                "integers, with None or -1 where there is no label"
+            )
+    found = sorted(distinct, key=lambda value: (isinstance(value, str), value))
+    # One more place, the last, for -1.
+    places = np.full(len(found) + 1, -1, dtype=np.int32)
+    for place, value in enumerate(found):
+        places[distinct[value]] = place
+    return found, places[seen]
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or type(value).__name__ == "NAType"  # of pandas
+
+
+def as_texts(texts: Any, name: str = "texts") -> list[str]:
+    """The texts as a list of strings; no copy where it is one."""
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise TypeError(f"{name} is a {type(texts).__name__}; wanted a list or array of strings")
+    items = texts if isinstance(texts, list) else list(texts)
+    if not items:
+        raise ValueError(f"{name} is empty; wanted at least one string")
+    for i, item in enumerate(items):
+        if not isinstance(item, str):
+            raise TypeError(
+                f"{name} holds {item!r} ({type(item).__name__}) at {i}; wanted strings, with '' "
+                "where there is no text"
+            )
+    return items
 
 
 def as_out(
@@ -175,10 +249,7 @@ def as_points(values: Any, name: str, n_features: int | None = None) -> NDArray[
         raise TypeError(f"{name} is a sparse matrix; wanted a dense array: use .toarray()")
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; wanted numbers only")
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} is ragged or no array ({error})") from error
+    array = _as_array(values, name)
     if array.ndim != 2:
         raise ValueError(f"{name} has shape {array.shape}; wanted 2-D, (n_samples, n_features)")
     if 0 in array.shape:
