@@ -147,6 +147,18 @@ def test_sparse_rows(blobs):
     np.testing.assert_array_equal(model.predict(sparse), model.labels_)
 
 
+def test_coarser_and_finer_categories_come_from_the_same_votes(blobs):
+    X, classes = blobs
+    y = np.where((classes < 2) & (np.arange(len(X)) % 10 == 0), classes, -1)
+    model = fitted(blobs, y)
+    np.testing.assert_array_equal(model.cut(5), model.labels_)
+    np.testing.assert_array_equal(np.unique(model.cut(3)), range(3))
+    np.testing.assert_array_equal(np.unique(model.cut(1)), range(2))  # known ones stay apart
+    finer = fitted((X, None)).cut(8)
+    for label in range(8):  # parts of the five
+        assert len(np.unique(classes[finer == label])) == 1
+
+
 def test_pickles(blobs):
     model = fitted(blobs)
     copy = pickle.loads(pickle.dumps(model))

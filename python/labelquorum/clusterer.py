@@ -194,6 +194,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         of_signatures = self._ballots.nearest(self._tree.cut(n_clusters))
         self._scores = self._ballots.scores(of_signatures)
         n_found = int(of_signatures.max()) + 1
+        self._n_known = len(known)
         self.classes_ = _names(known, n_found)
         self.n_clusters_ = n_found
         numbers = self._ballots.of_samples(of_signatures)
@@ -201,10 +202,9 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         self.confidence_ = self.probabilities_ = self._ballots.of_samples(own)
         if not self.discover:
             numbers[numbers >= max(1, len(known))] = -1
-        self._numbers = numbers
-        self.labels_ = self._named(numbers)
+        self.labels_ = _named(self.classes_, numbers)
         chosen = _most_certain(numbers, self.confidence_, self.pseudo_share)
-        self.pseudo_labels_ = self._named(np.where(chosen, numbers, -1))
+        self.pseudo_labels_ = _named(self.classes_, np.where(chosen, numbers, -1))
         self.suspect_labels_ = self._suspects(codes)
         self.classifier_: Any = None
         if self.classifier is not None:
@@ -243,16 +243,6 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             return found
         return found
 
-    def _named(self, numbers: NDArray[np.integer[Any]]) -> NDArray[Any]:
-        """The names of category numbers; -1, or None among strings, for -1."""
-        named: NDArray[Any] = self.classes_[numbers]
-        missing = numbers < 0
-        if missing.any():
-            if self.classes_.dtype.kind not in "if":
-                named = named.astype(object)
-            named[missing] = None if named.dtype.kind == "O" else -1
-        return named
-
     def _suspects(self, codes: NDArray[np.int32] | None) -> NDArray[np.intp]:
         if codes is None:
             return np.empty(0, dtype=np.intp)
@@ -263,6 +253,25 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         order = np.argsort(ratios, kind="stable")
         suspects: NDArray[np.intp] = labeled[order[ratios[order] < _SUSPECT_RATIO]]
         return suspects
+
+    def cut(self, n_clusters: int) -> NDArray[Any]:
+        """Label the training samples with coarser or finer categories, from the same votes.
+
+        Parameters
+        ----------
+        n_clusters : int
+            Categories in all; known ones are all kept.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            As labels_ of a fit with that many clusters. Nothing of the estimator changes.
+        """
+        check_is_fitted(self)
+        n_clusters = max(self._n_known, as_positive(n_clusters, "n_clusters"))
+        found = self._ballots.nearest(self._tree.cut(n_clusters))
+        names = _names(self.classes_[: self._n_known], int(found.max()) + 1)
+        return _named(names, self._ballots.of_samples(found))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Say which category new samples belong to: that of the largest probability.
@@ -316,6 +325,17 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
             found[block] = self._scores[self._ballots.ids[nearest[block]]].mean(axis=1)
         return found
+
+
+def _named(names: NDArray[Any], numbers: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """The names of category numbers; -1, or None among strings, for -1."""
+    named: NDArray[Any] = names[numbers]
+    missing = numbers < 0
+    if missing.any():
+        if names.dtype.kind not in "if":
+            named = named.astype(object)
+        named[missing] = None if named.dtype.kind == "O" else -1
+    return named
 
 
 def _any_label(y: Any) -> bool:
