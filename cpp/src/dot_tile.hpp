@@ -46,6 +46,15 @@ struct DotTile {
     };
     Within (*within)(const float* dots, float weight, float query_low, float query_limit,
                      const float* point_lows, const float* point_limits);
+    // Of the points of n_panels, those whose low, less weight * dot, is at most `gap` above the
+    // least of all and of what *least is, which it becomes: never where one of these is NaN. dots:
+    // of one query in the first panel. found: room for all points; returns how many it is.
+    struct Near {
+        float value;
+        std::uint32_t point;
+    };
+    std::size_t (*near_least)(const float* dots, std::size_t n_panels, float weight,
+                              const float* lows, float gap, float* least, Near* found);
     // In double precision; the same for all instruction sets.
     double (*dot)(const double* a, const double* b, std::size_t n);
     double (*squared_distance)(const double* a, const double* b, std::size_t n);

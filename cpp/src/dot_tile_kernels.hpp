@@ -40,6 +40,25 @@ void widen(const float* from, std::size_t n, double* to) {
     for (std::size_t c = 0; c < n; ++c) to[c] = from[c];
 }
 
+#if defined(__AVX512F__)
+constexpr std::size_t vector_bytes = 64;
+#elif defined(__AVX2__)
+constexpr std::size_t vector_bytes = 32;
+#else
+constexpr std::size_t vector_bytes = 16;
+#endif
+// NOLINTNEXTLINE(modernize-use-using): the attribute needs it
+typedef float Vector __attribute__((vector_size(vector_bytes)));
+constexpr std::size_t vector_size = vector_bytes / sizeof(float);
+constexpr std::size_t n_vectors = 2;
+constexpr std::size_t n_points = n_vectors * vector_size;
+
+Vector load(const float* from) {
+    Vector v;
+    std::memcpy(&v, from, sizeof(v));
+    return v;
+}
+
 #if defined(__AMX_BF16__) || defined(__AVX512BF16__)
 
 // bfloat16: the upper half of a float.
@@ -71,7 +90,7 @@ constexpr std::size_t tile_rows = 16;
 constexpr std::size_t tile_columns = 32;
 constexpr std::size_t tile_values = tile_rows * tile_columns;
 constexpr std::size_t n_queries = 2 * tile_rows;
-constexpr std::size_t n_points = 2 * tile_rows;
+static_assert(n_points == 2 * tile_rows);
 constexpr std::size_t n_columns_of = tile_columns;
 
 // A panel: for each 32 columns, the tile of the first 16 rows, then that of the others.
@@ -153,10 +172,7 @@ void multiply(const void* queries, const void* points, std::size_t n_panels, std
 
 // Pairs of columns: pair c of row p of a panel of n rows stands at [c * n + p]. The sizes let all
 // sums stay in registers.
-constexpr std::size_t vector_size = 16;
-constexpr std::size_t n_vectors = 2;
 constexpr std::size_t n_queries = 12;
-constexpr std::size_t n_points = n_vectors * vector_size;
 constexpr std::size_t n_columns_of = 2;
 
 template <std::size_t n_rows>
@@ -208,20 +224,12 @@ void multiply(const void* queries, const void* points, std::size_t n_panels, std
 // sums stay in registers.
 using Value = float;
 #if defined(__AVX512F__)
-constexpr std::size_t vector_bytes = 64;
 constexpr std::size_t n_queries = 12;
 #elif defined(__AVX2__)
-constexpr std::size_t vector_bytes = 32;
 constexpr std::size_t n_queries = 6;
 #else
-constexpr std::size_t vector_bytes = 16;
 constexpr std::size_t n_queries = 4;
 #endif
-// NOLINTNEXTLINE(modernize-use-using): the attribute needs it
-typedef float Vector __attribute__((vector_size(vector_bytes)));
-constexpr std::size_t vector_size = vector_bytes / sizeof(float);
-constexpr std::size_t n_vectors = 2;
-constexpr std::size_t n_points = n_vectors * vector_size;
 constexpr std::size_t n_columns_of = 1;
 constexpr double rounding = 0x1p-25;
 
@@ -236,12 +244,6 @@ Vector multiply_add(float a, Vector b, Vector c) {
 #else
     return a * b + c;
 #endif
-}
-
-Vector load(const float* from) {
-    Vector v;
-    std::memcpy(&v, from, sizeof(v));
-    return v;
 }
 
 template <std::size_t n_rows>
@@ -319,11 +321,61 @@ DotTile::Within within(const float* dots, float weight, float query_low, float q
     return {query, points};
 }
 
+// A bit for each value that is at most the limit.
+std::uint32_t at_most(Vector values, float limit) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask(values, _mm512_set1_ps(limit), _CMP_LE_OQ);
+#elif defined(__AVX2__)
+    return static_cast<std::uint32_t>(
+        _mm256_movemask_ps(_mm256_cmp_ps(values, _mm256_set1_ps(limit), _CMP_LE_OQ)));
+#else
+    std::uint32_t bits = 0;
+    for (std::size_t i = 0; i < vector_size; ++i) {
+        bits |= static_cast<std::uint32_t>(values[i] <= limit) << i;
+    }
+    return bits;
+#endif
+}
+
+std::size_t near_least(const float* dots, std::size_t n_panels, float weight, const float* lows,
+                       float gap, float* least, DotTile::Near* found) {
+    const auto values = [=](std::size_t panel, std::size_t v) {
+        return load(lows + panel * n_points + v * vector_size) -
+               weight * load(dots + panel * n_queries * n_points + v * vector_size);
+    };
+    Vector smallest[n_vectors];
+    for (Vector& vector : smallest) vector = Vector{} + *least;
+    for (std::size_t p = 0; p < n_panels; ++p) {
+        for (std::size_t v = 0; v < n_vectors; ++v) {
+            const Vector value = values(p, v);
+            smallest[v] = value < smallest[v] ? value : smallest[v];
+        }
+    }
+    for (const Vector& vector : smallest) {
+        for (std::size_t i = 0; i < vector_size; ++i) {
+            if (vector[i] < *least) *least = vector[i];
+        }
+    }
+    const float limit = *least + gap;
+    std::size_t n = 0;
+    for (std::size_t p = 0; p < n_panels; ++p) {
+        for (std::size_t v = 0; v < n_vectors; ++v) {
+            const Vector value = values(p, v);
+            for (std::uint32_t bits = at_most(value, limit); bits != 0; bits &= bits - 1) {
+                const auto i = static_cast<std::size_t>(__builtin_ctz(bits));
+                found[n++] = {value[i],
+                              static_cast<std::uint32_t>(p * n_points + v * vector_size + i)};
+            }
+        }
+    }
+    return n;
+}
+
 }  // namespace
 
 extern const DotTile tile;
 const DotTile tile{n_queries, n_points,  n_columns_of,      sizeof(Value), rounding,
                    &prepare,  put_query, put_point,         &copy_query,   &multiply,
-                   &within,   &dot,      &squared_distance, &widen};
+                   &within,   &near_least, &dot, &squared_distance, &widen};
 
 }  // namespace labelquorum::LABELQUORUM_DOT_TILE_NAMESPACE

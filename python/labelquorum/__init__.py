@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from labelquorum._mini_clusters import mini_clusters
     from labelquorum._versions import show_versions
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
+    from labelquorum.codebooks import assign_codebooks
     from labelquorum.graphs import connected_components, normalize_graph, symmetrize_graph
     from labelquorum.knn_label_propagation import KNNLabelPropagation
     from labelquorum.metrics import clustering_accuracy
@@ -45,6 +46,7 @@ __all__ = [
     "affinity_graph",
     "agreement_degrees",
     "agreement_graph",
+    "assign_codebooks",
     "clustering_accuracy",
     "coassociation",
     "connected_components",
@@ -68,6 +70,7 @@ _MODULE_OF = {
     "affinity_graph": "propagation",
     "agreement_degrees": "agreement",
     "agreement_graph": "agreement",
+    "assign_codebooks": "codebooks",
     "clustering_accuracy": "metrics",
     "coassociation": "agreement",
     "connected_components": "graphs",
