@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import labelquorum as lq
 import oracle
 from labelquorum import _core
-from strategies import SHAPES, THREADS, share, shaped
+from strategies import SHAPES, THREADS, shaped, share
 
 METRICS = ["euclidean", "cosine", "inner_product"]
 FLOATS = [np.float16, np.float32, np.float64]

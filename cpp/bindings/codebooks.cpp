@@ -71,8 +71,8 @@ void register_assign(py::module_& module) {
 template <class Id>
 void register_assign_ids(py::module_& module) {
     using namespace py::literals;
-    module.def("assign_signatures", &assign_ids<Id>, "rows"_a, "centers"_a, "columns"_a,
-               "metric"_a, "table"_a, "out"_a.noconvert(), "n_threads"_a, "progress"_a);
+    module.def("assign_signatures", &assign_ids<Id>, "rows"_a, "centers"_a, "columns"_a, "metric"_a,
+               "table"_a, "out"_a.noconvert(), "n_threads"_a, "progress"_a);
 }
 
 }  // namespace

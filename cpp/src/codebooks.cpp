@@ -2,8 +2,8 @@
 //
 // The row's own term of a distance (estimates.hpp) is the same for all centers, so what is compared
 // is bias(y) - weight * x~y~. Of each codebook a row keeps the centers whose estimate is not more
-// than twice an estimate's error above the least. Mostly that is one; where there are more, they are
-// measured in double precision.
+// than twice an estimate's error above the least. Mostly that is one; where there are more, they
+// are measured in double precision.
 #include "labelquorum/codebooks.hpp"
 
 #include <algorithm>
@@ -27,8 +27,9 @@ namespace {
 
 constexpr std::size_t max_block_rows = 256;
 constexpr std::size_t max_block_bytes = std::size_t{1} << 20;  // of rows in double precision
-constexpr std::size_t group_bytes = std::size_t{1} << 19;  // of centers, to stay in the second cache
-constexpr std::size_t max_group_panels = 32;
+constexpr std::size_t group_bytes = std::size_t{1}
+                                    << 19;    // of centers, to stay in the second cache
+constexpr std::size_t max_group_panels = 32;  // as near_least has it
 constexpr std::size_t max_labels_bytes = std::size_t{1} << 25;  // that wait for their ids
 constexpr double max_estimate = 0x1p60;  // length or error, so that sums of products are floats
 
@@ -168,8 +169,8 @@ void Subspace::pack(Centers& centers, Panels& panels) const {
 
 struct Hit {
     float value;
-    std::uint32_t row;  // in its block
-    std::uint32_t center;
+    std::size_t row;  // in its block
+    std::size_t center;
 };
 
 // What one worker needs. A block of rows goes through one codebook after the other.
@@ -216,9 +217,9 @@ private:
             space.measure().prepare(row);
             std::copy_n(row, d, row_.data());
             sizes_[i] = sizes_of(rounder(row_.data(), values_.data()));
-            tile.put_query(values_.data(), rounder.n_columns(), i % tile.n_queries,
-                           queries_.as<char>() +
-                               i / tile.n_queries * tile.n_queries * rounder.row_bytes());
+            tile.put_query(
+                values_.data(), rounder.n_columns(), i % tile.n_queries,
+                queries_.as<char>() + i / tile.n_queries * tile.n_queries * rounder.row_bytes());
         }
     }
 
@@ -241,10 +242,10 @@ private:
     void compare(const Panels& panels, const Rounder& rounder, double weight) {
         const DotTile& tile = panels.rows.tile();
         const std::size_t width = tile.n_points;
-        const std::size_t n_group = std::clamp<std::size_t>(
-            group_bytes / panels.rows.panel_bytes(), 1, max_group_panels);
+        const std::size_t n_group =
+            std::clamp<std::size_t>(group_bytes / panels.rows.panel_bytes(), 1, max_group_panels);
         dots_.resize(n_group * max_dots_per_tile * sizeof(float));
-        near_.resize(n_group * width);
+        near_.resize(n_group * width * tile.n_queries);
         hits_.clear();
         least_.assign(n_, std::numeric_limits<float>::infinity());
         gaps_.resize(n_);
@@ -255,17 +256,13 @@ private:
                 tile.multiply(queries_.as<char>() + begin * rounder.row_bytes(),
                               panels.rows.panel(first), n_panels, rounder.n_columns(),
                               dots_.as<float>());
-                const std::size_t end = std::min(n_, begin + tile.n_queries);
-                for (std::size_t i = begin; i < end; ++i) {
-                    const std::size_t n_near = tile.near_least(
-                        dots_.as<float>() + (i - begin) * width, n_panels,
-                        static_cast<float>(weight), panels.biases.data() + first * width, gaps_[i],
-                        &least_[i], near_.data());
-                    for (std::size_t j = 0; j < n_near; ++j) {
-                        hits_.push_back({near_[j].value, static_cast<std::uint32_t>(i),
-                                         static_cast<std::uint32_t>(first * width) +
-                                             near_[j].point});
-                    }
+                const std::size_t n_near = tile.near_least(
+                    dots_.as<float>(), std::min(n_ - begin, tile.n_queries), n_panels,
+                    static_cast<float>(weight), panels.biases.data() + first * width,
+                    gaps_.data() + begin, least_.data() + begin, near_.data());
+                for (std::size_t i = 0; i < n_near; ++i) {
+                    hits_.push_back(
+                        {near_[i].value, begin + near_[i].query, first * width + near_[i].point});
                 }
             }
         }
@@ -302,11 +299,10 @@ private:
                      std::size_t center) {
         ++n_measured_;
         const std::size_t d = row_.size();
-        const double distance =
-            measure(rows_.data() + row * d, centers.rows.data() + center * d);
+        const double distance = measure(rows_.data() + row * d, centers.rows.data() + center * d);
         if (distance < distances_[row]) {
             distances_[row] = distance;
-            nearest_[row] = static_cast<std::uint32_t>(center);
+            nearest_[row] = center;
         }
     }
 
@@ -324,8 +320,8 @@ private:
     std::vector<float> gaps_;
     std::vector<float> least_;
     std::vector<Hit> hits_;
-    std::vector<std::uint32_t> n_hits_;
-    std::vector<std::uint32_t> nearest_;
+    std::vector<std::size_t> n_hits_;
+    std::vector<std::size_t> nearest_;
     std::vector<double> distances_;
 
     // What is used and left.
@@ -348,8 +344,8 @@ void check_shapes(const Points& rows, std::span<const Codebook> codebooks) {
         if (centers.n_rows < 1) throw std::invalid_argument(name + ": no center");
         for (const std::size_t column : columns) {
             if (column < rows.n_columns) continue;
-            throw std::invalid_argument("columns[" + std::to_string(i) + "]: " +
-                                        std::to_string(column) + " of " +
+            throw std::invalid_argument("columns[" + std::to_string(i) +
+                                        "]: " + std::to_string(column) + " of " +
                                         std::to_string(rows.n_columns) + " columns");
         }
     }
@@ -392,14 +388,14 @@ public:
     // Labels of rows [begin, end).
     template <class Label>
     void run(std::size_t begin, std::size_t end, Label* labels) {
-        executor_.run_ranges(
-            end - begin, block_rows_, [&](std::size_t first, std::size_t last, int worker) {
-                for (Subspace& space : spaces_) {
-                    workers_[static_cast<std::size_t>(worker)].run(
-                        space, begin + first, begin + last, labels + first * n_codebooks_,
-                        n_codebooks_, executor_);
-                }
-            });
+        executor_.run_ranges(end - begin, block_rows_,
+                             [&](std::size_t first, std::size_t last, int worker) {
+                                 for (Subspace& space : spaces_) {
+                                     workers_[static_cast<std::size_t>(worker)].run(
+                                         space, begin + first, begin + last,
+                                         labels + first * n_codebooks_, n_codebooks_, executor_);
+                                 }
+                             });
     }
 
 private:
@@ -419,8 +415,8 @@ void assign_codebooks(const Points& rows, std::span<const Codebook> codebooks, M
         if (std::cmp_less_equal(codebooks[i].centers.n_rows, std::numeric_limits<Label>::max())) {
             continue;
         }
-        throw std::invalid_argument("codebooks[" + std::to_string(i) + "]: " +
-                                    std::to_string(codebooks[i].centers.n_rows) +
+        throw std::invalid_argument("codebooks[" + std::to_string(i) +
+                                    "]: " + std::to_string(codebooks[i].centers.n_rows) +
                                     " centers are too many for the type of the labels");
     }
     Assignment assignment(rows, codebooks, metric, executor);

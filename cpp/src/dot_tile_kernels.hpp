@@ -59,6 +59,17 @@ Vector load(const float* from) {
     return v;
 }
 
+// Contraction is left off for the rest, so that all instruction sets round alike.
+Vector multiply_add(float a, Vector b, Vector c) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_ps(_mm512_set1_ps(a), b, c);
+#elif defined(__AVX2__)
+    return _mm256_fmadd_ps(_mm256_set1_ps(a), b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 #if defined(__AMX_BF16__) || defined(__AVX512BF16__)
 
 // bfloat16: the upper half of a float.
@@ -235,17 +246,6 @@ constexpr double rounding = 0x1p-25;
 
 float rounded(float value) { return value; }
 
-// Contraction is left off for the rest, so that all instruction sets round alike.
-Vector multiply_add(float a, Vector b, Vector c) {
-#if defined(__AVX512F__)
-    return _mm512_fmadd_ps(_mm512_set1_ps(a), b, c);
-#elif defined(__AVX2__)
-    return _mm256_fmadd_ps(_mm256_set1_ps(a), b, c);
-#else
-    return a * b + c;
-#endif
-}
-
 template <std::size_t n_rows>
 void put(const float* row, std::size_t n_columns, std::size_t place, void* panel) {
     float* to = static_cast<float*>(panel) + place;
@@ -321,6 +321,8 @@ DotTile::Within within(const float* dots, float weight, float query_low, float q
     return {query, points};
 }
 
+Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
+
 // A bit for each value that is at most the limit.
 std::uint32_t at_most(Vector values, float limit) {
 #if defined(__AVX512F__)
@@ -337,45 +339,64 @@ std::uint32_t at_most(Vector values, float limit) {
 #endif
 }
 
-std::size_t near_least(const float* dots, std::size_t n_panels, float weight, const float* lows,
-                       float gap, float* least, DotTile::Near* found) {
-    const auto values = [=](std::size_t panel, std::size_t v) {
-        return load(lows + panel * n_points + v * vector_size) -
-               weight * load(dots + panel * n_queries * n_points + v * vector_size);
+std::size_t near_least(const float* dots, std::size_t n, std::size_t n_panels, float weight,
+                       const float* lows, const float* gaps, float* least, DotTile::Near* found) {
+    static_assert(n_vectors == 2);
+    constexpr std::size_t step = n_queries * n_points;  // from panel to panel
+    // Exact, but for the sum: weights are powers of two.
+    const auto value = [=](std::size_t query, std::size_t panel, std::size_t first) {
+        return multiply_add(-weight, load(dots + panel * step + query * n_points + first),
+                            load(lows + panel * n_points + first));
     };
-    Vector smallest[n_vectors];
-    for (Vector& vector : smallest) vector = Vector{} + *least;
-    for (std::size_t p = 0; p < n_panels; ++p) {
-        for (std::size_t v = 0; v < n_vectors; ++v) {
-            const Vector value = values(p, v);
-            smallest[v] = value < smallest[v] ? value : smallest[v];
+    float lanes[n_queries][vector_size];
+    for (std::size_t q = 0; q < n; ++q) {
+        Vector a = Vector{} + least[q];
+        Vector b = a;
+        for (std::size_t p = 0; p < n_panels; ++p) {
+            a = smaller(value(q, p, 0), a);
+            b = smaller(value(q, p, vector_size), b);
         }
+        a = smaller(a, b);
+        std::memcpy(lanes[q], &a, sizeof(a));
     }
-    for (const Vector& vector : smallest) {
-        for (std::size_t i = 0; i < vector_size; ++i) {
-            if (vector[i] < *least) *least = vector[i];
-        }
-    }
-    const float limit = *least + gap;
-    std::size_t n = 0;
-    for (std::size_t p = 0; p < n_panels; ++p) {
-        for (std::size_t v = 0; v < n_vectors; ++v) {
-            const Vector value = values(p, v);
-            for (std::uint32_t bits = at_most(value, limit); bits != 0; bits &= bits - 1) {
-                const auto i = static_cast<std::size_t>(__builtin_ctz(bits));
-                found[n++] = {value[i],
-                              static_cast<std::uint32_t>(p * n_points + v * vector_size + i)};
+    for (std::size_t half = vector_size / 2; half > 0; half /= 2) {
+        for (std::size_t q = 0; q < n; ++q) {
+            for (std::size_t i = 0; i < half; ++i) {
+                lanes[q][i] = lanes[q][i + half] < lanes[q][i] ? lanes[q][i + half] : lanes[q][i];
             }
         }
     }
-    return n;
+    std::size_t n_found = 0;
+    for (std::size_t q = 0; q < n; ++q) {
+        least[q] = lanes[q][0];
+        const float limit = least[q] + gaps[q];
+        // Mostly one panel has any; which one, no branch could foresee.
+        std::uint32_t panels = 0;
+        for (std::size_t p = 0; p < n_panels; ++p) {
+            const Vector both = smaller(value(q, p, 0), value(q, p, vector_size));
+            panels |= static_cast<std::uint32_t>(at_most(both, limit) != 0) << p;
+        }
+        for (; panels != 0; panels &= panels - 1) {
+            const auto p = static_cast<std::size_t>(__builtin_ctz(panels));
+            std::uint32_t bits = at_most(value(q, p, 0), limit) |
+                                 at_most(value(q, p, vector_size), limit) << vector_size;
+            for (; bits != 0; bits &= bits - 1) {
+                const auto i = static_cast<std::size_t>(__builtin_ctz(bits));
+                const float low =
+                    lows[p * n_points + i] - weight * dots[p * step + q * n_points + i];
+                found[n_found++] = {low, static_cast<std::uint32_t>(q),
+                                    static_cast<std::uint32_t>(p * n_points + i)};
+            }
+        }
+    }
+    return n_found;
 }
 
 }  // namespace
 
 extern const DotTile tile;
-const DotTile tile{n_queries, n_points,  n_columns_of,      sizeof(Value), rounding,
-                   &prepare,  put_query, put_point,         &copy_query,   &multiply,
-                   &within,   &near_least, &dot, &squared_distance, &widen};
+const DotTile tile{n_queries, n_points,    n_columns_of, sizeof(Value),     rounding,
+                   &prepare,  put_query,   put_point,    &copy_query,       &multiply,
+                   &within,   &near_least, &dot,         &squared_distance, &widen};
 
 }  // namespace labelquorum::LABELQUORUM_DOT_TILE_NAMESPACE

@@ -4,9 +4,9 @@
 //   euclidean (squared): |x'|^2 + |y'|^2 - 2 x'y'
 //   cosine: half of that, of rows of length 1
 //   inner product: const + (-s cx') + (-s cy') - x'y'
-// so distance * s^2 = bias(x) + bias(y) - weight * x'y'. The dot product is estimated by that of the
-// rows x~ and y~, rounded to what the processor multiplies fastest (DotTile), which changes it by at
-// most |x' - x~| |y'| + |x~| |y' - y~|. Centring keeps that small.
+// so distance * s^2 = bias(x) + bias(y) - weight * x'y'. The dot product is estimated by that of
+// the rows x~ and y~, rounded to what the processor multiplies fastest (DotTile), which changes it
+// by at most |x' - x~| |y'| + |x~| |y' - y~|. Centring keeps that small.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // Exact nearest neighbours.
 //
-// Distances are estimated (estimates.hpp), and `slack` bounds what an estimate may be wrong by, as a
-// sum of a term of either point.
+// Distances are estimated (estimates.hpp), and `slack` bounds what an estimate may be wrong by, as
+// a sum of a term of either point.
 //
 // A query keeps the candidates that its k-th smallest upper bound so far cannot rule out by their
 // lower bound. When they become too many, they are measured in double precision and the best k
@@ -76,9 +76,9 @@ private:
         const double larger =
             1.01 * (rounded.squares + rounded.lost);  // than |x~|^2, too, where it matters
         const double of_rounding = rounded.lost / ratio + ratio * larger;
-        const double slack =
-            weight_ * (of_rounding + rounder_.error_of_sums(larger)) / 2 +
-            16 * half_ulp * (std::abs(rounded.bias) + rounded.squares) + rounded.doubt;
+        const double slack = weight_ * (of_rounding + rounder_.error_of_sums(larger)) / 2 +
+                             16 * half_ulp * (std::abs(rounded.bias) + rounded.squares) +
+                             rounded.doubt;
         return {rounded.bias, 1.01 * slack + rounder_.underflow()};
     }
 

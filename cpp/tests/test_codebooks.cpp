@@ -141,8 +141,7 @@ TEST(ids_are_those_of_the_labels) {
         labelquorum::Partitions partitions;
         partitions.n_rows = 3000;
         for (std::size_t j = 0; j < 4; ++j) {
-            partitions.columns.push_back(
-                {labels.data() + j, 16, labelquorum::IntegerType::i32});
+            partitions.columns.push_back({labels.data() + j, 16, labelquorum::IntegerType::i32});
         }
         const Executor executor(n_threads);
         for (int again = 0; again < 2; ++again) {

@@ -2,8 +2,8 @@
 // on a sample vote on everything else.
 //
 // A block of rows is read, centred and packed once, and compared with the centers of all codebooks
-// while it stays in the cache. Low-precision dot products rule out all but a few centers, by a bound
-// on their error; these few are measured in double precision. Labels are therefore those of
+// while it stays in the cache. Low-precision dot products rule out all but a few centers, by a
+// bound on their error; these few are measured in double precision. Labels are therefore those of
 // measuring everything so, whatever the chunks, the threads and the instruction set. Ties go to the
 // center of the lowest number.
 #pragma once
@@ -28,9 +28,9 @@ struct Codebook {
 // Writes the number of each row's nearest center in each codebook: labels[row * n_codebooks +
 // codebook]. Label is int16_t or int32_t.
 //
-// Throws std::invalid_argument where there is no codebook, a shape does not fit, Label does not hold
-// the number of a center, or rows or centers hold NaN, infinity or values beyond 1e150, naming the
-// place. On an exception the contents of `labels` are unspecified.
+// Throws std::invalid_argument where there is no codebook, a shape does not fit, Label does not
+// hold the number of a center, or rows or centers hold NaN, infinity or values beyond 1e150, naming
+// the place. On an exception the contents of `labels` are unspecified.
 //
 // Time is O(n_rows * n_columns * number of all centers); memory some 16 bytes for each value of the
 // centers, and some 3 MiB per thread.
