@@ -296,7 +296,7 @@ def core_arguments(guarded):
             [
                 POINTS,
                 [POINTS[:5].astype(np.float32), POINTS[:3, :2]],
-                [None, np.array([0, 3])],
+                [np.arange(4), np.array([0, 3])],
                 "cosine",
                 guarded.array(60, np.int16),
                 1,
@@ -308,7 +308,7 @@ def core_arguments(guarded):
             [
                 POINTS,
                 [POINTS[:5]] * 4,
-                [None] * 4,
+                [np.arange(4)] * 4,
                 "euclidean",
                 table,
                 guarded.array(30, np.int64),

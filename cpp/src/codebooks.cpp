@@ -380,10 +380,15 @@ public:
         // Whole panels.
         const std::size_t step = fast_dot_tile().n_queries;
         block_rows_ = std::max<std::size_t>(1, panels_of(wanted, step)) * step;
-        for (std::size_t w = 0; w < n_threads; ++w) workers_.emplace_back(rows);
+        const int n_workers = executor.n_workers(panels_of(rows.n_rows, block_rows_));
+        executor.require_memory(
+            static_cast<std::size_t>(n_workers) * block_rows_ * n_columns * 2 * sizeof(double),
+            "the assignment");
+        for (int w = 0; w < n_workers; ++w) workers_.emplace_back(rows);
     }
 
     std::size_t block_rows() const { return block_rows_; }
+    std::size_t n_workers() const { return workers_.size(); }
 
     // Labels of rows [begin, end).
     template <class Label>
@@ -444,8 +449,7 @@ void assign_signatures(const Points& rows, std::span<const Codebook> codebooks, 
     const std::size_t n = rows.n_rows;
     const std::size_t row_bytes = m * sizeof(std::int32_t);
     const std::size_t chunk_rows =
-        std::max(max_labels_bytes / row_bytes,
-                 assignment.block_rows() * static_cast<std::size_t>(executor.n_threads()));
+        std::max(max_labels_bytes / row_bytes, assignment.block_rows() * assignment.n_workers());
     std::vector<std::int32_t> labels(std::min(n, chunk_rows) * m);
     Partitions chunk;
     for (std::size_t j = 0; j < m; ++j) {
