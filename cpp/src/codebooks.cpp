@@ -167,27 +167,22 @@ void Subspace::pack(Centers& centers, Panels& panels) const {
     }
 }
 
-struct Hit {
-    float value;
-    std::size_t row;  // in its block
-    std::size_t center;
-};
-
 // What one worker needs. A block of rows goes through one codebook after the other.
 class Worker {
 public:
-    explicit Worker(const Points& rows) : from_(rows), whole_(rows.n_columns) {}
+    Worker(const Points& rows, const Executor& executor)
+        : from_(rows), executor_(executor), whole_(rows.n_columns) {}
 
     template <class Label>
     void run(Subspace& space, std::size_t begin, std::size_t end, Label* labels,
-             std::size_t n_codebooks, const Executor& executor) {
+             std::size_t n_codebooks) {
         const bool fast = space.is_fast_enough();
         const DotTile& tile = fast ? fast_dot_tile() : precise_dot_tile();
         const Rounder rounder(space.frame(), space.measure().metric(), tile);
         read(space, rounder, tile, begin, end);
         n_measured_ = 0;
         for (const Centers& centers : space.codebooks()) {
-            executor.checkpoint();
+            executor_.checkpoint();
             compare(fast ? centers.fast : centers.precise, rounder,
                     weight_of(space.measure().metric()));
             settle(centers, space.measure(), labels + centers.number, n_codebooks);
@@ -261,8 +256,10 @@ private:
                     static_cast<float>(weight), panels.biases.data() + first * width,
                     gaps_.data() + begin, least_.data() + begin, near_.data());
                 for (std::size_t i = 0; i < n_near; ++i) {
-                    hits_.push_back(
-                        {near_[i].value, begin + near_[i].query, first * width + near_[i].point});
+                    DotTile::Near& hit = near_[i];  // of a row of the block and any center
+                    hit.query += static_cast<std::uint32_t>(begin);
+                    hit.point += static_cast<std::uint32_t>(first * width);
+                    hits_.push_back(hit);
                 }
             }
         }
@@ -273,18 +270,18 @@ private:
     void settle(const Centers& centers, const Measure& measure, Label* labels,
                 std::size_t n_codebooks) {
         // Those that a later group of centers has not ruled out.
-        std::erase_if(hits_, [&](const Hit& hit) {
-            return !(hit.value <= least_[hit.row] + gaps_[hit.row]);
+        std::erase_if(hits_, [&](const DotTile::Near& hit) {
+            return !(hit.value <= least_[hit.query] + gaps_[hit.query]);
         });
         n_hits_.assign(n_, 0);
         nearest_.resize(n_);
         distances_.assign(n_, std::numeric_limits<double>::infinity());
-        for (const Hit& hit : hits_) {
-            ++n_hits_[hit.row];
-            nearest_[hit.row] = hit.center;
+        for (const DotTile::Near& hit : hits_) {
+            ++n_hits_[hit.query];
+            nearest_[hit.query] = hit.point;
         }
-        for (const Hit& hit : hits_) {
-            if (n_hits_[hit.row] > 1) measure_hit(centers, measure, hit.row, hit.center);
+        for (const DotTile::Near& hit : hits_) {
+            if (n_hits_[hit.query] > 1) measure_hit(centers, measure, hit.query, hit.point);
         }
         for (std::size_t i = 0; i < n_; ++i) {
             for (std::size_t center = 0; n_hits_[i] == 0 && center < centers.n; ++center) {
@@ -297,7 +294,7 @@ private:
     // Centers come in ascending order, so that ties go to the lowest.
     void measure_hit(const Centers& centers, const Measure& measure, std::size_t row,
                      std::size_t center) {
-        ++n_measured_;
+        if (++n_measured_ % 1024 == 0) executor_.checkpoint();
         const std::size_t d = row_.size();
         const double distance = measure(rows_.data() + row * d, centers.rows.data() + center * d);
         if (distance < distances_[row]) {
@@ -307,6 +304,7 @@ private:
     }
 
     const Points& from_;
+    const Executor& executor_;
     std::vector<double> whole_;  // a row, all columns
 
     // The block.
@@ -319,7 +317,7 @@ private:
     // Its rows and one codebook.
     std::vector<float> gaps_;
     std::vector<float> least_;
-    std::vector<Hit> hits_;
+    std::vector<DotTile::Near> hits_;
     std::vector<std::size_t> n_hits_;
     std::vector<std::size_t> nearest_;
     std::vector<double> distances_;
@@ -384,7 +382,7 @@ public:
         executor.require_memory(
             static_cast<std::size_t>(n_workers) * block_rows_ * n_columns * 2 * sizeof(double),
             "the assignment");
-        for (int w = 0; w < n_workers; ++w) workers_.emplace_back(rows);
+        for (int w = 0; w < n_workers; ++w) workers_.emplace_back(rows, executor);
     }
 
     std::size_t block_rows() const { return block_rows_; }
@@ -398,7 +396,7 @@ public:
                                  for (Subspace& space : spaces_) {
                                      workers_[static_cast<std::size_t>(worker)].run(
                                          space, begin + first, begin + last,
-                                         labels + first * n_codebooks_, n_codebooks_, executor_);
+                                         labels + first * n_codebooks_, n_codebooks_);
                                  }
                              });
     }
