@@ -1,4 +1,4 @@
-"""Random ensembles of partitions for Hypothesis, and the ways a caller may hold one in memory."""
+"""Random data for Hypothesis: ensembles, the ways a caller may hold one in memory, and points."""
 
 from __future__ import annotations
 
@@ -142,4 +142,44 @@ INSTALLED_LAYOUTS = [
     name
     for name in LAYOUTS
     if name not in ("pandas", "polars") or importlib.util.find_spec(name) is not None
+]
+
+
+def shaped(rng, shape, n, d):
+    """Points of one of many kinds."""
+    if shape == "normal":
+        return rng.normal(size=(n, d))
+    if shape == "grid":
+        return rng.integers(-2, 3, size=(n, d)).astype(float)
+    if shape == "duplicates":
+        return rng.normal(size=(max(1, n // 5), d))[rng.integers(max(1, n // 5), size=n)]
+    if shape == "all equal":
+        return np.tile(rng.normal(size=(1, d)), (n, 1))
+    if shape == "constant columns":
+        X = rng.normal(size=(n, d))
+        X[:, rng.random(d) < 0.5] = 7.0
+        return X
+    if shape == "far from zero":
+        return 1e6 + rng.normal(size=(n, d))
+    if shape == "tight clusters far apart":
+        return 1e5 * rng.normal(size=(3, d))[rng.integers(3, size=n)] + rng.normal(size=(n, d))
+    if shape == "scales":
+        return rng.normal(size=(n, d)) * 10.0 ** rng.integers(-12, 12, size=(n, 1))
+    if shape == "zero rows":
+        return rng.normal(size=(n, d)) * (rng.random((n, 1)) < 0.7)
+    assert shape == "huge"
+    return rng.normal(size=(n, d)) * 1e100
+
+
+SHAPES = [
+    "normal",
+    "grid",
+    "duplicates",
+    "all equal",
+    "constant columns",
+    "far from zero",
+    "tight clusters far apart",
+    "scales",
+    "zero rows",
+    "huge",
 ]

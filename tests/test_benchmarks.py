@@ -37,6 +37,7 @@ def run(script, *args, out, env=None):
         ("bench_mini_clusters.py", ["--rows", 600, "--naive-rows", 100, 200]),
         ("bench_signatures.py", ["--rows", 1000, "--repeats", 1]),
         ("bench_agreement.py", ["--max-rows", 300, "--limit", 0.3]),
+        ("bench_codebooks.py", ["--sets", "small", "--rows", 300]),
         ("bench_neighbors.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss Flat"]),
         ("bench_propagation.py", ["--rows", 300, "--nodes", 500, "--iterations", 2]),
         ("bench_searcher.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss_hnsw"]),

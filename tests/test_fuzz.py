@@ -146,6 +146,11 @@ PUBLIC = {
         (POINTS, 3),
         {"metric": "cosine", "recall": None, "Y": POINTS[:5], "n_jobs": 1, "verbose": False},
     ),
+    "assign_codebooks": (
+        lq.assign_codebooks,
+        (POINTS, [POINTS[:5], POINTS[:3, :2]]),
+        {"columns": [None, [0, 3]], "metric": "cosine", "out": None, "table": None, "n_jobs": 1},
+    ),
     "NeighborSearcher": (
         lambda X, n_neighbors, Y, **options: (
             lq.NeighborSearcher(n_neighbors=n_neighbors, **options).fit(X).query(Y)
@@ -282,6 +287,31 @@ def core_arguments(guarded):
                 np.arange(35).reshape(7, 5) % 29,
                 3,
                 "euclidean",
+                1,
+                None,
+            ],
+        ),
+        "assign_codebooks": (
+            _core.assign_codebooks,
+            [
+                POINTS,
+                [POINTS[:5].astype(np.float32), POINTS[:3, :2]],
+                [np.arange(4), np.array([0, 3])],
+                "cosine",
+                guarded.array(60, np.int16),
+                1,
+                None,
+            ],
+        ),
+        "assign_signatures": (
+            _core.assign_signatures,
+            [
+                POINTS,
+                [POINTS[:5]] * 4,
+                [np.arange(4)] * 4,
+                "euclidean",
+                table,
+                guarded.array(30, np.int64),
                 1,
                 None,
             ],

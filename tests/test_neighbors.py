@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import labelquorum as lq
 import oracle
 from labelquorum import _core
-from strategies import THREADS, share
+from strategies import SHAPES, THREADS, shaped, share
 
 METRICS = ["euclidean", "cosine", "inner_product"]
 FLOATS = [np.float16, np.float32, np.float64]
@@ -43,46 +43,6 @@ def assert_equals_oracle(X, k, metric, Y=None, **options):
     if Y is None:
         assert (indices != np.arange(len(X))[:, None]).all()
     return indices, expected
-
-
-def shaped(rng, shape, n, d):
-    """Data of one of many kinds."""
-    if shape == "normal":
-        return rng.normal(size=(n, d))
-    if shape == "grid":
-        return rng.integers(-2, 3, size=(n, d)).astype(float)
-    if shape == "duplicates":
-        return rng.normal(size=(max(1, n // 5), d))[rng.integers(max(1, n // 5), size=n)]
-    if shape == "all equal":
-        return np.tile(rng.normal(size=(1, d)), (n, 1))
-    if shape == "constant columns":
-        X = rng.normal(size=(n, d))
-        X[:, rng.random(d) < 0.5] = 7.0
-        return X
-    if shape == "far from zero":
-        return 1e6 + rng.normal(size=(n, d))
-    if shape == "tight clusters far apart":
-        return 1e5 * rng.normal(size=(3, d))[rng.integers(3, size=n)] + rng.normal(size=(n, d))
-    if shape == "scales":
-        return rng.normal(size=(n, d)) * 10.0 ** rng.integers(-12, 12, size=(n, 1))
-    if shape == "zero rows":
-        return rng.normal(size=(n, d)) * (rng.random((n, 1)) < 0.7)
-    assert shape == "huge"
-    return rng.normal(size=(n, d)) * 1e100
-
-
-SHAPES = [
-    "normal",
-    "grid",
-    "duplicates",
-    "all equal",
-    "constant columns",
-    "far from zero",
-    "tight clusters far apart",
-    "scales",
-    "zero rows",
-    "huge",
-]
 
 
 @given(

@@ -97,6 +97,8 @@ def long_core_calls():
     indptr = np.arange(n + 1)
     ones = np.ones(n, dtype=np.int64)
     points = rng.normal(size=(6_000, 100))
+    many = rng.normal(size=(100_000, 20))
+    assigned = many, [many[i::1000].copy() for i in range(6)], [None] * 6, "euclidean"
     neighbors = (np.arange(n)[:, None] + np.array([3, 70, 999])) % n
     graph = np.arange(0, 3 * n + 1, 3), neighbors.ravel(), np.ones(3 * n)
     return {
@@ -121,6 +123,12 @@ def long_core_calls():
         ),
         "nearest_candidates": lambda: _core.nearest_candidates(
             points, points, pairs[:60_000].reshape(6_000, 20) % 6_000, 5, "cosine", 1, None
+        ),
+        "assign_codebooks": lambda: _core.assign_codebooks(
+            *assigned, np.empty(600_000, np.int16), 1, None
+        ),
+        "assign_signatures": lambda: _core.assign_signatures(
+            *assigned, _core.SignatureTable(6), np.empty(100_000, np.int32), 1, None
         ),
         "neighbor_graph32": lambda: _core.neighbor_graph32(
             neighbors, neighbors.astype(np.float64), "union", 1, None
@@ -161,6 +169,8 @@ def core_calls():
         "neighbors, recall",
         "custom_neighbors",
         "nearest_candidates",
+        "assign_codebooks",
+        "assign_signatures",
         "neighbor_graph32",
         "symmetrized_graph",
         "normalized_weights",
@@ -351,6 +361,18 @@ assert (table.n_samples, len(table)) == before
 assert table.counts.sum() == table.n_samples
 """
 
+COUNTED = """
+done = before[0] + completed * len(rows)
+assert table.n_samples in (done, done + len(rows))
+assert table.counts.sum() == table.n_samples
+"""
+
+CODEBOOKS = """
+points = rng.normal(size=(100_000, 100)).astype('float32')
+codebooks = [points[i::200] for i in range(10)]
+table = lq.SignatureTable(10)
+"""
+
 RING = """
 import scipy.sparse
 table = None
@@ -388,6 +410,21 @@ LONG_CALLS = {
         ROWS + "points = rng.normal(size=(30_000, 60))",
         "lq.NeighborSearcher(recall=0.9, n_jobs={n_jobs}).fit(points)",
         "",
+    ),
+    "assign_codebooks": (
+        CODEBOOKS,
+        "lq.assign_codebooks(points, codebooks, n_jobs={n_jobs})",
+        "",
+    ),
+    "assign_codebooks_of_equal_centers": (
+        CODEBOOKS + "codebooks = [np.ones((3000, 100))] * 5",
+        "lq.assign_codebooks(points, codebooks, n_jobs={n_jobs})",
+        "",
+    ),
+    "assign_codebooks_to_a_table": (
+        CODEBOOKS + "rows = points",
+        "lq.assign_codebooks(points, codebooks, table=table, n_jobs={n_jobs})",
+        COUNTED,
     ),
     "update": (FEW_SIGNATURES, "table.update(rows, n_jobs={n_jobs})", UNCHANGED),
     "update_all_distinct": (

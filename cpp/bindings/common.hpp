@@ -109,6 +109,7 @@ void register_agreement(py::module_& module);
 void register_mini_clusters(py::module_& module);
 void register_neighbors(py::module_& module);
 void register_candidates(py::module_& module);
+void register_codebooks(py::module_& module);
 void register_graphs(py::module_& module);
 void register_communities(py::module_& module);
 void register_linkage(py::module_& module);

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, module) {
     register_mini_clusters(module);
     register_neighbors(module);
     register_candidates(module);
+    register_codebooks(module);
     register_graphs(module);
     register_communities(module);
     register_linkage(module);

@@ -46,6 +46,17 @@ struct DotTile {
     };
     Within (*within)(const float* dots, float weight, float query_low, float query_limit,
                      const float* point_lows, const float* point_limits);
+    // For each of the first n queries of a panel, the points of n_panels, at most 32, whose low,
+    // less weight * dot, is at most its gap above the least of all and of what its `least` is,
+    // which it becomes; none where one of these is NaN. found: room for all; returns how many there
+    // are.
+    struct Near {
+        float value;
+        std::uint32_t query;
+        std::uint32_t point;
+    };
+    std::size_t (*near_least)(const float* dots, std::size_t n, std::size_t n_panels, float weight,
+                              const float* lows, const float* gaps, float* least, Near* found);
     // In double precision; the same for all instruction sets.
     double (*dot)(const double* a, const double* b, std::size_t n);
     double (*squared_distance)(const double* a, const double* b, std::size_t n);

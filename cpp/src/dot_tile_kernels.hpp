@@ -40,6 +40,36 @@ void widen(const float* from, std::size_t n, double* to) {
     for (std::size_t c = 0; c < n; ++c) to[c] = from[c];
 }
 
+#if defined(__AVX512F__)
+constexpr std::size_t vector_bytes = 64;
+#elif defined(__AVX2__)
+constexpr std::size_t vector_bytes = 32;
+#else
+constexpr std::size_t vector_bytes = 16;
+#endif
+// NOLINTNEXTLINE(modernize-use-using): the attribute needs it
+typedef float Vector __attribute__((vector_size(vector_bytes)));
+constexpr std::size_t vector_size = vector_bytes / sizeof(float);
+constexpr std::size_t n_vectors = 2;
+constexpr std::size_t n_points = n_vectors * vector_size;
+
+Vector load(const float* from) {
+    Vector v;
+    std::memcpy(&v, from, sizeof(v));
+    return v;
+}
+
+// Contraction is left off for the rest, so that all instruction sets round alike.
+Vector multiply_add(float a, Vector b, Vector c) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_ps(_mm512_set1_ps(a), b, c);
+#elif defined(__AVX2__)
+    return _mm256_fmadd_ps(_mm256_set1_ps(a), b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 #if defined(__AMX_BF16__) || defined(__AVX512BF16__)
 
 // bfloat16: the upper half of a float.
@@ -71,7 +101,7 @@ constexpr std::size_t tile_rows = 16;
 constexpr std::size_t tile_columns = 32;
 constexpr std::size_t tile_values = tile_rows * tile_columns;
 constexpr std::size_t n_queries = 2 * tile_rows;
-constexpr std::size_t n_points = 2 * tile_rows;
+static_assert(n_points == 2 * tile_rows);
 constexpr std::size_t n_columns_of = tile_columns;
 
 // A panel: for each 32 columns, the tile of the first 16 rows, then that of the others.
@@ -153,10 +183,7 @@ void multiply(const void* queries, const void* points, std::size_t n_panels, std
 
 // Pairs of columns: pair c of row p of a panel of n rows stands at [c * n + p]. The sizes let all
 // sums stay in registers.
-constexpr std::size_t vector_size = 16;
-constexpr std::size_t n_vectors = 2;
 constexpr std::size_t n_queries = 12;
-constexpr std::size_t n_points = n_vectors * vector_size;
 constexpr std::size_t n_columns_of = 2;
 
 template <std::size_t n_rows>
@@ -208,41 +235,16 @@ void multiply(const void* queries, const void* points, std::size_t n_panels, std
 // sums stay in registers.
 using Value = float;
 #if defined(__AVX512F__)
-constexpr std::size_t vector_bytes = 64;
 constexpr std::size_t n_queries = 12;
 #elif defined(__AVX2__)
-constexpr std::size_t vector_bytes = 32;
 constexpr std::size_t n_queries = 6;
 #else
-constexpr std::size_t vector_bytes = 16;
 constexpr std::size_t n_queries = 4;
 #endif
-// NOLINTNEXTLINE(modernize-use-using): the attribute needs it
-typedef float Vector __attribute__((vector_size(vector_bytes)));
-constexpr std::size_t vector_size = vector_bytes / sizeof(float);
-constexpr std::size_t n_vectors = 2;
-constexpr std::size_t n_points = n_vectors * vector_size;
 constexpr std::size_t n_columns_of = 1;
 constexpr double rounding = 0x1p-25;
 
 float rounded(float value) { return value; }
-
-// Contraction is left off for the rest, so that all instruction sets round alike.
-Vector multiply_add(float a, Vector b, Vector c) {
-#if defined(__AVX512F__)
-    return _mm512_fmadd_ps(_mm512_set1_ps(a), b, c);
-#elif defined(__AVX2__)
-    return _mm256_fmadd_ps(_mm256_set1_ps(a), b, c);
-#else
-    return a * b + c;
-#endif
-}
-
-Vector load(const float* from) {
-    Vector v;
-    std::memcpy(&v, from, sizeof(v));
-    return v;
-}
 
 template <std::size_t n_rows>
 void put(const float* row, std::size_t n_columns, std::size_t place, void* panel) {
@@ -319,11 +321,82 @@ DotTile::Within within(const float* dots, float weight, float query_low, float q
     return {query, points};
 }
 
+Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
+
+// A bit for each value that is at most the limit.
+std::uint32_t at_most(Vector values, float limit) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask(values, _mm512_set1_ps(limit), _CMP_LE_OQ);
+#elif defined(__AVX2__)
+    return static_cast<std::uint32_t>(
+        _mm256_movemask_ps(_mm256_cmp_ps(values, _mm256_set1_ps(limit), _CMP_LE_OQ)));
+#else
+    std::uint32_t bits = 0;
+    for (std::size_t i = 0; i < vector_size; ++i) {
+        bits |= static_cast<std::uint32_t>(values[i] <= limit) << i;
+    }
+    return bits;
+#endif
+}
+
+std::size_t near_least(const float* dots, std::size_t n, std::size_t n_panels, float weight,
+                       const float* lows, const float* gaps, float* least, DotTile::Near* found) {
+    static_assert(n_vectors == 2);
+    constexpr std::size_t step = n_queries * n_points;  // from panel to panel
+    // Exact, but for the sum: weights are powers of two.
+    const auto value = [=](std::size_t query, std::size_t panel, std::size_t first) {
+        return multiply_add(-weight, load(dots + panel * step + query * n_points + first),
+                            load(lows + panel * n_points + first));
+    };
+    float lanes[n_queries][vector_size];
+    for (std::size_t q = 0; q < n; ++q) {
+        Vector a = Vector{} + least[q];
+        Vector b = a;
+        for (std::size_t p = 0; p < n_panels; ++p) {
+            a = smaller(value(q, p, 0), a);
+            b = smaller(value(q, p, vector_size), b);
+        }
+        a = smaller(a, b);
+        std::memcpy(lanes[q], &a, sizeof(a));
+    }
+    for (std::size_t half = vector_size / 2; half > 0; half /= 2) {
+        for (std::size_t q = 0; q < n; ++q) {
+            for (std::size_t i = 0; i < half; ++i) {
+                lanes[q][i] = lanes[q][i + half] < lanes[q][i] ? lanes[q][i + half] : lanes[q][i];
+            }
+        }
+    }
+    std::size_t n_found = 0;
+    for (std::size_t q = 0; q < n; ++q) {
+        least[q] = lanes[q][0];
+        const float limit = least[q] + gaps[q];
+        // Mostly one panel has any; which one, no branch could foresee.
+        std::uint32_t panels = 0;
+        for (std::size_t p = 0; p < n_panels; ++p) {
+            const Vector both = smaller(value(q, p, 0), value(q, p, vector_size));
+            panels |= static_cast<std::uint32_t>(at_most(both, limit) != 0) << p;
+        }
+        for (; panels != 0; panels &= panels - 1) {
+            const auto p = static_cast<std::size_t>(__builtin_ctz(panels));
+            std::uint32_t bits = at_most(value(q, p, 0), limit) |
+                                 at_most(value(q, p, vector_size), limit) << vector_size;
+            for (; bits != 0; bits &= bits - 1) {
+                const auto i = static_cast<std::size_t>(__builtin_ctz(bits));
+                const float low =
+                    lows[p * n_points + i] - weight * dots[p * step + q * n_points + i];
+                found[n_found++] = {low, static_cast<std::uint32_t>(q),
+                                    static_cast<std::uint32_t>(p * n_points + i)};
+            }
+        }
+    }
+    return n_found;
+}
+
 }  // namespace
 
 extern const DotTile tile;
-const DotTile tile{n_queries, n_points,  n_columns_of,      sizeof(Value), rounding,
-                   &prepare,  put_query, put_point,         &copy_query,   &multiply,
-                   &within,   &dot,      &squared_distance, &widen};
+const DotTile tile{n_queries, n_points,    n_columns_of, sizeof(Value),     rounding,
+                   &prepare,  put_query,   put_point,    &copy_query,       &multiply,
+                   &within,   &near_least, &dot,         &squared_distance, &widen};
 
 }  // namespace labelquorum::LABELQUORUM_DOT_TILE_NAMESPACE

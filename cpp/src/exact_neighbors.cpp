@@ -1,11 +1,7 @@
 // Exact nearest neighbours.
 //
-// Every metric is, up to terms of one point alone, a dot product of centred rows x' = x - c:
-//   euclidean (squared):  |x'|^2 + |y'|^2 - 2 x'y'
-//   cosine, inner product: const + (-cx') + (-cy') - x'y'      (cosine: of rows of length 1)
-// so distance = bias(x) + bias(y) - weight * x'y'. The dot products are estimated, of rows rounded
-// to what the processor multiplies fastest (DotTile), and `slack` bounds what that can change, as a
-// sum of a term of either point. Centring keeps the terms small, and with them the slack.
+// Distances are estimated (estimates.hpp), and `slack` bounds what an estimate may be wrong by, as
+// a sum of a term of either point.
 //
 // A query keeps the candidates that its k-th smallest upper bound so far cannot rule out by their
 // lower bound. When they become too many, they are measured in double precision and the best k
@@ -23,6 +19,7 @@
 #include <vector>
 
 #include "dot_tile.hpp"
+#include "estimates.hpp"
 #include "lines.hpp"
 
 namespace labelquorum {
@@ -33,21 +30,10 @@ constexpr std::size_t max_block_queries = 4096;  // packing the points costs lit
 constexpr std::size_t max_shortlist_bytes = std::size_t{1} << 30;
 constexpr std::size_t group_bytes = std::size_t{1} << 19;  // of points, to stay in the second cache
 constexpr std::size_t max_group_panels = 16;
-// One pair measured costs about as much as this many compared with the precise tile, less with the
-// fast one.
-constexpr std::size_t max_measured_of = 32;
-constexpr double half_ulp = 0x1p-24;  // the relative error of rounding to float
 
 constexpr std::size_t rounded_up(std::size_t n, std::size_t step) {
     return (n + step - 1) / step * step;
 }
-
-// Points and queries are centred and scaled alike.
-struct Frame {
-    std::vector<double> center;
-    double center_squares;
-    double scale;  // a power of two: values times this are at most 1, so that squares fit a float
-};
 
 // A point as the estimates see it: estimate = bias + other bias - weight * dot, right but for slack
 // + other slack.
@@ -56,62 +42,48 @@ struct Terms {
     double slack;
 };
 
-double weight_of(Metric metric) { return metric == Metric::euclidean ? 2 : 1; }
-
 // Makes rows into what the estimates need.
 class Packer {
 public:
     Packer(const Frame& frame, Metric metric, const DotTile& tile)
-        : n_columns_((frame.center.size() + tile.n_columns_of - 1) / tile.n_columns_of *
-                     tile.n_columns_of),
-          frame_(frame),
-          metric_(metric),
+        : rounder_(frame, metric, tile),
+          weight_(weight_of(metric)),
           tile_(tile),
-          rounded_(n_columns_, 0.0F) {}
+          rounded_(rounder_.n_columns(), 0.0F) {}
 
     // Columns of a panel.
-    std::size_t n_columns() const { return n_columns_; }
-    std::size_t row_bytes() const { return n_columns_ * tile_.value_bytes; }
+    std::size_t n_columns() const { return rounded_.size(); }
+    std::size_t row_bytes() const { return rounder_.row_bytes(); }
 
     // A row, which is used up, to a place in a panel.
     Terms put_query(double* row, std::size_t place, char* panel) {
         const Terms terms = round(row);
-        tile_.put_query(rounded_.data(), n_columns_, place, panel);
+        tile_.put_query(rounded_.data(), n_columns(), place, panel);
         return terms;
     }
     Terms put_point(double* row, std::size_t place, char* panel) {
         const Terms terms = round(row);
-        tile_.put_point(rounded_.data(), n_columns_, place, panel);
+        tile_.put_point(rounded_.data(), n_columns(), place, panel);
         return terms;
     }
 
 private:
     Terms round(double* row) {
-        const std::size_t n = frame_.center.size();
-        const double* center = frame_.center.data();
-        const auto [squares, rest] = tile_.prepare(row, center, frame_.scale, n, rounded_.data());
-        double bias = squares;
-        if (metric_ != Metric::euclidean) {
-            bias = -frame_.scale *
-                   (tile_.dot(row, center, n) + frame_.scale * frame_.center_squares / 2);
-            if (metric_ == Metric::cosine) bias += frame_.scale * frame_.scale / 2;
-        }
-        // With rounded rows x~ and y~: |x'y' - x~y~| <= |x' - x~| |y'| + |x~| |y' - y~|, and each
-        // of the products is at most half the sum of one square over `rounding` and the other times
-        // it. Then half an ulp of |x~||y~| for each term of the dot product, a few for what
-        // follows, and what is lost below the smallest float.
+        const Rounded rounded = rounder_(row, rounded_.data());
+        // Each product of two lengths is at most half the sum of one square over `rounding` and the
+        // other times it. Then the sums, and a few ulps for what follows.
         const double ratio = tile_.rounding;
-        const double larger = 1.01 * (squares + rest);  // than |x~|^2, too, where it matters
-        const double of_rounding = rest / ratio + ratio * larger;
-        const double of_sums = half_ulp * static_cast<double>(n_columns_ + 16) * larger;
-        const double slack = weight_of(metric_) * (of_rounding + of_sums) / 2 +
-                             16 * half_ulp * (std::abs(bias) + squares);
-        return {bias, 1.01 * slack + static_cast<double>(n_columns_) * 0x1p-120};
+        const double larger =
+            1.01 * (rounded.squares + rounded.lost);  // than |x~|^2, too, where it matters
+        const double of_rounding = rounded.lost / ratio + ratio * larger;
+        const double slack = weight_ * (of_rounding + rounder_.error_of_sums(larger)) / 2 +
+                             16 * half_ulp * (std::abs(rounded.bias) + rounded.squares) +
+                             rounded.doubt;
+        return {rounded.bias, 1.01 * slack + rounder_.underflow()};
     }
 
-    std::size_t n_columns_;
-    const Frame& frame_;
-    Metric metric_;
+    Rounder rounder_;
+    double weight_;
     const DotTile& tile_;
     std::vector<float> rounded_;
 };
@@ -121,13 +93,6 @@ struct Candidate {
     float high;  // and from above
     std::uint32_t index;
 };
-
-float round_up(double value) {
-    return std::nextafter(static_cast<float>(value), std::numeric_limits<float>::infinity());
-}
-float round_down(double value) {
-    return std::nextafter(static_cast<float>(value), -std::numeric_limits<float>::infinity());
-}
 
 struct Neighbor {
     double distance;
@@ -447,12 +412,8 @@ Neighbors<Distance> exact_neighbors(const Points& points, const Points* queries,
                                std::vector<Distance>(from.n_rows * k),
                                std::vector<std::int64_t>(from.n_rows * k),
                                {1, 1, 0}};
-    Frame frame{of_points.mean, 0, 1};
-    const double largest = of_points.largest;
-    frame.center_squares =
-        precise_dot_tile().dot(frame.center.data(), frame.center.data(), points.n_columns);
-    // A centred value is at most twice the largest. The square of the scale has to fit a double.
-    if (largest > 0) frame.scale = std::ldexp(1.0, std::clamp(-std::ilogb(largest) - 2, -500, 500));
+    // A centred value is at most twice the largest.
+    const Frame frame(of_points.mean, 2 * of_points.largest);
 
     // With the shortlists of all at hand, every pair of points is compared but once.
     const DotTile& tile = fast_dot_tile();

@@ -37,7 +37,8 @@ void read_row(const char* from, std::ptrdiff_t stride, std::size_t n, double* to
     }
 }
 
-// Row i in double precision, as given.
+}  // namespace
+
 void read_row(const Points& points, std::size_t i, double* to) {
     const char* from =
         static_cast<const char*>(points.data) + static_cast<std::ptrdiff_t>(i) * points.row_stride;
@@ -63,6 +64,9 @@ void read_row(const Points& points, std::size_t i, double* to) {
 }
 
 void check_finite(const Points& points, std::size_t i, const double* row, const char* name) {
+    std::size_t n_right = 0;
+    for (std::size_t c = 0; c < points.n_columns; ++c) n_right += std::abs(row[c]) <= max_value;
+    if (n_right == points.n_columns) return;
     for (std::size_t c = 0; c < points.n_columns; ++c) {
         if (std::abs(row[c]) <= max_value) continue;
         const char* found = std::isnan(row[c])   ? "NaN"
@@ -73,17 +77,19 @@ void check_finite(const Points& points, std::size_t i, const double* row, const 
     }
 }
 
-}  // namespace
+void Measure::prepare(double* row) const {
+    if (metric_ != Metric::cosine) return;
+    double largest = 0;  // divided by first: squares could overflow, or vanish
+    for (std::size_t c = 0; c < n_columns_; ++c) largest = std::max(largest, std::abs(row[c]));
+    if (largest == 0) return;
+    for (std::size_t c = 0; c < n_columns_; ++c) row[c] /= largest;
+    const double norm = std::sqrt(precise_dot_tile().dot(row, row, n_columns_));
+    for (std::size_t c = 0; c < n_columns_; ++c) row[c] /= norm;
+}
 
 void Measure::read(const Points& points, std::size_t i, double* to) const {
     read_row(points, i, to);
-    if (metric_ != Metric::cosine) return;
-    double largest = 0;  // divided by first: squares could overflow, or vanish
-    for (std::size_t c = 0; c < n_columns_; ++c) largest = std::max(largest, std::abs(to[c]));
-    if (largest == 0) return;
-    for (std::size_t c = 0; c < n_columns_; ++c) to[c] /= largest;
-    const double norm = std::sqrt(precise_dot_tile().dot(to, to, n_columns_));
-    for (std::size_t c = 0; c < n_columns_; ++c) to[c] /= norm;
+    prepare(to);
 }
 
 double Measure::operator()(const double* a, const double* b) const {
@@ -130,7 +136,7 @@ Survey survey(const Points& points, const char* name, const Measure& measure,
                 read_row(points, i, row.data());
                 if (measure.metric() == Metric::cosine) {
                     check_finite(points, i, row.data(), name);
-                    measure.read(points, i, row.data());
+                    measure.prepare(row.data());
                 }
                 for (std::size_t c = 0; c < m; ++c) {
                     sum[c] += row[c] * share;

@@ -9,13 +9,21 @@
 
 namespace labelquorum {
 
+// Row i in double precision, as given.
+void read_row(const Points& points, std::size_t i, double* to);
+
+// std::invalid_argument names the place of NaN, infinity and values beyond 1e150 in row i.
+void check_finite(const Points& points, std::size_t i, const double* row, const char* name);
+
 class Measure {
 public:
     Measure(Metric metric, std::size_t n_columns) : metric_(metric), n_columns_(n_columns) {}
 
     Metric metric() const { return metric_; }
 
-    // The row as it is compared: for cosine of length 1, or all zeros.
+    // Makes a row as given into what is compared: for cosine of length 1, or all zeros.
+    void prepare(double* row) const;
+    // Row i as it is compared.
     void read(const Points& points, std::size_t i, double* to) const;
 
     // Of rows that were read so. The square of a euclidean distance.

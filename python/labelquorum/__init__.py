@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from labelquorum._versions import show_versions
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.clusterer import ConsensusClusterer
+    from labelquorum.codebooks import assign_codebooks
     from labelquorum.ensemble import base_partitions
     from labelquorum.evaluation import evaluate_clustering
     from labelquorum.graphs import connected_components, normalize_graph, symmetrize_graph
@@ -54,6 +55,7 @@ __all__ = [
     "affinity_graph",
     "agreement_degrees",
     "agreement_graph",
+    "assign_codebooks",
     "base_partitions",
     "clustering_accuracy",
     "coassociation",
@@ -88,6 +90,7 @@ _MODULE_OF = {
     "affinity_graph": "propagation",
     "agreement_degrees": "agreement",
     "agreement_graph": "agreement",
+    "assign_codebooks": "codebooks",
     "base_partitions": "ensemble",
     "clustering_accuracy": "metrics",
     "coassociation": "agreement",

@@ -113,6 +113,25 @@ def nearest_candidates(
     n_threads: int,
     progress: Progress,
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64]]: ...
+def assign_codebooks(
+    rows: NDArray[np.floating[Any]],
+    centers: list[NDArray[np.floating[Any]]],
+    columns: list[NDArray[np.int64] | None],
+    metric: str,
+    out: NDArray[np.int16] | NDArray[np.int32],
+    n_threads: int,
+    progress: Progress,
+) -> None: ...
+def assign_signatures(
+    rows: NDArray[np.floating[Any]],
+    centers: list[NDArray[np.floating[Any]]],
+    columns: list[NDArray[np.int64] | None],
+    metric: str,
+    table: SignatureTable,
+    out: NDArray[np.int32] | NDArray[np.int64],
+    n_threads: int,
+    progress: Progress,
+) -> None: ...
 def neighbor_graph32(
     neighbors: NDArray[np.int64],
     distances: NDArray[np.floating[Any]],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Column: TypeAlias = NDArray[np.integer[Any]]
 Columns: TypeAlias = list[Column]
+Points: TypeAlias = NDArray[np.floating[Any]]
 
 MAX_PARTITIONS = 65_535
 _MAX_THREADS = 4_096
@@ -206,24 +207,30 @@ def as_texts(texts: Any, name: str = "texts") -> list[str]:
 
 
 def as_out(
-    out: Any, n: int, dtypes: tuple[type[np.integer[Any]], ...], columns: Iterable[Column] = ()
+    out: Any,
+    shape: int | tuple[int, ...],
+    dtypes: tuple[type[np.integer[Any]], ...],
+    inputs: Iterable[NDArray[Any]] = (),
+    of: str = "the partitions",
 ) -> NDArray[Any]:
-    """The array to write n values to: given as `out`, else new with the first of the dtypes."""
+    """The array to write to: given as `out`, else new with the first of the dtypes."""
+    if isinstance(shape, int):
+        shape = (shape,)
     if out is None:
-        return np.empty(n, dtype=dtypes[0])
+        return np.empty(shape, dtype=dtypes[0])
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out is a {type(out).__name__}; wanted a NumPy array")
     if out.dtype not in dtypes:
         names = " or ".join(np.dtype(dtype).name for dtype in dtypes)
         raise TypeError(f"out has dtype {out.dtype}; wanted {names}")
-    if out.shape != (n,):
-        raise ValueError(f"out has shape {out.shape}; wanted ({n},)")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}; wanted {shape}")
     if not out.flags.c_contiguous:
         raise ValueError("out is not contiguous; wanted a C-contiguous array")
     if not out.flags.writeable:
         raise ValueError("out is read-only; wanted a writable array")
-    if any(np.shares_memory(out, column) for column in columns):
-        raise ValueError("out shares memory with the partitions; wanted an array of its own")
+    if any(np.shares_memory(out, array) for array in inputs):
+        raise ValueError(f"out shares memory with {of}; wanted an array of its own")
     return out
 
 
@@ -239,11 +246,13 @@ def as_eligible(eligible: Any, n: int) -> NDArray[np.uint8] | None:
     return np.ascontiguousarray(array).view(np.uint8)
 
 
-def as_points(values: Any, name: str, n_features: int | None = None) -> NDArray[np.floating[Any]]:
+def as_points(
+    values: Any, name: str, n_features: int | None = None, as_in: str = "X has"
+) -> Points:
     """The values as a 2-D array of float16, float32 or float64 in native byte order, any strides.
 
     Integers and bools become float32 where that holds all of their type's values, else float64.
-    With `n_features`, exactly so many are wanted.
+    With `n_features`, exactly so many are wanted; `as_in` says why.
     """
     if hasattr(values, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix; wanted a dense array: use .toarray()")
@@ -259,8 +268,51 @@ def as_points(values: Any, name: str, n_features: int | None = None) -> NDArray[
     elif array.dtype.kind != "f" or array.dtype.itemsize > 8:
         raise TypeError(f"{name} has dtype {array.dtype}; wanted float16, float32 or float64")
     if n_features is not None and array.shape[1] != n_features:
-        raise ValueError(f"{name} has {array.shape[1]} columns; wanted {n_features}, as X has")
+        raise ValueError(f"{name} has {array.shape[1]} columns; wanted {n_features}, as {as_in}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def as_codebooks(
+    codebooks: Any, columns: Any, n_features: int
+) -> tuple[list[Points], list[NDArray[np.int64] | None]]:
+    """The centers of each codebook as `as_points` has them, and the columns they are for."""
+    given = _as_list(codebooks, "codebooks", "arrays of centers")
+    if columns is None:
+        numbers: list[NDArray[np.int64] | None] = [None] * len(given)
+    else:
+        items = _as_list(columns, "columns", "arrays of column numbers, or None for all of them")
+        if len(items) != len(given):
+            raise ValueError(f"columns has {len(items)} items; wanted {len(given)}, as codebooks")
+        numbers = [
+            None if item is None else _as_numbers(item, f"columns[{i}]", n_features)
+            for i, item in enumerate(items)
+        ]
+    return [
+        as_points(item, f"codebooks[{i}]", n_features)
+        if (chosen := numbers[i]) is None
+        else as_points(item, f"codebooks[{i}]", len(chosen), f"columns[{i}] names")
+        for i, item in enumerate(given)
+    ], numbers
+
+
+def _as_list(value: Any, name: str, of: str) -> list[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{name} is a {type(value).__name__}; wanted a list of {of}")
+    if not value:
+        raise ValueError(f"{name} is empty; wanted at least one item")
+    if len(value) > MAX_PARTITIONS:
+        raise ValueError(f"{name} holds {len(value)} items; at most {MAX_PARTITIONS} fit")
+    return list(value)
+
+
+def _as_numbers(value: Any, name: str, n_features: int) -> NDArray[np.int64]:
+    array = _as_integers(value, name)
+    if array.ndim != 1 or len(array) == 0:
+        raise ValueError(f"{name} has shape {array.shape}; wanted 1-D, at least one column number")
+    wrong = array[(array < 0) | (array >= n_features)]
+    if len(wrong):
+        raise ValueError(f"{name} holds {wrong[0]}; wanted 0 to {n_features - 1}, columns of X")
+    return np.ascontiguousarray(array, dtype=np.int64)
 
 
 def as_graph(graph: Any, name: str = "graph") -> sparse.csr_array:

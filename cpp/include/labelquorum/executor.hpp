@@ -51,6 +51,9 @@ public:
 
     int n_threads() const { return n_threads_; }
 
+    // The same for a part of the work whose progress nobody wants to see.
+    Executor without_progress() const { return Executor(n_threads_, {hooks_.poll, {}}); }
+
     // Calls body(block, worker) once for every block in [0, n_blocks), in increasing order per
     // worker; worker is in [0, n_workers(n_blocks)). Returns when all are done. If the body or a
     // hook throws, no new block is started, all workers are joined, and the first exception is
