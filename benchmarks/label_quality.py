@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 import labelquorum as lq
+from _data import SETS as LOADERS
 from _data import real_data
 from _record import parser, record
 from propagation_accuracy import SETS, draw
@@ -63,7 +64,7 @@ def main():
     results = []
     for name in args.sets:
         try:
-            X, classes = SETS[name]()
+            X, classes = LOADERS[name]()
         except FileNotFoundError:
             print(f"{name}: skipped, not in {real_data()}; LABELQUORUM_DATA names the folder")
             continue

@@ -91,22 +91,23 @@ def test_propagation_accuracy(tmp_path):
 def test_consensus_ensembles(tmp_path):
     make_up_ensembles(tmp_path)
     out = tmp_path / "results.json"
-    args = ["--draws", 2, "--methods", "LWEA", "LWGP", "EAC"]
+    args = ["--draws", 2, "--methods", "labelquorum", "LWEA", "LWGP", "EAC"]
     run("consensus_ensembles.py", *args, out=out, env={"LABELQUORUM_DATA": str(tmp_path)})
     rows = json.loads(out.read_text())["results"]["ensembles"]
-    assert [row["method"] for row in rows] == ["LWEA", "LWGP", "EAC"]
+    assert [row["method"] for row in rows] == ["labelquorum", "LWEA", "LWGP", "EAC"]
     assert all(row["nmi"] > 0.9 for row in rows)
 
 
 def test_evaluate_takes_named_sets(tmp_path):
     out = tmp_path / "results.json"
-    args = ["--set", "digits", "--rows", 300, "--seeds", 2, "--methods", "k-means", "HDBSCAN"]
+    args = ["--set", "digits", "--rows", 300, "--seeds", 2, "--methods"]
+    args += ["labelquorum", "k-means", "HDBSCAN"]
     printed = json.loads(run("evaluate.py", *args, out=out).splitlines()[-1])
-    assert list(printed) == ["k-means", "HDBSCAN"]
+    assert list(printed) == ["labelquorum", "k-means", "HDBSCAN"]
     for scores in printed.values():
         assert 0.2 < scores["acc"] < 1
         assert {"nmi", "ari", "seconds", "peak_bytes"} <= set(scores)
-    assert [scores["runs"] for scores in printed.values()] == [2, 1]  # HDBSCAN has no seed
+    assert [scores["runs"] for scores in printed.values()] == [2, 2, 1]  # HDBSCAN has no seed
     assert printed["HDBSCAN"]["coverage"] < 1
     assert json.loads(out.read_text())["results"]["digits"] == printed
 
@@ -138,7 +139,7 @@ def test_evaluate_survives_a_method_that_fails(tmp_path):
 
 def test_known_categories(tmp_path):
     out = tmp_path / "results.json"
-    methods = ["k-means", "seeded k-means", "GCD k-means", "logistic regression"]
+    methods = ["labelquorum", "k-means", "seeded k-means", "GCD k-means", "logistic regression"]
     args = ["--sets", "digits", "--rows", 600, "--draws", 2, "--known", 0.5, "--methods", *methods]
     run("known_categories.py", *args, out=out)
     rows = json.loads(out.read_text())["results"]
