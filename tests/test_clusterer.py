@@ -159,6 +159,14 @@ def test_coarser_and_finer_categories_come_from_the_same_votes(blobs):
         assert len(np.unique(classes[finer == label])) == 1
 
 
+def test_the_number_of_categories_is_found_where_they_lie_apart(blobs):
+    X, classes = blobs
+    assert lq.clustering_accuracy(classes, fitted(blobs, n_clusters=None).labels_) == 1
+    # A group of 6 samples far away is a category only where so few are enough.
+    X = np.concatenate([X, np.random.default_rng(0).normal(60, 0.1, size=(6, X.shape[1]))])
+    assert fitted((X, None), n_clusters=None, min_cluster_size=20).n_clusters_ == 5
+
+
 def test_pickles(blobs):
     model = fitted(blobs)
     copy = pickle.loads(pickle.dumps(model))

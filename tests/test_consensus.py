@@ -113,6 +113,12 @@ def test_the_number_of_clusters_is_found_where_they_lie_apart():
     assert lq.clustering_accuracy(classes, lq.consensus(partitions)) == 1
 
 
+@pytest.mark.parametrize("n_clusters", [1, 2, 3, 7])
+def test_where_all_partitions_agree_theirs_is_the_result(n_clusters):
+    labels = np.repeat(np.arange(n_clusters), np.arange(2, n_clusters + 2)[::-1])
+    np.testing.assert_array_equal(lq.consensus([labels, 5 - labels + 10, labels * 2]), labels)
+
+
 def test_abstentions():
     partitions = np.array([[0, 0, 1, 1, -1], [0, 0, 1, 1, -1], [0, -1, 1, 1, -1]]).T
     np.testing.assert_array_equal(lq.consensus(partitions, 2), [1, 1, 0, 0, -1])

@@ -241,6 +241,7 @@ class ConsensusTree:
         profiles = ballots.profiles(self._group_of, self.n_groups)
         profiles.data *= np.sqrt(ballots.weights)[profiles.indices]
         distances = _distances((profiles @ profiles.T).toarray(), weights)
+        self._weights = weights
         self._trees, self._costs = _core.ward_linkage(
             distances, weights, of_groups, n_threads, show
         )
@@ -250,13 +251,25 @@ class ConsensusTree:
         """The least number of clusters: kinds are never merged."""
         return self.n_groups - len(self._trees)
 
-    def natural_size(self) -> int:
-        """The number of clusters after whose merging costs rise most, relatively."""
-        if len(self._costs) < 2:
+    def natural_size(self, min_size: int = 1) -> int:
+        """The number of clusters after whose merging costs rise most, relatively.
+
+        Not more than there are before a cluster of fewer samples splits off.
+        """
+        if not len(self._costs):
             return self.n_groups
+        sizes = np.concatenate([self._weights, np.zeros(len(self._trees))])
+        for m, (first, second) in enumerate(self._trees):
+            sizes[self.n_groups + m] = sizes[first] + sizes[second]
+        is_large = (sizes[self._trees].min(axis=1) >= min_size)[::-1]
+        most = len(is_large) if is_large.all() else int(is_large.argmin())
+        most = min(most, int(np.sqrt(self._weights.sum())))
+        if most == 0:
+            return self.least_size
         costs = self._costs[::-1]  # of going from 2 clusters to 1, from 3 to 2, ...
-        costs = costs[: int(np.sqrt(self._ballots.counts.sum())) + 1]
-        ratios = costs[:-1] / np.maximum(costs[1:], 1e-12)
+        # The groups themselves are the clusters where all of them lie far apart.
+        costs = np.append(costs, 0.1 * costs[0])
+        ratios = costs[:most] / np.maximum(costs[1 : most + 1], 1e-12)
         return self.least_size + 1 + int(ratios.argmax())
 
     def cut(self, n_clusters: int) -> NDArray[np.int32]:

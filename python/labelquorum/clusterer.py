@@ -190,7 +190,9 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         with progress(self.verbose) as show:
             self._ballots = Ballots(list(self.partitions_.T), n_threads, show, kinds=codes)
             self._tree = ConsensusTree(self._ballots, n_threads=n_threads, show=show)
-        n_clusters = max(len(known), self.n_clusters or self._tree.natural_size())
+        n_clusters = max(
+            len(known), self.n_clusters or self._tree.natural_size(self.min_cluster_size)
+        )
         of_signatures = self._ballots.nearest(self._tree.cut(n_clusters))
         self._scores = self._ballots.scores(of_signatures)
         n_found = int(of_signatures.max()) + 1
