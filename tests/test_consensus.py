@@ -115,7 +115,7 @@ def test_the_number_of_clusters_is_found_where_they_lie_apart():
 
 @pytest.mark.parametrize("n_clusters", [1, 2, 3, 7])
 def test_where_all_partitions_agree_theirs_is_the_result(n_clusters):
-    labels = np.repeat(np.arange(n_clusters), np.arange(2, n_clusters + 2)[::-1])
+    labels = np.repeat(np.arange(n_clusters), 10 * np.arange(2, n_clusters + 2)[::-1])
     np.testing.assert_array_equal(lq.consensus([labels, 5 - labels + 10, labels * 2]), labels)
 
 
