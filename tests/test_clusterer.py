@@ -178,6 +178,7 @@ def test_pickles(blobs):
     [
         ({"n_clusters": 0}, ValueError, "n_clusters is 0"),
         ({"n_clusters": 2.5}, TypeError, "n_clusters"),
+        ({"n_clusters": 601}, ValueError, "n_clusters is 601, X holds 600 samples"),
         ({"n_clusters": 2, "y": [0, 1, 2] * 200}, UserWarning, "y holds 3 categories"),
         ({"n_partitions": 0}, ValueError, "n_partitions is 0"),
         ({"pseudo_share": 0}, ValueError, "pseudo_share is 0"),
@@ -189,6 +190,13 @@ def test_bad_arguments_are_named(blobs, change, error, message):
     y = change.pop("y", None)
     with pytest.raises(error, match=message):
         fitted(blobs, y, **change)
+
+
+def test_fewer_groups_than_wanted_are_pointed_out():
+    labels = np.repeat([0, 1, 2], 30)
+    with pytest.warns(UserWarning, match="n_clusters is 8, the partitions tell only 3 groups"):
+        model = lq.ConsensusClusterer(8).fit(labels[:, None] * 1.0, partitions=[labels, labels])
+    assert model.n_clusters_ == 3
 
 
 def test_partitions_of_other_samples_are_refused(blobs):

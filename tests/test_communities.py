@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import scipy.sparse
@@ -13,7 +11,7 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 import labelquorum as lq
-from strategies import THREADS
+from strategies import THREADS, share
 from test_graphs import graphs
 
 
@@ -45,28 +43,34 @@ def test_at_the_end_no_node_gains_by_moving_and_communities_hang_together(graph,
     weights = both_ways(graph)
     labels = lq.communities(graph, resolution, n_rounds=100, random_state=seed)
     found = quality(weights, labels, resolution)
-    for node, label in itertools.product(range(len(labels)), range(labels.max() + 2)):
-        moved = labels.copy()
-        moved[node] = label
-        assert quality(weights, moved, resolution) <= found + 1e-6 * max(1, weights.sum())
+    # All moves at once: what a node has in common with each community, itself left out.
+    degrees = weights.sum(axis=1)
+    links = weights - resolution * np.outer(degrees, degrees) / max(weights.sum(), 1e-300)
+    np.fill_diagonal(links, 0)
+    gains = links @ np.eye(labels.max() + 2)[labels]
+    own = gains[np.arange(len(labels)), labels]
+    assert (gains.max(axis=1) <= own + 1e-6 * max(1, weights.sum())).all()
+    assert found >= quality(weights, np.arange(len(labels)), resolution) - 1e-9
     for label in range(labels.max() + 1):
         members = np.flatnonzero(labels == label)
         part = scipy.sparse.csr_array(weights[np.ix_(members, members)])
         assert scipy.sparse.csgraph.connected_components(part)[0] == 1
 
 
-@given(graphs(max_nodes=6), st.sampled_from([0.5, 1.0, 2.0]))
+@share(0.2)
+@given(graphs(max_nodes=5), st.sampled_from([0.5, 1.0, 2.0]))
 def test_little_is_lost_beside_the_best_of_all_partitions(graph, resolution):
     weights = both_ways(graph)
     n = len(weights)
     best = max(quality(weights, np.array(p), resolution) for p in all_partitions(n))
     found = max(
         quality(weights, lq.communities(graph, resolution, random_state=seed), resolution)
-        for seed in range(5)
+        for seed in range(3)
     )
     assert best - 0.1 * weights.sum() - 1e-9 <= found <= best + 1e-6 * max(1, weights.sum())
 
 
+@share(0.2)
 @given(graphs(), st.integers(0, 5), st.sampled_from(THREADS))
 def test_several_resolutions_are_the_same_for_any_number_of_threads(graph, seed, n_threads):
     resolutions = [0.3, 1.0, 1.0, 4.0]

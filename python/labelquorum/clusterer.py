@@ -169,6 +169,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             as_positive(self.n_clusters, "n_clusters")
         X = validate_data(self, X, accept_sparse="csr", dtype="numeric", ensure_min_samples=3)
         n = X.shape[0]
+        if self.n_clusters is not None and self.n_clusters > n:
+            raise ValueError(f"n_clusters is {self.n_clusters}, X holds {n} samples; wanted fewer")
         known = np.empty(0, dtype=np.int64)
         codes = None
         if y is not None and _any_label(y):
@@ -199,6 +201,11 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         self._n_known = len(known)
         self.classes_ = _names(known, n_found)
         self.n_clusters_ = n_found
+        if self.n_clusters is not None and n_found < self.n_clusters:
+            warnings.warn(
+                f"n_clusters is {self.n_clusters}, the partitions tell only {n_found} groups apart",
+                stacklevel=2,
+            )
         numbers = self._ballots.of_samples(of_signatures)
         own = np.take_along_axis(self._scores, of_signatures[:, None], axis=1)[:, 0]
         self.confidence_ = self.probabilities_ = self._ballots.of_samples(own)
