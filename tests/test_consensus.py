@@ -30,7 +30,7 @@ def naive(partitions, n_clusters):
     profiles = walk @ (members * np.sqrt(weights))
     profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
     clusters = fcluster(linkage(profiles, "ward"), n_clusters, "maxclust") - 1
-    for seed in range(4):
+    for seed in range(16):
         noise = 1e-7 * np.random.default_rng(seed).normal(size=profiles.shape)
         others = fcluster(linkage(profiles + noise, "ward"), n_clusters, "maxclust")
         if clusters.max() + 1 < n_clusters or adjusted_rand_score(clusters, others) < 1:
