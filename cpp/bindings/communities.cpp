@@ -17,6 +17,7 @@ py::list communities_of(const Array<Index>& indptr, const Array<Index>& indices,
         throw std::invalid_argument("resolutions, seeds: expected as many of both");
     }
     std::vector<CommunityRun> runs;
+    runs.reserve(seeds.size());
     for (std::size_t r = 0; r < seeds.size(); ++r) runs.push_back({resolutions[r], seeds[r]});
     auto results = run_kernel(n_threads, progress, [&](const Executor& executor) {
         return communities(graph, std::span<const CommunityRun>(runs), n_rounds, executor);
