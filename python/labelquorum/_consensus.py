@@ -40,7 +40,8 @@ def consensus(
         value means that the model abstains on the sample. Partitions with more clusters than are
         wanted (2 to 6 times as many) serve best.
     n_clusters : int, optional
-        Clusters of the result; None for as many as stand out (see Notes).
+        Clusters of the result; None for as many as stand out (see Notes), which is right only for
+        few that lie apart.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False

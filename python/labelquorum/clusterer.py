@@ -38,7 +38,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
     Parameters
     ----------
     n_clusters : int, optional
-        Categories in all, known ones included; None for as many as stand out.
+        Categories in all, known ones included; None for as many as stand out, which is right only
+        for few that lie apart (on 150 intents it found 3).
     min_cluster_size : int, default=10
         Samples that make a category, where their number is not given.
     n_partitions : int, default=32
