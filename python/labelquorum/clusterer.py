@@ -22,12 +22,11 @@ from labelquorum._validation import (
     as_n_threads,
     as_positive,
 )
-from labelquorum.ensemble import Frame, partitions_of
+from labelquorum.ensemble import Frame, partitions_of, range_of
 from labelquorum.neighbors import kneighbors
 
 _VOTERS = 10
 _RECALL = 0.95
-_SPREAD = 4
 _SUSPECT_RATIO = 0.5
 _ROWS_PER_BLOCK = 65_536
 
@@ -232,7 +231,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             return np.stack([_codes(column) for column in columns], axis=1)
         limits = (2, max(2, int(np.sqrt(n))))
         if self.n_clusters is not None:
-            limits = (self.n_clusters, _SPREAD * self.n_clusters)
+            limits = range_of(self.n_clusters)
         return partitions_of(
             X if self.clusterers is not None else self._rows,
             limits,

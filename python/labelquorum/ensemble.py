@@ -35,7 +35,7 @@ _VARIANCE_ROWS = 10_000
 _ROWS_PER_CENTER = 50
 _MIN_TRAINING_ROWS = 5_000
 _ROUNDS = 15
-_MAX_SPREAD = 4.0
+_MAX_SPREAD = 4
 _FIRST_RESOLUTIONS = (0.3, 1.0, 3.0, 10.0, 30.0)
 _ROWS_PER_BLOCK = 4096
 _FORMAT_VERSION = 1
@@ -118,7 +118,7 @@ def base_partitions(
     True
     """
     n_threads = as_n_threads(n_jobs)
-    limits = _range_of(n_clusters)
+    limits = range_of(n_clusters)
     as_positive(n_partitions, "n_partitions")
     rows = X if clusterers is not None else Frame(X, random_state).rows(X)
     return partitions_of(
@@ -170,14 +170,15 @@ def partitions_of(
     return result[:, :n_partitions] if clusterers is None else result
 
 
-def _range_of(n_clusters: Any) -> tuple[int, int]:
+def range_of(n_clusters: Any) -> tuple[int, int]:
+    """The fewest and the most clusters of a partition."""
     if isinstance(n_clusters, tuple) and len(n_clusters) == 2:
         low, high = (as_positive(n, "n_clusters") for n in n_clusters)
         if low > high:
             raise ValueError(f"n_clusters is {n_clusters}; wanted the fewest first")
         return low, high
     low = as_positive(n_clusters, "n_clusters")
-    return low, int(_MAX_SPREAD * low)
+    return low, _MAX_SPREAD * low
 
 
 class Frame:
