@@ -9,33 +9,85 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 import labelquorum as lq
+from labelquorum._ballots import Ballots
+from labelquorum._consensus import ConsensusTree
+from labelquorum._validation import as_columns
 from strategies import THREADS
 
 
-def naive(partitions, n_clusters):
-    """Sample by sample, without signatures; None where ties leave a choice."""
+def clusters_of(partitions):
+    """Which samples are in which cluster of all partitions, and the partition of each cluster."""
     partitions = np.asarray(partitions)
-    columns = []
-    for column in partitions.T:
-        columns += [column == label for label in np.unique(column[column >= 0])]
-    members = np.array(columns).T.astype(float)
-    members = members[:, members.sum(axis=0) > 0]
-    weights = -np.log(members.mean(axis=0))
+    columns, of = [], []
+    for m, column in enumerate(partitions.T):
+        for label in np.unique(column[column >= 0]):
+            columns.append(column == label)
+            of.append(m)
+    return np.array(columns).T.astype(float), np.array(of)
+
+
+def reliability(members, of):
+    """Huang et al.: exp(-mean entropy / theta), theta 0.4; times 1 / share - 1."""
+    weights = []
+    for cluster in members.T.astype(bool):
+        entropies = []
+        for m in np.unique(of):
+            sizes = members[cluster][:, of == m].sum(axis=0)
+            if sizes.sum() > 0:
+                p = sizes[sizes > 0] / sizes.sum()
+                entropies.append(-(p * np.log2(p)).sum())
+        weights.append(np.exp(-np.mean(entropies) / 0.4) * (1 / cluster.mean() - 1))
+    return np.array(weights)
+
+
+def cut(tree, n_clusters, least):
+    """Undo merges until so many clusters have the least size; 0 for the others."""
+    while True:
+        for n_all in range(n_clusters, len(tree) + 2):
+            clusters = fcluster(tree, n_all, "maxclust")
+            sizes = np.bincount(clusters)
+            if (sizes[1:] >= max(least, 1)).sum() == n_clusters:
+                return np.where(sizes[clusters] >= least, clusters, 0)
+        if least < 1:
+            return np.zeros(len(tree) + 1)  # merges of equal cost leave no such number
+        least /= 2
+
+
+def naive(partitions, n_clusters, rule):
+    """Sample by sample, without signatures; None where ties leave a choice."""
+    members, of = clusters_of(partitions)
+    weights = -np.log(members.mean(axis=0)) if rule == "ward" else reliability(members, of)
     similarity = (members * weights) @ members.T
-    walk = similarity / similarity.sum(axis=1, keepdims=True)
-    profiles = walk @ (members * np.sqrt(weights))
-    profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
-    clusters = fcluster(linkage(profiles, "ward"), n_clusters, "maxclust") - 1
-    for seed in range(16):
-        noise = 1e-7 * np.random.default_rng(seed).normal(size=profiles.shape)
-        others = fcluster(linkage(profiles + noise, "ward"), n_clusters, "maxclust")
-        if clusters.max() + 1 < n_clusters or adjusted_rand_score(clusters, others) < 1:
-            return None
-    one_hot = np.eye(n_clusters)[clusters]
+    rng = np.random.default_rng(0)
+    n = len(members)
+    if rule == "ward":
+        walk = similarity / similarity.sum(axis=1, keepdims=True)
+        profiles = walk @ (members * np.sqrt(weights))
+        profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
+
+        def link(scale):
+            return linkage(profiles + scale * rng.normal(size=profiles.shape), "ward"), 0
+    else:
+        distances = squareform(similarity.max() - similarity, checks=False)
+
+        def link(scale):
+            return linkage(distances + scale * rng.random(len(distances)), "average"), (
+                0.1 * n / n_clusters
+            )
+
+    clusters = cut(*link(0)[:1], n_clusters, link(0)[1])
+    if any((cut(*link(1e-7)[:1], n_clusters, link(0)[1]) != clusters).any() for _ in range(8)):
+        return None
+    if len(np.setdiff1d(clusters, [0])) < n_clusters:
+        return None
+    has_outliers = (clusters == 0).any()
+    clusters = np.unique(clusters, return_inverse=True)[1] - has_outliers
+    one_hot = np.eye(n_clusters + 1)[clusters][:, :n_clusters]
     # Each sample against the others of each cluster.
     sums = similarity @ one_hot - one_hot * similarity.diagonal()[:, None]
     scores = sums / np.maximum(one_hot.sum(axis=0) - one_hot, 1)
@@ -43,7 +95,7 @@ def naive(partitions, n_clusters):
     if n_clusters > 1 and (ordered[:, -1] - ordered[:, -2]).min() < 1e-6:
         return None
     found = scores.argmax(axis=1)
-    for lost in np.setdiff1d(clusters, found):
+    for lost in np.setdiff1d(clusters, [*found, -1]):
         found[clusters == lost] = lost
     return found
 
@@ -63,14 +115,18 @@ def ensembles(draw):
     return partitions
 
 
-@given(ensembles(), st.integers(2, 4), st.sampled_from(THREADS))
-def test_equals_the_naive_consensus(partitions, n_clusters, n_threads):
+@given(
+    ensembles(), st.integers(2, 4), st.sampled_from(["ward", "average"]), st.sampled_from(THREADS)
+)
+def test_both_rules_equal_the_naive_ones(partitions, n_clusters, rule, n_threads):
     if len(np.unique(partitions, axis=0)) < n_clusters:
         return
-    expected = naive(partitions, n_clusters)
+    expected = naive(partitions, n_clusters, rule)
     if expected is None:
         return
-    found = lq.consensus(partitions, n_clusters, n_jobs=n_threads)
+    ballots = Ballots(as_columns(partitions), n_threads)
+    tree = ConsensusTree(ballots, rule, n_threads=n_threads)
+    found = ballots.of_samples(tree.ballots.nearest(tree.cut(n_clusters)))
     assert adjusted_rand_score(expected, found) == 1
 
 

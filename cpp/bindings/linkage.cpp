@@ -8,9 +8,9 @@ namespace labelquorum::bindings {
 namespace {
 
 // The distances are overwritten.
-py::tuple ward_linkage_of(Array<double> distances, const Array<double>& weights,
-                          const std::optional<Array<std::int32_t>>& kinds, int n_threads,
-                          const py::object& progress) {
+py::tuple linkage_of(Array<double> distances, const Array<double>& weights,
+                     const std::optional<Array<std::int32_t>>& kinds, LinkageMethod method,
+                     int n_threads, const py::object& progress) {
     if (weights.ndim() != 1) throw std::invalid_argument("weights: expected a 1-D array");
     const auto n = static_cast<std::size_t>(weights.shape(0));
     const std::int32_t* kind = readable(kinds, n, "kinds");
@@ -18,8 +18,8 @@ py::tuple ward_linkage_of(Array<double> distances, const Array<double>& weights,
                                    static_cast<std::size_t>(distances.size()));
     const std::vector<Merge> merges =
         run_kernel(n_threads, progress, [&](const Executor& executor) {
-            return ward_linkage(values, {weights.data(), n}, {kind, kind == nullptr ? 0 : n},
-                                executor);
+            return linkage(values, {weights.data(), n}, {kind, kind == nullptr ? 0 : n}, method,
+                           executor);
         });
     std::vector<std::int32_t> trees;
     std::vector<double> costs;
@@ -36,8 +36,11 @@ py::tuple ward_linkage_of(Array<double> distances, const Array<double>& weights,
 
 void register_linkage(py::module_& module) {
     using namespace py::literals;
-    module.def("ward_linkage", &ward_linkage_of, "distances"_a.noconvert(), "weights"_a.noconvert(),
-               "kinds"_a.noconvert(), "n_threads"_a, "progress"_a);
+    py::enum_<LinkageMethod>(module, "LinkageMethod")
+        .value("ward", LinkageMethod::ward)
+        .value("average", LinkageMethod::average);
+    module.def("linkage", &linkage_of, "distances"_a.noconvert(), "weights"_a.noconvert(),
+               "kinds"_a.noconvert(), "method"_a, "n_threads"_a, "progress"_a);
 }
 
 }  // namespace labelquorum::bindings

@@ -23,8 +23,9 @@ struct Found {
 class Chains {
 public:
     Chains(std::span<double> distances, std::span<const double> weights,
-           std::span<const std::int32_t> kinds)
+           std::span<const std::int32_t> kinds, LinkageMethod method)
         : n_(weights.size()),
+          is_ward_(method == LinkageMethod::ward),
           costs_(distances),
           weights_(weights.begin(), weights.end()),
           levels_(n_, 0.0),
@@ -36,7 +37,7 @@ public:
                     !kinds.empty() && kinds[i] >= 0 && kinds[j] >= 0 && kinds[i] != kinds[j];
                 if (i == j || apart) {
                     row(i)[j] = forbidden;
-                } else {
+                } else if (is_ward_) {
                     row(i)[j] *= weights_[i] * weights_[j] / (weights_[i] + weights_[j]);
                 }
             }
@@ -95,20 +96,28 @@ private:
     void merge(std::size_t first, std::size_t second) {
         remove(second);
         const double between = row(first)[second];
+        const double of_first = weights_[first];
+        const double of_second = weights_[second];
         for (const std::size_t i : alive_) {
             if (i == first) continue;
-            const double both = (weights_[first] + weights_[i]) * row(first)[i] +
-                                (weights_[second] + weights_[i]) * row(second)[i] -
-                                weights_[i] * between;
-            const double cost =
-                std::max(0.0, both / (weights_[first] + weights_[second] + weights_[i]));
+            double cost = 0;
+            if (is_ward_) {
+                const double weight = weights_[i];
+                const double both = (of_first + weight) * row(first)[i] +
+                                    (of_second + weight) * row(second)[i] - weight * between;
+                cost = std::max(0.0, both / (of_first + of_second + weight));
+            } else {
+                cost = (of_first * row(first)[i] + of_second * row(second)[i]) /
+                       (of_first + of_second);
+            }
             row(first)[i] = cost;
             row(i)[first] = cost;
         }
-        weights_[first] += weights_[second];
+        weights_[first] += of_second;
     }
 
     std::size_t n_;
+    bool is_ward_;
     std::span<double> costs_;
     std::vector<double> weights_;
     std::vector<double> levels_;      // costs of the last merges
@@ -117,8 +126,9 @@ private:
 
 }  // namespace
 
-std::vector<Merge> ward_linkage(std::span<double> distances, std::span<const double> weights,
-                                std::span<const std::int32_t> kinds, const Executor& executor) {
+std::vector<Merge> linkage(std::span<double> distances, std::span<const double> weights,
+                           std::span<const std::int32_t> kinds, LinkageMethod method,
+                           const Executor& executor) {
     const std::size_t n = weights.size();
     if (distances.size() != n * n || (!kinds.empty() && kinds.size() != n)) {
         throw std::invalid_argument("distances, weights, kinds: expected n x n, n and n values");
@@ -135,7 +145,7 @@ std::vector<Merge> ward_linkage(std::span<double> distances, std::span<const dou
                                         "; wanted numbers of at least 0");
         }
     }
-    std::vector<Found> found = Chains(distances, weights, kinds).run(executor);
+    std::vector<Found> found = Chains(distances, weights, kinds, method).run(executor);
     std::stable_sort(found.begin(), found.end(),
                      [](const Found& a, const Found& b) { return a.cost < b.cost; });
     std::vector<std::int32_t> tree_of(n);

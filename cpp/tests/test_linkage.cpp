@@ -9,8 +9,9 @@
 #include "check.hpp"
 
 using labelquorum::Executor;
+using labelquorum::linkage;
+using labelquorum::LinkageMethod;
 using labelquorum::Merge;
-using labelquorum::ward_linkage;
 
 namespace {
 
@@ -79,8 +80,23 @@ bool may_be_merged(const Items& items, const std::vector<std::size_t>& a,
     return true;
 }
 
+double mean_distance(const Items& items, const std::vector<std::size_t>& a,
+                     const std::vector<std::size_t>& b) {
+    const std::vector<double> distances = items.distances();
+    double sum = 0;
+    double weight = 0;
+    for (const std::size_t i : a) {
+        for (const std::size_t j : b) {
+            const double both = items.weights[i] * items.weights[j];
+            sum += both * distances[i * items.size() + j];
+            weight += both;
+        }
+    }
+    return sum / weight;
+}
+
 // All pairs of trees are tried for every merge.
-std::vector<Merge> naive(const Items& items) {
+std::vector<Merge> naive(const Items& items, LinkageMethod method) {
     struct Tree {
         std::int32_t number;
         std::vector<std::size_t> items;
@@ -99,8 +115,10 @@ std::vector<Merge> naive(const Items& items) {
                 if (!may_be_merged(items, trees[a].items, trees[b].items)) continue;
                 std::vector<std::size_t> both = trees[a].items;
                 both.insert(both.end(), trees[b].items.begin(), trees[b].items.end());
-                const double cost = spread(items, both) - spread(items, trees[a].items) -
-                                    spread(items, trees[b].items);
+                const double cost = method == LinkageMethod::average
+                                        ? mean_distance(items, trees[a].items, trees[b].items)
+                                        : spread(items, both) - spread(items, trees[a].items) -
+                                              spread(items, trees[b].items);
                 if (cost < best.cost) {
                     best = {trees[a].number, trees[b].number, cost};
                     first = a;
@@ -120,11 +138,12 @@ std::vector<Merge> naive(const Items& items) {
 TEST(merges_equal_those_found_by_trying_all_pairs) {
     std::mt19937_64 random(1);
     for (int round = 0; round < 200; ++round) {
-        const Items items(1 + random() % 20, round % 2 == 1, random);
+        const Items items(1 + random() % 15, round % 2 == 1, random);
+        const LinkageMethod method = round % 4 < 2 ? LinkageMethod::ward : LinkageMethod::average;
         std::vector<double> distances = items.distances();
         const std::vector<Merge> found =
-            ward_linkage(distances, items.weights, items.kinds, Executor(1));
-        const std::vector<Merge> expected = naive(items);
+            linkage(distances, items.weights, items.kinds, method, Executor(1));
+        const std::vector<Merge> expected = naive(items, method);
         CHECK(found.size() == expected.size());
         for (std::size_t m = 0; m < found.size(); ++m) {
             CHECK(found[m].first == expected[m].first);
@@ -137,7 +156,8 @@ TEST(merges_equal_those_found_by_trying_all_pairs) {
 TEST(costs_rise_also_where_all_distances_are_equal) {
     std::vector<double> distances(400, 1.0 / 3);
     const std::vector<double> weights(20, 0.1);
-    const std::vector<Merge> merges = ward_linkage(distances, weights, {}, Executor(1));
+    const std::vector<Merge> merges =
+        linkage(distances, weights, {}, LinkageMethod::ward, Executor(1));
     CHECK(merges.size() == 19);
     for (std::size_t m = 0; m < merges.size(); ++m) {
         CHECK(m == 0 || merges[m].cost >= merges[m - 1].cost);
@@ -148,7 +168,9 @@ TEST(costs_rise_also_where_all_distances_are_equal) {
 TEST(bad_items_are_refused) {
     std::vector<double> distances{0, 1, 1, 0};
     std::vector<double> weights{1, 0};
-    const auto link = [&] { return ward_linkage(distances, weights, {}, Executor(1)); };
+    const auto link = [&] {
+        return linkage(distances, weights, {}, LinkageMethod::ward, Executor(1));
+    };
     CHECK_THROWS(std::invalid_argument, link());
     weights[1] = 1;
     distances[2] = std::numeric_limits<double>::quiet_NaN();

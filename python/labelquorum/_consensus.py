@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum import _core
+from labelquorum._ballots import Ballots
 from labelquorum._progress import progress
 from labelquorum._validation import Columns, as_columns, as_n_threads, as_positive
 
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
 
-_MAX_GROUPS = 2500
+_MIN_GROUPS, _GROUPS_PER_CLUSTER, _MAX_GROUPS = 1000, 8, 4000
+_RULES = ("ward", "average")
+_ELECTIONS = 4
+_MAX_ELECTORS = 10_000
+_LEAST_HALF = 2  # partitions
+_LEAST_SHARE = 0.1  # of the mean size of a cluster
 _ROWS_PER_BLOCK = 4096
 
 
@@ -93,8 +99,8 @@ def consensus(
     wanted = None if n_clusters is None else as_positive(n_clusters, "n_clusters")
     columns = as_columns(partitions)
     with progress(verbose) as show:
-        ballots = Ballots(columns, n_threads, show)
-        tree = ConsensusTree(ballots, n_threads=n_threads, show=show)
+        tree = elected_tree(Ballots(columns, n_threads, show), wanted, n_threads, show)
+        ballots = tree.ballots
         if wanted is not None and wanted > tree.n_groups:
             raise ValueError(
                 f"n_clusters is {wanted}; the partitions tell only {tree.n_groups} groups apart"
@@ -103,149 +109,102 @@ def consensus(
     return ballots.of_samples(of_signatures)
 
 
-class Ballots:
-    """Partitions collapsed into signatures, and the clusters of all partitions as one list.
+def elected_tree(
+    ballots: Ballots, n_clusters: int | None, n_threads: int, show: Any = None
+) -> ConsensusTree:
+    """The tree by the rule whose results on two halves of the partitions tell most of each other.
 
-    Signatures are sorted: more frequent ones first, then by their values. `kinds` are numbers of
-    samples, -1 for none, that take no part in the vote but tell signatures apart.
+    Mutual information in nats, not normalised: a rule that finds few or unequal clusters cannot
+    gain by agreeing on those alone.
     """
-
-    def __init__(
-        self, columns: Columns, n_threads: int, show: Any = None, *, kinds: Any = None
-    ) -> None:
-        told_by = columns if kinds is None else [*columns, kinds]
-        table = _core.SignatureTable(len(told_by))
-        ids = np.empty(len(columns[0]), dtype=np.int32)
-        table.update(told_by, ids, None, n_threads, show)
-        signatures, counts = table.signatures(n_threads), table.counts()
-        order = np.lexsort((*signatures.T[::-1], -counts))
-        places = np.empty(len(order), dtype=np.int32)
-        places[order] = np.arange(len(order), dtype=np.int32)
-        self.ids = places[ids]
-        self.counts = counts[order]
-        self.kinds = None if kinds is None else signatures[order, -1].astype(np.int32)
-        self.members = _one_hot(signatures[order, : len(columns)])
-        self.has_votes = np.diff(self.members.indptr) > 0
-        self.sizes = self.members.T @ self.counts.astype(np.float64)
-        # A cluster of all samples tells nothing.
-        n_voters = max(1, int(self.counts[self.has_votes].sum()))
-        self.weights = -np.log(np.minimum(1.0, self.sizes / n_voters))
-
-    def __len__(self) -> int:
-        return len(self.counts)
-
-    def profiles(self, numbers: Integers, n: int) -> sparse.csr_array:
-        """Of each of n sets of signatures, the share of its samples in each cluster."""
-        from scipy import sparse
-
-        chosen = np.flatnonzero(numbers >= 0)
-        counts = self.counts[chosen].astype(np.float64)
-        sums = sparse.csr_array((counts, (numbers[chosen], chosen)), shape=(n, len(self)))
-        totals = np.maximum(np.bincount(numbers[chosen], counts, minlength=n), 1e-300)
-        return (sparse.diags_array(1 / totals) @ (sums @ self.members)).tocsr()
-
-    def scores(self, clusters: Integers) -> NDArray[np.float32]:
-        """How much each signature shares with the members of each cluster, as shares of 1.
-
-        The samples of a signature count as members of its cluster but for one of them, which is
-        the one that is judged.
-        """
-        n = int(clusters.max()) + 1
-        shared = np.empty((len(self), n), dtype=np.float32)
-        profiles = self.profiles(clusters, n)
-        profiles.data *= self.weights[profiles.indices]
-        profiles = profiles.T.tocsr()
-        for begin in range(0, len(self), _ROWS_PER_BLOCK):
-            block = slice(begin, begin + _ROWS_PER_BLOCK)
-            shared[block] = (self.members[block] @ profiles).toarray()
-        sizes = np.bincount(clusters[clusters >= 0], self.counts[clusters >= 0], minlength=n)
-        voters = np.flatnonzero(clusters >= 0)
-        own = clusters[voters]
-        itself = self.members[voters] @ self.weights
-        others = np.maximum(sizes[own] - 1, 1)
-        shared[voters, own] = np.maximum(0, (shared[voters, own] * sizes[own] - itself) / others)
-        totals = shared.sum(axis=1, keepdims=True)
-        return np.where(totals > 0, shared / np.where(totals > 0, totals, 1), np.float32(1 / n))
-
-    def nearest(self, clusters: Integers) -> NDArray[np.int32]:
-        """For each signature the cluster whose members it shares most with, -1 without votes.
-
-        Those with a kind stay. Numbered anew: the clusters of kinds first, in their order, then
-        larger ones, then by their first signature. No cluster loses all of its signatures.
-        """
-        found = self.scores(clusters).argmax(axis=1).astype(np.int32)
-        kept = np.isin(clusters, np.setdiff1d(clusters, found)) & self.has_votes
-        if self.kinds is not None:
-            kept |= self.kinds >= 0
-        found[kept] = clusters[kept]
-        found[~self.has_votes & ~kept] = -1
-        return self._renumbered(found)
-
-    def _renumbered(self, clusters: NDArray[np.int32]) -> NDArray[np.int32]:
-        known = clusters >= 0
-        names, firsts, numbers = np.unique(clusters[known], return_index=True, return_inverse=True)
-        sizes = np.bincount(numbers, self.counts[known], minlength=len(names))
-        kinds = np.full(len(names), np.iinfo(np.int32).max, dtype=np.int64)
-        if self.kinds is not None:
-            of_known = self.kinds[known]
-            kinds[numbers[of_known >= 0]] = of_known[of_known >= 0]
-        ranks = np.empty(len(names), dtype=np.int32)
-        ranks[np.lexsort((firsts, -sizes, kinds))] = np.arange(len(names), dtype=np.int32)
-        result = np.full(len(clusters), -1, dtype=np.int32)
-        result[known] = ranks[numbers]
-        return result
-
-    def of_samples(self, of_signatures: NDArray[Any]) -> NDArray[Any]:
-        """What signatures have, for each sample."""
-        return of_signatures[self.ids]
+    n_partitions = int(ballots.partition_of.max(initial=-1)) + 1
+    elected = _RULES[0]
+    if n_partitions >= 2 * _LEAST_HALF:
+        if n_clusters is None:
+            n_clusters = ConsensusTree(ballots, n_threads=n_threads, show=show).natural_size()
+        some = np.arange(0, len(ballots), -(-len(ballots) // _MAX_ELECTORS))
+        rng = np.random.RandomState(0)
+        told = dict.fromkeys(_RULES, 0.0)
+        for _ in range(_ELECTIONS):
+            order = rng.permutation(n_partitions)
+            middle = n_partitions // 2
+            halves = [ballots.part(some, part) for part in (order[:middle], order[middle:])]
+            for rule in _RULES:
+                found = []
+                for half in halves:
+                    tree = ConsensusTree(
+                        half, rule, n_clusters=n_clusters, n_threads=n_threads, show=show
+                    )
+                    clusters = tree.ballots.nearest(tree.cut(n_clusters))
+                    found.append(half.of_samples(clusters))
+                told[rule] += _mutual_information(found[0], found[1], ballots.counts[some])
+        elected = max(_RULES, key=lambda rule: told[rule])
+    return ConsensusTree(ballots, elected, n_clusters=n_clusters, n_threads=n_threads, show=show)
 
 
-def _one_hot(signatures: Integers) -> sparse.csr_array:
-    """Which clusters of all partitions each signature is in: (n_signatures, n_clusters of all)."""
-    from scipy import sparse
-
-    numbers = np.full(signatures.shape, -1, dtype=np.int64)
-    n = 0
-    for m, column in enumerate(signatures.T):
-        voted = column >= 0
-        names, codes = np.unique(column[voted], return_inverse=True)
-        numbers[voted, m] = n + codes
-        n += len(names)
-    rows, columns = np.nonzero(numbers >= 0)
-    values = np.ones(len(rows))
-    return sparse.csr_array((values, (rows, numbers[rows, columns])), shape=(len(numbers), n))
+def _mutual_information(first: Integers, second: Integers, counts: Integers) -> float:
+    """In nats, over what has a cluster in both."""
+    voted = (first >= 0) & (second >= 0)
+    joint = np.zeros((first.max() + 1, second.max() + 1))
+    np.add.at(joint, (first[voted], second[voted]), counts[voted])
+    total = joint.sum()
+    if total == 0:
+        return 0.0
+    joint /= total
+    by_chance = np.outer(joint.sum(axis=1), joint.sum(axis=0))
+    known = joint > 0
+    return float((joint[known] * np.log(joint[known] / by_chance[known])).sum())
 
 
 class ConsensusTree:
-    """Ward's linkage of groups of signatures; see `consensus`.
+    """A linkage of groups of signatures, by one of two rules; see `consensus`.
 
-    Signatures of one kind are one group, and groups of two kinds are never merged.
+    `ballots` have the rule's weights. Signatures of one kind are one group, and groups of two kinds
+    are never merged.
     """
 
-    def __init__(self, ballots: Ballots, *, n_threads: int = 1, show: Any = None) -> None:
-        self._ballots = ballots
-        kinds = ballots.kinds
-        self._group_of = _groups(ballots)
+    def __init__(
+        self,
+        ballots: Ballots,
+        rule: str = "ward",
+        *,
+        n_clusters: int | None = None,
+        n_threads: int = 1,
+        show: Any = None,
+    ) -> None:
+        max_groups = max(_MIN_GROUPS, min(_MAX_GROUPS, _GROUPS_PER_CLUSTER * (n_clusters or 0)))
+        is_ward = rule == "ward"
+        self.ballots = ballots.weighed(ballots.surprise() if is_ward else ballots.reliability())
+        self._least_share = 0.0 if is_ward else _LEAST_SHARE
+        self._group_of = _groups(self.ballots, max_groups)
         self.n_groups = int(self._group_of.max(initial=-1)) + 1
         if self.n_groups == 0:
             raise ValueError("partitions hold no vote: every value is negative")
+        voted = self._group_of >= 0
         weights = np.bincount(
-            self._group_of[self._group_of >= 0],
-            ballots.counts[self._group_of >= 0],
-            minlength=self.n_groups,
+            self._group_of[voted], ballots.counts[voted], minlength=self.n_groups
         ).astype(np.float64)
-        of_groups = None
-        if kinds is not None:
-            of_groups = np.full(self.n_groups, -1, dtype=np.int32)
-            labeled = kinds >= 0
-            of_groups[self._group_of[labeled]] = kinds[labeled]
-        profiles = ballots.profiles(self._group_of, self.n_groups)
-        profiles.data *= np.sqrt(ballots.weights)[profiles.indices]
-        distances = _distances((profiles @ profiles.T).toarray(), weights)
-        self._weights = weights
-        self._trees, self._costs = _core.ward_linkage(
-            distances, weights, of_groups, n_threads, show
+        kinds = np.full(self.n_groups, -1, dtype=np.int32)
+        if ballots.kinds is not None:
+            labeled = ballots.kinds >= 0
+            kinds[self._group_of[labeled]] = ballots.kinds[labeled]
+        profiles = self.ballots.profiles(self._group_of, self.n_groups)
+        profiles.data *= np.sqrt(self.ballots.weights)[profiles.indices]
+        similarity = (profiles @ profiles.T).toarray()
+        self._trees, self._costs = _core.linkage(
+            _walked(similarity, weights) if is_ward else similarity.max() - similarity,
+            weights,
+            kinds,
+            _core.LinkageMethod.ward if is_ward else _core.LinkageMethod.average,
+            n_threads,
+            show,
         )
+        # Of all trees: the groups, then those made by merging.
+        self._sizes = np.concatenate([weights, np.zeros(len(self._trees))])
+        self._is_known = np.concatenate([kinds >= 0, np.zeros(len(self._trees), dtype=bool)])
+        for m, parts in enumerate(self._trees):
+            self._sizes[self.n_groups + m] = self._sizes[parts].sum()
+            self._is_known[self.n_groups + m] = self._is_known[parts].any()
 
     @property
     def least_size(self) -> int:
@@ -259,12 +218,9 @@ class ConsensusTree:
         """
         if not len(self._costs):
             return self.n_groups
-        sizes = np.concatenate([self._weights, np.zeros(len(self._trees))])
-        for m, (first, second) in enumerate(self._trees):
-            sizes[self.n_groups + m] = sizes[first] + sizes[second]
-        is_large = (sizes[self._trees].min(axis=1) >= min_size)[::-1]
+        is_large = (self._sizes[self._trees].min(axis=1) >= min_size)[::-1]
         most = len(is_large) if is_large.all() else int(is_large.argmin())
-        most = min(most, int(np.sqrt(self._weights.sum())))
+        most = min(most, int(np.sqrt(self._sizes[: self.n_groups].sum())))
         if most == 0:
             return self.least_size
         costs = self._costs[::-1]  # of going from 2 clusters to 1, from 3 to 2, ...
@@ -274,20 +230,41 @@ class ConsensusTree:
         return self.least_size + 1 + int(ratios.argmax())
 
     def cut(self, n_clusters: int) -> NDArray[np.int32]:
-        """The cluster of each signature; -1 where it has no votes."""
-        n_merges = min(len(self._trees), max(0, self.n_groups - n_clusters))
+        """The cluster of each signature; -1 where it has no votes, or is an outlier.
+
+        Outliers are clusters too small to count as one of n_clusters (under a tenth of the mean
+        size, by average linkage); `Ballots.nearest` gives them to those they share most with.
+        """
+        n_merges, counted = self._level(n_clusters)
         roots = np.arange(self.n_groups + n_merges)
         for m in range(n_merges - 1, -1, -1):
             # From the top down, so that a tree's root is known before its parts are met.
             roots[self._trees[m]] = roots[self.n_groups + m]
-        _, of_groups = np.unique(roots[: self.n_groups], return_inverse=True)
+        roots = roots[: self.n_groups]
+        names, numbers = np.unique(roots[counted[roots]], return_inverse=True)
+        of_groups = np.full(self.n_groups, -1, dtype=np.int32)
+        of_groups[counted[roots]] = numbers
         result = np.full(len(self._group_of), -1, dtype=np.int32)
         voted = self._group_of >= 0
         result[voted] = of_groups[self._group_of[voted]]
         return result
 
+    def _level(self, n_clusters: int) -> tuple[int, NDArray[np.bool_]]:
+        """After how many merges so many clusters are left, and which trees count as clusters."""
+        least = self._least_share * self._sizes[: self.n_groups].sum() / n_clusters
+        while True:
+            counted = (self._sizes >= least) | self._is_known
+            lost = counted[self._trees].sum(axis=1) - counted[self.n_groups :].astype(np.int64)
+            n_left = counted[: self.n_groups].sum() - np.concatenate([[0], np.cumsum(lost)])
+            enough = np.flatnonzero(n_left >= n_clusters)
+            if len(enough):
+                return int(enough[-1]), counted
+            if least < 1:
+                return 0, counted
+            least /= 2  # there are not so many of this size
 
-def _groups(ballots: Ballots) -> NDArray[np.int32]:
+
+def _groups(ballots: Ballots, max_groups: int) -> NDArray[np.int32]:
     """A group for each signature: at most so many, around the most frequent ones.
 
     Each kind is a group of its own. -1 without votes.
@@ -303,9 +280,9 @@ def _groups(ballots: Ballots) -> NDArray[np.int32]:
         n = len(names)
         free &= ~labeled
     others = np.flatnonzero(free)
-    leaders = others[:_MAX_GROUPS]
+    leaders = others[:max_groups]
     groups[leaders] = n + np.arange(len(leaders))
-    rest = others[_MAX_GROUPS:]
+    rest = others[max_groups:]
     if len(rest):
         from scipy import sparse
 
@@ -317,7 +294,7 @@ def _groups(ballots: Ballots) -> NDArray[np.int32]:
     return groups
 
 
-def _distances(similarity: Floats, weights: Floats) -> Floats:
+def _walked(similarity: Floats, weights: Floats) -> Floats:
     """Squared distances of the groups' rows, averaged by a step of a random walk, of length 1."""
     walk = similarity * weights
     walk /= np.maximum(walk.sum(axis=1, keepdims=True), 1e-300)

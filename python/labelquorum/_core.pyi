@@ -181,10 +181,16 @@ def communities(
     n_threads: int,
     progress: Progress,
 ) -> list[NDArray[np.int32]]: ...
-def ward_linkage(
+
+class LinkageMethod:
+    ward: LinkageMethod
+    average: LinkageMethod
+
+def linkage(
     distances: NDArray[np.float64],
     weights: NDArray[np.float64],
     kinds: NDArray[np.int32] | None,
+    method: LinkageMethod,
     n_threads: int,
     progress: Progress,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...

@@ -13,7 +13,8 @@ from sklearn.base import BaseEstimator, ClusterMixin, clone
 from sklearn.utils import ClassifierTags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from labelquorum._consensus import Ballots, ConsensusTree
+from labelquorum._ballots import Ballots
+from labelquorum._consensus import elected_tree
 from labelquorum._labels import known_labels
 from labelquorum._progress import progress
 from labelquorum._validation import (
@@ -190,8 +191,12 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         self._rows = self._frame.rows(X)
         self.partitions_ = self._base(X, partitions, n_threads)
         with progress(self.verbose) as show:
-            self._ballots = Ballots(list(self.partitions_.T), n_threads, show, kinds=codes)
-            self._tree = ConsensusTree(self._ballots, n_threads=n_threads, show=show)
+            ballots = Ballots(list(self.partitions_.T), n_threads, show, kinds=codes)
+            n_wanted = None
+            if self.n_clusters is not None:
+                n_wanted = max(self.n_clusters, len(known))
+            self._tree = elected_tree(ballots, n_wanted, n_threads, show)
+            self._ballots = self._tree.ballots
         n_clusters = max(
             len(known), self.n_clusters or self._tree.natural_size(self.min_cluster_size)
         )
