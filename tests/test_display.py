@@ -78,7 +78,7 @@ def test_images_share_one_scale_and_stand_upright():
 def test_a_category_with_fewer_samples_leaves_cells_empty():
     display = lq.ClusterGridDisplay.from_labels([0, 0, 1, -1], np.eye(4), image_shape=(2, 2))
     assert [[len(axes.get_images()) for axes in row] for row in display.axes_] == [[1, 1], [1, 0]]
-    assert titles(display) == ["0 (2 samples)", "1 (1 samples)"]
+    assert titles(display) == ["0 (2 samples)", "1 (1 sample)"]
 
 
 def test_texts_stand_below_each_other_with_keywords_in_the_title():
@@ -112,7 +112,7 @@ def test_categories_are_those_asked_for_in_their_order():
     display = lq.ClusterGridDisplay.from_labels(
         [2, 0, 1, 2], np.eye(4), image_shape=(2, 2), categories=[2, 0]
     )
-    assert titles(display) == ["2 (2 samples)", "0 (1 samples)"]
+    assert titles(display) == ["2 (2 samples)", "0 (1 sample)"]
 
 
 def test_an_estimator_gives_labels_confidence_and_the_order_of_categories():

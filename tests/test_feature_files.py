@@ -253,7 +253,7 @@ def test_labels_of_arrays(tmp_path, array, expected):
     ("name", "content", "message"),
     [
         ("y.txt", "1\n-2\n", "holds the label -2; wanted integers from 0 to"),
-        ("y.txt", "1\n0.5\n", "holds the label 0.5; wanted integers from 0 to, .* or strings"),
+        ("y.txt", "1\n0.5\n", "holds the label 0.5; wanted integers from 0 to .* or strings"),
         ("y.txt", "1\n99999999999999999999\n", "holds the label 99999999999999999999"),
         ("y.txt", "1\n1e999\n", "holds the label inf"),
         ("y.npy", np.array([-2]), "holds the label -2"),

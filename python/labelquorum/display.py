@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _INCHES_PER_IMAGE = 0.6
 _LEAST_WIDTH = 3.0
-_INCHES_PER_TITLE = 0.3
+_MARGIN = 0.05
+_INCHES_PER_TITLE = 0.35
 _INCHES_PER_LINE = 0.2
 _TEXT_WIDTH = 9.0
 _CHARACTERS_PER_LINE = 110
@@ -227,17 +228,27 @@ class ClusterGridDisplay:
             Itself, with figure_ and axes_.
         """
         n_shown = max(len(rows) for rows in self.samples)
-        n_columns = 1 if self.images is None else n_shown
+        n_rows, n_columns = len(self.categories), 1
+        # In inches: of all, and of a row without its title.
+        width, height = _TEXT_WIDTH, _INCHES_PER_LINE * n_shown
+        if self.images is not None:
+            n_columns = n_shown
+            width, height = max(_LEAST_WIDTH, _INCHES_PER_IMAGE * n_shown), _INCHES_PER_IMAGE
+        total_height = (height + _INCHES_PER_TITLE) * n_rows
         if figure is None:
             import matplotlib.pyplot as plt
 
-            width, height = _TEXT_WIDTH, _INCHES_PER_LINE * n_shown
-            if self.images is not None:
-                width, height = max(_LEAST_WIDTH, _INCHES_PER_IMAGE * n_shown), _INCHES_PER_IMAGE
-            size = (width, (height + _INCHES_PER_TITLE) * len(self.categories))
-            figure = plt.figure(figsize=size, layout="constrained")
+            figure = plt.figure(figsize=(width, total_height))
+        spaces = {
+            "left": _MARGIN / width,
+            "right": 1 - _MARGIN / width,
+            "bottom": _MARGIN / total_height,
+            "top": 1 - (_INCHES_PER_TITLE - _MARGIN) / total_height,
+            "hspace": _INCHES_PER_TITLE / height,
+            "wspace": 0.05,
+        }
         self.figure_ = figure
-        self.axes_ = figure.subplots(len(self.categories), n_columns, squeeze=False)
+        self.axes_ = figure.subplots(n_rows, n_columns, squeeze=False, gridspec_kw=spaces)
         for axes in self.axes_.flat:
             axes.set_axis_off()
         for row, first in enumerate(self.axes_[:, 0]):
@@ -251,7 +262,8 @@ class ClusterGridDisplay:
         return self
 
     def _title(self, row: int) -> str:
-        title = f"{self.categories[row]} ({self.sizes[row]:,} samples)"
+        size = self.sizes[row]
+        title = f"{self.categories[row]} ({size:,} sample{'s' if size != 1 else ''})"
         words = self.keywords[row] if self.keywords is not None else []
         return f"{title}: {', '.join(words)}" if words else title
 
