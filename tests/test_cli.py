@@ -271,7 +271,7 @@ def test_fit_takes_labels_from_a_column_and_discovers_nothing_where_told(tmp_pat
     np.testing.assert_array_equal(found[others], np.where(classes < 2, classes + 5, -1)[others])
     output = capsys.readouterr().out
     assert re.search(r"│ +│ none +│ +200 │", output)
-    assert f"1 known labels look wrong, most suspect first: rows {wrong[0]} (from 0)" in output
+    assert f"known labels that look wrong: 1, from the worst: rows {wrong[0]} (from 0)" in output
     assert "5 features" in output
 
 

@@ -383,7 +383,7 @@ def _print_categories(model: Any, known: NDArray[Any] | None) -> None:
         rows = ", ".join(map(str, suspects[:_SHOWN_SUSPECTS].tolist()))
         rows += ", ..." if len(suspects) > _SHOWN_SUSPECTS else ""
         print(
-            f"{len(suspects):,} known labels look wrong, most suspect first: rows {rows} (from 0)"
+            f"known labels that look wrong: {len(suspects):,}, from the worst: rows {rows} (from 0)"
         )
 
 
