@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.clusterer import ConsensusClusterer
     from labelquorum.codebooks import assign_codebooks
+    from labelquorum.display import ClusterGridDisplay
     from labelquorum.ensemble import base_partitions
     from labelquorum.evaluation import evaluate_clustering
     from labelquorum.graphs import connected_components, normalize_graph, symmetrize_graph
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "ClusterGridDisplay",
     "ConsensusClusterer",
     "KNNLabelPropagation",
     "KNeighborsTransformer",
@@ -79,6 +81,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "ClusterGridDisplay": "display",
     "ConsensusClusterer": "clusterer",
     "KNNLabelPropagation": "knn_label_propagation",
     "KNeighborsTransformer": "transformers",

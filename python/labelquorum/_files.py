@@ -58,10 +58,17 @@ def read_partitions(
     None tells by its first line.
     """
     check_format(path)
+    with reading(path):
+        yield from _READERS[path.suffix.lower()](path, key, header)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what can happen while a file is read into FileError; refuse an empty file."""
     try:
         if path.stat().st_size == 0:
             raise FileError(f"{path}: the file is empty")
-        yield from _READERS[path.suffix.lower()](path, key, header)
+        yield
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}") from error
     except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
@@ -168,7 +175,7 @@ def _read_csv(path: Path, key: str | None, header: bool | None) -> Iterator[Chun
         first = _fields(file.readline())
         if not first:
             raise FileError(f"{path}: the first line is empty")
-        if not (_is_header(path, first) if header is None else header):
+        if not (is_header(path, first) if header is None else header):
             file.seek(0)
         while lines := file.readlines(_CSV_CHARACTERS_PER_CHUNK):
             lines = [line for line in lines if not line.isspace()]
@@ -180,22 +187,23 @@ def _fields(line: str) -> list[str]:
     return next(csv.reader([line]), [])
 
 
-def _is_header(path: Path, first: list[str]) -> bool:
+def is_header(path: Path, first: list[str]) -> bool:
     """Tell by its fields whether the first line holds names; where that is a guess, refuse."""
     if first and not first[0].strip():
         raise FileError(
             f"{path}: the first column has no name, as if row numbers had been saved with the "
-            "partitions; save them without (in pandas: index=False)"
+            "rest; save without them (in pandas: index=False)"
         )
     if first == [str(i) for i in range(len(first))]:
         raise FileError(
             f"{path}: the first line, {','.join(first[:4])}..., can be names or a sample; say "
             "--header or --no-header"
         )
-    return not any(_is_number(field) for field in first)
+    return not any(is_number(field) for field in first)
 
 
-def _is_number(field: str) -> bool:
+def is_number(field: str) -> bool:
+    """Whether this field of a .csv file is a number."""
     try:
         float(field)
     except ValueError:

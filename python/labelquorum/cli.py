@@ -1,4 +1,4 @@
-"""The command line: ``labelquorum consensus`` and ``labelquorum demo``.
+"""The command line: ``labelquorum fit``, ``labelquorum consensus`` and ``labelquorum demo``.
 
 Exit codes: 0 done, 1 the data cannot be used, 2 wrong usage, 130 interrupted.
 """
@@ -9,19 +9,41 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 import labelquorum as lq
+from labelquorum._feature_files import check_output, read_features, read_labels, write_columns
 from labelquorum._files import FileError, check_format, read_partitions, replacing, write_labels
 from labelquorum._progress import progress
 from labelquorum._validation import as_columns, as_min_agree, as_min_differ, as_n_threads
 
 _IDS_PER_CHUNK = 1 << 20
+_SHOWN_CATEGORIES = 40
+_SHOWN_SUSPECTS = 10
+
+_FIT = """\
+Find categories on which many clusterings agree, around those that are known, if any are.
+
+FILE holds the features, one row per sample: integers or floats, none missing.
+  .npy      a 2-D array, memory-mapped
+  .npz      a 2-D array named X, or the only one
+  .parquet  columns of numbers (needs pyarrow: pip install "labelquorum[parquet]")
+  .csv      numbers separated by commas, with or without a line of names
+
+Known labels are integers or strings; -1 or nothing is "unlabeled". They come from a column of the
+same .parquet or .csv file (--label-column), or from another file (--labels): .npy; .txt, one per
+line; .csv, the column "label" or the only one.
+
+The result is a table with the columns label, confidence (0 to 1) and pseudo_label (the label, for
+the more certain half of each category). It is written under a temporary name and renamed when
+complete.
+"""
 
 _CONSENSUS = """\
 Extract mini-clusters, the pseudo-labels on which partitions agree, from a file.
@@ -76,6 +98,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"labelquorum {lq.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_fit(
+        commands.add_parser(
+            "fit",
+            help="categories of samples from a file of features",
+            description=_FIT,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     _add_consensus(
         commands.add_parser(
             "consensus",
@@ -92,6 +122,56 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
     return parser
+
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", metavar="FILE", type=Path, help=".npy, .npz, .parquet or .csv")
+    known = parser.add_mutually_exclusive_group()
+    known.add_argument(
+        "--labels", type=Path, metavar="FILE", help="known labels: .npy, .csv or .txt"
+    )
+    known.add_argument(
+        "--label-column", metavar="NAME", help="the column of FILE that holds known labels"
+    )
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where to write the table: .csv, .parquet or .npz "
+        "(default: FILE with -labels.csv instead of its extension)",
+    )
+    add(
+        "--n-clusters",
+        type=_positive,
+        metavar="N",
+        help="categories in all, known ones included (default: as many as stand out, which is "
+        "right only for few that lie apart)",
+    )
+    add(
+        "--min-cluster-size",
+        type=_positive,
+        default=10,
+        metavar="N",
+        help="samples that make a category, where their number is not given (default: 10)",
+    )
+    add(
+        "--no-discover",
+        dest="discover",
+        action="store_false",
+        help="look for no new category: samples get known ones or none",
+    )
+    add(
+        "--seed", type=_seed, default=0, metavar="N", help="seed of all random choices (default: 0)"
+    )
+    add(
+        "--directory",
+        type=Path,
+        metavar="FOLDER",
+        help="keep finished base partitions there; the same command goes on from them",
+    )
+    _add_common(add)
+    parser.set_defaults(command=_fit)
 
 
 def _add_consensus(parser: argparse.ArgumentParser) -> None:
@@ -133,6 +213,12 @@ def _add_consensus(parser: argparse.ArgumentParser) -> None:
         help="fewest samples of a mini-cluster (default: 1)",
     )
     add("--key", metavar="NAME", help="the array to take from an .npz file")
+    _add_common(add)
+    parser.set_defaults(command=_consensus)
+
+
+def _add_common(add: Callable[..., object]) -> None:
+    """Add the options of all commands that read a file."""
     add(
         "--header",
         action=argparse.BooleanOptionalAction,
@@ -146,7 +232,6 @@ def _add_consensus(parser: argparse.ArgumentParser) -> None:
         "process may use)",
     )
     add("--quiet", action="store_true", help="print nothing but errors")
-    parser.set_defaults(command=_consensus)
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -200,14 +285,115 @@ def _picture(text: str) -> Path:
     return path
 
 
+def _check_other(out: Path, source: Path, name: str) -> None:
+    """Refuse to write over what is read."""
+    if out.exists() and source.exists() and out.samefile(source):
+        raise _UsageError(f"--out is {name} itself; wanted another name")
+
+
+def _fit(args: argparse.Namespace) -> None:
+    started = time.perf_counter()
+    source: Path = args.file
+    out: Path = args.out or source.with_name(f"{source.stem}-labels.csv")
+    check_output(out)
+    _check_other(out, source, "FILE")
+    if args.labels is not None:
+        _check_other(out, args.labels, "--labels")
+    elif not args.discover and args.label_column is None:
+        raise _UsageError("--no-discover needs known labels: --labels or --label-column")
+    with replacing(out) as file:
+        X, known = _read(args)
+        model = lq.ConsensusClusterer(
+            args.n_clusters,
+            min_cluster_size=args.min_cluster_size,
+            discover=args.discover,
+            directory=args.directory,
+            random_state=args.seed,
+            n_jobs=args.n_jobs,
+            verbose=not args.quiet,
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            try:
+                model.fit(X, known)
+            except (TypeError, ValueError) as error:
+                raise FileError(f"{source}: {' '.join(str(error).split())}") from error
+        columns = {
+            "label": model.labels_,
+            "confidence": model.confidence_,
+            "pseudo_label": model.pseudo_labels_,
+        }
+        write_columns(out, file, columns)
+    if not args.quiet:
+        for warning in caught:
+            print(f"labelquorum: {warning.message}", file=sys.stderr)
+        _print_categories(model, known)
+        print(
+            f"{source}: {len(X):,} samples, {X.shape[1]:,} features\n"
+            f"{out}: written after {time.perf_counter() - started:.1f} s"
+        )
+
+
+def _read(args: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """The features and the known labels; what does not fit together is refused."""
+    with progress(not args.quiet) as show:
+        X, known = read_features(
+            args.file, label_column=args.label_column, header=args.header, show=show
+        )
+    if args.labels is not None:
+        known = read_labels(args.labels)
+        if len(known) != len(X):
+            raise FileError(
+                f"{args.labels}: holds {len(known):,} labels, {args.file} {len(X):,} samples; "
+                "wanted as many"
+            )
+    if args.n_clusters is not None and args.n_clusters > len(X):
+        raise _UsageError(
+            f"--n-clusters is {args.n_clusters}, {args.file} holds {len(X):,} samples; wanted fewer"
+        )
+    return X, known
+
+
+def _print_categories(model: Any, known: NDArray[Any] | None) -> None:
+    """Print a line for each category, and which known labels look wrong."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    names = set() if known is None else set(known.tolist())
+    labels = model.labels_
+    table = Table("category", "kind")
+    for name in ("samples", "confidence"):
+        table.add_column(name, justify="right")
+    for category in model.classes_[:_SHOWN_CATEGORIES].tolist():
+        confidence = model.confidence_[labels == category]
+        if len(confidence):
+            kind = "known" if category in names else "new"
+            size, mean = f"{len(confidence):,}", f"{confidence.mean():.2f}"
+            table.add_row(Text(str(category)), kind, size, mean)
+    n_more = len(model.classes_) - _SHOWN_CATEGORIES
+    if n_more > 0:
+        table.add_row(f"{n_more:,} more", "...")
+    n_missing = np.count_nonzero(labels == (None if labels.dtype.kind == "O" else -1))
+    if n_missing:
+        table.add_row("", "none", f"{n_missing:,}")
+    Console().print(table)
+    suspects = model.suspect_labels_
+    if len(suspects):
+        rows = ", ".join(map(str, suspects[:_SHOWN_SUSPECTS].tolist()))
+        rows += ", ..." if len(suspects) > _SHOWN_SUSPECTS else ""
+        print(
+            f"known labels that look wrong: {len(suspects):,}, from the worst: rows {rows} (from 0)"
+        )
+
+
 def _consensus(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     source: Path = args.file
     check_format(source)
     out: Path = args.out or source.with_suffix(f".labels{source.suffix}")
     check_format(out)
-    if out.exists() and source.exists() and out.samefile(source):
-        raise _UsageError("--out is FILE itself; wanted another name")
+    _check_other(out, source, "FILE")
     with replacing(out) as file, tempfile.TemporaryFile(dir=out.parent) as ids:
         table = _collapse(args, ids)
         labels = lq.mini_clusters(

@@ -362,7 +362,7 @@ def representatives(
     """
     items, categories, codes = _categories(texts, labels)
     n_texts = as_positive(n_texts, "n_texts")
-    sureness = _as_confidence(confidence, len(items))
+    sureness = as_confidence(confidence, len(items))
     points = _as_embeddings(X, len(items))
     with progress(verbose) as show:
         terms = None
@@ -374,7 +374,8 @@ def representatives(
     return dict(zip(categories, chosen, strict=True))
 
 
-def _as_confidence(confidence: Any, n: int) -> NDArray[np.float64] | None:
+def as_confidence(confidence: Any, n: int) -> NDArray[np.float64] | None:
+    """The confidence of each sample, not negative; None stays None."""
     if confidence is None:
         return None
     array = np.asarray(confidence)
@@ -527,7 +528,7 @@ def category_table(
         raise ImportError("category_table needs pandas: pip install pandas") from error
     items, categories, codes = _categories(texts, labels)
     n_keywords, n_texts = as_positive(n_keywords, "n_keywords"), as_positive(n_texts, "n_texts")
-    sureness = _as_confidence(confidence, len(items))
+    sureness = as_confidence(confidence, len(items))
     points = _as_embeddings(X, len(items))
     n_categories = len(categories)
     with progress(verbose) as show:

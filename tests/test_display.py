@@ -1,0 +1,182 @@
+"""ClusterGridDisplay: what stands in the axes."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from sklearn.cluster import HDBSCAN
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.exceptions import NotFittedError
+
+import labelquorum as lq
+
+TEXTS = [
+    "lost my credit card",
+    "credit card is stolen",
+    "a new credit card please",
+    "my login fails",
+    "the login of my account is locked",
+    "hello",
+]
+NAMES = ["card", "card", "card", "login", "login", None]
+
+
+@pytest.fixture(autouse=True)
+def no_window():
+    import matplotlib.pyplot as plt
+
+    with mpl.rc_context():
+        plt.switch_backend("agg")
+        yield
+        plt.close("all")
+
+
+def titles(display):
+    return [axes.get_title(loc="left") for axes in display.axes_[:, 0]]
+
+
+def image(axes):
+    (drawn,) = axes.get_images()
+    return np.asarray(drawn.get_array())
+
+
+def lines(axes):
+    (text,) = axes.texts
+    return text.get_text().splitlines()
+
+
+def test_a_row_holds_the_most_certain_images_of_its_category_first():
+    X, y = load_digits(return_X_y=True)
+    confidence = np.random.default_rng(0).random(len(X))
+    display = lq.ClusterGridDisplay.from_labels(
+        y, X, confidence=confidence, image_shape=(8, 8), n_samples=4
+    )
+    assert display.axes_.shape == (10, 4)
+    assert titles(display) == [f"{k} ({(y == k).sum()} samples)" for k in range(10)]
+    for k, row in enumerate(display.axes_):
+        surest = max(np.flatnonzero(y == k), key=lambda i: confidence[i])
+        np.testing.assert_array_equal(image(row[0]), X[surest].reshape(8, 8))
+        shown = display.samples[k]
+        assert len(shown) == 4
+        assert (y[shown] == k).all()
+        assert (np.diff(confidence[shown]) < 0).all()
+        for axes, i in zip(row, shown, strict=True):
+            np.testing.assert_array_equal(image(axes), X[i].reshape(8, 8))
+
+
+def test_images_share_one_scale_and_stand_upright():
+    X = np.arange(12.0).reshape(2, 6)
+    display = lq.ClusterGridDisplay.from_labels([0, 1], X, image_shape=(2, 3))
+    for row, axes in enumerate(display.axes_[:, 0]):
+        np.testing.assert_array_equal(image(axes), X[row].reshape(2, 3))
+        assert axes.get_images()[0].get_clim() == (0, 11)
+        assert axes.get_images()[0].origin == "upper"
+
+
+def test_a_category_with_fewer_samples_leaves_cells_empty():
+    display = lq.ClusterGridDisplay.from_labels([0, 0, 1, -1], np.eye(4), image_shape=(2, 2))
+    assert [[len(axes.get_images()) for axes in row] for row in display.axes_] == [[1, 1], [1, 0]]
+    assert titles(display) == ["0 (2 samples)", "1 (1 sample)"]
+
+
+def test_texts_stand_below_each_other_with_keywords_in_the_title():
+    confidence = [0.2, 0.9, 0.5, 0.3, 0.4, 1]
+    display = lq.ClusterGridDisplay.from_labels(
+        NAMES, texts=TEXTS, confidence=confidence, n_samples=2
+    )
+    words = lq.text.keywords(TEXTS, NAMES, 5)
+    assert titles(display) == [
+        f"{name} ({size} samples): {', '.join(word for word, _ in words[name])}"
+        for name, size in [("card", 3), ("login", 2)]
+    ]
+    assert "credit card" in titles(display)[0]
+    chosen = lq.text.representatives(TEXTS, NAMES, 2, confidence=confidence)
+    for axes, name in zip(display.axes_[:, 0], ["card", "login"], strict=True):
+        surest_first = sorted(chosen[name], key=lambda i: -confidence[i])
+        assert lines(axes) == [TEXTS[i] for i in surest_first]
+
+
+def test_long_texts_are_cut_and_dollars_are_no_formulas():
+    texts = ["from $5 to $6\nor more " + "word " * 100, "x_1 costs $7^2$"]
+    display = lq.ClusterGridDisplay.from_labels(["$a$", "$b_$"], texts=texts, n_samples=1)
+    assert lines(display.axes_[0, 0])[0].startswith("from $5 to $6 or more word")
+    assert len(lines(display.axes_[0, 0])[0]) <= 110
+    display.figure_.canvas.draw()
+    for axes in display.axes_[:, 0]:
+        assert not axes.texts[0].get_parse_math()
+
+
+def test_categories_are_those_asked_for_in_their_order():
+    display = lq.ClusterGridDisplay.from_labels(
+        [2, 0, 1, 2], np.eye(4), image_shape=(2, 2), categories=[2, 0]
+    )
+    assert titles(display) == ["2 (2 samples)", "0 (1 sample)"]
+
+
+def test_an_estimator_gives_labels_confidence_and_the_order_of_categories():
+    X, classes = make_blobs(200, 4, centers=3, cluster_std=0.5, random_state=0)
+    y = np.full(200, None, dtype=object)
+    y[np.flatnonzero(classes == 1)[:20]] = "zebra"
+    model = lq.ConsensusClusterer(3, random_state=0).fit(X, y)
+    display = lq.ClusterGridDisplay.from_estimator(model, X, image_shape=(2, 2), n_samples=3)
+    assert display.categories == ["zebra", "new 0", "new 1"]
+    for name, rows in zip(display.categories, display.samples, strict=True):
+        members = np.flatnonzero(model.labels_ == name)
+        assert (model.labels_[rows] == name).all()
+        assert model.confidence_[rows[0]] == model.confidence_[members].max()
+
+
+def test_other_clusterers_will_do():
+    X, _ = make_blobs(100, 4, centers=3, cluster_std=0.3, random_state=0)
+    X = np.concatenate([X, [[99, 99, 99, 99]]])
+    model = HDBSCAN(min_cluster_size=10, copy=True).fit(X)
+    assert model.labels_[-1] == -1
+    display = lq.ClusterGridDisplay.from_estimator(model, X, image_shape=(2, 2))
+    assert display.categories == [0, 1, 2]
+    for rows in display.samples:
+        assert model.probabilities_[rows[0]] == 1
+
+
+def test_it_is_drawn_again_where_one_wants_it():
+    display = lq.ClusterGridDisplay.from_labels([0, 1], np.eye(4)[:2], image_shape=(2, 2))
+    figure = Figure()
+    assert display.plot(figure=figure) is display
+    assert display.figure_ is figure
+    assert len(figure.axes) == display.axes_.size == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"image_shape": None}, ValueError, "neither of image_shape and texts are given"),
+        ({"texts": ["a", "b", "c"]}, ValueError, "both of image_shape and texts are given"),
+        ({"X": None}, ValueError, "image_shape is given without X"),
+        (
+            {"image_shape": (2, 3)},
+            ValueError,
+            r"X has 4 columns; wanted 6, as image_shape \(2, 3\)",
+        ),
+        ({"image_shape": 4}, ValueError, r"image_shape is 4; wanted \(height, width\)"),
+        ({"image_shape": (0, 4)}, ValueError, "image_shape is 0"),
+        ({"X": np.eye(4)}, ValueError, "X has 4 rows, labels holds 3"),
+        ({"X": np.full((3, 4), np.nan)}, ValueError, "X holds NaN"),
+        ({"labels": [-1, -1, -1]}, ValueError, "no category to show"),
+        ({"labels": [0.5, 1, 2]}, TypeError, "labels holds floats"),
+        ({"categories": [0, 7]}, ValueError, "categories holds 7, which no sample has"),
+        ({"categories": []}, ValueError, "no category to show"),
+        ({"n_samples": 0}, ValueError, "n_samples is 0"),
+        ({"confidence": [1, 2]}, ValueError, r"confidence has shape \(2,\)"),
+        ({"image_shape": None, "texts": ["a"]}, ValueError, "labels holds 3 samples, texts 1"),
+    ],
+)
+def test_bad_arguments_are_named(change, error, message):
+    arguments = {"labels": [0, 0, 1], "X": np.eye(4)[:3], "image_shape": (2, 2)} | change
+    with pytest.raises(error, match=message):
+        lq.ClusterGridDisplay.from_labels(**arguments)
+
+
+def test_an_unfitted_estimator_is_refused():
+    with pytest.raises(NotFittedError):
+        lq.ClusterGridDisplay.from_estimator(lq.ConsensusClusterer(), texts=["a"])
