@@ -81,7 +81,8 @@ class Ballots:
 
     def _shares(self) -> Floats:
         n_voters = max(1, int(self.counts[self.has_votes].sum()))
-        return np.minimum(1.0, self.sizes / n_voters)
+        shares: Floats = np.minimum(1.0, self.sizes / n_voters)
+        return shares
 
     def surprise(self) -> Floats:
         """-log of each cluster's share: the smaller it is, the less is sharing it by chance."""

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from labelquorum import _core
 from labelquorum._ballots import Ballots
 from labelquorum._progress import progress
-from labelquorum._validation import Columns, as_columns, as_n_threads, as_positive
+from labelquorum._validation import as_columns, as_n_threads, as_positive
 
 if TYPE_CHECKING:
-    from scipy import sparse
+    pass
 
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
@@ -241,7 +241,7 @@ class ConsensusTree:
             # From the top down, so that a tree's root is known before its parts are met.
             roots[self._trees[m]] = roots[self.n_groups + m]
         roots = roots[: self.n_groups]
-        names, numbers = np.unique(roots[counted[roots]], return_inverse=True)
+        _, numbers = np.unique(roots[counted[roots]], return_inverse=True)
         of_groups = np.full(self.n_groups, -1, dtype=np.int32)
         of_groups[counted[roots]] = numbers
         result = np.full(len(self._group_of), -1, dtype=np.int32)
