@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,29 @@ from sklearn.utils import ClassifierTags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelquorum._consensus import Ballots, ConsensusTree
-from labelquorum._labels import known_labels
+from labelquorum._labels import (
+    category_names,
+    group_codes,
+    known_codes,
+    spread_over_groups,
+    to_labels,
+)
+from labelquorum._outcome import Outcome, outcome_of
 from labelquorum._progress import progress
 from labelquorum._validation import (
     as_columns,
     as_fraction,
     as_n_threads,
+    as_place,
     as_positive,
 )
 from labelquorum.ensemble import Frame, partitions_of, range_of
+from labelquorum.explanation import Explanation, category_table, explain
 from labelquorum.neighbors import kneighbors
+from labelquorum.novelty import Novelty, novelty
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _VOTERS = 10
 _RECALL = 0.95
@@ -136,7 +149,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         tags.classifier_tags = ClassifierTags()
         return tags
 
-    def fit(self, X: Any, y: Any = None, *, partitions: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, partitions: Any = None, groups: Any = None) -> Self:
         """Find the categories.
 
         Parameters
@@ -148,6 +161,10 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             none.
         partitions : integer array-like of shape (n_samples, n_partitions), optional
             Used instead of base partitions of X; see `consensus`.
+        groups : array-like of shape (n_samples,), optional
+            Samples of the same group (a number or name; -1 or None: no group) get the same label:
+            their shares are averaged and decide between the categories they are in by themselves;
+            confidence_ is that of the group. A known label is that of its whole group.
 
         Returns
         -------
@@ -157,7 +174,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If an argument or parameter is of the wrong type, shape or range.
+            If an argument or parameter is of the wrong type, shape or range; if a group has two
+            known labels.
         MemoryError
             If too little memory is available.
         """
@@ -171,15 +189,11 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         n = X.shape[0]
         if self.n_clusters is not None and self.n_clusters > n:
             raise ValueError(f"n_clusters is {self.n_clusters}, X holds {n} samples; wanted fewer")
-        known = np.empty(0, dtype=np.int64)
-        codes = None
-        if y is not None and _any_label(y):
-            labels = known_labels(y, n, type(self).__name__, shares=False)
-            known = labels.classes
-            codes = np.full(n, -1, dtype=np.int32)
-            codes[labels.samples] = labels.shares.argmax(axis=1)
-        elif y is not None and len(y) != n:
-            raise ValueError(f"y holds {len(y)} samples, X {n}; wanted as many")
+        known, self._known = known_codes(y, n, type(self).__name__)
+        self._groups = None if groups is None else group_codes(groups, n)
+        codes = self._known
+        if codes is not None and self._groups is not None:
+            codes = spread_over_groups(codes, self._groups, known)
         if self.n_clusters is not None and self.n_clusters < len(known):
             warnings.warn(
                 f"n_clusters is {self.n_clusters}, y holds {len(known)} categories, which are all "
@@ -195,26 +209,23 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         n_clusters = max(
             len(known), self.n_clusters or self._tree.natural_size(self.min_cluster_size)
         )
-        of_signatures = self._ballots.nearest(self._tree.cut(n_clusters))
-        self._scores = self._ballots.scores(of_signatures)
-        n_found = int(of_signatures.max()) + 1
+        self._outcome = self._outcome_of(n_clusters)
+        n_found = self._outcome.n_categories
         self._n_known = len(known)
-        self.classes_ = _names(known, n_found)
+        self.classes_ = category_names(known, n_found)
         self.n_clusters_ = n_found
         if self.n_clusters is not None and n_found < self.n_clusters:
             warnings.warn(
                 f"n_clusters is {self.n_clusters}, the partitions tell only {n_found} groups apart",
                 stacklevel=2,
             )
-        numbers = self._ballots.of_samples(of_signatures)
-        own = np.take_along_axis(self._scores, of_signatures[:, None], axis=1)[:, 0]
-        self.confidence_ = self.probabilities_ = self._ballots.of_samples(own)
-        if not self.discover:
-            numbers[numbers >= max(1, len(known))] = -1
-        self.labels_ = _named(self.classes_, numbers)
+        self.confidence_ = self.probabilities_ = self._outcome.confidence
+        numbers = self._given(self._outcome.numbers)
+        self.labels_ = to_labels(self.classes_, numbers)
         chosen = _most_certain(numbers, self.confidence_, self.pseudo_share)
-        self.pseudo_labels_ = _named(self.classes_, np.where(chosen, numbers, -1))
-        self.suspect_labels_ = self._suspects(codes)
+        self._is_pseudo_label = chosen
+        self.pseudo_labels_ = to_labels(self.classes_, np.where(chosen, numbers, -1))
+        self.suspect_labels_ = self._suspects()
         self.classifier_: Any = None
         if self.classifier is not None:
             self.classifier_ = clone(self.classifier).fit(X[chosen], numbers[chosen])
@@ -243,25 +254,76 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             self.verbose,
         )
 
-    def _clusters(self, n_clusters: int, n_known: int) -> NDArray[np.int32]:
-        """The cluster of each signature: known ones first, then by size."""
-        clusters = self._tree.cut(max(n_clusters, n_known))
-        found = self._ballots.nearest(clusters)
-        kinds = self._ballots.kinds
-        if kinds is None:
-            return found
-        return found
+    def _outcome_of(self, n_clusters: int) -> Outcome:
+        return outcome_of(self._ballots, self._tree.cut(n_clusters), self._groups)
 
-    def _suspects(self, codes: NDArray[np.int32] | None) -> NDArray[np.intp]:
-        if codes is None:
+    def _given(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+        """What of the categories is given as labels."""
+        if self.discover:
+            return numbers
+        return np.where(numbers < max(1, self._n_known), numbers, np.int32(-1))
+
+    def _suspects(self) -> NDArray[np.intp]:
+        if self._known is None:
             return np.empty(0, dtype=np.intp)
-        labeled = np.flatnonzero(codes >= 0)
-        scores = self._scores[self._ballots.ids[labeled]]
-        own = scores[np.arange(len(labeled)), codes[labeled]]
+        labeled = np.flatnonzero(self._known >= 0)
+        scores = self._outcome.scores[self._outcome.rows[labeled]]
+        own = scores[np.arange(len(labeled)), self._known[labeled]]
         ratios = own / np.maximum(scores.max(axis=1), 1e-30)
         order = np.argsort(ratios, kind="stable")
         suspects: NDArray[np.intp] = labeled[order[ratios[order] < _SUSPECT_RATIO]]
         return suspects
+
+    @property
+    def category_table_(self) -> pd.DataFrame:
+        """A table of the categories: a row for each of classes_.
+
+        Columns: "size" (samples), "share" (of all samples), "confidence" (its mean), "known" (or
+        new), "n_labeled" (samples that `y` named), "n_suspect" (of suspect_labels_), "nearest" (the
+        other category with the largest mean share of its samples' votes), "nearest_share" (that
+        mean). Without `discover`, new categories are in it, though labels_ has -1 there.
+
+        Raises
+        ------
+        ImportError
+            If pandas is missing.
+        """
+        check_is_fitted(self)
+        return category_table(
+            self._outcome, self.classes_, known=self._known, suspects=self.suspect_labels_
+        )
+
+    def explain(self, i: int) -> Explanation:
+        """Say why a training sample is in its category.
+
+        Parameters
+        ----------
+        i : int
+            The index of the sample.
+
+        Returns
+        -------
+        Explanation
+            Its category and the next one, what each partition says, the seed of the category and
+            the samples nearest to it by votes; it prints as a text. O(n_samples n_partitions).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such sample.
+        """
+        check_is_fitted(self)
+        i = as_place(i, "i", len(self._outcome.numbers), "a training sample")
+        return explain(
+            i,
+            self._outcome,
+            self.classes_,
+            self.partitions_,
+            known=self._known,
+            groups=self._groups,
+            is_suspect=bool((self.suspect_labels_ == i).any()),
+            is_pseudo_label=bool(self._is_pseudo_label[i]),
+        )
 
     def cut(self, n_clusters: int) -> NDArray[Any]:
         """Label the training samples with coarser or finer categories, from the same votes.
@@ -278,9 +340,58 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         n_clusters = max(self._n_known, as_positive(n_clusters, "n_clusters"))
-        found = self._ballots.nearest(self._tree.cut(n_clusters))
-        names = _names(self.classes_[: self._n_known], int(found.max()) + 1)
-        return _named(names, self._ballots.of_samples(found))
+        outcome = self._outcome_of(n_clusters)
+        names = category_names(self.classes_[: self._n_known], outcome.n_categories)
+        return to_labels(names, self._given(outcome.numbers))
+
+    def novelty(self, X: Any, *, level: float = 0.05) -> Novelty:
+        """Say how unlike the training data new samples are, and find categories that emerge.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n_new, n_features)
+            New samples.
+        level : float in (0, 1), default=0.05
+            Share of samples like the training data that may count as novel by chance.
+
+        Returns
+        -------
+        Novelty
+            A score for each sample, the share that is novel, and groups of at least
+            `min_cluster_size` that agree among themselves; it prints as a text.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or range.
+
+        Notes
+        -----
+        *Scores* are 1 - p, where p is a conformal p-value (Bates et al., "Testing for outliers with
+        conformal p-values", Annals of Statistics 51, 2023): of all training samples and the new
+        one, the share that is at least as far from its 5 nearest training samples (in the mean,
+        itself left out) as the new one. No score is above 1 - 1 / (n_samples + 1). Counts above
+        a level are compared with what it allows (Storey, JRSS B 64, 2002).
+
+        *Groups* are communities of a graph of training and new samples together, at three scales,
+        each at least 5 times as frequent among the new ones, and more so than chance explains: an
+        exact test, by which any group at all is found in at most 5 % of cases where new samples are
+        drawn like the training samples. So a category is seen though none of its samples by itself
+        is far from others; and so is a known one that became 5 times as frequent. Nearly linear in
+        n_samples + n_new.
+        """
+        check_is_fitted(self)
+        if as_fraction(level, "level") == 1:
+            raise ValueError("level is 1; wanted a number in (0, 1)")
+        min_group_size = as_positive(self.min_cluster_size, "min_cluster_size")
+        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+        return novelty(
+            self._rows,
+            self._frame.rows(X),
+            level=float(level),
+            min_group_size=min_group_size,
+            n_threads=as_n_threads(self.n_jobs),
+        )
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Say which category new samples belong to: that of the largest probability.
@@ -332,41 +443,9 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         found = np.empty((len(rows), self.n_clusters_), dtype=np.float32)
         for begin in range(0, len(rows), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
-            found[block] = self._scores[self._ballots.ids[nearest[block]]].mean(axis=1)
+            voters = self._outcome.rows[nearest[block]]
+            found[block] = self._outcome.scores[voters].mean(axis=1)
         return found
-
-
-def _named(names: NDArray[Any], numbers: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """The names of category numbers; -1, or None among strings, for -1."""
-    named: NDArray[Any] = names[numbers]
-    missing = numbers < 0
-    if missing.any():
-        if names.dtype.kind not in "if":
-            named = named.astype(object)
-        named[missing] = None if named.dtype.kind == "O" else -1
-    return named
-
-
-def _any_label(y: Any) -> bool:
-    array = np.asarray(y)
-    if array.dtype.kind == "O":
-        return any(label is not None and label != -1 for label in array.flat)
-    return array.dtype.kind not in "iuf" or bool((array != -1).any())
-
-
-def _names(known: NDArray[Any], n_clusters: int) -> NDArray[Any]:
-    """The known names, and names of their kind for the rest."""
-    n_new = n_clusters - len(known)
-    if known.dtype.kind == "b":
-        known = known.astype(np.int64)
-    if known.dtype.kind in "iuf":
-        first = known.max() + 1 if len(known) else 0
-        return np.concatenate([known, first + np.arange(n_new, dtype=known.dtype)])
-    if not n_new:
-        return known
-    taken = set(known.tolist())
-    free = [name for i in range(n_new + len(taken)) if (name := f"new {i}") not in taken]
-    return np.array([*known.tolist(), *free[:n_new]])
 
 
 def _codes(column: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
