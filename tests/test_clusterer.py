@@ -9,6 +9,9 @@ from collections import Counter
 import numpy as np
 import pytest
 import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.linear_model import LogisticRegression
@@ -539,3 +542,52 @@ def test_one_new_sample_and_few_training_samples_are_enough():
 def test_bad_arguments_of_novelty_are_named(blobs, X, level, error, message):
     with pytest.raises(error, match=message):
         fitted(blobs, n_partitions=4).novelty(X, level=level)
+
+
+@pytest.mark.filterwarnings("ignore:n_clusters is ., the partitions tell only")
+@pytest.mark.filterwarnings("ignore:n_clusters is ., y holds")
+@given(st.data())
+def test_groups_known_labels_and_abstentions_go_together(data):
+    n = data.draw(st.integers(3, 14))
+    shape = (n, data.draw(st.integers(1, 4)))
+    partitions = data.draw(arrays(np.int8, shape, elements=st.integers(-1, 2)))
+    partitions[0, 0] = 0
+    y = data.draw(arrays(np.int64, n, elements=st.sampled_from([-1, -1, -1, 5, 6])))
+    groups = data.draw(arrays(np.int64, n, elements=st.integers(-1, 3)))
+    model = lq.ConsensusClusterer(data.draw(st.integers(1, 3)), min_cluster_size=1)
+    known = {g: set(y[(groups == g) & (y >= 0)].tolist()) for g in range(4)}
+    if any(len(labels) > 1 for labels in known.values()):
+        with pytest.raises(ValueError, match="wanted the same label in a group"):
+            model.fit(np.zeros((n, 1)), y, partitions=partitions, groups=groups)
+        return
+    model.fit(np.zeros((n, 1)), y, partitions=partitions, groups=groups)
+    np.testing.assert_array_equal(model.labels_[y >= 0], y[y >= 0])
+    for g, labels in known.items():
+        found = np.unique(model.labels_[groups == g])
+        assert len(found) <= 1
+        assert len(np.unique(model.confidence_[groups == g])) <= 1
+        assert not labels or found.tolist() == list(labels)
+    np.testing.assert_array_equal(model.cut(model.n_clusters_), model.labels_)
+    table = model.category_table_
+    sizes = [(model.labels_ == label).sum() for label in model.classes_]
+    np.testing.assert_array_equal(table["size"], sizes)
+    assert min(sizes) > 0
+    assert table["n_labeled"].sum() == (y >= 0).sum()
+    np.testing.assert_allclose(model._outcome.scores[model._outcome.rows].sum(axis=1), 1, rtol=1e-5)
+    for i in range(n):
+        explanation = model.explain(i)
+        label = -1 if explanation.category is None else explanation.category
+        assert label == model.labels_[i]
+        assert repr(explanation).startswith(f"Sample {i}: ")
+
+
+def test_without_discovery_new_categories_are_explained_and_counted(blobs):
+    X, classes = blobs
+    y = np.where((classes < 2) & (np.arange(len(X)) % 10 == 0), classes, -1)
+    model = fitted(blobs, y, discover=False)
+    i = int(np.flatnonzero(classes == 3)[0])
+    assert model.labels_[i] == -1
+    assert model.explain(i).category in (2, 3, 4)
+    assert not model.explain(i).is_pseudo_label
+    assert model.category_table_["size"].sum() == len(X)
+    np.testing.assert_array_equal(model.cut(5), model.labels_)

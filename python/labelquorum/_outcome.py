@@ -63,12 +63,10 @@ def _grouped(outcome: Outcome, groups: Integers) -> Outcome:
     is_candidate[groups[voters], numbers[voters]] = True
     winners = np.where(is_candidate, shares, -1).argmax(axis=1)
     winners[n_voters == 0] = -1
-    is_member = groups >= 0
-    return Outcome(
-        np.concatenate([scores, shares.astype(np.float32)]),
-        np.where(is_member, len(scores) + groups, rows),
-        np.where(is_member, winners[groups], numbers).astype(np.int32),
-    )
+    numbers = numbers.copy()
+    numbers[groups >= 0] = winners[groups[groups >= 0]]
+    rows = np.where(groups >= 0, len(scores) + groups, rows)
+    return Outcome(np.concatenate([scores, shares.astype(np.float32)]), rows, numbers)
 
 
 def _without_empty(outcome: Outcome, n_known: int) -> Outcome:

@@ -53,7 +53,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Categories in all, known ones included; None for as many as stand out, which is right only
         for few that lie apart (on 150 intents it found 3).
     min_cluster_size : int, default=10
-        Samples that make a category, where their number is not given.
+        Samples that make a category, where their number is not given, and in `novelty`.
     n_partitions : int, default=32
         Base partitions.
     clusterers : scikit-learn clusterer or sequence of them, optional
@@ -93,6 +93,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         The base partitions.
     suspect_labels_ : int array
         Samples whose known label the partitions speak against, most suspect first.
+    category_table_ : pandas.DataFrame
+        Size, confidence and nearest category of each, and how many known labels it has.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -103,7 +105,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
     Notes
     -----
     Samples with a known label stay in its category, and known categories are never merged.
-    A sample with a suspect label keeps it, too.
+    A sample with a suspect label keeps it, too. So with last week's labels as `y`, -1 for samples
+    that are new, categories keep their numbers and names.
 
     Examples
     --------
@@ -311,6 +314,21 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         ------
         TypeError, ValueError
             If there is no such sample.
+
+        Examples
+        --------
+        >>> import labelquorum as lq
+        >>> partitions = [[0, 0, 0, 1, 1, 1], [2, 2, 2, 3, 3, 2], [4, 4, 4, 5, 5, 5]]
+        >>> model = lq.ConsensusClusterer(2).fit([[i] for i in range(6)], partitions=partitions)
+        >>> model.explain(5)
+        Sample 5: 1, confidence 0.77; next 0, 0.23.
+        Partitions: 2 for it, 1 against, 0 none.
+        Seed: sample 3, confidence 1.00.
+        Nearest samples (category, partitions): 3 (1, 2), 4 (1, 2), 0 (0, 1), 1 (0, 1), 2 (0, 1).
+        partition  cluster    size  in its category  most are in
+                0        1       3             1.00  1
+                1        0       4             0.00  0
+                2        1       3             1.00  1
         """
         check_is_fitted(self)
         i = as_place(i, "i", len(self._outcome.numbers), "a training sample")

@@ -102,7 +102,7 @@ class Explanation:
             strict=True,
         )
         found = ", ".join(f"{sample} ({category}, {n})" for sample, category, n in nearest)
-        lines.append(f"Nearest samples (category, partitions that agree): {found or 'none'}.")
+        lines.append(f"Nearest samples (category, partitions): {found or 'none'}.")
         lines.append("partition  cluster    size  in its category  most are in")
         for m, cluster in enumerate(self.clusters[:_MAX_ROWS].tolist()):
             if cluster < 0:
