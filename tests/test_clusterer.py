@@ -567,7 +567,7 @@ def test_groups_known_labels_and_abstentions_go_together(data):
         assert len(found) <= 1
         assert len(np.unique(model.confidence_[groups == g])) <= 1
         assert not labels or found.tolist() == list(labels)
-    np.testing.assert_array_equal(model.cut(model.n_clusters_), model.labels_)
+    np.testing.assert_array_equal(model.cut(model.n_clusters), model.labels_)
     table = model.category_table_
     sizes = [(model.labels_ == label).sum() for label in model.classes_]
     np.testing.assert_array_equal(table["size"], sizes)
