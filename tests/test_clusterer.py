@@ -19,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import labelquorum as lq
+from labelquorum.novelty import novelty
 
 
 # Some checks set n_clusters to 1 and pass y, which clusterers of scikit-learn do not read.
@@ -502,6 +503,36 @@ def test_scores_of_novelty_are_shares_of_training_samples_that_are_nearer(blobs)
     assert model.novelty(new, level=0.2).share == pytest.approx(
         max(0, ((found.scores >= 0.8).mean() - 0.2) / 0.8)
     )
+
+
+@pytest.mark.parametrize("n_training, n_new", [(60, 300), (400, 100)])
+def test_the_bound_of_the_novel_share_holds(n_training, n_new):
+    rng = np.random.default_rng(0)
+    n_draws, n_novel = 400, n_new // 5
+    above = {0: 0, n_novel: 0}
+    for _ in range(n_draws):
+        for n in above:
+            rows = rng.normal(size=(n_training + n_new, 2)).astype(np.float32)
+            rows[n_training : n_training + n] += 9
+            found = novelty(
+                rows[:n_training],
+                rows[n_training:],
+                level=0.05,
+                min_group_size=n_new + 1,
+                n_threads=1,
+            )
+            above[n] += found.share_at_least > n / n_new
+    assert max(above.values()) <= 0.05 * n_draws
+
+
+def test_groups_that_emerge_by_chance_are_rare():
+    rng = np.random.default_rng(0)
+    n_alarms = 0
+    for _ in range(60):
+        rows = rng.integers(0, 30, size=(250, 2)).astype(np.float32)  # with duplicates
+        found = novelty(rows[:150], rows[150:], level=0.05, min_group_size=3, n_threads=1)
+        n_alarms += found.n_groups > 0
+    assert n_alarms <= 5
 
 
 def test_a_category_that_none_of_its_samples_gives_away_emerges_as_a_group():

@@ -66,8 +66,14 @@ def novelty(
     found = _distances(training, n_nearest, new, n_threads)
     n_nearer = np.searchsorted(usual, found)
     n_counted = int(np.count_nonzero((n + 1 - n_nearer) / (n + 1) <= level))
-    least = stats.beta.ppf(0.05, n_counted, n_new - n_counted + 1) if n_counted else 0.0
-    share, least = (max(0.0, (s - level) / (1 - level)) for s in (n_counted / n_new, float(least)))
+    share = max(0.0, (n_counted / n_new - level) / (1 - level))
+    least = 0.0
+    if n_counted:
+        # Chance is in the training samples and in the new ones: half of the error for each.
+        n_rare = int(level * (n + 1) + 1e-9)
+        by_chance = float(stats.beta.ppf(1 - _ERROR / 2, n_rare, n + 1 - n_rare))
+        counted = float(stats.beta.ppf(_ERROR / 2, n_counted, n_new - n_counted + 1))
+        least = max(0.0, (counted - by_chance) / (1 - by_chance))
     groups = np.full(n_new, -1, dtype=np.int32)
     if n_new >= min_group_size:
         groups = _emerging(training, new, min_group_size, n_threads)
