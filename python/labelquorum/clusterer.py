@@ -409,6 +409,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             level=float(level),
             min_group_size=min_group_size,
             n_threads=as_n_threads(self.n_jobs),
+            verbose=self.verbose,
         )
 
     def predict(self, X: Any) -> NDArray[Any]:

@@ -57,13 +57,19 @@ class Novelty:
 
 
 def novelty(
-    training: Rows, new: Rows, *, level: float, min_group_size: int, n_threads: int
+    training: Rows,
+    new: Rows,
+    *,
+    level: float,
+    min_group_size: int,
+    n_threads: int,
+    verbose: bool = False,
 ) -> Novelty:
     """Compare new rows with training rows; see `ConsensusClusterer.novelty`."""
     n, n_new = len(training), len(new)
     n_nearest = min(_N_NEAREST, n - 1)
-    usual = np.sort(_distances(training, n_nearest, None, n_threads))
-    found = _distances(training, n_nearest, new, n_threads)
+    usual = np.sort(_distances(training, n_nearest, None, n_threads, verbose))
+    found = _distances(training, n_nearest, new, n_threads, verbose)
     n_nearer = np.searchsorted(usual, found)
     n_counted = int(np.count_nonzero((n + 1 - n_nearer) / (n + 1) <= level))
     share = max(0.0, (n_counted / n_new - level) / (1 - level))
@@ -76,26 +82,30 @@ def novelty(
         least = max(0.0, (counted - by_chance) / (1 - by_chance))
     groups = np.full(n_new, -1, dtype=np.int32)
     if n_new >= min_group_size:
-        groups = _emerging(training, new, min_group_size, n_threads)
+        groups = _emerging(training, new, min_group_size, n_threads, verbose)
     return Novelty(n_nearer / (n + 1), level, share, least, groups)
 
 
 def _distances(
-    training: Rows, n_nearest: int, new: Rows | None, n_threads: int
+    training: Rows, n_nearest: int, new: Rows | None, n_threads: int, verbose: bool
 ) -> NDArray[np.float64]:
     """The mean distance to the nearest training rows."""
-    distances = kneighbors(training, n_nearest, Y=new, recall=_RECALL, n_jobs=n_threads)[0]
+    distances = kneighbors(
+        training, n_nearest, Y=new, recall=_RECALL, n_jobs=n_threads, verbose=verbose
+    )[0]
     means: NDArray[np.float64] = distances.mean(axis=1, dtype=np.float64)
     return means
 
 
-def _emerging(training: Rows, new: Rows, min_size: int, n_threads: int) -> NDArray[np.int32]:
+def _emerging(
+    training: Rows, new: Rows, min_size: int, n_threads: int, verbose: bool
+) -> NDArray[np.int32]:
     """Communities of training and new rows together in which new rows abound."""
     n, n_new = len(training), len(new)
     rows = np.concatenate([training, new])
     n_neighbors = min(_N_NEIGHBORS, len(rows) - 1)
-    graph = affinity_graph(rows, n_neighbors, recall=_RECALL, n_jobs=n_threads)
-    partitions = communities(graph, _RESOLUTIONS, random_state=0, n_jobs=n_threads)
+    graph = affinity_graph(rows, n_neighbors, recall=_RECALL, n_jobs=n_threads, verbose=verbose)
+    partitions = communities(graph, _RESOLUTIONS, random_state=0, n_jobs=n_threads, verbose=verbose)
 
     def excess(n_of_new: int, n_of_training: int) -> float:
         return n_of_new - _TIMES_AS_FREQUENT * n_of_training * (n_new / n)
