@@ -42,6 +42,7 @@ def run(script, *args, out, env=None):
         ("bench_propagation.py", ["--rows", 300, "--nodes", 500, "--iterations", 2]),
         ("bench_searcher.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss_hnsw"]),
         ("label_quality.py", ["--sets", "digits", "--rows", 500, "--draws", 3]),
+        ("novelty.py", ["--sets", "digits", "--rows", 600, "--draws", 1]),
         ("scale.py", ["--rows", 100, 1000, "--max-growth", 1000]),
         ("bench_text.py", ["--rows", 2000]),
         ("worst_cases.py", ["--max-rows", 500, "--cases", 0, 5, 6]),

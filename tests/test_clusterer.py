@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import pickle
+import sys
+from collections import Counter
 
 import numpy as np
 import pytest
 import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import labelquorum as lq
+from labelquorum.novelty import novelty
 
 
 # Some checks set n_clusters to 1 and pass y, which clusterers of scikit-learn do not read.
@@ -202,3 +209,416 @@ def test_fewer_groups_than_wanted_are_pointed_out():
 def test_partitions_of_other_samples_are_refused(blobs):
     with pytest.raises(ValueError, match="partitions hold 3 samples, X 600"):
         lq.ConsensusClusterer(2).fit(blobs[0], partitions=[[0, 1, 1]])
+
+
+def test_the_samples_of_a_group_get_one_label_by_the_sum_of_their_scores():
+    X, classes = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    groups = np.full(len(X), -1)
+    for label in range(10):  # 20 groups of 4 samples each, of one digit
+        groups[rng.permutation(np.flatnonzero(classes == label))[:80]] = (
+            100 * label + np.arange(80) % 20
+        )
+    alone = fitted((X, None), n_clusters=10)
+    model = lq.ConsensusClusterer(10, random_state=0).fit(
+        X, partitions=alone.partitions_, groups=groups
+    )
+    # Sizes have changed, and with them the order of the categories.
+    places = np.array(
+        [np.unique(model.labels_[(alone.labels_ == k) & (groups < 0)]) for k in range(10)]
+    )
+    np.testing.assert_array_equal(np.sort(places[:, 0]), range(10))
+    assert (np.diff(np.bincount(model.labels_)) <= 0).all()
+    shares = alone._outcome.scores[alone._outcome.rows]
+    n_moved = 0
+    for group in np.unique(groups[groups >= 0]):
+        members = np.flatnonzero(groups == group)
+        before = np.unique(alone.labels_[members])
+        sums = shares[members].sum(axis=0, dtype=np.float64)
+        np.testing.assert_array_equal(
+            model.labels_[members], places[before[sums[before].argmax()], 0]
+        )
+        np.testing.assert_allclose(model.confidence_[members], sums[before].max() / 4, rtol=1e-5)
+        n_moved += len(before) > 1
+    assert n_moved > 5
+    right = lq.clustering_accuracy(classes[groups >= 0], model.labels_[groups >= 0])
+    assert right > lq.clustering_accuracy(classes[groups >= 0], alone.labels_[groups >= 0])
+    # A group of one sample is that sample.
+    singles = lq.ConsensusClusterer(10, random_state=0).fit(
+        X, partitions=alone.partitions_, groups=np.arange(len(X))
+    )
+    np.testing.assert_array_equal(singles.labels_, alone.labels_)
+    np.testing.assert_allclose(singles.confidence_, alone.confidence_, rtol=1e-6)
+    np.testing.assert_allclose(singles.predict_proba(X[:9]), alone.predict_proba(X[:9]), rtol=1e-4)
+
+
+def test_a_known_label_is_that_of_its_whole_group(blobs):
+    X, classes = blobs
+    y = np.full(len(X), None, dtype=object)
+    y[np.flatnonzero(classes == 2)[:5]] = "two"
+    first, other = np.flatnonzero(classes == 2)[0], np.flatnonzero(classes == 4)[0]
+    groups = np.full(len(X), None, dtype=object)
+    groups[[first, other]] = "thread 1"
+    model = lq.ConsensusClusterer(5, random_state=0).fit(X, y, groups=groups)
+    assert model.labels_[other] == "two"
+    assert (model.labels_[(classes == 4) & (np.arange(len(X)) != other)] != "two").all()
+    y[other] = "four"
+    with pytest.raises(ValueError, match=f"y calls sample {first} 'two' and sample {other} 'four'"):
+        lq.ConsensusClusterer(5, random_state=0).fit(X, y, groups=groups)
+
+
+def test_a_new_category_that_groups_empty_is_left_out():
+    X, partition = np.arange(40.0)[:, None], np.repeat([0, 1, 2], [20, 18, 2])
+    groups = np.full(40, -1)
+    groups[:20] = groups[38:] = 0
+    with pytest.warns(UserWarning, match="tell only 2 groups apart"):
+        model = lq.ConsensusClusterer(3).fit(X, partitions=partition[:, None], groups=groups)
+    np.testing.assert_array_equal(model.labels_, np.repeat([0, 1, 0], [20, 18, 2]))
+    assert model.n_clusters_ == 2
+    np.testing.assert_allclose(model._outcome.scores[model._outcome.rows].sum(axis=1), 1, rtol=1e-6)
+
+
+def test_groups_of_samples_without_votes_have_no_label():
+    partition = np.repeat([0, 1, -1], 10)
+    groups = np.where(partition < 0, 0, -1)
+    model = lq.ConsensusClusterer(2).fit(
+        np.arange(30.0)[:, None], partitions=partition[:, None], groups=groups
+    )
+    np.testing.assert_array_equal(model.labels_, partition)
+    np.testing.assert_array_equal(model.confidence_[20:], 0.5)
+    explanation = model.explain(25)
+    assert explanation.category is None
+    assert explanation.seed is None
+    assert "no partition has a vote for it" in repr(explanation)
+    assert model.category_table_["size"].tolist() == [10, 10]
+
+
+@pytest.mark.parametrize(
+    "groups, error, message",
+    [
+        ([0, 1], ValueError, "groups holds 2 samples, X 600"),
+        (np.zeros(600), TypeError, "groups holds floats"),
+        (np.zeros((600, 2), dtype=int), ValueError, r"groups has shape \(600, 2\)"),
+    ],
+)
+def test_bad_groups_are_named(blobs, groups, error, message):
+    with pytest.raises(error, match=message):
+        lq.ConsensusClusterer(5, random_state=0).fit(blobs[0], groups=groups)
+
+
+@pytest.mark.parametrize("names", [None, ["billing", "login"]])
+def test_last_weeks_labels_as_y_keep_their_numbers_and_names(blobs, names):
+    X, classes = blobs
+    last = classes < 4
+    y = None
+    if names is not None:
+        y = np.full(last.sum(), None, dtype=object)
+        for label, name in enumerate(names):
+            y[np.flatnonzero(classes[last] == label)[:20]] = name
+    old = lq.ConsensusClusterer(4, random_state=0).fit(X[last], y)
+    # This week: the same samples and some more, of which a part is of a new category.
+    labels = np.full(len(X), -1 if names is None else None, dtype=object)
+    labels[last] = old.labels_
+    new = lq.ConsensusClusterer(5, random_state=0).fit(X, labels)
+    np.testing.assert_array_equal(new.labels_[last], old.labels_)
+    np.testing.assert_array_equal(new.classes_[:4], np.sort(old.classes_))
+    assert set(new.labels_[~last]) == {4 if names is None else "new 2"}
+    # And samples that were not there last week, of categories that were.
+    half = last & (np.arange(len(X)) % 2 == 0)
+    labels[last & ~half] = -1 if names is None else None
+    fewer = lq.ConsensusClusterer(5, random_state=0).fit(X, labels)
+    np.testing.assert_array_equal(fewer.labels_, new.labels_)
+
+
+def test_the_table_of_categories(blobs):
+    X, classes = blobs
+    y = np.full(len(X), None, dtype=object)
+    y[np.flatnonzero(classes == 0)[:9]] = "a"
+    y[np.flatnonzero(classes == 1)[:8]] = "b"
+    wrong = np.flatnonzero(classes == 3)[0]
+    y[wrong] = "b"
+    model = fitted(blobs, y)
+    table = model.category_table_
+    assert table.index.tolist() == model.classes_.tolist() == ["a", "b", "new 0", "new 1", "new 2"]
+    assert table["known"].tolist() == [True, True, False, False, False]
+    assert table["n_labeled"].tolist() == [9, 9, 0, 0, 0]
+    assert table["n_suspect"].tolist() == [0, 1, 0, 0, 0]
+    assert table["share"].sum() == pytest.approx(1)
+    shares = model._outcome.scores[model._outcome.rows].astype(np.float64)
+    for k, name in enumerate(table.index):
+        row, members = table.loc[name], model.labels_ == name
+        assert row["size"] == members.sum()
+        assert row["confidence"] == pytest.approx(model.confidence_[members].mean(), rel=1e-5)
+        others = shares[members].mean(axis=0)
+        others[k] = -1
+        assert row["nearest"] == model.classes_[others.argmax()]
+        assert row["nearest_share"] == pytest.approx(others.max(), rel=1e-5)
+
+
+def test_the_table_of_one_category_has_no_nearest(blobs):
+    table = fitted(blobs, n_clusters=1).category_table_
+    assert table["nearest"].tolist() == [None]
+    assert table["nearest_share"].isna().all()
+
+
+def test_the_table_needs_pandas_and_a_fit(blobs, monkeypatch):
+    assert not hasattr(lq.ConsensusClusterer(), "category_table_")
+    model = fitted(blobs)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="category_table_ needs pandas: pip install pandas"):
+        model.category_table_  # noqa: B018
+
+
+def naive_explanation(model, i):
+    """What each partition says of a sample, by loops over all samples."""
+    partitions, names = model.partitions_, model.labels_.tolist()
+    agreements, said = np.zeros(len(partitions), dtype=int), []
+    for column in partitions.T:
+        others = [j for j in range(len(column)) if j != i and column[j] == column[i] >= 0]
+        agreements[others] += 1
+        if column[i] < 0:
+            said.append((-1, 0, None, None))
+            continue
+        counts = Counter(names[j] for j in others)
+        most = max(counts.values(), default=0)
+        share = counts[names[i]] / len(others) if others else None
+        majority = None
+        if most:
+            majority = names[i] if counts[names[i]] == most else None
+            majority = majority or min(n for n in model.classes_.tolist() if counts[n] == most)
+        said.append((column[i], len(others) + 1, share, majority))
+    return said, agreements
+
+
+def test_an_explanation_says_what_each_partition_says():
+    X, classes = load_digits(return_X_y=True)
+    X, classes = X[:400], classes[:400]
+    y = np.full(400, None, dtype=object)
+    y[:120] = [f"digit {label}" for label in classes[:120]]
+    y[7] = "digit 2"
+    partitions = lq.base_partitions(X, 10, n_partitions=12, random_state=0)
+    partitions[::9, 3] = -1
+    partitions[40, 5] = 1000  # a cluster of its own
+    model = lq.ConsensusClusterer(10, random_state=0).fit(X, y, partitions=partitions)
+    for i in (0, 7, 9, 40, 399):
+        found = model.explain(i)
+        said, agreements = naive_explanation(model, i)
+        assert found.category == model.labels_[i]
+        assert found.confidence == model.confidence_[i]
+        assert found.known_label == y[i]
+        assert found.is_suspect == (i in model.suspect_labels_)
+        assert found.is_pseudo_label == (model.pseudo_labels_[i] is not None)
+        np.testing.assert_array_equal(found.clusters, [row[0] for row in said])
+        np.testing.assert_array_equal(found.cluster_sizes, [row[1] for row in said])
+        for share, row in zip(found.cluster_shares, said, strict=True):
+            assert np.isnan(share) if row[2] is None else share == pytest.approx(row[2])
+        assert found.majorities.tolist() == [row[3] for row in said]
+        assert found.n_for == sum(row[3] == found.category for row in said)
+        assert found.n_for + found.n_against == sum(row[3] is not None for row in said)
+        others = sorted(range(400), key=lambda j: (-agreements[j], j))[:10]
+        np.testing.assert_array_equal(found.neighbors, others)
+        np.testing.assert_array_equal(found.neighbor_agreements, agreements[others])
+        np.testing.assert_array_equal(found.neighbor_categories, model.labels_[others])
+        members = np.flatnonzero(model.labels_ == found.category)
+        assert found.seed == members[model.confidence_[members].argmax()]
+        assert found.runner_up != found.category
+        assert found.runner_up_share <= found.confidence or found.is_suspect
+    assert model.explain(7).is_suspect
+    text = str(model.explain(7))
+    assert text.startswith("Sample 7: digit 2, confidence 0.")
+    assert "Known as digit 2, against which the partitions speak." in text
+    assert len(text.splitlines()) == 6 + 12
+    with pytest.raises(AttributeError):
+        model.explain(7).category = "digit 7"
+
+
+def test_an_explanation_names_the_group_of_a_sample(blobs):
+    groups = np.full(600, -1)
+    groups[[5, 17, 99]] = 4
+    model = lq.ConsensusClusterer(5, random_state=0).fit(blobs[0], groups=groups)
+    assert model.explain(17).group.tolist() == [5, 17, 99]
+    assert "Votes as one with 2 other samples." in repr(model.explain(17))
+    assert not len(model.explain(18).group)
+
+
+@pytest.mark.parametrize(
+    "i, error", [(600, ValueError), (-1, ValueError), (1.0, TypeError), ("1", TypeError)]
+)
+def test_samples_that_cannot_be_explained_are_named(blobs, i, error):
+    with pytest.raises(error, match=r"i is .*; wanted 0 to 599: a training sample"):
+        fitted(blobs).explain(i)
+
+
+def test_what_is_new_in_new_samples_is_found():
+    X, classes = load_digits(return_X_y=True)
+    is_old = (classes < 8) & (np.arange(len(X)) % 3 > 0)
+    model = lq.ConsensusClusterer(8, n_partitions=8, random_state=0).fit(X[is_old])
+    new, is_new = X[~is_old], classes[~is_old] >= 8
+    found = model.novelty(new)
+    assert roc_auc_score(is_new, found.scores) > 0.97
+    assert (found.scores[~is_new] >= 0.95).mean() < 0.08
+    assert 0.3 < found.share_at_least < found.share < is_new.mean()
+    in_group = found.groups >= 0
+    assert is_new[in_group].mean() > 0.98
+    assert in_group[is_new].mean() > 0.9
+    for group in range(found.n_groups):  # each is of one digit
+        digits = classes[~is_old][found.groups == group]
+        assert len(digits) >= model.min_cluster_size
+        assert np.bincount(digits).max() > 0.8 * len(digits)
+    text = repr(found)
+    assert text.startswith(f"{found.share:.1%} of {len(new)} new samples are novel (at least ")
+    assert len(text.splitlines()) == 1 + found.n_groups
+    again = model.set_params(n_jobs=3).novelty(new)
+    np.testing.assert_array_equal(again.scores, found.scores)
+    np.testing.assert_array_equal(again.groups, found.groups)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_new_in_samples_like_the_training_data(seed):
+    X, _ = load_digits(return_X_y=True)
+    order = np.random.default_rng(seed).permutation(len(X))
+    model = lq.ConsensusClusterer(10, n_partitions=4, random_state=0).fit(X[order[:1200]])
+    found = model.novelty(X[order[1200:]])
+    assert found.share < 0.02
+    assert found.n_groups == 0
+    # Scores mean what they say: above 1 - a with a chance of a.
+    for a in (0.05, 0.2, 0.5, 0.8):
+        assert abs((found.scores >= 1 - a).mean() - a) < 0.06
+
+
+def test_scores_of_novelty_are_shares_of_training_samples_that_are_nearer(blobs):
+    X = blobs[0][:60]
+    model = lq.ConsensusClusterer(3, n_partitions=4, random_state=0).fit(X)
+    new = np.concatenate([blobs[0][60:80], [[50.0] * 6]])
+    between = np.linalg.norm(X[:, None] - X, axis=2)
+    np.fill_diagonal(between, np.inf)
+    usual = np.sort(between, axis=1)[:, :5].mean(axis=1)
+    distances = np.sort(np.linalg.norm(new[:, None] - X, axis=2), axis=1)[:, :5].mean(axis=1)
+    nearer = [(usual < distance).sum() for distance in distances]
+    found = model.novelty(new)
+    np.testing.assert_allclose(found.scores, np.array(nearer) / 61)
+    assert found.scores[-1] == 60 / 61
+    n_counted = (found.scores >= 0.95).sum()
+    assert found.share == pytest.approx(max(0, (n_counted / 21 - 0.05) / 0.95))
+    assert model.novelty(new, level=0.2).share == pytest.approx(
+        max(0, ((found.scores >= 0.8).mean() - 0.2) / 0.8)
+    )
+
+
+@pytest.mark.parametrize("n_training, n_new", [(60, 300), (400, 100)])
+def test_the_bound_of_the_novel_share_holds(n_training, n_new):
+    rng = np.random.default_rng(0)
+    n_draws, n_novel = 400, n_new // 5
+    above = {0: 0, n_novel: 0}
+    for _ in range(n_draws):
+        for n in above:
+            rows = rng.normal(size=(n_training + n_new, 2)).astype(np.float32)
+            rows[n_training : n_training + n] += 9
+            found = novelty(
+                rows[:n_training],
+                rows[n_training:],
+                level=0.05,
+                min_group_size=n_new + 1,
+                n_threads=1,
+            )
+            above[n] += found.share_at_least > n / n_new
+    assert max(above.values()) <= 0.05 * n_draws
+
+
+def test_groups_that_emerge_by_chance_are_rare():
+    rng = np.random.default_rng(0)
+    n_alarms = 0
+    for _ in range(60):
+        rows = rng.integers(0, 30, size=(250, 2)).astype(np.float32)  # with duplicates
+        found = novelty(rows[:150], rows[150:], level=0.05, min_group_size=3, n_threads=1)
+        n_alarms += found.n_groups > 0
+    assert n_alarms <= 5
+
+
+def test_a_category_that_none_of_its_samples_gives_away_emerges_as_a_group():
+    """A new category between those of the training data, as dense as they are."""
+    rng = np.random.default_rng(0)
+    wide = rng.uniform(-1, 1, size=(4000, 2))
+    model = lq.ConsensusClusterer(4, n_partitions=4, random_state=0).fit(wide)
+    new = np.concatenate([rng.uniform(-1, 1, size=(300, 2)), rng.normal(0, 0.01, size=(40, 2))])
+    found = model.novelty(new)
+    assert found.scores[300:].max() < 0.9
+    assert found.n_groups == 1
+    assert (found.groups[300:] == 0).all()
+    assert (found.groups[:300] == 0).sum() < 5
+    # Too small for a category.
+    assert model.set_params(min_cluster_size=60).novelty(new).n_groups == 0
+    assert model.set_params(min_cluster_size=400).novelty(new).n_groups == 0
+
+
+def test_one_new_sample_and_few_training_samples_are_enough():
+    model = lq.ConsensusClusterer(1, n_partitions=4, random_state=0).fit([[0.0], [1.0], [3.0]])
+    found = model.novelty([[9.0]])
+    np.testing.assert_array_equal(found.scores, [0.75])
+    assert (found.share, found.n_groups) == (0, 0)
+    far = model.set_params(min_cluster_size=1).novelty([[1e30], [0.0]])
+    np.testing.assert_array_equal(far.scores, [0.75, 0])
+
+
+@pytest.mark.parametrize(
+    "X, level, error, message",
+    [
+        ([[0.0] * 5], 0.05, ValueError, "X has 5 features"),
+        ([[np.nan] * 6], 0.05, ValueError, "NaN"),
+        ([[0.0] * 6], 0, ValueError, "level is 0"),
+        ([[0.0] * 6], 1, ValueError, "level is 1"),
+        ([[0.0] * 6], "5 %", TypeError, "level is '5 %'"),
+    ],
+)
+def test_bad_arguments_of_novelty_are_named(blobs, X, level, error, message):
+    with pytest.raises(error, match=message):
+        fitted(blobs, n_partitions=4).novelty(X, level=level)
+
+
+@pytest.mark.filterwarnings("ignore:n_clusters is ., the partitions tell only")
+@pytest.mark.filterwarnings("ignore:n_clusters is ., y holds")
+@given(st.data())
+def test_groups_known_labels_and_abstentions_go_together(data):
+    n = data.draw(st.integers(3, 14))
+    shape = (n, data.draw(st.integers(1, 4)))
+    partitions = data.draw(arrays(np.int8, shape, elements=st.integers(-1, 2)))
+    partitions[0, 0] = 0
+    y = data.draw(arrays(np.int64, n, elements=st.sampled_from([-1, -1, -1, 5, 6])))
+    groups = data.draw(arrays(np.int64, n, elements=st.integers(-1, 3)))
+    model = lq.ConsensusClusterer(data.draw(st.integers(1, 3)), min_cluster_size=1)
+    known = {g: set(y[(groups == g) & (y >= 0)].tolist()) for g in range(4)}
+    if any(len(labels) > 1 for labels in known.values()):
+        with pytest.raises(ValueError, match="wanted the same label in a group"):
+            model.fit(np.zeros((n, 1)), y, partitions=partitions, groups=groups)
+        return
+    model.fit(np.zeros((n, 1)), y, partitions=partitions, groups=groups)
+    np.testing.assert_array_equal(model.labels_[y >= 0], y[y >= 0])
+    for g, labels in known.items():
+        found = np.unique(model.labels_[groups == g])
+        assert len(found) <= 1
+        assert len(np.unique(model.confidence_[groups == g])) <= 1
+        assert not labels or found.tolist() == list(labels)
+    np.testing.assert_array_equal(model.cut(model.n_clusters), model.labels_)
+    table = model.category_table_
+    sizes = [(model.labels_ == label).sum() for label in model.classes_]
+    np.testing.assert_array_equal(table["size"], sizes)
+    assert min(sizes) > 0
+    assert table["n_labeled"].sum() == (y >= 0).sum()
+    np.testing.assert_allclose(model._outcome.scores[model._outcome.rows].sum(axis=1), 1, rtol=1e-5)
+    for i in range(n):
+        explanation = model.explain(i)
+        label = -1 if explanation.category is None else explanation.category
+        assert label == model.labels_[i]
+        assert repr(explanation).startswith(f"Sample {i}: ")
+
+
+def test_without_discovery_new_categories_are_explained_and_counted(blobs):
+    X, classes = blobs
+    y = np.where((classes < 2) & (np.arange(len(X)) % 10 == 0), classes, -1)
+    model = fitted(blobs, y, discover=False)
+    i = int(np.flatnonzero(classes == 3)[0])
+    assert model.labels_[i] == -1
+    assert model.explain(i).category in (2, 3, 4)
+    assert not model.explain(i).is_pseudo_label
+    assert model.category_table_["size"].sum() == len(X)
+    np.testing.assert_array_equal(model.cut(5), model.labels_)

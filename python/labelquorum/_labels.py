@@ -1,4 +1,4 @@
-"""Labels of some samples: what `y` says, and labels from class numbers."""
+"""Labels of some samples: what `y` says, names of categories, and labels from their numbers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
+
+from labelquorum._validation import as_codes
 
 
 class KnownLabels(NamedTuple):
@@ -79,6 +81,67 @@ def _soft_labels(shares: NDArray[Any]) -> KnownLabels:
             "or zeros where there is no label"
         )
     return KnownLabels(np.arange(shares.shape[1]), samples, shares[samples])
+
+
+def known_codes(y: Any, n: int, estimator: str) -> tuple[NDArray[Any], NDArray[np.int32] | None]:
+    """The known categories, and the number of each sample's, -1 without one; None without any."""
+    if y is not None and _any_label(y):
+        labels = known_labels(y, n, estimator, shares=False)
+        codes = np.full(n, -1, dtype=np.int32)
+        codes[labels.samples] = labels.shares.argmax(axis=1)
+        return labels.classes, codes
+    if y is not None and len(y) != n:
+        raise ValueError(f"y holds {len(y)} samples, X {n}; wanted as many")
+    return np.empty(0, dtype=np.int64), None
+
+
+def _any_label(y: Any) -> bool:
+    array = np.asarray(y)
+    if array.dtype.kind == "O":
+        return any(label is not None and label != -1 for label in array.flat)
+    return array.dtype.kind not in "iuf" or bool((array != -1).any())
+
+
+def category_names(known: NDArray[Any], n_clusters: int) -> NDArray[Any]:
+    """The known names, and names of their kind for the rest."""
+    n_new = n_clusters - len(known)
+    if known.dtype.kind == "b":
+        known = known.astype(np.int64)
+    if known.dtype.kind in "iuf":
+        first = known.max() + 1 if len(known) else 0
+        return np.concatenate([known, first + np.arange(n_new, dtype=known.dtype)])
+    if not n_new:
+        return known
+    taken = set(known.tolist())
+    free = [name for i in range(n_new + len(taken)) if (name := f"new {i}") not in taken]
+    return np.array([*known.tolist(), *free[:n_new]])
+
+
+def group_codes(groups: Any, n: int) -> NDArray[np.int32]:
+    """The number of each sample's group, -1 for none."""
+    codes = as_codes(groups, "groups")[1]
+    if len(codes) != n:
+        raise ValueError(f"groups holds {len(codes)} samples, X {n}; wanted as many")
+    return codes
+
+
+def spread_over_groups(
+    codes: NDArray[np.int32], groups: NDArray[np.int32], names: NDArray[Any]
+) -> NDArray[np.int32]:
+    """Known categories of some samples of a group given to all of it."""
+    of_groups = np.full(groups.max(initial=-1) + 2, -1, dtype=np.int32)  # the last is that of -1
+    labeled = np.flatnonzero((codes >= 0) & (groups >= 0))
+    of_groups[groups[labeled]] = codes[labeled]
+    wrong = labeled[of_groups[groups[labeled]] != codes[labeled]]
+    if len(wrong):
+        first = wrong[0]
+        other = labeled[(groups[labeled] == groups[first]) & (codes[labeled] != codes[first])][0]
+        labels = names[codes[[first, other]]].tolist()
+        raise ValueError(
+            f"y calls sample {first} {labels[0]!r} and sample {other} {labels[1]!r}, which are of "
+            "one group; wanted the same label in a group"
+        )
+    return np.where(groups >= 0, of_groups[groups], codes)
 
 
 def to_labels(classes: NDArray[Any], codes: NDArray[np.integer[Any]]) -> NDArray[Any]:

@@ -487,6 +487,15 @@ def as_positive(value: Any, name: str) -> int:
     return min(number, _INT64_MAX)
 
 
+def as_place(value: Any, name: str, n: int, what: str) -> int:
+    """The value as an integer from 0 to n - 1; `what` says of what."""
+    wanted = f"0 to {n - 1}: {what}"
+    number = _as_integer(value, name, wanted)
+    if not 0 <= number < n:
+        raise ValueError(f"{name} is {number}; wanted {wanted}")
+    return number
+
+
 def _as_integer(value: Any, name: str, wanted: str) -> int:
     if not isinstance(value, (bool, np.bool_)):
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,30 @@ from sklearn.utils import ClassifierTags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelquorum._ballots import Ballots
-from labelquorum._consensus import elected_tree
-from labelquorum._labels import known_labels
+from labelquorum._consensus import ConsensusTree, elected_tree
+from labelquorum._labels import (
+    category_names,
+    group_codes,
+    known_codes,
+    spread_over_groups,
+    to_labels,
+)
+from labelquorum._outcome import Outcome, outcome_of
 from labelquorum._progress import progress
 from labelquorum._validation import (
     as_columns,
     as_fraction,
     as_n_threads,
+    as_place,
     as_positive,
 )
-from labelquorum.ensemble import Frame, partitions_of, range_of
+from labelquorum.ensemble import Frame, natural_number, partitions_of, range_of
+from labelquorum.explanation import Explanation, category_table, explain
 from labelquorum.neighbors import kneighbors
+from labelquorum.novelty import Novelty, novelty
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _VOTERS = 10
 _RECALL = 0.95
@@ -41,7 +54,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Categories in all, known ones included; None for as many as stand out, which is right only
         for few that lie apart (on 150 intents it found 3).
     min_cluster_size : int, default=10
-        Samples that make a category, where their number is not given.
+        Samples that make a category, where their number is not given, and in `novelty`.
     n_partitions : int, default=32
         Base partitions.
     clusterers : scikit-learn clusterer or sequence of them, optional
@@ -81,6 +94,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         The base partitions.
     suspect_labels_ : int array
         Samples whose known label the partitions speak against, most suspect first.
+    category_table_ : pandas.DataFrame
+        Size, confidence and nearest category of each, and how many known labels it has.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -91,7 +106,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
     Notes
     -----
     Samples with a known label stay in its category, and known categories are never merged.
-    A sample with a suspect label keeps it, too.
+    A sample with a suspect label keeps it, too. So with last week's labels as `y`, -1 for samples
+    that are new, categories keep their numbers and names.
 
     Examples
     --------
@@ -137,7 +153,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         tags.classifier_tags = ClassifierTags()
         return tags
 
-    def fit(self, X: Any, y: Any = None, *, partitions: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, partitions: Any = None, groups: Any = None) -> Self:
         """Find the categories.
 
         Parameters
@@ -149,6 +165,10 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             none.
         partitions : integer array-like of shape (n_samples, n_partitions), optional
             Used instead of base partitions of X; see `consensus`.
+        groups : array-like of shape (n_samples,), optional
+            Samples of the same group (a number or name; -1 or None: no group) get the same label:
+            their shares are averaged and decide between the categories they are in by themselves;
+            confidence_ is that of the group. A known label is that of its whole group.
 
         Returns
         -------
@@ -158,7 +178,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If an argument or parameter is of the wrong type, shape or range.
+            If an argument or parameter is of the wrong type, shape or range; if a group has two
+            known labels.
         MemoryError
             If too little memory is available.
         """
@@ -172,15 +193,11 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         n = X.shape[0]
         if self.n_clusters is not None and self.n_clusters > n:
             raise ValueError(f"n_clusters is {self.n_clusters}, X holds {n} samples; wanted fewer")
-        known = np.empty(0, dtype=np.int64)
-        codes = None
-        if y is not None and _any_label(y):
-            labels = known_labels(y, n, type(self).__name__, shares=False)
-            known = labels.classes
-            codes = np.full(n, -1, dtype=np.int32)
-            codes[labels.samples] = labels.shares.argmax(axis=1)
-        elif y is not None and len(y) != n:
-            raise ValueError(f"y holds {len(y)} samples, X {n}; wanted as many")
+        known, self._known = known_codes(y, n, type(self).__name__)
+        self._groups = None if groups is None else group_codes(groups, n)
+        codes = self._known
+        if codes is not None and self._groups is not None:
+            codes = spread_over_groups(codes, self._groups, known)
         if self.n_clusters is not None and self.n_clusters < len(known):
             warnings.warn(
                 f"n_clusters is {self.n_clusters}, y holds {len(known)} categories, which are all "
@@ -188,44 +205,62 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
                 stacklevel=2,
             )
         self._frame = Frame(X, self.random_state)
+        if codes is not None:
+            self._frame.learn(X, codes)
         self._rows = self._frame.rows(X)
-        self.partitions_ = self._base(X, partitions, n_threads)
+        is_own = partitions is None and self.clusterers is None
+        wanted = self.n_clusters
+        with progress(self.verbose) as show:
+            if wanted is None and is_own:
+                wanted = self._natural_number(n_threads, show)
+        if wanted is not None:
+            wanted = max(wanted, len(known))
+        self.partitions_ = self._base(X, partitions, wanted, n_threads)
         with progress(self.verbose) as show:
             ballots = Ballots(list(self.partitions_.T), n_threads, show, kinds=codes)
-            n_wanted = None
-            if self.n_clusters is not None:
-                n_wanted = max(self.n_clusters, len(known))
-            self._tree = elected_tree(ballots, n_wanted, n_threads, show)
-            self._ballots = self._tree.ballots
-        n_clusters = max(
-            len(known), self.n_clusters or self._tree.natural_size(self.min_cluster_size)
-        )
-        of_signatures = self._ballots.nearest(self._tree.cut(n_clusters))
-        self._scores = self._ballots.scores(of_signatures)
-        n_found = int(of_signatures.max()) + 1
+            if is_own:
+                tree = ConsensusTree(ballots, n_clusters=wanted, n_threads=n_threads, show=show)
+            else:
+                tree = elected_tree(ballots, wanted, n_threads, show)
+        self._tree, self._ballots = tree, tree.ballots
+        n_clusters = max(len(known), wanted or tree.natural_size(self.min_cluster_size))
+        self._outcome = self._outcome_of(n_clusters)
+        n_found = self._outcome.n_categories
         self._n_known = len(known)
-        self.classes_ = _names(known, n_found)
+        self.classes_ = category_names(known, n_found)
         self.n_clusters_ = n_found
         if self.n_clusters is not None and n_found < self.n_clusters:
             warnings.warn(
                 f"n_clusters is {self.n_clusters}, the partitions tell only {n_found} groups apart",
                 stacklevel=2,
             )
-        numbers = self._ballots.of_samples(of_signatures)
-        own = np.take_along_axis(self._scores, of_signatures[:, None], axis=1)[:, 0]
-        self.confidence_ = self.probabilities_ = self._ballots.of_samples(own)
-        if not self.discover:
-            numbers[numbers >= max(1, len(known))] = -1
-        self.labels_ = _named(self.classes_, numbers)
+        self.confidence_ = self.probabilities_ = self._outcome.confidence
+        numbers = self._given(self._outcome.numbers)
+        self.labels_ = to_labels(self.classes_, numbers)
         chosen = _most_certain(numbers, self.confidence_, self.pseudo_share)
-        self.pseudo_labels_ = _named(self.classes_, np.where(chosen, numbers, -1))
-        self.suspect_labels_ = self._suspects(codes)
+        self._is_pseudo_label = chosen
+        self.pseudo_labels_ = to_labels(self.classes_, np.where(chosen, numbers, -1))
+        self.suspect_labels_ = self._suspects()
         self.classifier_: Any = None
         if self.classifier is not None:
             self.classifier_ = clone(self.classifier).fit(X[chosen], numbers[chosen])
         return self
 
-    def _base(self, X: Any, partitions: Any, n_threads: int) -> NDArray[np.int32]:
+    def _natural_number(self, n_threads: int, show: Any) -> int:
+        number, agreement = natural_number(
+            self._rows, self.min_cluster_size, self.random_state, n_threads, show
+        )
+        if number == 1:
+            warnings.warn(
+                f"X shows no clusters: views of it agree by {agreement:.2f}, which is no more than "
+                "they do on noise; n_clusters says how many to look for anyway",
+                stacklevel=3,
+            )
+        return number
+
+    def _base(
+        self, X: Any, partitions: Any, n_clusters: int | None, n_threads: int
+    ) -> NDArray[np.int32]:
         n = X.shape[0]
         if partitions is not None:
             columns = as_columns(partitions)
@@ -235,8 +270,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
                 )
             return np.stack([_codes(column) for column in columns], axis=1)
         limits = (2, max(2, int(np.sqrt(n))))
-        if self.n_clusters is not None:
-            limits = range_of(self.n_clusters)
+        if n_clusters is not None:
+            limits = range_of(n_clusters)
         return partitions_of(
             X if self.clusterers is not None else self._rows,
             limits,
@@ -248,25 +283,91 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             self.verbose,
         )
 
-    def _clusters(self, n_clusters: int, n_known: int) -> NDArray[np.int32]:
-        """The cluster of each signature: known ones first, then by size."""
-        clusters = self._tree.cut(max(n_clusters, n_known))
-        found = self._ballots.nearest(clusters)
-        kinds = self._ballots.kinds
-        if kinds is None:
-            return found
-        return found
+    def _outcome_of(self, n_clusters: int) -> Outcome:
+        return outcome_of(self._ballots, self._tree.cut(n_clusters), self._groups)
 
-    def _suspects(self, codes: NDArray[np.int32] | None) -> NDArray[np.intp]:
-        if codes is None:
+    def _given(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+        """What of the categories is given as labels."""
+        if self.discover:
+            return numbers
+        return np.where(numbers < max(1, self._n_known), numbers, np.int32(-1))
+
+    def _suspects(self) -> NDArray[np.intp]:
+        if self._known is None:
             return np.empty(0, dtype=np.intp)
-        labeled = np.flatnonzero(codes >= 0)
-        scores = self._scores[self._ballots.ids[labeled]]
-        own = scores[np.arange(len(labeled)), codes[labeled]]
+        labeled = np.flatnonzero(self._known >= 0)
+        scores = self._outcome.scores[self._outcome.rows[labeled]]
+        own = scores[np.arange(len(labeled)), self._known[labeled]]
         ratios = own / np.maximum(scores.max(axis=1), 1e-30)
         order = np.argsort(ratios, kind="stable")
         suspects: NDArray[np.intp] = labeled[order[ratios[order] < _SUSPECT_RATIO]]
         return suspects
+
+    @property
+    def category_table_(self) -> pd.DataFrame:
+        """A table of the categories: a row for each of classes_.
+
+        Columns: "size" (samples), "share" (of all samples), "confidence" (its mean), "known" (or
+        new), "n_labeled" (samples that `y` named), "n_suspect" (of suspect_labels_), "nearest" (the
+        other category with the largest mean share of its samples' votes), "nearest_share" (that
+        mean). Without `discover`, new categories are in it, though labels_ has -1 there.
+
+        Raises
+        ------
+        ImportError
+            If pandas is missing.
+        """
+        check_is_fitted(self)
+        return category_table(
+            self._outcome, self.classes_, known=self._known, suspects=self.suspect_labels_
+        )
+
+    def explain(self, i: int) -> Explanation:
+        """Say why a training sample is in its category.
+
+        Parameters
+        ----------
+        i : int
+            The index of the sample.
+
+        Returns
+        -------
+        Explanation
+            Its category and the next one, what each partition says, the seed of the category and
+            the samples nearest to it by votes; it prints as a text. O(n_samples n_partitions).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such sample.
+
+        Examples
+        --------
+        >>> import labelquorum as lq
+        >>> partitions = [[0, 0, 0, 1, 1, 1], [2, 2, 2, 3, 3, 2], [4, 4, 4, 5, 5, 5]]
+        >>> model = lq.ConsensusClusterer(2).fit([[i] for i in range(6)], partitions=partitions)
+        >>> model.explain(5)
+        Sample 5: 1, confidence 0.77; next 0, 0.23.
+        Partitions: 2 for it, 1 against, 0 none.
+        Seed: sample 3, confidence 1.00.
+        Nearest samples (category, partitions): 3 (1, 2), 4 (1, 2), 0 (0, 1), 1 (0, 1), 2 (0, 1).
+        partition  cluster    size  in its category  most are in
+                0        1       3             1.00  1
+                1        0       4             0.00  0
+                2        1       3             1.00  1
+        """
+        check_is_fitted(self)
+        i = as_place(i, "i", len(self._outcome.numbers), "a training sample")
+        return explain(
+            i,
+            self._outcome,
+            self.classes_,
+            self.partitions_,
+            known=self._known,
+            groups=self._groups,
+            is_suspect=bool((self.suspect_labels_ == i).any()),
+            is_pseudo_label=bool(self._is_pseudo_label[i]),
+        )
 
     def cut(self, n_clusters: int) -> NDArray[Any]:
         """Label the training samples with coarser or finer categories, from the same votes.
@@ -283,9 +384,59 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         n_clusters = max(self._n_known, as_positive(n_clusters, "n_clusters"))
-        found = self._ballots.nearest(self._tree.cut(n_clusters))
-        names = _names(self.classes_[: self._n_known], int(found.max()) + 1)
-        return _named(names, self._ballots.of_samples(found))
+        outcome = self._outcome_of(n_clusters)
+        names = category_names(self.classes_[: self._n_known], outcome.n_categories)
+        return to_labels(names, self._given(outcome.numbers))
+
+    def novelty(self, X: Any, *, level: float = 0.05) -> Novelty:
+        """Say how unlike the training data new samples are, and find categories that emerge.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n_new, n_features)
+            New samples.
+        level : float in (0, 1), default=0.05
+            Share of samples like the training data that may count as novel by chance.
+
+        Returns
+        -------
+        Novelty
+            A score for each sample, the share that is novel, and groups of at least
+            `min_cluster_size` that agree among themselves; it prints as a text.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or range.
+
+        Notes
+        -----
+        *Scores* are 1 - p, where p is a conformal p-value (Bates et al., "Testing for outliers with
+        conformal p-values", Annals of Statistics 51, 2023): of all training samples and the new
+        one, the share that is at least as far from its 5 nearest training samples (in the mean,
+        itself left out) as the new one. No score is above 1 - 1 / (n_samples + 1). Counts above
+        a level are compared with what it allows (Storey, JRSS B 64, 2002).
+
+        *Groups* are communities of a graph of training and new samples together, at three scales,
+        each at least 5 times as frequent among the new ones, and more so than chance explains: an
+        exact test, by which any group at all is found in at most 5 % of cases where new samples are
+        drawn like the training samples. So a category is seen though none of its samples by itself
+        is far from others; and so is a known one that became 5 times as frequent. Nearly linear in
+        n_samples + n_new.
+        """
+        check_is_fitted(self)
+        if as_fraction(level, "level") == 1:
+            raise ValueError("level is 1; wanted a number in (0, 1)")
+        min_group_size = as_positive(self.min_cluster_size, "min_cluster_size")
+        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+        return novelty(
+            self._rows,
+            self._frame.rows(X),
+            level=float(level),
+            min_group_size=min_group_size,
+            n_threads=as_n_threads(self.n_jobs),
+            verbose=self.verbose,
+        )
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Say which category new samples belong to: that of the largest probability.
@@ -337,41 +488,9 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         found = np.empty((len(rows), self.n_clusters_), dtype=np.float32)
         for begin in range(0, len(rows), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
-            found[block] = self._scores[self._ballots.ids[nearest[block]]].mean(axis=1)
+            voters = self._outcome.rows[nearest[block]]
+            found[block] = self._outcome.scores[voters].mean(axis=1)
         return found
-
-
-def _named(names: NDArray[Any], numbers: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """The names of category numbers; -1, or None among strings, for -1."""
-    named: NDArray[Any] = names[numbers]
-    missing = numbers < 0
-    if missing.any():
-        if names.dtype.kind not in "if":
-            named = named.astype(object)
-        named[missing] = None if named.dtype.kind == "O" else -1
-    return named
-
-
-def _any_label(y: Any) -> bool:
-    array = np.asarray(y)
-    if array.dtype.kind == "O":
-        return any(label is not None and label != -1 for label in array.flat)
-    return array.dtype.kind not in "iuf" or bool((array != -1).any())
-
-
-def _names(known: NDArray[Any], n_clusters: int) -> NDArray[Any]:
-    """The known names, and names of their kind for the rest."""
-    n_new = n_clusters - len(known)
-    if known.dtype.kind == "b":
-        known = known.astype(np.int64)
-    if known.dtype.kind in "iuf":
-        first = known.max() + 1 if len(known) else 0
-        return np.concatenate([known, first + np.arange(n_new, dtype=known.dtype)])
-    if not n_new:
-        return known
-    taken = set(known.tolist())
-    free = [name for i in range(n_new + len(taken)) if (name := f"new {i}") not in taken]
-    return np.array([*known.tolist(), *free[:n_new]])
 
 
 def _codes(column: NDArray[np.integer[Any]]) -> NDArray[np.int32]:

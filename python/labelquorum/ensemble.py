@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.linalg import eigh
 from sklearn.base import clone
+from sklearn.covariance import ledoit_wolf
 from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.utils import check_array, check_random_state
 
@@ -236,6 +238,7 @@ class Frame:
 
     def __init__(self, X: Any, random_state: Any = None) -> None:
         self._directions: NDArray[np.floating[Any]] | None = None
+        self._metric: NDArray[np.floating[Any]] | None = None
         if sparse.issparse(X) and min(X.shape) > 2:
             from sklearn.decomposition import TruncatedSVD
 
@@ -263,11 +266,41 @@ class Frame:
         """The rows of X."""
         points = self._points(X)
         check_finite(points, "X")
-        rows = np.empty(points.shape, dtype=np.float32)
+        n_columns = points.shape[1] if self._metric is None else self._metric.shape[1]
+        rows = np.empty((len(points), n_columns), dtype=np.float32)
         for begin in range(0, len(points), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
-            rows[block] = (points[block] - self._mean) * self._scale
+            centred = (points[block] - self._mean) * self._scale
+            rows[block] = centred if self._metric is None else centred @ self._metric
         return rows
+
+    def learn(self, X: Any, codes: NDArray[np.int32]) -> None:
+        """Let samples of known categories (-1: none) say which differences matter.
+
+        Rows become those directions in which samples vary most compared with samples of one
+        category, scaled to vary alike within categories: linear discriminant analysis, but with the
+        scatter of all samples in the numerator, so that unknown categories count, and both
+        scatters shrunk (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional
+        covariance matrices", Journal of Multivariate Analysis 88(2), 2004).
+        """
+        labeled = np.flatnonzero(codes >= 0)
+        counts = np.bincount(codes[labeled])
+        labeled = labeled[counts[codes[labeled]] > 1]
+        if len(np.unique(codes[labeled])) < 2:
+            return
+        rows = self.rows(X).astype(np.float64)
+        known = rows[labeled]
+        _, categories, counts = np.unique(codes[labeled], return_inverse=True, return_counts=True)
+        means = np.zeros((len(counts), rows.shape[1]))
+        np.add.at(means, categories, known)
+        means /= counts[:, None]
+        unbiased = np.sqrt(counts / (counts - 1))[categories, None]
+        within, _ = ledoit_wolf((known - means[categories]) * unbiased, assume_centered=True)
+        overall, _ = ledoit_wolf(rows[:: -(-len(rows) // _VARIANCE_ROWS)], assume_centered=True)
+        if not np.trace(within) > 0:
+            return
+        directions = eigh(overall, within)[1][:, : -_MAX_COLUMNS - 1 : -1]
+        self._metric = np.ascontiguousarray(directions)
 
 
 def _sparse_rows(X: Any) -> sparse.csr_array:
