@@ -23,7 +23,7 @@ from labelquorum.novelty import novelty
 
 
 # Some checks set n_clusters to 1 and pass y, which clusterers of scikit-learn do not read.
-@pytest.mark.filterwarnings("ignore:n_clusters is ., y holds")
+@pytest.mark.filterwarnings("ignore:n_clusters is ., y holds", "ignore:X shows no clusters")
 @parametrize_with_checks([lq.ConsensusClusterer(n_partitions=4)])
 def test_scikit_learn_contracts(estimator, check):
     check(estimator)

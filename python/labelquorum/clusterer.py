@@ -31,7 +31,7 @@ from labelquorum._validation import (
     as_place,
     as_positive,
 )
-from labelquorum.ensemble import Frame, natural_number, partitions_of, range_of
+from labelquorum.ensemble import LEAST_AGREEMENT, Frame, natural_number, partitions_of, range_of
 from labelquorum.explanation import Explanation, category_table, explain
 from labelquorum.neighbors import kneighbors
 from labelquorum.novelty import Novelty, novelty
@@ -250,7 +250,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         number, agreement = natural_number(
             self._rows, self.min_cluster_size, self.random_state, n_threads, show
         )
-        if number == 1:
+        if agreement < LEAST_AGREEMENT:
             warnings.warn(
                 f"X shows no clusters: views of it agree by {agreement:.2f}, which is no more than "
                 "they do on noise; n_clusters says how many to look for anyway",

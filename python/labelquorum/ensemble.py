@@ -47,7 +47,7 @@ _AGREEING_ROWS, _AGREEING_VIEWS, _LEVELS = 6_000, 4, 20
 _MOST_AGREED = 2.5  # clusters, in roots of the number of rows
 _FEWEST_COUNTED = 3  # samples
 # Views of one Gaussian, of uniform noise or of shuffled columns reach 0.5 to 0.75.
-_LEAST_AGREEMENT = 0.77
+LEAST_AGREEMENT = 0.77
 
 
 def base_partitions(
@@ -218,7 +218,7 @@ def natural_number(
         agreement[level] = np.mean(scores)
     smooth = np.convolve(np.pad(agreement, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
     best = int(smooth.argmax())
-    number = max(1, round(numbers[best])) if smooth[best] >= _LEAST_AGREEMENT else 1
+    number = max(1, round(numbers[best])) if smooth[best] >= LEAST_AGREEMENT else 1
     return number, float(smooth[best])
 
 
