@@ -27,7 +27,7 @@ pytestmark = [
 
 def test_a_program_finds_the_installed_package_builds_and_runs(tmp_path):
     library, prefix, consumer = tmp_path / "library", tmp_path / "prefix", tmp_path / "consumer"
-    options = ["-DLABELQUORUM_TESTS=OFF", "-DCMAKE_BUILD_TYPE=Debug"]  # builds in half the time
+    options = ["-DLABELQUORUM_TESTS=OFF", "-DCMAKE_BUILD_TYPE=Debug"]  # quicker to build
     _run("cmake", "-S", ROOT, "-B", library, *options)
     _run("cmake", "--build", library, "--parallel", "2")
     _run("cmake", "--install", library, "--prefix", prefix)
