@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 from numba import njit, prange
-from sklearn.datasets import load_digits
 
 _ROWS_PER_CHUNK = 10_000_000
 _UNIT = 2.0**-32
@@ -28,6 +27,8 @@ def real_data():
 
 
 def digits():
+    from sklearn.datasets import load_digits  # dear to import, and most scripts start processes
+
     return load_digits(return_X_y=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import subprocess
@@ -105,7 +106,7 @@ def test_a_fraction_that_floats_cannot_hold_is_not_rounded_to_a_vote_more(fracti
 @pytest.mark.parametrize("m", [24, 33, 64, 65, 100, 1000])
 def test_degrees_of_rows_of_many_words(m, max_id, way):
     rng = np.random.default_rng(m)
-    rows = planted(rng, 250, m, n_ids=min(10, max_id + 1), noise=0.15, abstain=0.05, max_id=max_id)
+    rows = planted(rng, 150, m, n_ids=min(10, max_id + 1), noise=0.15, abstain=0.05, max_id=max_id)
     agree, _ = oracle.pairwise_votes(rows)
     levels = {1, m // 4, m // 2, int(0.7 * m), int(0.8 * m), m - 5, m - 1, m}
     for min_agree in sorted(levels):
@@ -145,7 +146,7 @@ def test_degrees_equal_the_oracle_where_threads_share_the_work(way):
 
 @pytest.mark.parametrize("min_agree", [14, 16, 18, 20])
 def test_all_ways_agree_on_many_signatures(min_agree):
-    rows = planted(np.random.default_rng(9), 15_000, 20, n_ids=10, noise=0.15, abstain=0.01)
+    rows = planted(np.random.default_rng(9), 10_000, 20, n_ids=10, noise=0.15, abstain=0.01)
     first, *others = [
         _degrees(rows, min_agree, way=way, n_jobs=n_jobs)
         for way, n_jobs in [("pairs", 2), ("blocks", 1), ("blocks", 8), (None, 2)]
@@ -187,6 +188,7 @@ for max_id in (None, 300, 100_000):
 """
 
 
+@functools.cache
 def run_with_instruction_set(name):
     return subprocess.run(
         [sys.executable, "-c", IN_A_FRESH_PROCESS],

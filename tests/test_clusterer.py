@@ -174,6 +174,44 @@ def test_the_number_of_categories_is_found_where_they_lie_apart(blobs):
     assert fitted((X, None), n_clusters=None, min_cluster_size=20).n_clusters_ == 5
 
 
+def test_many_small_categories_are_counted():
+    X, classes = make_blobs(3000, 16, centers=60, cluster_std=1.5, random_state=0)
+    model = lq.ConsensusClusterer(random_state=0, n_partitions=8).fit(X)
+    assert 54 <= model.n_clusters_ <= 66
+    assert lq.clustering_accuracy(classes, model.labels_) > 0.9
+
+
+@pytest.mark.parametrize("kind", ["Gaussian", "uniform", "shuffled columns", "plane"])
+def test_where_there_are_no_clusters_none_are_invented(kind):
+    rng = np.random.default_rng(0)
+    X = {
+        "Gaussian": lambda: rng.normal(size=(1500, 12)) @ rng.normal(size=(12, 12)),
+        "uniform": lambda: rng.random((1500, 5)),
+        "shuffled columns": lambda: rng.permuted(load_digits().data, axis=0),
+        "plane": lambda: rng.random((1000, 2)),
+    }[kind]()
+    with pytest.warns(UserWarning, match="X shows no clusters"):
+        model = lq.ConsensusClusterer(random_state=0, n_partitions=4).fit(X)
+    assert model.n_clusters_ == 1
+    assert (model.labels_ == 0).all()
+
+
+def test_known_labels_say_which_differences_matter():
+    """Three columns tell six classes, twelve louder ones tell something else."""
+    rng = np.random.default_rng(0)
+    n = 1500
+    classes, others = rng.integers(6, size=n), rng.integers(4, size=n)
+    telling = 4 * rng.normal(size=(6, 3))[classes] + rng.normal(size=(n, 3))
+    louder = 12 * rng.normal(size=(4, 12))[others] + 3 * rng.normal(size=(n, 12))
+    X = np.concatenate([telling, louder], axis=1)
+    assert lq.clustering_accuracy(classes, fitted((X, None), n_clusters=6).labels_) < 0.5
+    y = np.where((classes < 3) & (rng.random(n) < 0.2), classes, -1)
+    model = fitted((X, None), y, n_clusters=6)
+    new = classes >= 3
+    assert lq.clustering_accuracy(classes[new], model.labels_[new]) > 0.75
+    assert (model.labels_ == classes)[~new].mean() > 0.75
+
+
 def test_pickles(blobs):
     model = fitted(blobs)
     copy = pickle.loads(pickle.dumps(model))

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
+from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, mutual_info_score
 
 import labelquorum as lq
 from labelquorum._ballots import Ballots
@@ -183,6 +184,57 @@ def test_abstentions():
 @pytest.mark.parametrize("partitions", [[[3, 3, 3]], [[0, 1, 2]], [[5]]])
 def test_one_partition(partitions):
     np.testing.assert_array_equal(lq.consensus(partitions, 1), np.zeros(len(partitions[0])))
+
+
+def uneven(n=4000, seed=0):
+    """Ten classes of three modes, and k-means partitions of 2 to 60 clusters: few are reliable."""
+    X, modes = make_blobs(n, 8, centers=30, cluster_std=1.5, random_state=seed)
+    rng = np.random.default_rng(seed)
+    partitions = [
+        KMeans(int(rng.integers(2, 60)), n_init=1, max_iter=5, random_state=seed + i).fit_predict(X)
+        for i in range(10)
+    ]
+    return modes // 3, np.stack(partitions, axis=1)
+
+
+@pytest.mark.parametrize("make", [planted, uneven])
+def test_the_rule_is_that_whose_halves_tell_most_of_each_other(make):
+    _, partitions = make()
+    n_clusters = 12
+    ballots = Ballots(as_columns(partitions), 1)
+
+    def labels(rule, columns):
+        part = Ballots(as_columns(partitions[:, columns]), 1)
+        tree = ConsensusTree(part, rule, n_clusters=n_clusters)
+        return part.of_samples(tree.ballots.nearest(tree.cut(n_clusters)))
+
+    told = {"ward": 0, "average": 0}
+    rng = np.random.RandomState(0)
+    for _ in range(4):
+        order = rng.permutation(partitions.shape[1])
+        middle = len(order) // 2
+        for rule in told:
+            halves = labels(rule, order[:middle]), labels(rule, order[middle:])
+            told[rule] += mutual_info_score(*halves)
+    best = max(told, key=told.get)
+    tree = ConsensusTree(ballots, best, n_clusters=n_clusters)
+    expected = ballots.of_samples(tree.ballots.nearest(tree.cut(n_clusters)))
+    np.testing.assert_array_equal(lq.consensus(partitions, n_clusters), expected)
+
+
+def test_outliers_do_not_count_as_clusters():
+    """Average linkage alone would take 12 samples that nobody agrees on for clusters."""
+    hidden = np.repeat(np.arange(4), 100)
+    rng = np.random.default_rng(0)
+    columns = [hidden * 3 + rng.integers(3, size=400) for _ in range(6)]
+    partitions = np.stack(columns, axis=1)
+    partitions[::33] = 100 + rng.integers(1000, size=partitions[::33].shape)
+    ballots = Ballots(as_columns(partitions), 1)
+    tree = ConsensusTree(ballots, "average")
+    found = ballots.of_samples(tree.ballots.nearest(tree.cut(4)))
+    sure = np.ones(400, dtype=bool)
+    sure[::33] = False
+    assert lq.clustering_accuracy(hidden[sure], found[sure]) == 1
 
 
 def test_linear_in_the_number_of_samples():

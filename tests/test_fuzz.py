@@ -382,7 +382,7 @@ def damaged(draw, value, guarded):
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-@settings(max_examples=max(50, settings().max_examples // 2))
+@settings(max_examples=max(50, settings().max_examples // 4))
 @given(data=st.data())
 def test_an_entry_of_the_extension_answers_or_refuses_damaged_arguments(name, data):
     guarded = Guarded()

@@ -269,7 +269,7 @@ def test_large_ensemble_equals_the_oracle_on_signatures(min_agree, min_differ, m
 @pytest.mark.parametrize("min_agree, min_differ", [(10, 9), (8, 9), (7, 7), (5, 8)])
 def test_many_signatures_give_the_same_labels_for_any_threads_and_order(min_agree, min_differ):
     rng = np.random.default_rng(14)
-    rows = planted(rng, 200_000, 10, n_groups=10, noise=0.2)
+    rows = planted(rng, 100_000, 10, n_groups=10, noise=0.2)
     order = rng.permutation(len(rows))
     arguments = {"n_clusters": 30, "min_agree": min_agree, "min_differ": min_differ}
     labels = lq.mini_clusters(rows, **arguments, n_jobs=1)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
+from strategies import share
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -41,6 +43,7 @@ def entropic_index(partitions, j, cluster, theta):
     return np.exp(-entropy / (theta * partitions.shape[1]))
 
 
+@share(0.2)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 30), m=st.integers(1, 6))
 def test_votes_weigh_as_much_as_their_clusters_are_reliable(peers, seed, n, m):
     partitions = random_partitions(seed, n, m)
@@ -65,6 +68,7 @@ def test_a_cluster_that_no_partition_divides_is_fully_reliable(peers):
 
 
 @pytest.mark.parametrize("method", ["eac", "lwea", "lwgp"])
+@share(0.2)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_consensus_of_nearly_equal_partitions_is_the_common_one(peers, method, seed):
     rng = np.random.default_rng(seed)
@@ -91,6 +95,7 @@ def merged_on_average(apart, n_clusters):
     return labels
 
 
+@share(0.2)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 12), n_clusters=st.integers(1, 5))
 def test_average_linkage_equals_the_naive_one(peers, seed, n, n_clusters):
     n_clusters = min(n, n_clusters)
@@ -111,6 +116,7 @@ def partly_labeled(seed):
     return X.astype(np.float32), classes, y
 
 
+@share(0.2)
 @given(seed=st.integers(0, 2**32 - 1), n_init=st.integers(1, 3))
 def test_labeled_samples_stay_in_their_category(peers, seed, n_init):
     X, _, y = partly_labeled(seed)
@@ -121,6 +127,7 @@ def test_labeled_samples_stay_in_their_category(peers, seed, n_init):
 
 
 @pytest.mark.parametrize("method", ["seeded_kmeans", "constrained_kmeans"])
+@share(0.2)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_free_samples_are_in_the_nearest_cluster(peers, method, seed):
     X, _, y = partly_labeled(seed)

@@ -46,8 +46,9 @@ def consensus(
         value means that the model abstains on the sample. Partitions with more clusters than are
         wanted (2 to 6 times as many) serve best.
     n_clusters : int, optional
-        Clusters of the result; None for as many as stand out (see Notes), which is right only for
-        few that lie apart.
+        Clusters of the result; None for as many as stand out (where the cost of merging rises
+        most), which is right only for few that lie apart. `ConsensusClusterer`, which sees the
+        samples, finds the number better.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -73,20 +74,25 @@ def consensus(
 
     Notes
     -----
-    1. Samples are collapsed into signatures, and these into at most 2,500 groups around the most
-       frequent ones.
-    2. Two groups are as similar as the clusters they share tell: each -log of its share of the
-       samples, since sharing a small cluster is less by chance.
-    3. Each group's profile is averaged over all groups, in proportion to similarity (one step of a
-       random walk), and scaled to length 1. So groups that share few clusters, but the same
-       neighbours, get near.
-    4. Ward's linkage of the groups, cut at n_clusters; with None where the cost of merging rises
-       most, relative to the merge before.
-    5. A signature goes to the cluster whose members it shares most with.
+    1. Samples are collapsed into signatures, and these into at most 1,000 groups (or 8 per cluster,
+       up to 4,000) around the most frequent ones.
+    2. By one of two rules the groups become a tree, which is cut at n_clusters:
 
-    Linear in n_samples, apart from the 2,500 groups (some seconds at most). Averaging before
-    linking is what makes one rule serve where average linkage is best and where spectral clustering
-    is.
+       - Ward's linkage. Two groups are as similar as the clusters they share tell: each -log of
+         its share of the samples, since sharing a small cluster is less by chance. Each group's
+         profile is averaged over all groups in proportion to similarity (one step of a random
+         walk), so that groups that share few clusters, but the same neighbours, get near.
+       - Average linkage. A shared cluster tells more the smaller it is and the less the other
+         partitions cut it (the ensemble-driven cluster index of Huang, Wang and Lai, "Locally
+         weighted ensemble clustering", IEEE Transactions on Cybernetics 48(5), 2018). Clusters
+         under a tenth of the mean size are outliers and do not count.
+
+    3. No rule is best on all ensembles. From four partitions on, they are dealt into two halves
+       four times, and the rule is taken whose results on the halves tell most of each other
+       (mutual information). With fewer it is Ward's linkage.
+    4. A signature goes to the cluster whose members it shares most with.
+
+    Linear in n_samples, apart from the groups (some seconds at most).
 
     Examples
     --------
@@ -103,7 +109,8 @@ def consensus(
         ballots = tree.ballots
         if wanted is not None and wanted > tree.n_groups:
             raise ValueError(
-                f"n_clusters is {wanted}; the partitions tell only {tree.n_groups} groups apart"
+                f"n_clusters is {wanted}; the partitions tell only {tree.n_groups} groups apart "
+                f"(of at most {_MAX_GROUPS:,})"
             )
         of_signatures = ballots.nearest(tree.cut(wanted or tree.natural_size()))
     return ballots.of_samples(of_signatures)
@@ -129,6 +136,8 @@ def elected_tree(
             order = rng.permutation(n_partitions)
             middle = n_partitions // 2
             halves = [ballots.part(some, part) for part in (order[:middle], order[middle:])]
+            if not all(half.has_votes.any() for half in halves):
+                continue
             for rule in _RULES:
                 found = []
                 for half in halves:

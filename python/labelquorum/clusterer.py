@@ -31,7 +31,7 @@ from labelquorum._validation import (
     as_place,
     as_positive,
 )
-from labelquorum.ensemble import LEAST_AGREEMENT, Frame, natural_number, partitions_of, range_of
+from labelquorum.ensemble import Frame, natural_number, partitions_of, range_of
 from labelquorum.explanation import Explanation, category_table, explain
 from labelquorum.neighbors import kneighbors
 from labelquorum.novelty import Novelty, novelty
@@ -51,8 +51,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
     Parameters
     ----------
     n_clusters : int, optional
-        Categories in all, known ones included; None for as many as stand out, which is right only
-        for few that lie apart (on 150 intents it found 3).
+        Categories in all, known ones included; None for the number on which views of the samples
+        agree most (see Notes), at most about 190.
     min_cluster_size : int, default=10
         Samples that make a category, where their number is not given, and in `novelty`.
     n_partitions : int, default=32
@@ -250,13 +250,13 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         number, agreement = natural_number(
             self._rows, self.min_cluster_size, self.random_state, n_threads, show
         )
-        if agreement < LEAST_AGREEMENT:
+        if number is None:
             warnings.warn(
                 f"X shows no clusters: views of it agree by {agreement:.2f}, which is no more than "
                 "they do on noise; n_clusters says how many to look for anyway",
                 stacklevel=3,
             )
-        return number
+        return number or 1
 
     def _base(
         self, X: Any, partitions: Any, n_clusters: int | None, n_threads: int
