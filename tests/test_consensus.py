@@ -187,12 +187,12 @@ def test_one_partition(partitions):
     np.testing.assert_array_equal(lq.consensus(partitions, 1), np.zeros(len(partitions[0])))
 
 
-def uneven(n=4000, seed=0):
-    """Ten classes of three modes, and k-means partitions of 2 to 60 clusters: few are reliable."""
-    X, modes = make_blobs(n, 8, centers=30, cluster_std=1.5, random_state=seed)
+def uneven(n=1500, seed=0):
+    """Ten classes of three modes, and k-means partitions of 2 to 30 clusters: few are reliable."""
+    X, modes = make_blobs(n, 8, centers=30, cluster_std=3, random_state=seed)
     rng = np.random.default_rng(seed)
     partitions = [
-        KMeans(int(rng.integers(2, 60)), n_init=1, max_iter=5, random_state=seed + i).fit_predict(X)
+        KMeans(int(rng.integers(2, 30)), n_init=1, max_iter=5, random_state=seed + i).fit_predict(X)
         for i in range(10)
     ]
     return modes // 3, np.stack(partitions, axis=1)
