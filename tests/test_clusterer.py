@@ -19,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import labelquorum as lq
+from labelquorum._outcome import Outcome, _without_empty
 from labelquorum.novelty import novelty
 
 
@@ -315,6 +316,14 @@ def test_a_new_category_that_groups_empty_is_left_out():
     np.testing.assert_array_equal(model.labels_, np.repeat([0, 1, 0], [20, 18, 2]))
     assert model.n_clusters_ == 2
     np.testing.assert_allclose(model._outcome.scores[model._outcome.rows].sum(axis=1), 1, rtol=1e-6)
+
+
+def test_who_shared_with_an_emptied_category_alone_shares_with_all_alike():
+    scores = np.array([[0, 0, 1], [0.5, 0.2, 0.3], [0, 0, 1], [0.8, 0.2, 0]], dtype=np.float32)
+    clusters = Outcome(scores, np.array([0, 1, 2, 3]), np.array([0, 0, 1, 1], dtype=np.int32))
+    kept = _without_empty(clusters, n_known=0)
+    np.testing.assert_allclose(kept.scores, [[0.5, 0.5], [5 / 7, 2 / 7], [0.5, 0.5], [0.8, 0.2]])
+    np.testing.assert_array_equal(kept.numbers, [0, 0, 1, 1])
 
 
 def test_groups_of_samples_without_votes_have_no_label():

@@ -12,6 +12,8 @@ from labelquorum._ballots import Ballots
 
 Integers = NDArray[np.integer[Any]]
 
+_ROUNDING = 1e-5  # of shares
+
 
 class Outcome(NamedTuple):
     """Categories by number: known ones first, then larger ones."""
@@ -79,5 +81,8 @@ def _without_empty(outcome: Outcome, n_known: int) -> Outcome:
     places = np.full(outcome.n_categories + 1, -1, dtype=np.int32)  # the last is that of -1
     places[order] = np.arange(len(order))
     scores = scores[:, order]
-    scores /= np.maximum(scores.sum(axis=1, keepdims=True), 1e-30)
-    return Outcome(scores, rows, places[numbers])
+    totals = scores.sum(axis=1, keepdims=True)
+    # Who shared with left out categories alone now shares with all alike.
+    some = totals > _ROUNDING
+    scores = np.where(some, scores / np.where(some, totals, 1), 1 / len(order))
+    return Outcome(scores.astype(np.float32), rows, places[numbers])
