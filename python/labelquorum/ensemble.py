@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import eigh
+from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.covariance import ledoit_wolf
 from sklearn.metrics import adjusted_mutual_info_score
@@ -27,6 +28,7 @@ from labelquorum.graphs import normalize_graph
 from labelquorum.propagation import affinity_graph
 
 Rows = NDArray[np.float32]
+Floats = NDArray[np.float64]
 Partitions = NDArray[np.int32]
 
 _RECALL = 0.95
@@ -291,12 +293,13 @@ class Frame:
         if len(np.unique(codes[labeled])) < 2:
             return
         rows = self.rows(X).astype(np.float64)
-        known = rows[labeled]
-        _, categories, counts = np.unique(codes[labeled], return_inverse=True, return_counts=True)
-        means = np.zeros((len(counts), rows.shape[1]))
-        np.add.at(means, categories, known)
-        means /= counts[:, None]
-        unbiased = np.sqrt(counts / (counts - 1))[categories, None]
+        plausible = _plausible(rows[labeled], codes[labeled])
+        if len(np.unique(codes[labeled[plausible]])) < 2:
+            return
+        known, means, categories, counts = _by_category(
+            rows[labeled[plausible]], codes[labeled[plausible]]
+        )
+        unbiased = np.sqrt(counts / np.maximum(counts - 1, 1))[categories, None]
         within, _ = ledoit_wolf((known - means[categories]) * unbiased, assume_centered=True)
         overall, _ = ledoit_wolf(rows[:: -(-len(rows) // _VARIANCE_ROWS)], assume_centered=True)
         if not np.trace(within) > 0:
@@ -307,6 +310,30 @@ class Frame:
         chosen = np.flatnonzero(weights > 0)[: -_MAX_COLUMNS - 1 : -1]
         if len(chosen):
             self._metric = directions[:, chosen] * weights[chosen]
+
+
+def _by_category(known: Floats, codes: NDArray[np.int32]) -> tuple[Floats, Floats, Any, Any]:
+    """Rows, the categories' means, the category of each row, and their sizes."""
+    _, categories, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    means = np.zeros((len(counts), known.shape[1]))
+    np.add.at(means, categories, known)
+    return known, means / counts[:, None], categories, counts
+
+
+def _plausible(known: Floats, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which labeled rows are nearest to the mean of their own category, themselves left out.
+
+    The others may be wrong, and one wrong label weighs as much in a scatter as many right ones.
+    """
+    _, means, categories, counts = _by_category(known, codes)
+    distances = cdist(known, means, "sqeuclidean")
+    # Without the sample itself, the distance to the mean of the others grows by n / (n - 1).
+    samples = np.arange(len(known))
+    n = counts[categories]
+    own = distances[samples, categories] * (n / np.maximum(n - 1, 1)) ** 2
+    distances[samples, categories] = np.inf
+    plausible: NDArray[np.bool_] = own <= distances.min(axis=1)
+    return plausible
 
 
 def _sparse_rows(X: Any) -> sparse.csr_array:
