@@ -287,37 +287,41 @@ class Frame:
         scatters shrunk (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional
         covariance matrices", Journal of Multivariate Analysis 88(2), 2004).
         """
-        labeled = np.flatnonzero(codes >= 0)
-        counts = np.bincount(codes[labeled])
-        labeled = labeled[counts[codes[labeled]] > 1]
-        if len(np.unique(codes[labeled])) < 2:
-            return
         rows = self.rows(X).astype(np.float64)
-        plausible = _plausible(rows[labeled], codes[labeled])
-        if len(np.unique(codes[labeled[plausible]])) < 2:
-            return
-        known, means, categories, counts = _by_category(
-            rows[labeled[plausible]], codes[labeled[plausible]]
-        )
-        unbiased = np.sqrt(counts / np.maximum(counts - 1, 1))[categories, None]
-        within, _ = ledoit_wolf((known - means[categories]) * unbiased, assume_centered=True)
         overall, _ = ledoit_wolf(rows[:: -(-len(rows) // _VARIANCE_ROWS)], assume_centered=True)
-        if not np.trace(within) > 0:
-            return
-        ratios, directions = eigh(overall, within)
-        # Where samples vary no more than those of one category, nothing is told about categories.
-        weights = np.sqrt(np.maximum(0, 1 - 1 / np.maximum(ratios, 1)))
-        chosen = np.flatnonzero(weights > 0)[: -_MAX_COLUMNS - 1 : -1]
-        if len(chosen):
-            self._metric = directions[:, chosen] * weights[chosen]
+        labeled = np.flatnonzero(codes >= 0)
+        metric = _telling_directions(rows[labeled], codes[labeled], overall)
+        if metric is not None:
+            labeled = labeled[_plausible(rows[labeled] @ metric, codes[labeled])]
+            metric = _telling_directions(rows[labeled], codes[labeled], overall)
+        self._metric = metric
 
 
-def _by_category(known: Floats, codes: NDArray[np.int32]) -> tuple[Floats, Floats, Any, Any]:
-    """Rows, the categories' means, the category of each row, and their sizes."""
+def _telling_directions(known: Floats, codes: NDArray[np.int32], overall: Floats) -> Floats | None:
+    """Directions, scaled, in which rows vary most compared with those of one category, if any."""
+    counts = np.bincount(codes)
+    is_repeated = counts[codes] > 1
+    known, codes = known[is_repeated], codes[is_repeated]
+    if len(np.unique(codes)) < 2:
+        return None
+    means, categories, counts = _by_category(known, codes)
+    unbiased = np.sqrt(counts / (counts - 1))[categories, None]
+    within, _ = ledoit_wolf((known - means[categories]) * unbiased, assume_centered=True)
+    if not np.trace(within) > 0:
+        return None
+    ratios, directions = eigh(overall, within)
+    # Where samples vary no more than those of one category, nothing is told about categories.
+    weights = np.sqrt(np.maximum(0, 1 - 1 / np.maximum(ratios, 1)))
+    chosen = np.flatnonzero(weights > 0)[: -_MAX_COLUMNS - 1 : -1]
+    return directions[:, chosen] * weights[chosen] if len(chosen) else None
+
+
+def _by_category(known: Floats, codes: NDArray[np.int32]) -> tuple[Floats, Any, Any]:
+    """The categories' means, the category of each row, and their sizes."""
     _, categories, counts = np.unique(codes, return_inverse=True, return_counts=True)
     means = np.zeros((len(counts), known.shape[1]))
     np.add.at(means, categories, known)
-    return known, means / counts[:, None], categories, counts
+    return means / counts[:, None], categories, counts
 
 
 def _plausible(known: Floats, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -325,7 +329,7 @@ def _plausible(known: Floats, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
 
     The others may be wrong, and one wrong label weighs as much in a scatter as many right ones.
     """
-    _, means, categories, counts = _by_category(known, codes)
+    means, categories, counts = _by_category(known, codes)
     distances = cdist(known, means, "sqeuclidean")
     # Without the sample itself, the distance to the mean of the others grows by n / (n - 1).
     samples = np.arange(len(known))
