@@ -219,7 +219,7 @@ def test_the_rule_is_that_whose_halves_tell_most_of_each_other(make, expected_ru
             for rule in ("ward", "average")
         )
         gains.append(ward - average)
-    best = "ward" if np.mean(gains) > 2 * sem(gains) else "average"
+    best = "ward" if np.mean(gains) > 3 * sem(gains) else "average"
     assert best == expected_rule
     tree = ConsensusTree(ballots, best, n_clusters=n_clusters)
     expected = ballots.of_samples(tree.ballots.nearest(tree.cut(n_clusters)))

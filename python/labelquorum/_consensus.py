@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 _MIN_GROUPS, _GROUPS_PER_CLUSTER, _MAX_GROUPS = 1000, 8, 4000
 _RULES = ("ward", "average")
-_DEALS = 8
+_DEALS, _CLEARLY = 8, 3  # standard errors
 _MAX_ELECTORS, _ELECTORS_GROUPS = 5_000, 400
 _LEAST_HALF = 2  # partitions
 _LEAST_SHARE = 0.1  # of the mean size of a cluster
@@ -89,7 +89,7 @@ def consensus(
 
     3. No rule is best on all ensembles. From four partitions on, they are dealt into two halves
        eight times, and average linkage is taken unless the results of Ward's on the halves tell
-       more of each other (mutual information) by two standard errors. With fewer partitions it is
+       more of each other (mutual information) by three standard errors. With fewer partitions it is
        Ward's linkage.
     4. A signature goes to the cluster whose members it shares most with.
 
@@ -106,30 +106,29 @@ def consensus(
     wanted = None if n_clusters is None else as_positive(n_clusters, "n_clusters")
     columns = as_columns(partitions)
     with progress(verbose) as show:
-        tree = elected_tree(Ballots(columns, n_threads, show), wanted, n_threads, show)
-        ballots = tree.ballots
-        if wanted is not None and wanted > tree.n_groups:
+        ballots = Ballots(columns, n_threads, show)
+        n_found = wanted or ConsensusTree(ballots, n_threads=n_threads, show=show).natural_size()
+        tree = elected_tree(ballots, n_found, n_threads, show)
+        if n_found > tree.n_groups:
             raise ValueError(
-                f"n_clusters is {wanted}; the partitions tell only {tree.n_groups} groups apart "
+                f"n_clusters is {n_found}; the partitions tell only {tree.n_groups} groups apart "
                 f"(of at most {_MAX_GROUPS:,})"
             )
-        of_signatures = ballots.nearest(tree.cut(wanted or tree.natural_size()))
+        of_signatures = tree.ballots.nearest(tree.cut(n_found))
     return ballots.of_samples(of_signatures)
 
 
 def elected_tree(
-    ballots: Ballots, n_clusters: int | None, n_threads: int, show: Any = None
+    ballots: Ballots, n_clusters: int, n_threads: int, show: Any = None
 ) -> ConsensusTree:
     """The tree by average linkage, or by Ward's where its results on halves tell clearly more.
 
     The partitions are dealt into two halves again and again, and it is measured how much a rule's
     results on the two tell of each other: mutual information in nats, not normalised, since a rule
     that finds few or unequal clusters must not gain by agreeing on those alone. Clearly is by more
-    than two standard errors.
+    than three standard errors, since halves of the same partitions are not independent.
     """
     n_partitions = int(ballots.partition_of.max(initial=-1)) + 1
-    if n_clusters is None:
-        n_clusters = ConsensusTree(ballots, n_threads=n_threads, show=show).natural_size()
     some = np.arange(0, len(ballots), -(-len(ballots) // _MAX_ELECTORS))
     rng = np.random.RandomState(0)
     gains = []
@@ -155,7 +154,7 @@ def elected_tree(
             told[rule] = _mutual_information(found[0], found[1], ballots.counts[some])
         gains.append(told["ward"] - told["average"])
     error = np.std(gains) / np.sqrt(max(1, len(gains) - 1)) if gains else 0.0
-    is_ward = not gains or np.mean(gains) > 2 * error
+    is_ward = not gains or np.mean(gains) > _CLEARLY * error
     rule = "ward" if is_ward else "average"
     return ConsensusTree(ballots, rule, n_clusters=n_clusters, n_threads=n_threads, show=show)
 

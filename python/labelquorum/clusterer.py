@@ -218,12 +218,11 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         self.partitions_ = self._base(X, partitions, wanted, n_threads)
         with progress(self.verbose) as show:
             ballots = Ballots(list(self.partitions_.T), n_threads, show, kinds=codes)
-            if is_own:
-                tree = ConsensusTree(ballots, n_clusters=wanted, n_threads=n_threads, show=show)
-            else:
-                tree = elected_tree(ballots, wanted, n_threads, show)
+            tree = ConsensusTree(ballots, n_clusters=wanted, n_threads=n_threads, show=show)
+            n_clusters = max(len(known), wanted or tree.natural_size(self.min_cluster_size))
+            if not is_own:
+                tree = elected_tree(ballots, n_clusters, n_threads, show)
         self._tree, self._ballots = tree, tree.ballots
-        n_clusters = max(len(known), wanted or tree.natural_size(self.min_cluster_size))
         self._outcome = self._outcome_of(n_clusters)
         n_found = self._outcome.n_categories
         self._n_known = len(known)
