@@ -218,11 +218,12 @@ class ConsensusTree:
             show,
         )
         # Of all trees: the groups, then those made by merging.
-        self._sizes = np.concatenate([weights, np.zeros(len(self._trees))])
-        self._is_known = np.concatenate([kinds >= 0, np.zeros(len(self._trees), dtype=bool)])
-        for m, parts in enumerate(self._trees):
-            self._sizes[self.n_groups + m] = self._sizes[parts].sum()
-            self._is_known[self.n_groups + m] = self._is_known[parts].any()
+        sizes, is_known = weights.tolist(), (kinds >= 0).tolist()
+        for first, second in self._trees.tolist():
+            sizes.append(sizes[first] + sizes[second])
+            is_known.append(is_known[first] or is_known[second])
+        self._sizes = np.array(sizes)
+        self._is_known = np.array(is_known)
 
     @property
     def least_size(self) -> int:
@@ -254,11 +255,11 @@ class ConsensusTree:
         size, by average linkage); `Ballots.nearest` gives them to those they share most with.
         """
         n_merges, counted = self._level(n_clusters)
-        roots = np.arange(self.n_groups + n_merges)
-        for m in range(n_merges - 1, -1, -1):
+        root_of = list(range(self.n_groups + n_merges))
+        for m, (first, second) in reversed([*enumerate(self._trees[:n_merges].tolist())]):
             # From the top down, so that a tree's root is known before its parts are met.
-            roots[self._trees[m]] = roots[self.n_groups + m]
-        roots = roots[: self.n_groups]
+            root_of[first] = root_of[second] = root_of[self.n_groups + m]
+        roots = np.array(root_of[: self.n_groups])
         _, numbers = np.unique(roots[counted[roots]], return_inverse=True)
         of_groups = np.full(self.n_groups, -1, dtype=np.int32)
         of_groups[counted[roots]] = numbers
