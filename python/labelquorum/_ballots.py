@@ -38,9 +38,7 @@ class Ballots:
         table.update(told_by, ids, None, n_threads, show)
         signatures, counts = table.signatures(n_threads), table.counts()
         order = np.lexsort((*signatures.T[::-1], -counts))
-        places = np.empty(len(order), dtype=np.int32)
-        places[order] = np.arange(len(order), dtype=np.int32)
-        self.ids = places[ids]
+        self.ids = _places(order)[ids]
         self.counts = counts[order]
         self.kinds = None if kinds is None else signatures[order, -1].astype(np.int32)
         self.signatures = signatures[order, : len(columns)]
@@ -62,9 +60,7 @@ class Ballots:
         ids = ids.reshape(-1)
         counts = np.bincount(ids, self.counts[signatures], minlength=len(told)).astype(np.int64)
         order = np.lexsort((np.arange(len(told)), -counts))
-        places = np.empty(len(order), dtype=np.int32)
-        places[order] = np.arange(len(order), dtype=np.int32)
-        other.ids, other.counts = places[ids], counts[order]
+        other.ids, other.counts = _places(order)[ids], counts[order]
         other.signatures = told[order, : len(partitions)]
         other.kinds = None if self.kinds is None else told[order, -1].astype(np.int32)
         other._count()
@@ -175,8 +171,7 @@ class Ballots:
         if self.kinds is not None:
             of_known = self.kinds[known]
             kinds[numbers[of_known >= 0]] = of_known[of_known >= 0]
-        ranks = np.empty(len(names), dtype=np.int32)
-        ranks[np.lexsort((firsts, -sizes, kinds))] = np.arange(len(names), dtype=np.int32)
+        ranks = _places(np.lexsort((firsts, -sizes, kinds)))
         result = np.full(len(clusters), -1, dtype=np.int32)
         result[known] = ranks[numbers]
         return result
@@ -184,6 +179,13 @@ class Ballots:
     def of_samples(self, of_signatures: NDArray[Any]) -> NDArray[Any]:
         """What signatures have, for each sample."""
         return of_signatures[self.ids]
+
+
+def _places(order: Integers) -> NDArray[np.int32]:
+    """Where each comes to lie in an order."""
+    places = np.empty(len(order), dtype=np.int32)
+    places[order] = np.arange(len(order), dtype=np.int32)
+    return places
 
 
 def _one_hot(signatures: Integers) -> tuple[sparse.csr_array, Integers]:

@@ -287,13 +287,15 @@ class Frame:
         scatters shrunk (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional
         covariance matrices", Journal of Multivariate Analysis 88(2), 2004).
         """
-        rows = self.rows(X).astype(np.float64)
-        overall, _ = ledoit_wolf(rows[:: -(-len(rows) // _VARIANCE_ROWS)], assume_centered=True)
+        rows = self.rows(X)
+        some = rows[:: -(-len(rows) // _VARIANCE_ROWS)].astype(np.float64)
+        overall, _ = ledoit_wolf(some, assume_centered=True)
         labeled = np.flatnonzero(codes >= 0)
-        metric = _telling_directions(rows[labeled], codes[labeled], overall)
+        known, codes = rows[labeled].astype(np.float64), codes[labeled]
+        metric = _telling_directions(known, codes, overall)
         if metric is not None:
-            labeled = labeled[_plausible(rows[labeled] @ metric, codes[labeled])]
-            metric = _telling_directions(rows[labeled], codes[labeled], overall)
+            plausible = _plausible(known @ metric, codes)
+            metric = _telling_directions(known[plausible], codes[plausible], overall)
         self._metric = metric
 
 
