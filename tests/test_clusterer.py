@@ -16,6 +16,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import labelquorum as lq
@@ -100,8 +101,16 @@ def test_names_may_be_strings(blobs):
 def test_without_discovery_only_known_categories_are_filled(blobs):
     X, classes = blobs
     y = np.where((classes < 2) & (np.arange(len(X)) % 10 == 0), classes, -1)
-    model = fitted(blobs, y, discover=False)
-    np.testing.assert_array_equal(model.labels_, np.where(classes < 2, classes, -1))
+    expected = np.where(classes < 2, classes, -1)
+    for classifier in (None, LogisticRegression(), LinearSVC()):
+        model = fitted(blobs, y, discover=False, classifier=classifier)
+        np.testing.assert_array_equal(model.labels_, expected)
+        np.testing.assert_array_equal(model.predict(X), expected)
+        assert set(model.pseudo_labels_) == {-1, 0, 1}
+    names = np.where(y >= 0, np.array(["a", "b"])[y.clip(0)], None)
+    model = fitted(blobs, names, discover=False)
+    assert set(model.predict(X[classes > 1])) == {None}
+    assert set(model.predict(X[classes < 2])) == {"a", "b"}
 
 
 def test_wrong_known_labels_are_kept_and_reported(blobs):

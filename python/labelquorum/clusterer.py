@@ -234,14 +234,16 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
                 stacklevel=2,
             )
         self.confidence_ = self.probabilities_ = self._outcome.confidence
-        numbers = self._given(self._outcome.numbers)
-        self.labels_ = to_labels(self.classes_, numbers)
+        numbers = self._outcome.numbers
+        given = self._given(numbers)
+        self.labels_ = to_labels(self.classes_, given)
         chosen = _most_certain(numbers, self.confidence_, self.pseudo_share)
-        self._is_pseudo_label = chosen
-        self.pseudo_labels_ = to_labels(self.classes_, np.where(chosen, numbers, -1))
+        self._is_pseudo_label = chosen & (given >= 0)
+        self.pseudo_labels_ = to_labels(self.classes_, np.where(chosen, given, -1))
         self.suspect_labels_ = self._suspects()
         self.classifier_: Any = None
         if self.classifier is not None:
+            # New categories too, without `discover`: else it would call them known ones.
             self.classifier_ = clone(self.classifier).fit(X[chosen], numbers[chosen])
         return self
 
@@ -448,16 +450,17 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Returns
         -------
         array of shape (n_new,)
-            Categories, of classes_.
+            Categories, of classes_. Without `discover`, -1 (None among strings) where that is a new
+            one.
         """
         check_is_fitted(self)
-        found: NDArray[Any]
-        if self.classifier_ is None:
-            found = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        numbers: NDArray[np.int32]
+        if self.classifier_ is None or hasattr(self.classifier_, "predict_proba"):
+            numbers = self.predict_proba(X).argmax(axis=1).astype(np.int32)
         else:
             X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
-            found = self.classes_[self.classifier_.predict(X)]
-        return found
+            numbers = self.classifier_.predict(X)
+        return to_labels(self.classes_, self._given(numbers))
 
     def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
         """Estimate the probabilities of the categories for new samples.
