@@ -113,6 +113,17 @@ def test_without_discovery_only_known_categories_are_filled(blobs):
     assert set(model.predict(X[classes < 2])) == {"a", "b"}
 
 
+def test_the_history_says_what_the_round_gave(blobs):
+    X, _ = blobs
+    model = fitted(blobs, None, pseudo_share=0.2)
+    (entry,) = model.history_
+    assert entry["round"] == 0
+    assert entry["n_partitions"] == model.partitions_.shape[1]
+    assert entry["n_clusters"] == model.n_clusters_ == 5
+    assert entry["coverage"] == (model.pseudo_labels_ >= 0).sum() / len(X)
+    assert entry["confidence"] == pytest.approx(model.confidence_.mean())
+
+
 def test_wrong_known_labels_are_kept_and_reported(blobs):
     X, classes = blobs
     y = np.where(np.arange(len(X)) % 4 == 0, classes, -1)

@@ -94,6 +94,11 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         The base partitions.
     suspect_labels_ : int array
         Samples whose known label the partitions speak against, most suspect first.
+    history_ : list of dict
+        One entry for each round of voting: "round", "n_partitions" (that voted), "n_clusters",
+        "coverage" (share of samples with a pseudo-label), "confidence" (mean of confidence_). There
+        is one round: later ones, in which classifiers trained on the pseudo-labels voted too, made
+        labels worse on all data they were tried on.
     category_table_ : pandas.DataFrame
         Size, confidence and nearest category of each, and how many known labels it has.
     n_features_in_, feature_names_in_
@@ -241,6 +246,15 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         self._is_pseudo_label = chosen & (given >= 0)
         self.pseudo_labels_ = to_labels(self.classes_, np.where(chosen, given, -1))
         self.suspect_labels_ = self._suspects()
+        self.history_ = [
+            {
+                "round": 0,
+                "n_partitions": self.partitions_.shape[1],
+                "n_clusters": n_found,
+                "coverage": float(self._is_pseudo_label.mean()),
+                "confidence": float(self.confidence_.mean()),
+            }
+        ]
         self.classifier_: Any = None
         if self.classifier is not None:
             # New categories too, without `discover`: else it would call them known ones.
