@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
-    from labelquorum import text
+    from labelquorum import review, text
     from labelquorum._communities import communities
     from labelquorum._consensus import consensus
     from labelquorum._mini_clusters import mini_clusters
@@ -74,6 +74,7 @@ __all__ = [
     "n_checks_needed",
     "normalize_graph",
     "partition_weights",
+    "review",
     "samples_to_check",
     "show_versions",
     "symmetrize_graph",
@@ -114,7 +115,7 @@ _MODULE_OF = {
     "symmetrize_graph": "graphs",
 }
 
-_MODULES = ("text",)  # themselves public
+_MODULES = ("review", "text")  # themselves public
 
 
 def __getattr__(name: str) -> Any:
