@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -79,7 +80,8 @@ class AnswersFile:
                 raise OSError(None, "the disk is full")
             os.fsync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, size)
+            with suppress(OSError):
+                os.ftruncate(self._file, size)
             raise FileError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def _read(self, about: dict[str, Any]) -> None:
@@ -93,7 +95,7 @@ class AnswersFile:
             self._check_head(lines[0], head)
         self.events = [self._event(line, number) for number, line in enumerate(lines[1:], 2)]
         if rest:
-            self._recover(rest, len(content), complete=bool(lines))
+            self._recover(rest, len(content), has_head=bool(lines))
         if not lines:
             self._write(_line(head))
 
@@ -113,8 +115,8 @@ class AnswersFile:
         ]
         if other:
             raise FileError(
-                f"{self.path}: the answers are about something else: {'; '.join(other)}; name "
-                "another file with --answers, or go back to what it was"
+                f"{self.path}: these answers are about something else: {'; '.join(other)}; go back "
+                "to what it was, or begin another file of answers (--answers)"
             )
 
     def _event(self, line: bytes, number: int) -> dict[str, Any]:
@@ -124,17 +126,21 @@ class AnswersFile:
             raise FileError(f"{self.path}: line {number} is damaged: {shown!r}")
         return dict(event)
 
-    def _recover(self, rest: bytes, size: int, *, complete: bool) -> None:
+    def _recover(self, rest: bytes, size: int, *, has_head: bool) -> None:
         """Complete the last line, which has no end, or take it away."""
         event = _parsed(rest)
-        if complete and _is_event(event):
+        if has_head and _is_event(event):
             self._write(b"\n")
             self.events.append(event)
             self.message = f"{self.path}: the end of the last line was missing; the answer is there"
             return
         os.ftruncate(self._file, size - len(rest))
-        shown = rest[:60].decode(errors="replace")
-        self.message = f"{self.path}: the last line was cut off, and that answer is lost: {shown!r}"
+        if has_head:
+            shown = rest[:60].decode(errors="replace")
+            lost = f"the last line was cut off, and that answer is lost: {shown!r}"
+        else:
+            lost = "the first line was cut off; nothing is lost"
+        self.message = f"{self.path}: {lost}"
 
 
 def _line(event: dict[str, Any]) -> bytes:
@@ -149,9 +155,10 @@ def _parsed(line: bytes) -> Any:
 
 
 def _is_event(event: Any) -> bool:
-    if not isinstance(event, dict) or event.get("event") not in _FIELDS:
+    kind = event.get("event") if isinstance(event, dict) else None
+    if not isinstance(kind, str) or kind not in _FIELDS:
         return False
-    wanted = _FIELDS[event["event"]]
+    wanted = _FIELDS[kind]
     rows = event.get("rows", [])
     return all(isinstance(event.get(name), kind) for name, kind in wanted.items()) and all(
         isinstance(row, int) for row in rows

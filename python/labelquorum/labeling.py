@@ -25,7 +25,7 @@ class Proposal(NamedTuple):
     """A category that a sample may have."""
 
     category: str
-    share: float | None  # how likely; None where the category is too small to be predicted
+    share: float | None  # how likely; None where it is too small to be predicted, or the only one
 
 
 class Question(NamedTuple):
@@ -71,6 +71,9 @@ class LabelingSession:
     sampler : PreClusteringSampler
         Fitted, without labels. Knows only the samples that can be asked: its sample i is row
         rows[i].
+    partitions : int array of shape (len(rows), n_partitions)
+        Clusterings of the samples. Those that all of them put together are alike, and one answer
+        may do for them.
     rows : sequence of int
         Ascending.
     store : callable
@@ -89,6 +92,7 @@ class LabelingSession:
     def __init__(
         self,
         sampler: Any,
+        partitions: NDArray[np.integer[Any]],
         rows: Sequence[int],
         store: Callable[[Event], None],
         events: Iterable[Event] = (),
@@ -96,6 +100,7 @@ class LabelingSession:
         seed: int = 0,
     ) -> None:
         self._sampler = sampler
+        self._partitions = partitions
         self._rows = list(rows)
         self._places = {row: place for place, row in enumerate(self._rows)}
         self._store = store
@@ -216,17 +221,17 @@ class LabelingSession:
     def _proposals(self, row: int) -> list[Proposal]:
         categories = self.categories
         shares: dict[str, float] = {}
-        if categories:
+        if len(categories) > 1:
             likely = self._sampler.predict_proba()[self._places[row]].tolist()
             shares = dict(zip(self._sampler.classes_.tolist(), likely, strict=True))
         found = [Proposal(category, shares.get(category)) for category in categories]
         return sorted(found, key=lambda proposal: -(proposal.share or 0.0))
 
     def _alike(self, row: int) -> list[int]:
-        """The other samples of the mini-cluster that have no answer, ascending."""
-        members = self._sampler.cluster_members(self._places[row]).tolist()
+        """The other samples of the mini-cluster around this one that have no answer, ascending."""
+        same = (self._partitions == self._partitions[self._places[row]]).all(axis=1)
         answered = self._own.keys() | self._of_group.keys() | self._skipped | {row}
-        return sorted({self._rows[place] for place in members} - answered)
+        return [r for place in np.flatnonzero(same) if (r := self._rows[place]) not in answered]
 
     def _do(self, event: Event) -> None:
         self._check_fits(event)
