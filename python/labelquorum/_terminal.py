@@ -101,7 +101,7 @@ class Terminal:
     def show(self, text: str = "", style: str = "") -> None:
         """Print a text, whatever it holds."""
         with self._writing():
-            self._screen.print(Text(visible(text), style=style), overflow="fold")
+            self._screen.print(Text(visible(text), style=style), soft_wrap=True)
 
     def show_beginning(self, text: str, n_lines: int, style: str = "") -> bool:
         """Print as much of a text as fits into so many lines; whether that was all of it."""
@@ -111,7 +111,7 @@ class Terminal:
         with self._writing():
             lines = beginning.wrap(self._screen, width, overflow="fold")
             for line in lines[:n_lines]:
-                self._screen.print(line, overflow="fold")
+                self._screen.print(line, soft_wrap=True)
         return len(lines) <= n_lines and len(text) <= width * (n_lines + 1)
 
     def key(self) -> str:

@@ -350,8 +350,8 @@ def _share(text: str) -> float:
         share = float(text)
     except ValueError:
         share = -1
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1")
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share of less than 1")
     return share
 
 

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+_MIN_AGREE = 0.9
 N_CHECKS = 3  # other samples of a mini-cluster that are asked before one answer is given to all
 _FEWEST_ALIKE = 2 * N_CHECKS  # below that, one answer for all saves nothing
+_OF_GROUP = (N_CHECKS + 2) / (N_CHECKS + 3)  # confidence, by Laplace's rule of succession
 _LOOK_EVERY = 10  # audits between two looks at the bound of the precision
 
 Event = dict[str, Any]
@@ -60,7 +62,8 @@ class Labels(NamedTuple):
 
     labels: NDArray[Any]  # strings, None where there is none
     sources: NDArray[Any]  # "you", "group", "proposed" or ""
-    confidence: NDArray[np.float64]  # how likely the label is; 1 for "you", 0 without a label
+    confidence: NDArray[np.float64]
+    """How likely the label is: 1 for "you", 5/6 for "group" (after four of four), 0 for none."""
 
 
 class LabelingSession:
@@ -72,8 +75,8 @@ class LabelingSession:
         Fitted, without labels. Knows only the samples that can be asked: its sample i is row
         rows[i].
     partitions : int array of shape (len(rows), n_partitions)
-        Clusterings of the samples. Those that all of them put together are alike, and one answer
-        may do for them.
+        Clusterings of the samples. Those that nine of ten put together with a sample are its
+        mini-cluster, and one answer may do for all of it.
     rows : sequence of int
         Ascending.
     store : callable
@@ -196,7 +199,7 @@ class LabelingSession:
         labels = np.full(n_rows, None, dtype=object)
         sources = np.full(n_rows, "", dtype=object)
         confidence = np.zeros(n_rows)
-        if self._own:
+        if self._is_taught():
             rows = np.array(self._rows)
             shares = self._sampler.predict_proba()
             labels[rows] = self._sampler.predict()
@@ -205,7 +208,7 @@ class LabelingSession:
             sources[proposed] = "proposed"
             confidence[~proposed] = 0.0
         for row, category in self._of_group.items():
-            labels[row], sources[row] = category, "group"
+            labels[row], sources[row], confidence[row] = category, "group", _OF_GROUP
         for row, category in self._own.items():
             labels[row], sources[row], confidence[row] = category, "you", 1.0
         return Labels(labels, sources, confidence)
@@ -221,15 +224,20 @@ class LabelingSession:
     def _proposals(self, row: int) -> list[Proposal]:
         categories = self.categories
         shares: dict[str, float] = {}
-        if len(categories) > 1:
+        if len(categories) > 1 and self._is_taught():
             likely = self._sampler.predict_proba()[self._places[row]].tolist()
             shares = dict(zip(self._sampler.classes_.tolist(), likely, strict=True))
         found = [Proposal(category, shares.get(category)) for category in categories]
         return sorted(found, key=lambda proposal: -(proposal.share or 0.0))
 
+    def _is_taught(self) -> bool:
+        """Whether the sampler has labels to learn from: it learns nothing from checks."""
+        return len(self._own) > self._sampler.n_audits_
+
     def _alike(self, row: int) -> list[int]:
         """The other samples of the mini-cluster around this one that have no answer, ascending."""
-        same = (self._partitions == self._partitions[self._places[row]]).all(axis=1)
+        votes = self._partitions == self._partitions[self._places[row]]
+        same = votes.mean(axis=1) >= _MIN_AGREE
         answered = self._own.keys() | self._of_group.keys() | self._skipped | {row}
         return [r for place in np.flatnonzero(same) if (r := self._rows[place]) not in answered]
 
@@ -248,6 +256,9 @@ class LabelingSession:
 
     def _apply(self, event: Event) -> None:
         self._check_fits(event)
+        if self._sampler.audit_share and self._again is None and self._checks is None:
+            # Asking draws checks, and it is asked before each answer; also now, if this is replay.
+            self._sampler.query(1)
         kind = event["event"]
         if kind == "undo":
             self._take_back()
@@ -267,7 +278,8 @@ class LabelingSession:
         elif kind == "check":
             self._checks = _Checks(row, event["rows"])
         elif kind == "give":
-            self._sampler.teach_cluster(self._places[row], event["label"])
+            members = [self._places[row] for row in event["rows"]]
+            self._sampler.teach_cluster(self._places[row], event["label"], members)
             self._of_group.update(dict.fromkeys(event["rows"], event["label"]))
             self._checks = None
         else:
