@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from labelquorum.neighbors import kneighbors
 
 Rows = NDArray[np.float32]
+Integers = NDArray[np.integer[Any]]
+
+_ROWS_PER_BLOCK = 65_536
 
 
 def kmeans_centers(
@@ -86,3 +90,29 @@ def _squared_distances(rows: Rows, row: int) -> Rows:
 def nearest_center(rows: Rows, centers: Rows, n_threads: int) -> NDArray[np.int64]:
     """The nearest centre of each row."""
     return kneighbors(centers, 1, Y=rows, n_jobs=n_threads)[1].ravel()
+
+
+def cluster_means(rows: Rows, clusters: Integers) -> Rows:
+    """The mean of the rows of each cluster; rows of cluster -1 are in none."""
+    from scipy import sparse
+
+    members = np.flatnonzero(clusters >= 0)
+    sums = np.zeros((int(clusters.max()) + 1, rows.shape[1]))
+    for begin in range(0, len(members), _ROWS_PER_BLOCK):
+        block = members[begin : begin + _ROWS_PER_BLOCK]
+        places = (clusters[block], np.arange(len(block)))
+        shape = (len(sums), len(block))
+        sums += sparse.csr_array((np.ones(len(block)), places), shape=shape) @ rows[block]
+    means: Rows = (sums / np.bincount(clusters[members])[:, None]).astype(np.float32)
+    return means
+
+
+def distances_to_means(rows: Rows, means: Rows, clusters: Integers) -> Rows:
+    """Of each row from the mean of its cluster; NaN without one."""
+    found = np.full(len(rows), np.nan, dtype=np.float32)
+    members = np.flatnonzero(clusters >= 0)
+    for begin in range(0, len(members), _ROWS_PER_BLOCK):
+        block = members[begin : begin + _ROWS_PER_BLOCK]
+        differences = rows[block] - means[clusters[block]]
+        found[block] = np.sqrt(np.einsum("ij,ij->i", differences, differences))
+    return found
