@@ -590,8 +590,8 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
 
         Notes
         -----
-        An uncompressed .npz file of arrays, one of them a text (JSON). Nothing is pickled. `n_jobs`,
-        `verbose` and a `random_state` other than an int are not kept.
+        An uncompressed .npz file of arrays, one of them a text (JSON). Nothing is pickled.
+        `n_jobs`, `verbose` and a `random_state` other than an int are not kept.
         """
         check_is_fitted(self)
         seed, answers = self.random_state, self._answers
@@ -769,7 +769,7 @@ class _Answers:
             return []
         places = self.audit_order[: self.n_drawn]
         waiting = places[self.is_audit[places] & (self.codes[places] == _NONE)]
-        asked = waiting[:n_due].tolist()
+        asked: list[int] = waiting[:n_due].tolist()
         while len(asked) < n_due and self.n_drawn < len(self.codes):
             sample = int(self.audit_order[self.n_drawn])
             self.n_drawn += 1
@@ -783,7 +783,8 @@ class _Answers:
         self.codes[samples] = [_SKIPPED if name is None else self._code(name) for name in names]
 
     def take_unseen(self, samples: NDArray[np.int64], name: Any) -> NDArray[np.int64]:
-        found = samples[(self.codes[samples] == _NONE) & (self.unseen[samples] == _NONE)]
+        is_free = (self.codes[samples] == _NONE) & (self.unseen[samples] == _NONE)
+        found: NDArray[np.int64] = samples[is_free]
         self.unseen[found] = self._code(name)
         return found
 
@@ -798,11 +799,13 @@ class _Answers:
 
     def checked(self) -> NDArray[np.bool_]:
         """Which samples are answered checks."""
-        return self.is_audit & (self.codes >= 0)
+        found: NDArray[np.bool_] = self.is_audit & (self.codes >= 0)
+        return found
 
     def is_population(self) -> NDArray[np.bool_]:
         """Which samples the checks are a random subset of."""
-        return (self.codes == _NONE) | self.checked()
+        found: NDArray[np.bool_] = (self.codes == _NONE) | self.checked()
+        return found
 
     def is_open(self) -> NDArray[np.bool_]:
         """Which samples would be worth a question if there were no checks."""
@@ -819,13 +822,15 @@ class _Answers:
     def is_large(self, least: int) -> NDArray[np.bool_]:
         """Which categories have so many labels."""
         given = self.given()
-        return np.bincount(given[given >= 0], minlength=len(self.names)) >= least
+        counts = np.bincount(given[given >= 0], minlength=len(self.names))
+        found: NDArray[np.bool_] = counts >= least
+        return found
 
 
 class _Known(NamedTuple):
     """What is known of the mini-clusters that hold labels."""
 
-    cells: NDArray[np.intp]
+    cells: Integers
     """These mini-clusters, ascending."""
     counts: Floats
     """(cells, categories): their labels."""
@@ -845,7 +850,8 @@ class _Known(NamedTuple):
     @property
     def shares(self) -> Floats:
         """Of the categories, in these mini-clusters."""
-        return self.counts / self.counts.sum(axis=1, keepdims=True)
+        shares: Floats = self.counts / self.counts.sum(axis=1, keepdims=True)
+        return shares
 
     @property
     def frequencies(self) -> Floats:
@@ -901,7 +907,7 @@ class _Walks:
         """(mini-clusters, categories): the probabilities of the categories seen so far."""
         found = np.zeros((len(self.visits[0]), known.counts.shape[1]))
         weights, _ = self.weights(known)
-        for s in np.flatnonzero(weights >= _LEAST_WEIGHT):
+        for s in np.flatnonzero(weights >= _LEAST_WEIGHT).tolist():
             hits = self.hits(s, known.cells)
             lost = (1 - hits.sum(axis=1)).clip(0)[:, None]
             found += weights[s] * (hits @ known.shares + lost * known.frequencies)

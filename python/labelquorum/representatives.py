@@ -134,7 +134,7 @@ class RepresentativeSampler(BaseEstimator):
         X = validate_data(self, X, accept_sparse="csr", dtype="numeric")
         n = X.shape[0]
         if n_wanted > n:
-            raise ValueError(f"n_samples is {n_wanted}; wanted 1 to {n}: the samples of X")
+            raise ValueError(f"n_samples is {n_wanted}, X holds {n} samples; wanted 1 to {n}")
         rng = check_random_state(self.random_state)
         rows = Frame(X, rng).rows(X)
         if partition is None:
