@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from labelquorum._consensus import consensus
     from labelquorum._mini_clusters import mini_clusters
     from labelquorum._versions import show_versions
+    from labelquorum.active_learning import PreClusteringSampler
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.clusterer import ConsensusClusterer
     from labelquorum.codebooks import assign_codebooks
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         affinity_graph,
     )
     from labelquorum.quality import label_quality, n_checks_needed, samples_to_check
+    from labelquorum.representatives import RepresentativeSampler
     from labelquorum.searcher import NeighborSearcher
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
@@ -51,6 +53,8 @@ __all__ = [
     "LabelSpreading",
     "NeighborSearcher",
     "PoissonLearning",
+    "PreClusteringSampler",
+    "RepresentativeSampler",
     "SignatureTable",
     "WorkLimitError",
     "__version__",
@@ -90,6 +94,8 @@ _MODULE_OF = {
     "LabelSpreading": "propagation",
     "NeighborSearcher": "searcher",
     "PoissonLearning": "propagation",
+    "PreClusteringSampler": "active_learning",
+    "RepresentativeSampler": "representatives",
     "SignatureTable": "signatures",
     "affinity_graph": "propagation",
     "agreement_degrees": "agreement",
