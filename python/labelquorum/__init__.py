@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         affinity_graph,
     )
     from labelquorum.quality import label_quality, n_checks_needed, samples_to_check
+    from labelquorum.s3vm import S3VM
     from labelquorum.searcher import NeighborSearcher
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "S3VM",
     "ClusterGridDisplay",
     "ConsensusClusterer",
     "KNNLabelPropagation",
@@ -89,6 +91,7 @@ _MODULE_OF = {
     "LabelSpreading": "propagation",
     "NeighborSearcher": "searcher",
     "PoissonLearning": "propagation",
+    "S3VM": "s3vm",
     "SignatureTable": "signatures",
     "affinity_graph": "propagation",
     "agreement_degrees": "agreement",
