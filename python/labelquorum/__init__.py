@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from labelquorum.quality import label_quality, n_checks_needed, samples_to_check
     from labelquorum.representatives import RepresentativeSampler
+    from labelquorum.s3vm import S3VM
     from labelquorum.searcher import NeighborSearcher
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "S3VM",
     "ClusterGridDisplay",
     "ConsensusClusterer",
     "KNNLabelPropagation",
@@ -96,6 +98,7 @@ _MODULE_OF = {
     "PoissonLearning": "propagation",
     "PreClusteringSampler": "active_learning",
     "RepresentativeSampler": "representatives",
+    "S3VM": "s3vm",
     "SignatureTable": "signatures",
     "affinity_graph": "propagation",
     "agreement_degrees": "agreement",
