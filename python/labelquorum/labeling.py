@@ -232,7 +232,8 @@ class LabelingSession:
 
     def _is_taught(self) -> bool:
         """Whether the sampler has labels to learn from: it learns nothing from checks."""
-        return len(self._own) > self._sampler.n_audits_
+        n_checks: int = self._sampler.n_audits_
+        return len(self._own) > n_checks
 
     def _alike(self, row: int) -> list[int]:
         """The other samples of the mini-cluster around this one that have no answer, ascending."""
