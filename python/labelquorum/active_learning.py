@@ -41,7 +41,6 @@ _MOST_CLUSTERS = 2_000
 _ROUNDS, _ROWS_PER_CLUSTER, _MIN_TRAINING_ROWS = 10, 50, 5_000
 _NEIGHBORS = 10
 _STOPPING = (0.1, 0.03, 0.01, 0.003)  # chances that a walk ends at each step
-_LEAST_WEIGHT = 1e-3  # of one of them, to be looked at
 _NONE, _SKIPPED = -1, -2
 _FORMAT, _FORMAT_VERSION = "labelquorum.PreClusteringSampler", 1
 _DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -109,8 +108,8 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
 
     So the first queries go to the middle of large groups, since every error is alike; where labels
     are, walks end, and queries go on to smaller groups without labels and to borders, as far as
-    there are samples. How far walks go is a matter of the chance to stop. Four are used side by
-    side, with weights by the probability they give to each label so far, predicted from the others.
+    there are samples. How far walks go is a matter of the chance to stop; what four such chances
+    say is added up.
 
     With m mini-clusters and b labels: O(n_samples m n_features + m^3) for `fit`, O(m^2 + m b^2) for
     a query, O(m b^2) for predictions; memory of 16 m^2 bytes beyond that of neighbours.
@@ -258,7 +257,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
             codes,
             self.clusters_,
             len(self._centers),
-            self._answers.is_large(self.min_samples_per_category),
+            self._answers.is_large(codes, self.min_samples_per_category),
         )
 
     def teach(self, indices: ArrayLike, labels: Any) -> Self:
@@ -426,7 +425,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
     def _names(self, least: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
         """The categories with so many labels, sorted, and the number of each."""
         names = np.array(self._answers.names)
-        chosen = np.flatnonzero(self._answers.is_large(least))
+        chosen = np.flatnonzero(self._answers.is_large(self._answers.given(), least))
         chosen = chosen[np.argsort(names[chosen])]
         return names[chosen], chosen
 
@@ -461,25 +460,22 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if X is None:
-            codes = self._codes()
             given = self._answers.given()
-            codes = np.where(given >= 0, given, codes)
+            codes = np.where(given >= 0, given, self._found(self._shares())[self.clusters_])
         else:
-            codes = self._of_new(X).argmax(axis=1)
-        return self._labels(codes)
-
-    def _codes(self) -> Integers:
-        """The most likely category of each training sample, whatever its own label says."""
-        found: Integers = self._shares().argmax(axis=1)[self.clusters_]
-        return found
-
-    def _labels(self, codes: Integers) -> NDArray[Any]:
+            codes = self._found(self._of_new(X))
         classes, chosen = self._names(self.min_samples_per_category)
-        places = np.full(len(self._answers.names), -1)
+        places = np.full(len(self._answers.names) + 1, -1)  # the last is that of -1
         places[chosen] = np.arange(len(chosen))
         if not len(classes):
             classes = np.array(self._answers.names)[:1]  # of their kind
         return to_labels(classes, places[codes])
+
+    def _found(self, shares: Floats) -> NDArray[np.intp]:
+        """The most likely category; -1 where it has too few labels."""
+        codes: NDArray[np.intp] = shares.argmax(axis=1)
+        codes[~self._known().is_large[codes]] = -1
+        return codes
 
     def predict_proba(self, X: Any = None) -> Floats:
         """Estimate the probabilities of the categories.
@@ -564,9 +560,10 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         is_open = answers.is_population()
         if not is_open.any():
             return 1.0
-        found = self._codes()
-        found = np.where(answers.unseen >= 0, answers.unseen, found)
-        is_open &= answers.is_large(self.min_samples_per_category)[found]
+        found = np.where(
+            answers.unseen >= 0, answers.unseen, self._found(self._shares())[self.clusters_]
+        )
+        is_open &= found >= 0
         checked = answers.checked() & is_open
         n_right = int((answers.codes == found)[checked].sum())
         if self._is_news:
@@ -809,7 +806,8 @@ class _Answers:
 
     def is_open(self) -> NDArray[np.bool_]:
         """Which samples would be worth a question if there were no checks."""
-        return self.is_population() & (self.unseen == _NONE)
+        found: NDArray[np.bool_] = self.is_population() & (self.unseen == _NONE)
+        return found
 
     def taught(self) -> NDArray[np.int32]:
         """What the model learns."""
@@ -819,10 +817,9 @@ class _Answers:
         """All labels, checks too."""
         return np.where(self.codes >= 0, self.codes, self.unseen)
 
-    def is_large(self, least: int) -> NDArray[np.bool_]:
-        """Which categories have so many labels."""
-        given = self.given()
-        counts = np.bincount(given[given >= 0], minlength=len(self.names))
+    def is_large(self, codes: NDArray[np.int32], least: int) -> NDArray[np.bool_]:
+        """Which categories have so many of these labels."""
+        counts = np.bincount(codes[codes >= 0], minlength=len(self.names))
         found: NDArray[np.bool_] = counts >= least
         return found
 
@@ -881,36 +878,27 @@ class _Walks:
         found = np.linalg.solve(among.T, visits[:, cells].T.astype(np.float64)).T
         return found.clip(0, 1)
 
-    def weights(self, known: _Known) -> tuple[Floats, float]:
-        """How well each chance predicts labels from the others, and the mean probability of them.
-
-        The first are shares of 1.
-        """
-        b = len(known.cells)
-        if b < 2:
-            return np.full(len(_STOPPING), 1 / len(_STOPPING)), 0.5
-        shares, logs, means = known.shares, [], []
+    def told(self, known: _Known) -> float:
+        """The mean probability that labels have by what the others say."""
+        if len(known.cells) < 2:
+            return 0.5
+        shares, means = known.shares, []
         for visits in self.visits:
             among = visits[np.ix_(known.cells, known.cells)].astype(np.float64)
             inverse = np.linalg.inv(among)
             hits = (-inverse / np.diag(inverse)[:, None]).clip(0, 1)
             np.fill_diagonal(hits, 0)
             lost = (1 - hits.sum(axis=1)).clip(0)[:, None]
-            found = ((hits @ shares + lost * known.frequencies) * shares).sum(axis=1)
-            logs.append(np.log(found.clip(1e-9)).sum())
-            means.append(found.mean())
-        weights = np.exp(np.array(logs) - max(logs))
-        weights /= weights.sum()
-        return weights, float(weights @ means)
+            means.append(((hits @ shares + lost * known.frequencies) * shares).sum(axis=1).mean())
+        return float(np.mean(means))
 
     def shares(self, known: _Known) -> Floats:
         """(mini-clusters, categories): the probabilities of the categories seen so far."""
         found = np.zeros((len(self.visits[0]), known.counts.shape[1]))
-        weights, _ = self.weights(known)
-        for s in np.flatnonzero(weights >= _LEAST_WEIGHT).tolist():
+        for s in range(len(_STOPPING)):
             hits = self.hits(s, known.cells)
             lost = (1 - hits.sum(axis=1)).clip(0)[:, None]
-            found += weights[s] * (hits @ known.shares + lost * known.frequencies)
+            found += hits @ known.shares + lost * known.frequencies
         found[known.cells] = known.shares
         found /= found.sum(axis=1, keepdims=True)
         return found
@@ -936,11 +924,10 @@ class _Chooser:
         self._sizes = np.bincount(clusters, minlength=m)
         self._n_open = np.diff(starts).astype(np.float64)
         self._n_asked = np.zeros(m)
-        self._weights, self._told = walks.weights(known)
+        self._told = walks.told(known)
         self._views = [
-            _View(walks.visits[s], walks.hits(s, known.cells), known, weight)
-            for s, weight in enumerate(self._weights)
-            if weight >= _LEAST_WEIGHT
+            _View(visits, walks.hits(s, known.cells), known)
+            for s, visits in enumerate(walks.visits)
         ]
         taken = [sample for sample in asked if is_open[sample]]
         for sample in taken:
@@ -980,8 +967,8 @@ class _Chooser:
 class _View:
     """What walks with one chance to stop say."""
 
-    def __init__(self, visits: Rows, hits: Floats, known: _Known, weight: float) -> None:
-        self._visits, self._weight = visits, weight
+    def __init__(self, visits: Rows, hits: Floats, known: _Known) -> None:
+        self._visits = visits
         self._ends = known.cells.tolist()
         self._hits = hits.astype(np.float32)
         self._shares, self._frequencies = known.shares, known.frequencies
@@ -998,7 +985,7 @@ class _View:
         self._ends.append(cell)
 
     def scores(self, n_open: Floats, cells: Integers, errors: Floats) -> Floats:
-        """Expected error times density, weighted, of each mini-cluster."""
+        """Expected error times density, of each mini-cluster."""
         b = len(self._shares)
         lost = (1 - self._hits.sum(axis=1)).clip(0)[:, None]
         shares = self._hits[:, :b] @ self._shares + lost * self._frequencies
@@ -1011,5 +998,5 @@ class _View:
         visits = self._visits.diagonal() - np.einsum("ij,ji->i", self._hits, among)
         settled = settled / np.maximum(visits, 1e-6)
         settled[self._ends] = masses[self._ends]
-        scores: Floats = self._weight * expected * settled
+        scores: Floats = expected * settled
         return scores
