@@ -66,12 +66,11 @@ def samples_of(features: Any, labeled: NDArray[np.int64]) -> Samples:
 def supervised_objective(
     parameters: Vector, features: Any, signs: Vector, C: float
 ) -> tuple[float, Vector]:
-    """1/2 |w|^2 + C sum(max(0, 1 - y f)^2), f = x @ w + b; and its gradient in (w, b)."""
-    w, b = parameters[:-1], parameters[-1]
-    slack = np.maximum(1 - signs * (features @ w + b), 0)
+    """1/2 (|w|^2 + b^2) + C sum(max(0, 1 - y f)^2), f = x @ w + b; and its gradient in (w, b)."""
+    slack = np.maximum(1 - signs * (features @ parameters[:-1] + parameters[-1]), 0)
     slopes = -2 * C * signs * slack
-    gradient = np.append(w + features.T @ slopes, slopes.sum())
-    return float(0.5 * (w @ w) + C * (slack @ slack)), gradient
+    gradient = parameters + np.append(features.T @ slopes, slopes.sum())
+    return float(0.5 * (parameters @ parameters) + C * (slack @ slack)), gradient
 
 
 def semi_supervised_objective(
@@ -157,13 +156,14 @@ def semi_supervised_separator(
     return Separator(w, float(balance - samples.mean @ w), value / constant)
 
 
-def is_safe(best: Separator, found: list[Separator], svm: Separator, unlabeled: Any) -> bool:
-    """Whether `best` is better than `svm`, whichever separator nearly as good is the true one."""
+def clearly_helps(
+    best: Separator, found: list[Separator], svm: Separator, samples: Samples
+) -> bool:
+    """Whether `best` beats `svm` whichever separator nearly as good as it is the true one."""
+    unlabeled = samples.features[samples.unlabeled]
     ours, theirs = _sides(best, unlabeled), _sides(svm, unlabeled)
     differing = ours != theirs
-    if not differing.any():
-        return True
-    return all(
+    return not differing.any() or all(
         np.mean(_sides(other, unlabeled)[differing] == ours[differing]) > 0.5
         for other in found
         if other.badness <= _NEARLY_AS_GOOD * best.badness
@@ -223,9 +223,9 @@ class S3VM(ClassifierMixin, BaseEstimator):
     classes_ : array of shape (n_classes,)
     transduction_ : array of shape (n_samples,)
         The class of each sample; given labels as they are.
-    used_unlabeled_ : bool array of shape (n_classes,), or (1,) with two classes
-        For each class against the rest, whether the unlabeled samples had a say. False where
-        `safe` fell back, and without unlabeled samples.
+    unlabeled_helps_ : bool array of shape (n_classes,), or (1,) with two classes
+        For each class against the rest, whether the unlabeled samples say clearly that they help.
+        Where they do not, `safe` falls back. False without any.
     C_, gamma_ : float
         What "scale" came to; gamma_ with "rbf" only.
     coef_ : float64 array of shape (n_classes, n_features), or (1, n_features) with two classes
@@ -242,7 +242,7 @@ class S3VM(ClassifierMixin, BaseEstimator):
     AISTATS 2005. For each class against the rest, L-BFGS minimizes
     ``|w|**2 / 2 + C sum(max(0, 1 - y f)**2) + C unlabeled_weight sum(exp(-3 f**2))``, the first
     sum over labeled samples, the second over the others, whose mean of f is held at 2 share - 1.
-    It starts from the supervised machine, and the weight of unlabeled samples grows in 6 steps.
+    It starts from the supervised machine, which is scikit-learn's LinearSVC, and the weight of unlabeled samples grows in 6 steps.
 
     What is added to it: the share is not known, so shares up to two standard errors from that of
     the labels are tried. With "rbf" each is also tried from what `LabelSpreading` says, since
@@ -365,7 +365,7 @@ class S3VM(ClassifierMixin, BaseEstimator):
             for attempt in problem.attempts
         )
         n_fits = sum(len(problem.attempts) for problem in problems)
-        separators, used = [], []
+        separators, helps = [], []
         with progress(self.verbose) as show:
             results = Parallel(n_threads, prefer="threads", return_as="generator")(fits)
             n_done = 0
@@ -376,9 +376,10 @@ class S3VM(ClassifierMixin, BaseEstimator):
                     n_done += 1
                     if show is not None:
                         show("separators", n_done / n_fits)
-                separators.append(self._choice(problem, found, samples))
-                used.append(separators[-1] is not problem.svm)
-        self.used_unlabeled_ = np.array(used)
+                best = min(found, key=lambda separator: separator.badness, default=problem.svm)
+                helps.append(bool(found) and clearly_helps(best, found, problem.svm, samples))
+                separators.append(problem.svm if self.safe and not helps[-1] else best)
+        self.unlabeled_helps_ = np.array(helps)
         self._weights = np.stack([separator.weights for separator in separators])
         self.intercept_ = np.array([separator.intercept for separator in separators])
         if self.kernel == "linear":
@@ -424,14 +425,6 @@ class S3VM(ClassifierMixin, BaseEstimator):
             start = supervised_separator(samples.features[reached], sides, self.C_).weights
             attempts += [Attempt(share, start, anneal=False) for share in shares]
         return Problem(signs, svm, attempts)
-
-    def _choice(self, problem: Problem, found: list[Separator], samples: Samples) -> Separator:
-        if not found:
-            return problem.svm
-        best = min(found, key=lambda separator: separator.badness)
-        if self.safe and not is_safe(best, found, problem.svm, samples.features[samples.unlabeled]):
-            return problem.svm
-        return best
 
     def _validated(self, X: Any, *, reset: bool) -> Any:
         sparse_format = "csr" if self.kernel == "linear" else False
