@@ -41,7 +41,8 @@ class AnswersFile:
         self.events: list[dict[str, Any]] = []
         self.message = ""
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+            self._file = os.open(path, flags, 0o666)
         except OSError as error:
             raise FileError(f"{path}: cannot be opened: {error.strerror}") from error
         try:
@@ -69,8 +70,10 @@ class AnswersFile:
 
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise FileError(f"{self.path}: another process writes answers to it") from error
+        except OSError:  # a file system without locks
+            pass
 
     def _write(self, line: bytes) -> None:
         size = os.fstat(self._file).st_size

@@ -36,9 +36,7 @@ class Question(NamedTuple):
     row: int
     proposals: list[Proposal]  # all categories so far, the likeliest first
     n_alike: int  # other samples of its mini-cluster that have no label; 0 where they are too few
-    check: (
-        tuple[int, int] | None
-    )  # one of the checks of a mini-cluster: which (from 1), of how many
+    check: tuple[int, int] | None  # of a mini-cluster: which (from 1), of how many
 
 
 class Offer(NamedTuple):
