@@ -46,7 +46,8 @@ def blobs():
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_digits(return_X_y=True)
+    X, classes = load_digits(return_X_y=True)
+    return X[:500], classes[:500]
 
 
 def sampler(blobs, **parameters):
@@ -172,11 +173,11 @@ def test_few_labels_go_far_on_digits(digits):
     X, classes = digits
     model = sampler(digits)
     drive(model, classes, 10, 5)
-    assert (model.predict() == classes).mean() > 0.94
+    assert (model.predict() == classes).mean() > 0.9
     probabilities = model.predict_proba()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict())
-    assert (model.predict(X) == classes).mean() > 0.94
+    assert (model.predict(X) == classes).mean() > 0.9
 
 
 @pytest.mark.parametrize("n_clusters", [2, 40, 300])
