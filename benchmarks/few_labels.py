@@ -25,6 +25,7 @@ BAR_ABOVE_RANDOM, BAR_BEST = 0.07, 0.95
 PERCENTILE = 20  # as in the book
 
 RANDOM, REPRESENTATIVES = "random", "representatives"
+ALL = "all labels"
 PARTLY = f"representatives, labels to the nearest {PERCENTILE} %"
 
 
@@ -62,7 +63,7 @@ def training_sets(X, y, n_labels, seed):
     yield "PreClusteringSampler, one after the other", asked, y[asked]
     yield "PreClusteringSampler, its labels", np.arange(len(X)), sampler.predict()
 
-    yield "all labels", np.arange(len(X)), y
+    yield ALL, np.arange(len(X)), y
 
 
 def main():
@@ -73,6 +74,7 @@ def main():
     X, y = _data.digits()
     accuracies, precisions = {}, {}
     started = time.perf_counter()
+    results = []
     for seed in range(args.splits):
         X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=seed)
         for way, samples, labels in training_sets(X_train, y_train, args.labels, seed):
@@ -96,7 +98,7 @@ def main():
             f"{row['precision of the labels']:.3f}"
         )
     means = {row["way"]: row["mean"] for row in results}
-    best = max(mean for way, mean in means.items() if way != "all labels")
+    best = max(mean for way, mean in means.items() if way != ALL)
     above = means[REPRESENTATIVES] - means[RANDOM]
     print(f"{args.splits} splits in {time.perf_counter() - started:.0f} s")
     print(f"representatives above random: {above:.3f} (bar {BAR_ABOVE_RANDOM})")

@@ -40,7 +40,7 @@ Integers = NDArray[np.integer[Any]]
 _MOST_CLUSTERS = 2_000
 _ROUNDS, _ROWS_PER_CLUSTER, _MIN_TRAINING_ROWS = 10, 50, 5_000
 _NEIGHBORS = 10
-_STOPPING = (0.1, 0.03, 0.01, 0.003)  # chances that a walk ends at each step
+_STOPPING = (0.3, 0.1, 0.03)  # chances that a walk ends at each step
 _NONE, _SKIPPED = -1, -2
 _FORMAT, _FORMAT_VERSION = "labelquorum.PreClusteringSampler", 1
 _DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -99,20 +99,20 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
     next has the largest expected error times density. Here there can be any number of categories:
 
     - A mini-cluster's label is that of the first labeled one that a random walk on the graph of
-      neighbours comes to (Wu et al., "Learning with partially absorbing random walks", NIPS 2012).
-      A walk that stops before, with a small chance at each step, comes to any category with the
-      frequency it had so far, or, with that of one more label, to a category not seen yet.
-    - The expected error of a mini-cluster is what is left to its most likely category.
+      neighbours comes to (Wu et al., "Learning with partially absorbing random walks", NIPS 2012),
+      if it does not stop before, with a small chance at each step.
+    - The expected error of a mini-cluster is the chance that a walk from there does not come to the
+      most likely category.
     - Density is what an answer would settle: all samples whose walks would come to the mini-cluster
       first, each with its expected error.
 
     So the first queries go to the middle of large groups, since every error is alike; where labels
     are, walks end, and queries go on to smaller groups without labels and to borders, as far as
-    there are samples. How far walks go is a matter of the chance to stop; what four such chances
-    say is added up.
+    there are samples. How far walks go is a matter of the chance to stop; what three such chances
+    say (0.3, 0.1 and 0.03) is averaged, each score in shares of the largest.
 
     With m mini-clusters and b labels: O(n_samples m n_features + m^3) for `fit`, O(m^2 + m b^2) for
-    a query, O(m b^2) for predictions; memory of 16 m^2 bytes beyond that of neighbours.
+    a query, O(m b^2) for predictions; memory of 12 m^2 bytes beyond that of neighbours.
 
     Examples
     --------
@@ -850,12 +850,6 @@ class _Known(NamedTuple):
         shares: Floats = self.counts / self.counts.sum(axis=1, keepdims=True)
         return shares
 
-    @property
-    def frequencies(self) -> Floats:
-        """Of the categories; the rest, as of one more label, is for those not seen yet."""
-        frequencies: Floats = self.shares.sum(axis=0) / (len(self.cells) + 1)
-        return frequencies
-
 
 class _Walks:
     """Random walks over mini-clusters that stop with one of several chances at each step.
@@ -888,18 +882,17 @@ class _Walks:
             inverse = np.linalg.inv(among)
             hits = (-inverse / np.diag(inverse)[:, None]).clip(0, 1)
             np.fill_diagonal(hits, 0)
-            lost = (1 - hits.sum(axis=1)).clip(0)[:, None]
-            means.append(((hits @ shares + lost * known.frequencies) * shares).sum(axis=1).mean())
+            means.append(((hits @ shares) * shares).sum(axis=1).mean())
         return float(np.mean(means))
 
     def shares(self, known: _Known) -> Floats:
         """(mini-clusters, categories): the probabilities of the categories seen so far."""
         found = np.zeros((len(self.visits[0]), known.counts.shape[1]))
         for s in range(len(_STOPPING)):
-            hits = self.hits(s, known.cells)
-            lost = (1 - hits.sum(axis=1)).clip(0)[:, None]
-            found += hits @ known.shares + lost * known.frequencies
+            found += self.hits(s, known.cells) @ known.shares
         found[known.cells] = known.shares
+        # What no walk leads to a label from is like all labels.
+        found[~(found.sum(axis=1) > 0)] = known.shares.sum(axis=0)
         found /= found.sum(axis=1, keepdims=True)
         return found
 
@@ -971,8 +964,7 @@ class _View:
         self._visits = visits
         self._ends = known.cells.tolist()
         self._hits = hits.astype(np.float32)
-        self._shares, self._frequencies = known.shares, known.frequencies
-        self._is_large = known.is_large
+        self._shares, self._is_large = known.shares, known.is_large
 
     def end_at(self, cell: int) -> None:
         """Walks that come to this one end there from now on."""
@@ -985,11 +977,9 @@ class _View:
         self._ends.append(cell)
 
     def scores(self, n_open: Floats, cells: Integers, errors: Floats) -> Floats:
-        """Expected error times density, of each mini-cluster."""
+        """Expected error times density of each mini-cluster, in shares of the largest."""
         b = len(self._shares)
-        lost = (1 - self._hits.sum(axis=1)).clip(0)[:, None]
-        shares = self._hits[:, :b] @ self._shares + lost * self._frequencies
-        best = shares[:, self._is_large].max(axis=1, initial=0)
+        best = (self._hits[:, :b] @ self._shares)[:, self._is_large].max(axis=1, initial=0)
         expected = (1 - best - self._hits[:, b:].sum(axis=1)).clip(0)
         expected[cells] = errors
         masses = (n_open * expected).astype(np.float32)
@@ -999,4 +989,5 @@ class _View:
         settled = settled / np.maximum(visits, 1e-6)
         settled[self._ends] = masses[self._ends]
         scores: Floats = expected * settled
+        scores /= max(scores[n_open > 0].max(), 1e-12)
         return scores
