@@ -133,7 +133,7 @@ def test_scores_are_expected_error_times_density(n, seed):
     walks = _Walks(scipy.sparse.csr_array(weights))
     clusters = np.sort(np.concatenate([np.arange(n), rng.integers(n, size=3 * n)])).astype(np.int32)
     codes = np.where(rng.random(4 * n) < 0.2, rng.integers(3, size=4 * n), -1).astype(np.int32)
-    known = _Known.of(codes, clusters, n, np.ones(3, bool))
+    known = _Known.of(codes, clusters, np.ones(3, bool))
     order = np.arange(4 * n, dtype=np.int32)
     chooser = _Chooser(walks, known, order, clusters, codes < 0, [])
     n_open = np.bincount(clusters[codes < 0], minlength=n).astype(float)
@@ -455,6 +455,7 @@ def test_no_checks_no_bound(blobs):
     drive(model, blobs[1], 10)
     assert model.n_audits_ == 0
     assert model.precision_bound() == 0.0
+    assert model.n_looks_ == 0
 
 
 def test_each_look_has_its_share_of_the_error_probability(digits):
@@ -495,7 +496,8 @@ def test_checks_do_not_change_what_else_is_asked(digits):
     assert len(learned) >= 36
 
 
-def test_given_what_was_learned_checks_are_any_of_the_other_samples():
+@pytest.mark.parametrize(("n_queries", "batch"), [(4, 1), (2, 2), (1, 4)])
+def test_given_what_was_learned_checks_are_any_of_the_other_samples(n_queries, batch):
     """All orders of drawing: each set of checks is as frequent as any other."""
     X, classes = make_blobs(6, 2, centers=2, random_state=1)
     counts: dict[tuple[frozenset[int], int], dict[frozenset[int], int]] = {}
@@ -504,7 +506,7 @@ def test_given_what_was_learned_checks_are_any_of_the_other_samples():
     for order in itertools.permutations(range(6)):
         model = pickle.loads(start)
         model._answers.audit_order = np.array(order, dtype=np.int32)
-        drive(model, classes, 4)
+        drive(model, classes, n_queries, batch)
         learned = frozenset(np.flatnonzero(model._answers.taught() >= 0).tolist())
         checks = frozenset(np.flatnonzero(model._answers.checked()).tolist())
         of_learned = counts.setdefault((learned, len(checks)), {})
@@ -547,6 +549,7 @@ def test_the_bound_holds_in_all_looks_together():
     ("parameters", "error", "message"),
     [
         ({"n_clusters": 0}, ValueError, "n_clusters is 0; wanted an integer of at least 1"),
+        ({"n_clusters": 10_001}, ValueError, "n_clusters is 10001; wanted 1 to 10000"),
         ({"n_clusters": "5"}, TypeError, "n_clusters is '5'"),
         ({"audit_share": 1}, ValueError, r"audit_share is 1; wanted a number in \[0, 1\)"),
         ({"audit_share": -0.1}, ValueError, "audit_share is -0.1"),

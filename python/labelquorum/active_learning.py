@@ -37,7 +37,7 @@ Rows = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 
-_MOST_CLUSTERS = 2_000
+_MOST_CLUSTERS, _LIMIT = 2_000, 10_000  # matrices of this number squared are held
 _ROUNDS, _ROWS_PER_CLUSTER, _MIN_TRAINING_ROWS = 10, 50, 5_000
 _NEIGHBORS = 10
 _STOPPING = (0.3, 0.1, 0.03)  # chances that a walk ends at each step
@@ -56,7 +56,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
     ----------
     n_clusters : int, optional
         Mini-clusters, which stand between samples and labels; fewer where there are fewer samples.
-        None for 2,000.
+        None for 2,000; at most 10,000.
     min_samples_per_category : int, default=1
         Categories with fewer given labels are not predicted: samples that are most likely theirs
         have no label yet (-1, or None among strings) and stay worth a query.
@@ -178,6 +178,8 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         n_wanted = _MOST_CLUSTERS
         if self.n_clusters is not None:
             n_wanted = as_positive(self.n_clusters, "n_clusters")
+            if n_wanted > _LIMIT:
+                raise ValueError(f"n_clusters is {n_wanted}; wanted 1 to {_LIMIT}")
         X = validate_data(self, X, accept_sparse="csr", dtype="numeric", ensure_min_samples=2)
         n = X.shape[0]
         rng = check_random_state(self.random_state)
@@ -246,8 +248,10 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
 
     def _chooser(self, asked: list[int]) -> _Chooser:
         answers = self._answers
+        # Whether a check is asked, too, must make no difference.
+        taken = [sample for sample in asked if not answers.is_audit[sample]]
         return _Chooser(
-            self._walks, self._known(), self._order, self.clusters_, answers.is_open(), asked
+            self._walks, self._known(), self._order, self.clusters_, answers.is_open(), taken
         )
 
     def _known(self) -> _Known:
@@ -256,7 +260,6 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         return _Known.of(
             codes,
             self.clusters_,
-            len(self._centers),
             self._answers.is_large(codes, self.min_samples_per_category),
         )
 
@@ -565,12 +568,14 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         )
         is_open &= found >= 0
         checked = answers.checked() & is_open
+        if not checked.any():
+            return 0.0
         n_right = int((answers.codes == found)[checked].sum())
         if self._is_news:
             self.n_looks_, self._is_news = self.n_looks_ + 1, False
         alpha = as_alpha(level, self.n_looks_ * (self.n_looks_ + 1))
         bound = float(lower_bound(n_right, int(checked.sum()), alpha))
-        return max(bound, n_right / max(1, int(is_open.sum())))
+        return max(bound, n_right / int(is_open.sum()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all that is needed to go on later to a file; the samples are not in it.
@@ -621,7 +626,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         }
         try:
             with replacing(Path(path)) as file:
-                np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
+                np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
         except FileError as error:
             raise OSError(str(error)) from error
 
@@ -836,7 +841,7 @@ class _Known(NamedTuple):
 
     @classmethod
     def of(
-        cls, codes: NDArray[np.int32], clusters: Integers, m: int, is_large: NDArray[np.bool_]
+        cls, codes: NDArray[np.int32], clusters: Integers, is_large: NDArray[np.bool_]
     ) -> _Known:
         labeled = np.flatnonzero(codes >= 0)
         cells, places = np.unique(clusters[labeled], return_inverse=True)
@@ -907,14 +912,13 @@ class _Chooser:
         order: NDArray[np.int32],
         clusters: NDArray[np.int32],
         is_open: NDArray[np.bool_],
-        asked: list[int],
+        taken: list[int],
     ) -> None:
         self._known = known
         samples = order[is_open[order]]  # by mini-cluster, the most central first
         m = len(walks.visits[0])
         starts = np.searchsorted(clusters[samples], np.arange(m + 1))
         self._waiting = [samples[b:e][::-1].tolist() for b, e in pairwise(starts.tolist())]
-        self._sizes = np.bincount(clusters, minlength=m)
         self._n_open = np.diff(starts).astype(np.float64)
         self._n_asked = np.zeros(m)
         self._told = walks.told(known)
@@ -922,7 +926,6 @@ class _Chooser:
             _View(visits, walks.hits(s, known.cells), known)
             for s, visits in enumerate(walks.visits)
         ]
-        taken = [sample for sample in asked if is_open[sample]]
         for sample in taken:
             self._waiting[clusters[sample]].remove(sample)
             self._take(int(clusters[sample]))
