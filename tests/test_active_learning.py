@@ -46,7 +46,8 @@ def blobs():
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_digits(return_X_y=True)
+    X, classes = load_digits(return_X_y=True)
+    return X[:500], classes[:500]
 
 
 def sampler(blobs, **parameters):
@@ -95,7 +96,7 @@ def test_walks_end_where_simulated_ones_do(n, seed):
     steps = np.divide(weights, degrees, out=np.zeros_like(weights), where=degrees > 0)
     walks = _Walks(scipy.sparse.csr_array(weights))
     cells = np.sort(rng.choice(n, rng.integers(1, n + 1), replace=False))
-    for s, chance in enumerate((0.1, 0.03, 0.01, 0.003)):
+    for s, chance in enumerate((0.3, 0.1, 0.03)):
         np.testing.assert_allclose(walks.hits(s, cells), simulated(steps, chance, cells), atol=2e-3)
 
 
@@ -109,15 +110,17 @@ def naive_scores(walks, known, n_open, asked, errors):
         b = len(known.cells)
         expected = np.empty(n)
         for x in range(n):
-            shares = hits[x, :b] @ known.shares + (1 - hits[x].sum()) * known.frequencies
+            shares = hits[x, :b] @ known.shares
             expected[x] = 1 - hits[x, b:].sum() - shares.max(initial=0)
         expected[known.cells] = errors
+        scores = np.empty(n)
         for q in range(n):
             if q in ends:
-                total[q] += expected[q] * expected[q] * n_open[q]
+                scores[q] = expected[q] * expected[q] * n_open[q]
             else:
                 reach = walks.hits(s, np.array([*ends, q]))[:, -1]
-                total[q] += expected[q] * (reach * expected * n_open).sum()
+                scores[q] = expected[q] * (reach * expected * n_open).sum()
+        total += scores / scores[n_open > 0].max()
     return total
 
 
@@ -130,7 +133,7 @@ def test_scores_are_expected_error_times_density(n, seed):
     walks = _Walks(scipy.sparse.csr_array(weights))
     clusters = np.sort(np.concatenate([np.arange(n), rng.integers(n, size=3 * n)])).astype(np.int32)
     codes = np.where(rng.random(4 * n) < 0.2, rng.integers(3, size=4 * n), -1).astype(np.int32)
-    known = _Known.of(codes, clusters, n, np.ones(3, bool))
+    known = _Known.of(codes, clusters, np.ones(3, bool))
     order = np.arange(4 * n, dtype=np.int32)
     chooser = _Chooser(walks, known, order, clusters, codes < 0, [])
     n_open = np.bincount(clusters[codes < 0], minlength=n).astype(float)
@@ -165,18 +168,20 @@ def test_a_batch_finds_all_groups_too(blobs):
 
 def test_larger_groups_come_first():
     X, classes = make_blobs([30, 200, 90], 3, centers=[[0] * 3, [20] * 3, [40] * 3], random_state=0)
-    assert classes[drive(sampler((X, classes)), classes, 3)].tolist() == [1, 2, 0]
+    found = classes[drive(sampler((X, classes)), classes, 5)].tolist()
+    assert found[:2] == [1, 2]
+    assert 0 in found
 
 
 def test_few_labels_go_far_on_digits(digits):
     X, classes = digits
     model = sampler(digits)
     drive(model, classes, 10, 5)
-    assert (model.predict() == classes).mean() > 0.94
+    assert (model.predict() == classes).mean() > 0.9
     probabilities = model.predict_proba()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict())
-    assert (model.predict(X) == classes).mean() > 0.94
+    assert (model.predict(X) == classes).mean() > 0.9
 
 
 @pytest.mark.parametrize("n_clusters", [2, 40, 300])
@@ -450,6 +455,7 @@ def test_no_checks_no_bound(blobs):
     drive(model, blobs[1], 10)
     assert model.n_audits_ == 0
     assert model.precision_bound() == 0.0
+    assert model.n_looks_ == 0
 
 
 def test_each_look_has_its_share_of_the_error_probability(digits):
@@ -490,7 +496,8 @@ def test_checks_do_not_change_what_else_is_asked(digits):
     assert len(learned) >= 36
 
 
-def test_given_what_was_learned_checks_are_any_of_the_other_samples():
+@pytest.mark.parametrize(("n_queries", "batch"), [(4, 1), (2, 2), (1, 4)])
+def test_given_what_was_learned_checks_are_any_of_the_other_samples(n_queries, batch):
     """All orders of drawing: each set of checks is as frequent as any other."""
     X, classes = make_blobs(6, 2, centers=2, random_state=1)
     counts: dict[tuple[frozenset[int], int], dict[frozenset[int], int]] = {}
@@ -499,7 +506,7 @@ def test_given_what_was_learned_checks_are_any_of_the_other_samples():
     for order in itertools.permutations(range(6)):
         model = pickle.loads(start)
         model._answers.audit_order = np.array(order, dtype=np.int32)
-        drive(model, classes, 4)
+        drive(model, classes, n_queries, batch)
         learned = frozenset(np.flatnonzero(model._answers.taught() >= 0).tolist())
         checks = frozenset(np.flatnonzero(model._answers.checked()).tolist())
         of_learned = counts.setdefault((learned, len(checks)), {})
@@ -542,6 +549,7 @@ def test_the_bound_holds_in_all_looks_together():
     ("parameters", "error", "message"),
     [
         ({"n_clusters": 0}, ValueError, "n_clusters is 0; wanted an integer of at least 1"),
+        ({"n_clusters": 10_001}, ValueError, "n_clusters is 10001; wanted 1 to 10000"),
         ({"n_clusters": "5"}, TypeError, "n_clusters is '5'"),
         ({"audit_share": 1}, ValueError, r"audit_share is 1; wanted a number in \[0, 1\)"),
         ({"audit_share": -0.1}, ValueError, "audit_share is -0.1"),

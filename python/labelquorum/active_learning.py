@@ -37,10 +37,10 @@ Rows = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 
-_MOST_CLUSTERS = 2_000
+_MOST_CLUSTERS, _LIMIT = 2_000, 10_000  # matrices of this number squared are held
 _ROUNDS, _ROWS_PER_CLUSTER, _MIN_TRAINING_ROWS = 10, 50, 5_000
 _NEIGHBORS = 10
-_STOPPING = (0.1, 0.03, 0.01, 0.003)  # chances that a walk ends at each step
+_STOPPING = (0.3, 0.1, 0.03)  # chances that a walk ends at each step
 _NONE, _SKIPPED = -1, -2
 _FORMAT, _FORMAT_VERSION = "labelquorum.PreClusteringSampler", 1
 _DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -56,7 +56,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
     ----------
     n_clusters : int, optional
         Mini-clusters, which stand between samples and labels; fewer where there are fewer samples.
-        None for 2,000.
+        None for 2,000; at most 10,000.
     min_samples_per_category : int, default=1
         Categories with fewer given labels are not predicted: samples that are most likely theirs
         have no label yet (-1, or None among strings) and stay worth a query.
@@ -99,20 +99,20 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
     next has the largest expected error times density. Here there can be any number of categories:
 
     - A mini-cluster's label is that of the first labeled one that a random walk on the graph of
-      neighbours comes to (Wu et al., "Learning with partially absorbing random walks", NIPS 2012).
-      A walk that stops before, with a small chance at each step, comes to any category with the
-      frequency it had so far, or, with that of one more label, to a category not seen yet.
-    - The expected error of a mini-cluster is what is left to its most likely category.
+      neighbours comes to (Wu et al., "Learning with partially absorbing random walks", NIPS 2012),
+      if it does not stop before, with a small chance at each step.
+    - The expected error of a mini-cluster is the chance that a walk from there does not come to the
+      most likely category.
     - Density is what an answer would settle: all samples whose walks would come to the mini-cluster
       first, each with its expected error.
 
     So the first queries go to the middle of large groups, since every error is alike; where labels
     are, walks end, and queries go on to smaller groups without labels and to borders, as far as
-    there are samples. How far walks go is a matter of the chance to stop; what four such chances
-    say is added up.
+    there are samples. How far walks go is a matter of the chance to stop; what three such chances
+    say (0.3, 0.1 and 0.03) is averaged, each score in shares of the largest.
 
     With m mini-clusters and b labels: O(n_samples m n_features + m^3) for `fit`, O(m^2 + m b^2) for
-    a query, O(m b^2) for predictions; memory of 16 m^2 bytes beyond that of neighbours.
+    a query, O(m b^2) for predictions; memory of 12 m^2 bytes beyond that of neighbours.
 
     Examples
     --------
@@ -178,6 +178,8 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         n_wanted = _MOST_CLUSTERS
         if self.n_clusters is not None:
             n_wanted = as_positive(self.n_clusters, "n_clusters")
+            if n_wanted > _LIMIT:
+                raise ValueError(f"n_clusters is {n_wanted}; wanted 1 to {_LIMIT}")
         X = validate_data(self, X, accept_sparse="csr", dtype="numeric", ensure_min_samples=2)
         n = X.shape[0]
         rng = check_random_state(self.random_state)
@@ -246,8 +248,10 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
 
     def _chooser(self, asked: list[int]) -> _Chooser:
         answers = self._answers
+        # Whether a check is asked, too, must make no difference.
+        taken = [sample for sample in asked if not answers.is_audit[sample]]
         return _Chooser(
-            self._walks, self._known(), self._order, self.clusters_, answers.is_open(), asked
+            self._walks, self._known(), self._order, self.clusters_, answers.is_open(), taken
         )
 
     def _known(self) -> _Known:
@@ -256,7 +260,6 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         return _Known.of(
             codes,
             self.clusters_,
-            len(self._centers),
             self._answers.is_large(codes, self.min_samples_per_category),
         )
 
@@ -565,12 +568,14 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         )
         is_open &= found >= 0
         checked = answers.checked() & is_open
+        if not checked.any():
+            return 0.0
         n_right = int((answers.codes == found)[checked].sum())
         if self._is_news:
             self.n_looks_, self._is_news = self.n_looks_ + 1, False
         alpha = as_alpha(level, self.n_looks_ * (self.n_looks_ + 1))
         bound = float(lower_bound(n_right, int(checked.sum()), alpha))
-        return max(bound, n_right / max(1, int(is_open.sum())))
+        return max(bound, n_right / int(is_open.sum()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all that is needed to go on later to a file; the samples are not in it.
@@ -621,7 +626,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         }
         try:
             with replacing(Path(path)) as file:
-                np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
+                np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
         except FileError as error:
             raise OSError(str(error)) from error
 
@@ -836,7 +841,7 @@ class _Known(NamedTuple):
 
     @classmethod
     def of(
-        cls, codes: NDArray[np.int32], clusters: Integers, m: int, is_large: NDArray[np.bool_]
+        cls, codes: NDArray[np.int32], clusters: Integers, is_large: NDArray[np.bool_]
     ) -> _Known:
         labeled = np.flatnonzero(codes >= 0)
         cells, places = np.unique(clusters[labeled], return_inverse=True)
@@ -849,12 +854,6 @@ class _Known(NamedTuple):
         """Of the categories, in these mini-clusters."""
         shares: Floats = self.counts / self.counts.sum(axis=1, keepdims=True)
         return shares
-
-    @property
-    def frequencies(self) -> Floats:
-        """Of the categories; the rest, as of one more label, is for those not seen yet."""
-        frequencies: Floats = self.shares.sum(axis=0) / (len(self.cells) + 1)
-        return frequencies
 
 
 class _Walks:
@@ -888,18 +887,17 @@ class _Walks:
             inverse = np.linalg.inv(among)
             hits = (-inverse / np.diag(inverse)[:, None]).clip(0, 1)
             np.fill_diagonal(hits, 0)
-            lost = (1 - hits.sum(axis=1)).clip(0)[:, None]
-            means.append(((hits @ shares + lost * known.frequencies) * shares).sum(axis=1).mean())
+            means.append(((hits @ shares) * shares).sum(axis=1).mean())
         return float(np.mean(means))
 
     def shares(self, known: _Known) -> Floats:
         """(mini-clusters, categories): the probabilities of the categories seen so far."""
         found = np.zeros((len(self.visits[0]), known.counts.shape[1]))
         for s in range(len(_STOPPING)):
-            hits = self.hits(s, known.cells)
-            lost = (1 - hits.sum(axis=1)).clip(0)[:, None]
-            found += hits @ known.shares + lost * known.frequencies
+            found += self.hits(s, known.cells) @ known.shares
         found[known.cells] = known.shares
+        # What no walk leads to a label from is like all labels.
+        found[~(found.sum(axis=1) > 0)] = known.shares.sum(axis=0)
         found /= found.sum(axis=1, keepdims=True)
         return found
 
@@ -914,14 +912,13 @@ class _Chooser:
         order: NDArray[np.int32],
         clusters: NDArray[np.int32],
         is_open: NDArray[np.bool_],
-        asked: list[int],
+        taken: list[int],
     ) -> None:
         self._known = known
         samples = order[is_open[order]]  # by mini-cluster, the most central first
         m = len(walks.visits[0])
         starts = np.searchsorted(clusters[samples], np.arange(m + 1))
         self._waiting = [samples[b:e][::-1].tolist() for b, e in pairwise(starts.tolist())]
-        self._sizes = np.bincount(clusters, minlength=m)
         self._n_open = np.diff(starts).astype(np.float64)
         self._n_asked = np.zeros(m)
         self._told = walks.told(known)
@@ -929,7 +926,6 @@ class _Chooser:
             _View(visits, walks.hits(s, known.cells), known)
             for s, visits in enumerate(walks.visits)
         ]
-        taken = [sample for sample in asked if is_open[sample]]
         for sample in taken:
             self._waiting[clusters[sample]].remove(sample)
             self._take(int(clusters[sample]))
@@ -971,8 +967,7 @@ class _View:
         self._visits = visits
         self._ends = known.cells.tolist()
         self._hits = hits.astype(np.float32)
-        self._shares, self._frequencies = known.shares, known.frequencies
-        self._is_large = known.is_large
+        self._shares, self._is_large = known.shares, known.is_large
 
     def end_at(self, cell: int) -> None:
         """Walks that come to this one end there from now on."""
@@ -985,11 +980,9 @@ class _View:
         self._ends.append(cell)
 
     def scores(self, n_open: Floats, cells: Integers, errors: Floats) -> Floats:
-        """Expected error times density, of each mini-cluster."""
+        """Expected error times density of each mini-cluster, in shares of the largest."""
         b = len(self._shares)
-        lost = (1 - self._hits.sum(axis=1)).clip(0)[:, None]
-        shares = self._hits[:, :b] @ self._shares + lost * self._frequencies
-        best = shares[:, self._is_large].max(axis=1, initial=0)
+        best = (self._hits[:, :b] @ self._shares)[:, self._is_large].max(axis=1, initial=0)
         expected = (1 - best - self._hits[:, b:].sum(axis=1)).clip(0)
         expected[cells] = errors
         masses = (n_open * expected).astype(np.float32)
@@ -999,4 +992,5 @@ class _View:
         settled = settled / np.maximum(visits, 1e-6)
         settled[self._ends] = masses[self._ends]
         scores: Floats = expected * settled
+        scores /= max(scores[n_open > 0].max(), 1e-12)
         return scores

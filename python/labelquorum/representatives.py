@@ -53,8 +53,9 @@ class RepresentativeSampler(BaseEstimator):
         to the mean. Fewer where fewer samples differ.
     clusters_ : int32 array of shape (n_train,)
         The cluster of each training sample, its place in indices_; -1 for none.
-    distances_ : float32 array of shape (n_train,)
-        Of each sample from the mean of its cluster, in a scale of its own; NaN without one.
+    distances_ : float64 array of shape (n_train,)
+        Of each sample from the mean of its cluster (of sparse rows, after reduction to 128
+        columns); NaN without one.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -136,14 +137,16 @@ class RepresentativeSampler(BaseEstimator):
         if n_wanted > n:
             raise ValueError(f"n_samples is {n_wanted}, X holds {n} samples; wanted 1 to {n}")
         rng = check_random_state(self.random_state)
-        rows = Frame(X, rng).rows(X)
+        frame = Frame(X, rng)
+        rows = frame.rows(X)
         if partition is None:
             clusters = self._by_kmeans(rows, n_wanted, rng, n_threads)
         else:
             clusters = _given(partition, n, n_wanted)
         self.clusters_ = _largest(clusters, n_wanted)
         means = cluster_means(rows, self.clusters_)
-        self.distances_ = distances_to_means(rows, means, self.clusters_)
+        distances = distances_to_means(rows, means, self.clusters_)
+        self.distances_ = distances.astype(np.float64) / frame.scale
         order = np.lexsort((self.distances_, self.clusters_))
         order = order[self.clusters_[order] >= 0]
         self.indices_ = order[np.unique(self.clusters_[order], return_index=True)[1]]
