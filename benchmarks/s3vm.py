@@ -92,7 +92,7 @@ def two(task, rng, texts):
 
 
 def compare(X, classes, y, kernel, threads):
-    """Fit all methods; return their errors, and their seconds."""
+    """Fit all methods; return their errors and seconds, and the share of problems safe keeps."""
     known, rest = y >= 0, y < 0
     errors, seconds = {}, {}
 
@@ -121,29 +121,28 @@ def compare(X, classes, y, kernel, threads):
     measure("self-training", lambda: trained.fit(X, y).predict(X))
     spread = LabelSpreading("knn", n_neighbors=min(7, len(y) - 1), n_jobs=threads)
     measure("LabelSpreading", lambda: spread.fit(X, y).transduction_)
-    if len(model.unlabeled_helps_) == 1:
-        # What safe=True gives: all else is the same.
-        alone = clone(model).set_params(C=model.C_, unlabeled_weight=0)
-        measure("supervised", lambda: alone.fit(X, y).predict(X))
-        errors["S3VM, safe"] = errors["S3VM" if model.unlabeled_helps_[0] else "supervised"]
-    return errors, seconds
+    alone = clone(model).set_params(C=model.C_, unlabeled_weight=0)  # what safe falls back to
+    measure("supervised", lambda: alone.fit(X, y).predict(X))
+    safe = clone(model).set_params(safe=True)
+    measure("S3VM, safe", lambda: safe.fit(X, y).transduction_)
+    return {"errors": errors, "seconds": seconds, "kept": safe.used_unlabeled_.mean()}
 
 
 def summary(rows):
-    """Average errors and seconds over draws (and pairs)."""
-    result = {}
-    for method in rows[0][0]:
-        errors = np.array([errors[method] for errors, _ in rows])
-        seconds = [seconds.get(method, seconds["S3VM"]) for _, seconds in rows]
-        result[method] = {"error": errors.mean(), "deviation": errors.std()}
-        result[method] |= {"largest": errors.max(), "seconds": np.mean(seconds)}
-    return result
+    """Average over draws (and pairs)."""
+    methods = {}
+    for method in rows[0]["errors"]:
+        errors = np.array([row["errors"][method] for row in rows])
+        methods[method] = {"error": errors.mean(), "deviation": errors.std()}
+        methods[method] |= {"largest": errors.max()}
+        methods[method] |= {"seconds": np.mean([row["seconds"][method] for row in rows])}
+    return {"draws": len(rows), "kept_by_safe": np.mean([row["kept"] for row in rows])} | methods
 
 
 def losses(pairs, method):
     """How much worse than the supervised machine a method is, at most."""
     gaps = {
-        pair: np.array([errors[method] - errors["supervised"] for errors, _ in rows])
+        pair: np.array([row["errors"][method] - row["errors"]["supervised"] for row in rows])
         for pair, rows in pairs.items()
     }
     draws = np.concatenate(list(gaps.values()))
@@ -157,12 +156,13 @@ def losses(pairs, method):
 
 
 def show(task, result):
-    print(task)
-    for method, row in result["methods"].items():
-        print(
-            f"  {method:15} {row['error']:.4f} +- {row['deviation']:.4f}, at most "
-            f"{row['largest']:.3f}, {row['seconds']:.2f} s"
-        )
+    print(f"{task}: safe keeps {result['kept_by_safe']:.0%} of {result['draws']}")
+    for method, row in result.items():
+        if isinstance(row, dict) and "error" in row:
+            print(
+                f"  {method:15} {row['error']:.4f} +- {row['deviation']:.4f}, at most "
+                f"{row['largest']:.3f}, {row['seconds']:.2f} s"
+            )
     for method, row in result.get("losses", {}).items():
         print(
             f"  {method} against supervised: worst pair {row['worst_mean_of_a_pair']:+.4f}, worst "
@@ -185,11 +185,9 @@ def over_pairs(X, classes, n_labels, args):
         for seed in range(args.draws):
             y = drawn(truth, n_labels, np.random.default_rng(seed))
             pairs[pair].append(compare(features, truth, y, "linear", args.threads))
-    return {
-        "pairs": len(pairs),
-        "methods": summary([row for rows in pairs.values() for row in rows]),
-        "losses": {method: losses(pairs, method) for method in ("S3VM", "S3VM, safe")},
-    }
+    result = {"pairs": len(pairs)} | summary([row for rows in pairs.values() for row in rows])
+    result["losses"] = {name: losses(pairs, name) for name in ("S3VM", "S3VM, safe")}
+    return result
 
 
 def main():
@@ -234,7 +232,7 @@ def measured(task, args, texts):
             y = drawn(classes, N_LABELS[task], rng)
         kernel = "rbf" if "moons" in task else "linear"
         rows.append(compare(X, classes, y, kernel, args.threads))
-    yield task, {"published": PUBLISHED.get(task), "methods": summary(rows)}
+    yield task, {"published": PUBLISHED.get(task)} | summary(rows)
 
 
 if __name__ == "__main__":

@@ -114,8 +114,8 @@ def test_only_separators_nearly_as_good_speak_against_it():
         return Separator(np.array([1.0]), -at, badness)
 
     best, svm = cut(0.0, 1.0), cut(0.5, 0.0)
-    assert clearly_helps(best, [best, cut(0.2, 1.4), cut(0.5, 1.6)], svm, samples)
-    assert not clearly_helps(best, [best, cut(0.3, 1.4)], svm, samples)
+    assert clearly_helps(best, [best, cut(0.2, 1.2), cut(0.5, 1.3)], svm, samples)
+    assert not clearly_helps(best, [best, cut(0.3, 1.2)], svm, samples)
     assert clearly_helps(svm, [svm, best], svm, samples)  # they say the same
 
 
@@ -136,11 +136,11 @@ def blobs(seed=0, n=200, n_classes=2, n_labeled=2):
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_groups_are_found_from_one_label_each(kernel, safe, n_classes):
     X, classes, y = blobs(n_classes=n_classes, n_labeled=1)
-    model = lq.S3VM(kernel, safe=safe).fit(X, y)
-    assert (model.transduction_ == classes).all()
-    assert (model.predict(X) == classes).all()
+    model = lq.S3VM(kernel, safe=safe, random_state=0).fit(X, y)
+    assert (model.transduction_ == classes).mean() > 0.98
+    assert (model.predict(X) == classes).mean() > 0.98
     n_separators = 1 if n_classes == 2 else n_classes
-    assert model.unlabeled_helps_.shape == (n_separators,)
+    assert model.used_unlabeled_.shape == (n_separators,)
     shape = (len(X),) if n_classes == 2 else (len(X), n_classes)
     assert model.decision_function(X).shape == shape
     if kernel == "linear":
@@ -192,7 +192,7 @@ def test_with_all_samples_labeled_it_is_the_supervised_machine(seed):
     peer = LinearSVC(C=0.7, tol=1e-10, dual=False, max_iter=10_000).fit(X, y)
     assert np.allclose(model.decision_function(X), peer.decision_function(X), atol=5e-3)
     assert (model.transduction_ == y).all()
-    assert not model.unlabeled_helps_.any()
+    assert not model.used_unlabeled_.any()
 
 
 def test_with_all_samples_labeled_the_kernel_machine_is_a_linear_one_on_kernel_features():
@@ -215,10 +215,10 @@ def test_safe_falls_back_to_the_supervised_machine():
     X = rng.normal(size=(200, 20))  # no groups: any cut is as good as another
     y = np.full(200, -1)
     y[:10] = X[:10, 0] > 0
-    safe, plain = lq.S3VM(safe=True).fit(X, y), lq.S3VM().fit(X, y)
+    safe, plain = lq.S3VM(safe=True, random_state=0).fit(X, y), lq.S3VM().fit(X, y)
     supervised = lq.S3VM(C=safe.C_).fit(X[:10], y[:10])
-    assert not safe.unlabeled_helps_.any()
-    assert np.array_equal(safe.unlabeled_helps_, plain.unlabeled_helps_)
+    assert not safe.used_unlabeled_.any()
+    assert plain.used_unlabeled_.all()
     assert np.allclose(safe.coef_, supervised.coef_)
     assert not np.allclose(safe.coef_, plain.coef_)
 
@@ -262,7 +262,8 @@ def test_threads_do_not_matter(kernel):
 def test_dtypes_do_not_matter(kernel, dtype):
     X, _, y = blobs()
     X = X.round()
-    model, wide = lq.S3VM(kernel).fit(X.astype(dtype), y), lq.S3VM(kernel).fit(X, y)
+    model = lq.S3VM(kernel, random_state=0).fit(X.astype(dtype), y)
+    wide = lq.S3VM(kernel, random_state=0).fit(X, y)
     assert np.array_equal(model.decision_function(X), wide.decision_function(X))
 
 
@@ -369,5 +370,5 @@ def test_bad_labels_are_refused(y, message):
 
 
 def test_sparse_features_are_refused_with_rbf():
-    with pytest.raises(TypeError, match="[Ss]parse"):
+    with pytest.raises(TypeError, match="Sparse data was passed"):
         lq.S3VM("rbf").fit(sparse.eye_array(4, format="csr"), [0, 1, -1, -1])
