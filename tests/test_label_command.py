@@ -379,11 +379,15 @@ def test_odd_bytes_empty_lines_and_long_lines_are_shown_and_do_no_harm(tmp_path,
             everything += person.ask()
             assert "THE END" in everything
         person.press("1") if i else person.name("a")
-        if i < 5:
-            everything += person.ask()
-    assert person.stop() == 0
-    everything += person.seen
+        everything += person.ask()
+    assert "6 labelled, 0 left" in everything
     assert "Nothing is left to ask." in everything
+    person.press("u")
+    assert "5 labelled, 1 left" in person.ask()
+    person.press("1")
+    person.ask()
+    person.press("q")
+    assert person.stop() == 0
     # What the command itself sends, for styles, is all that begins with an escape.
     rest = re.sub(r"\x1b\[[0-9;]*m", "", everything)
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", rest)
@@ -442,6 +446,21 @@ def test_no_answer_at_all_still_makes_the_table(source, run):
     assert run(source, []).code == 0
     assert {(row["label"], row["source"]) for row in _table(source)} == {("", "")}
     assert _events(source) == []
+
+
+@pytest.mark.parametrize("extension", [".npz", ".parquet"])
+def test_other_tables_hold_the_same(source, run, extension):
+    run(source, ["n", "card", "n", "login"])
+    expected = [(int(row["row"]), row["label"], row["source"]) for row in _table(source)]
+    out = source.with_suffix(extension)
+    assert run(source, ["q"], "--out", str(out)).code == 0
+    if extension == ".npz":
+        table = np.load(out)
+        columns = [table[name].tolist() for name in ("row", "label", "source")]
+    else:
+        table = pytest.importorskip("pyarrow.parquet").read_table(out)
+        columns = [table[name].to_pylist() for name in ("row", "label", "source")]
+    assert list(zip(*columns, strict=True)) == expected
 
 
 def test_few_labels_of_a_category_are_not_proposed(source, run):

@@ -222,6 +222,7 @@ def test_an_answer_that_cannot_be_stored_does_not_count():
     [
         ([{"event": "label", "row": 40, "label": "a"}], "answer 1, .*: row 40 is none that can be"),
         ([{"event": "check", "row": 2, "rows": [2, 1]}], "row 1 is none that can be asked"),
+        ([{"event": "check", "row": 2, "rows": []}], "its rows do not begin with its row"),
         ([{"event": "undo"}], "answer 1, .*: there is no answer to take back"),
     ],
 )

@@ -177,16 +177,32 @@ class Terminal:
 
 
 def ask_all(session: LabelingSession, texts: Sequence[str], terminal: Terminal) -> None:
-    """Ask until nothing is left, the person stops, or the terminal is closed."""
+    """Ask until the person stops or the terminal is closed."""
+    is_over = False
     with suppress(TerminalClosedError):
-        while (asked := session.ask()) is not None:
-            if isinstance(asked, Offer):
+        while not is_over:
+            asked = session.ask()
+            if asked is None:
+                is_over = _ask_whether_to_undo(session, terminal)
+            elif isinstance(asked, Offer):
                 is_over = _ask_offer(session, asked, texts, terminal)
             else:
                 is_over = _ask_question(session, asked, texts, terminal)
-            if is_over:
-                return
-        terminal.show("\nNothing is left to ask.")
+
+
+def _ask_whether_to_undo(session: LabelingSession, terminal: Terminal) -> bool:
+    """Show that nothing is left until that is answered; whether the person stops."""
+    terminal.show(f"\n{_progress(session)}\n\nNothing is left to ask.")
+    terminal.show("  u undo   q stop", style="dim")
+    while True:
+        key = terminal.key()
+        if key == "u":
+            session.undo()
+            return False
+        if key == "q":
+            return True
+        if key:
+            terminal.show(f"{key[:20]!r} is no key here: u or q")
 
 
 def _ask_question(

@@ -212,7 +212,7 @@ class LabelingSession:
         return Labels(labels, sources, confidence)
 
     def _question(self, row: int) -> Question:
-        if self._checks is not None:
+        if self._checks is not None and row in self._checks.rows:
             rows = self._checks.rows
             return Question(row, self._proposals(row), 0, (rows.index(row) + 1, len(rows)))
         n_alike = len(self._alike(row))
@@ -252,6 +252,8 @@ class LabelingSession:
                 raise ValueError(f"row {row} is none that can be asked")
         if event["event"] == "undo" and not self._history:
             raise ValueError("there is no answer to take back")
+        if event["event"] == "check" and event["rows"][:1] != [event["row"]]:
+            raise ValueError("its rows do not begin with its row")
 
     def _apply(self, event: Event) -> None:
         self._check_fits(event)
