@@ -10,6 +10,7 @@ from sklearn.datasets import make_blobs
 
 from labelquorum.active_learning import PreClusteringSampler
 from labelquorum.labeling import N_CHECKS, LabelingSession, Offer, Question
+from strategies import share
 
 # Three groups; rows 0, 1 and 40 cannot be asked.
 X, CLASSES = make_blobs(60, 4, centers=3, cluster_std=0.5, random_state=0)
@@ -169,6 +170,7 @@ def _step(session, choice):
 CHOICES = st.sampled_from(["label", "label", "label", "odd", "skip", "check", "check", "undo"])
 
 
+@share(0.1)
 @given(st.lists(CHOICES, max_size=14), st.integers(0, 14), st.sampled_from([0.0, 0.5]))
 def test_a_session_that_replays_the_answers_is_where_the_other_was(choices, cut, audit_share):
     stored = []
@@ -184,6 +186,7 @@ def test_a_session_that_replays_the_answers_is_where_the_other_was(choices, cut,
     assert resumed.lower_bound == session.lower_bound
 
 
+@share(0.1)
 @given(st.lists(CHOICES, max_size=12))
 def test_undo_takes_every_answer_back(choices):
     session = _session()
