@@ -362,6 +362,14 @@ def test_a_group_gets_one_answer_and_gives_it_back_after_a_restart(tmp_path, run
     assert {(row["label"], float(row["confidence"])) for row in of_group} == {("card", 5 / 6)}
 
 
+def test_texts_that_are_the_same_are_a_group(tmp_path, run):
+    source = tmp_path / "texts.txt"
+    source.write_text("same text\n" * 20)
+    found = run(source, ["g", "n", "a", "1", "1", "1", "y"])
+    assert "g one answer for 20 alike" in found.out
+    assert "4 labels by you, 16 of groups" in found.out
+
+
 def test_odd_bytes_empty_lines_and_long_lines_are_shown_and_do_no_harm(tmp_path, sit_down):
     source = tmp_path / "odd.txt"
     odd = [b"card \xff\xfe lost", b"", b"card \x1b[2J\x1b]0;title\x07 lost", b"   "]

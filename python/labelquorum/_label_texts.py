@@ -72,7 +72,7 @@ def label_texts(
             random_state=seed,
             n_jobs=n_jobs,
         ).fit(X)
-        partitions = _tight_partitions(X, seed, n_jobs)
+        partitions = _tight_partitions(X, seed, n_jobs)[_first_with_text(items, rows)]
         try:
             session = LabelingSession(
                 sampler, partitions, rows, answers.append, answers.events, seed=seed
@@ -127,6 +127,12 @@ def _tight_partitions(X: Any, seed: int, n_jobs: int | None) -> NDArray[np.int32
         n_jobs=n_jobs,
         verbose=sys.stderr.isatty(),
     )
+
+
+def _first_with_text(items: list[str], rows: list[int]) -> list[int]:
+    """For each of the rows the place of the first with the same text: those are alike for sure."""
+    first: dict[str, int] = {}
+    return [first.setdefault(items[row], place) for place, row in enumerate(rows)]
 
 
 def _digest(parts: Iterator[Any]) -> str:
