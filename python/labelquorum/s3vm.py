@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -60,10 +61,7 @@ def samples_of(features: Any, labeled: NDArray[np.int64]) -> Samples:
     rest = np.ones(features.shape[0], dtype=bool)
     rest[labeled] = False
     unlabeled = np.flatnonzero(rest)
-    if len(unlabeled):
-        mean = np.asarray(features[unlabeled].mean(axis=0), dtype=np.float64).ravel()
-    else:
-        mean = np.zeros(features.shape[1])
+    mean = features.T @ rest.astype(np.float64) / max(1, len(unlabeled))
     return Samples(features, labeled, unlabeled, mean)
 
 
@@ -135,8 +133,9 @@ class Attempt(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One class against the rest: its labels, the supervised separator, and others to try."""
+    """Two classes: their labels (1 for the second), the supervised separator, and what to try."""
 
+    samples: Samples
     signs: Vector
     svm: Separator
     attempts: list[Attempt]
@@ -165,18 +164,19 @@ def clearly_helps(
     best: Separator, others: list[Separator], svm: Separator, samples: Samples
 ) -> bool:
     """Whether `best` beats `svm` whichever separator nearly as good as it is the true one."""
-    unlabeled = samples.features[samples.unlabeled]
-    ours, theirs = _sides(best, unlabeled), _sides(svm, unlabeled)
+    ours, theirs = _sides(best, samples), _sides(svm, samples)
     differing = ours != theirs
     return not differing.any() or all(
-        np.mean(_sides(other, unlabeled)[differing] == ours[differing]) > 0.5
+        np.mean(_sides(other, samples)[differing] == ours[differing]) > 0.5
         for other in others
         if other.badness <= _NEARLY_AS_GOOD * best.badness
     )
 
 
-def _sides(separator: Separator, features: Any) -> NDArray[np.bool_]:
-    sides: NDArray[np.bool_] = features @ separator.weights + separator.intercept > 0
+def _sides(separator: Separator, samples: Samples) -> NDArray[np.bool_]:
+    """On which side the unlabeled samples are."""
+    values = samples.features @ separator.weights + separator.intercept
+    sides: NDArray[np.bool_] = values[samples.unlabeled] > 0
     return sides
 
 
@@ -186,6 +186,89 @@ def random_start(samples: Samples, random: np.random.RandomState) -> Vector:
     start: Vector = samples.features.T @ signs - signs.sum() * samples.mean
     deviation = float((samples.features @ start).std())
     return start / deviation if deviation > 0 else start
+
+
+def _supervised(
+    features: Any, codes: NDArray[np.intp], pair: tuple[int, int], C: float
+) -> Separator:
+    """Fit the supervised machine of two classes."""
+    members = np.flatnonzero((codes == pair[0]) | (codes == pair[1]))
+    part = features[members]
+    columns = _columns_in_use(part)
+    signs = np.where(codes[members] == pair[1], 1.0, -1.0)
+    found = supervised_separator(part[:, columns], signs, C)
+    weights = np.zeros(features.shape[1])
+    weights[columns] = found.weights
+    return found._replace(weights=weights)
+
+
+def _problem(
+    features: Any,
+    codes: tuple[NDArray[np.intp], NDArray[np.intp]],
+    pair: tuple[int, int],
+    share: float | None,
+    svm: Separator,
+    C: float,
+) -> Problem:
+    """Say what to try on the samples of two classes, of known `codes` and guessed ones."""
+    known, guessed = codes
+    samples = samples_of(features, np.flatnonzero(known >= 0))
+    signs = np.where(known[samples.labeled] == pair[1], 1.0, -1.0)
+    if not len(samples.unlabeled):
+        return Problem(samples, signs, svm, [])
+    labeled_share = float((signs > 0).mean())
+    shares = shares_to_try(labeled_share, len(signs)) if share is None else [share]
+    attempts = [Attempt(share, svm.weights, anneal=True) for share in shares]
+    reached = np.flatnonzero((guessed == pair[0]) | (guessed == pair[1]))
+    if len(reached) > len(signs):
+        sides = np.where(guessed[reached] == pair[1], 1.0, -1.0)
+        start = supervised_separator(features[reached], sides, C).weights
+        attempts += [Attempt(share, start, anneal=False) for share in shares]
+    return Problem(samples, signs, svm, attempts)
+
+
+def _solved(
+    problem: Problem, C: float, C_unlabeled: float, seed: int | None
+) -> tuple[Separator, bool]:
+    """Fit the separator of two classes; whether unlabeled samples had a say. Safe with a seed."""
+    samples, signs, svm, attempts = problem
+    if not attempts:
+        return svm, False
+
+    def fitted(attempts: list[Attempt]) -> list[Separator]:
+        return [
+            semi_supervised_separator(samples, signs, attempt, C, C_unlabeled)
+            for attempt in attempts
+        ]
+
+    found = fitted(attempts)
+    best = min(found, key=lambda separator: separator.badness)
+    if seed is not None:
+        random = np.random.RandomState(seed)
+        starts = [random_start(samples, random) for _ in range(_N_RANDOM_STARTS)]
+        found += fitted([Attempt(best.share, start, anneal=False) for start in starts])
+        if not clearly_helps(best, found, svm, samples):
+            return svm, False
+    return best, True
+
+
+def _votes(values: Vector, n_classes: int) -> Vector:
+    """The pairs that each class wins, and less than 1/3 by the sum of its values."""
+    wins = np.zeros((len(values), n_classes))
+    sums = np.zeros_like(wins)
+    for place, (first, second) in enumerate(combinations(range(n_classes), 2)):
+        of_pair = values[:, place]
+        wins[:, first] += of_pair <= 0
+        wins[:, second] += of_pair > 0
+        sums[:, first] -= of_pair
+        sums[:, second] += of_pair
+    votes: Vector = wins + sums / (3 * (np.abs(sums) + 1))
+    return votes
+
+
+def _columns_in_use(features: Any) -> Any:
+    """The columns of sparse features that hold anything; all of dense ones."""
+    return np.unique(features.indices) if sparse.issparse(features) else slice(None)
 
 
 def _total_variance(features: Any) -> float:
@@ -226,8 +309,8 @@ class S3VM(ClassifierMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Draws these samples, and the random starts of `safe`.
     n_jobs : int, optional
-        Number of threads, each with another fit; -1 for all cores available. The result does not
-        depend on it.
+        Number of threads, each with another pair of classes; -1 for all cores available. The
+        result does not depend on it.
     verbose : bool, default=False
         Show progress on stderr.
 
@@ -236,14 +319,15 @@ class S3VM(ClassifierMixin, BaseEstimator):
     classes_ : array of shape (n_classes,)
     transduction_ : array of shape (n_samples,)
         The class of each sample; given labels as they are.
-    used_unlabeled_ : bool array of shape (n_classes,), or (1,) with two classes
-        For each class against the rest, whether the unlabeled samples had a say. False where
-        `safe` fell back, and without unlabeled samples.
+    used_unlabeled_ : bool array of shape (n_pairs,)
+        For each pair of classes, n_pairs = n_classes * (n_classes - 1) / 2, whether unlabeled
+        samples had a say: not where `safe` fell back, nor where there are none.
     C_, gamma_ : float
         What "scale" came to; gamma_ with "rbf" only.
-    coef_ : float64 array of shape (n_classes, n_features), or (1, n_features) with two classes
-        The separators' normals. With "linear" only.
-    intercept_ : float64 array of the same number of values
+    coef_ : float64 array of shape (n_pairs, n_features)
+        For each pair, in the order 0-1, 0-2, ..., 1-2, ..., the normal of the separator, which has
+        the second class on its positive side. With "linear" only.
+    intercept_ : float64 array of shape (n_pairs,)
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -252,7 +336,7 @@ class S3VM(ClassifierMixin, BaseEstimator):
     The method is QN-S3VM: Gieseke, Airola, Pahikkala and Kramer, "Fast and simple gradient-based
     optimization for semi-supervised support vector machines", Neurocomputing 123, 2014, with the
     losses of Chapelle and Zien, "Semi-supervised classification by low density separation",
-    AISTATS 2005. For each class against the rest, L-BFGS minimizes
+    AISTATS 2005. For each pair of classes, L-BFGS minimizes
     ``|w|**2 / 2 + C sum(max(0, 1 - y f)**2) + C unlabeled_weight sum(exp(-3 f**2))``, the first
     sum over labeled samples, the second over the others, whose mean of f is held at 2 share - 1.
     It starts from the supervised machine, which is scikit-learn's LinearSVC, and the weight of
@@ -264,6 +348,10 @@ class S3VM(ClassifierMixin, BaseEstimator):
     separator whose objective is the smallest share of that of the constant function with the same
     mean.
 
+    With more than two classes, each pair has the unlabeled samples that the supervised machine puts
+    in either, and the pairs vote. One class against the rest made things worse on all data tried:
+    where the rest is of many groups, the widest gap is seldom the one around the class.
+
     `safe` asks whether the chosen separator would beat the supervised machine if another one were
     the truth: each that was tried, and others from 6 random starts, if its objective, so measured,
     is at most 1.25 times as large. After Li and Zhou, "Towards making unlabeled data never hurt",
@@ -271,8 +359,9 @@ class S3VM(ClassifierMixin, BaseEstimator):
     where there are several plausible ones, it costs gains.
 
     X is held in float64. An evaluation takes O(values of X), and there are about a hundred for each
-    separator, of which there are up to 5 for a class (10 with "rbf", 6 more with `safe`). Memory
-    beyond X: with "rbf" n_samples * n_components, and some 25 times n_features for each thread.
+    separator, of which there are up to 5 for a pair (10 with "rbf", 6 more with `safe`). Memory
+    beyond X, in numbers: n_pairs * n_features, some 25 times n_features for each thread, and with
+    "rbf" n_samples * n_components.
 
     Examples
     --------
@@ -364,40 +453,57 @@ class S3VM(ClassifierMixin, BaseEstimator):
         else:
             features = X
         self.C_ = _as_scaled(self.C, "C", lambda: _total_variance(features))
-        samples = samples_of(features, known.samples)
-        codes = known.shares.argmax(axis=1)
-        guesses = None
-        if self.kernel == "rbf" and len(samples.unlabeled):
-            guesses = _guesses(X, known.samples, codes, n_threads)
-        # Two classes need one separator, which has the second on its positive side.
-        positive = [1] if n_classes == 2 else range(n_classes)
-        problems = [self._problem(samples, codes, given, guesses, label) for label in positive]
-        costs = self.C_, unlabeled_weight * self.C_
-        tasks = [(problem, attempt) for problem in problems for attempt in problem.attempts]
-        random = check_random_state(self.random_state)
-        separators = []
+        codes = np.full(X.shape[0], -1)
+        codes[known.samples] = known.shares.argmax(axis=1)
+        guesses = codes
+        if self.kernel == "rbf" and len(known.samples) < len(codes):
+            guesses = _guesses(X, codes, n_threads)
+        pairs = list(combinations(range(n_classes), 2))
+        supervised = [_supervised(features, codes, pair, self.C_) for pair in pairs]
+        self._weights = np.stack([separator.weights for separator in supervised])
+        self.intercept_ = np.array([separator.intercept for separator in supervised])
+        # An unlabeled sample counts in the pairs that the class it seems to be of is in.
+        seeming = np.where(codes < 0, self._codes(self._values(features)), codes)
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(pairs))
+
+        def fitted(place: int) -> tuple[Separator, bool, Any]:
+            first, second = pair = pairs[place]
+            members = np.flatnonzero((seeming == first) | (seeming == second))
+            part = features[members] if len(members) < len(codes) else features
+            columns = _columns_in_use(part)
+            start = Separator(self._weights[place, columns], self.intercept_[place], math.nan)
+            problem = _problem(
+                part[:, columns],
+                (codes[members], guesses[members]),
+                pair,
+                None if given is None else float(given[second] / (given[first] + given[second])),
+                start,
+                self.C_,
+            )
+            costs = self.C_, unlabeled_weight * self.C_
+            return *_solved(problem, *costs, seeds[place] if self.safe else None), columns
+
+        if unlabeled_weight == 0:
+            pairs = []
+        self.used_unlabeled_ = np.zeros(len(supervised), dtype=bool)
         with progress(self.verbose) as show:
-            found = self._fitted(samples, tasks, costs, n_threads, show, "separators")
-            for problem in problems:
-                tried, found = found[: len(problem.attempts)], found[len(problem.attempts) :]
-                best = min(tried, key=lambda separator: separator.badness, default=problem.svm)
-                if tried and self.safe:
-                    starts = [random_start(samples, random) for _ in range(_N_RANDOM_STARTS)]
-                    more = [(problem, Attempt(best.share, w, anneal=False)) for w in starts]
-                    tried += self._fitted(samples, more, costs, n_threads, show, "safety")
-                    if not clearly_helps(best, tried, problem.svm, samples):
-                        best = problem.svm
-                separators.append(best)
-        self.used_unlabeled_ = np.array(
-            [best is not problem.svm for best, problem in zip(separators, problems, strict=True)]
-        )
-        self._weights = np.stack([separator.weights for separator in separators])
-        self.intercept_ = np.array([separator.intercept for separator in separators])
+            results = Parallel(n_threads, prefer="threads", return_as="generator")(
+                delayed(fitted)(place) for place in range(len(pairs))
+            )
+            for place, (separator, used, columns) in enumerate(results):
+                if used:
+                    self._weights[place] = 0
+                    self._weights[place, columns] = separator.weights
+                    self.intercept_[place] = separator.intercept
+                    self.used_unlabeled_[place] = True
+                if show is not None:
+                    show("pairs of classes", (place + 1) / len(pairs))
         if self.kernel == "linear":
             self.coef_ = self._weights
-        found_codes = self._codes(self._values(features))
-        found_codes[known.samples] = codes
-        self.transduction_ = known.classes[found_codes]
+        labeled = codes >= 0
+        self.transduction_ = self.classes_[
+            np.where(labeled, codes, self._codes(self._values(features)))
+        ]
         return self
 
     def _given_shares(self, n_classes: int) -> Vector | None:
@@ -413,64 +519,21 @@ class S3VM(ClassifierMixin, BaseEstimator):
             raise ValueError(f"class_shares is {shares.tolist()}; {wanted}")
         return shares.astype(np.float64)
 
-    def _problem(
-        self,
-        samples: Samples,
-        codes: NDArray[np.intp],
-        given: Vector | None,
-        guesses: tuple[NDArray[np.intp], NDArray[np.intp]] | None,
-        label: int,
-    ) -> Problem:
-        signs = np.where(codes == label, 1.0, -1.0)
-        svm = supervised_separator(samples.features[samples.labeled], signs, self.C_)
-        if not len(samples.unlabeled) or self.unlabeled_weight == 0:
-            return Problem(signs, svm, [])
-        if given is None:
-            shares = shares_to_try(float((signs > 0).mean()), len(signs))
-        else:
-            shares = [float(given[label])]
-        attempts = [Attempt(share, svm.weights, anneal=True) for share in shares]
-        if guesses is not None:
-            reached, guessed = guesses
-            sides = np.where(guessed == label, 1.0, -1.0)
-            start = supervised_separator(samples.features[reached], sides, self.C_).weights
-            attempts += [Attempt(share, start, anneal=False) for share in shares]
-        return Problem(signs, svm, attempts)
-
-    @staticmethod
-    def _fitted(
-        samples: Samples,
-        tasks: list[tuple[Problem, Attempt]],
-        costs: tuple[float, float],
-        n_threads: int,
-        show: Callable[[str, float], None] | None,
-        stage: str,
-    ) -> list[Separator]:
-        results = Parallel(n_threads, prefer="threads", return_as="generator")(
-            delayed(semi_supervised_separator)(samples, problem.signs, attempt, *costs)
-            for problem, attempt in tasks
-        )
-        found = []
-        for result in results:
-            found.append(result)
-            if show is not None:
-                show(stage, len(found) / len(tasks))
-        return found
-
     def _validated(self, X: Any, *, reset: bool) -> Any:
         sparse_format = "csr" if self.kernel == "linear" else False
         return validate_data(self, X, accept_sparse=sparse_format, dtype=np.float64, reset=reset)
 
     def _values(self, features: Any) -> Vector:
-        """The value of each sample (row) on each separator."""
+        """The value of each sample (row) on the separator of each pair of classes."""
         values: Vector = features @ self._weights.T + self.intercept_
         return values
 
     def _codes(self, values: Vector) -> NDArray[np.intp]:
         codes: NDArray[np.intp]
-        codes = (
-            (values[:, 0] > 0).astype(np.intp) if values.shape[1] == 1 else values.argmax(axis=1)
-        )
+        if len(self.classes_) == 2:
+            codes = (values[:, 0] > 0).astype(np.intp)
+        else:
+            codes = _votes(values, len(self.classes_)).argmax(axis=1)
         return codes
 
     def _values_of(self, X: Any) -> Vector:
@@ -489,10 +552,11 @@ class S3VM(ClassifierMixin, BaseEstimator):
         -------
         float64 array of shape (n_samples,) or (n_samples, n_classes)
             With two classes, above 0 for the second; beyond -1 and 1 clear of the margin. With
-            more, the largest value is that of the class.
+            more, how many pairs a class wins, and less than 1/3 that tells equal numbers apart.
         """
         values = self._values_of(X)
-        return values[:, 0] if values.shape[1] == 1 else values
+        n_classes = len(self.classes_)
+        return values[:, 0] if n_classes == 2 else _votes(values, n_classes)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Label samples.
@@ -521,15 +585,11 @@ def _as_scaled(value: Any, name: str, scale: Callable[[], float]) -> float:
     return number
 
 
-def _guesses(
-    X: NDArray[np.float64], labeled: NDArray[np.int64], codes: NDArray[np.intp], n_threads: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The samples that labels come to when they spread over the nearest neighbours, and which."""
-    y = np.full(len(X), -1)
-    y[labeled] = codes
+def _guesses(X: Vector, codes: NDArray[np.intp], n_threads: int) -> NDArray[np.intp]:
+    """The classes when labels spread over the nearest neighbours, -1 where none comes."""
     with warnings.catch_warnings():
         # Where labels have not settled, they are a start all the same.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        spread = LabelSpreading(n_jobs=n_threads).fit(X, y).transduction_
-    reached = np.flatnonzero(spread >= 0)
-    return reached, spread[reached]
+        found: NDArray[np.intp] = LabelSpreading(n_jobs=n_threads).fit(X, codes).transduction_
+    found[codes >= 0] = codes[codes >= 0]
+    return found
