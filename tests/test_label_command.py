@@ -571,6 +571,17 @@ def test_what_a_terminal_would_obey_is_made_visible(text, shown):
     assert visible(text) == (text if shown is None else shown)
 
 
+def test_the_last_line_of_a_pipe_may_have_no_end():
+    read, write = os.pipe()
+    os.write(write, b"one\r\ntwo")
+    os.close(write)
+    terminal = Terminal(read, io.StringIO())
+    assert [terminal.key(), terminal.key()] == ["one", "two"]
+    with pytest.raises(TerminalClosedError):
+        terminal.key()
+    os.close(read)
+
+
 def test_a_beginning_is_as_many_lines_as_fit(monkeypatch):
     monkeypatch.setenv("COLUMNS", "10")
     read, write = os.pipe()

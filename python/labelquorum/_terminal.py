@@ -122,7 +122,7 @@ class Terminal:
             self._prompt("> ")
             # An arrow key, or a text that was pasted, is more than one; none of it counts.
             key = self._read().decode(errors="replace")
-        if key == "\x04":  # Ctrl-D
+        if key in ("", "\x04"):  # Ctrl-D
             raise TerminalClosedError
         self.show(key[:1].strip())
         return key.strip(" \n")
@@ -131,7 +131,10 @@ class Terminal:
         """Ask for a line."""
         self._prompt(prompt)
         while b"\n" not in self._read_so_far:
-            self._read_so_far += self._read()
+            read = self._read()
+            if not read and not self._read_so_far:
+                raise TerminalClosedError
+            self._read_so_far += read or b"\n"  # the last line may have no end
         line, _, self._read_so_far = self._read_so_far.partition(b"\n")
         if not self.has_keys:
             self.show()
@@ -143,13 +146,11 @@ class Terminal:
             self._target.flush()
 
     def _read(self) -> bytes:
+        """What is there, at least one byte; nothing at the end."""
         try:
-            read = os.read(self._source, 1 << 12)
-        except OSError as error:
-            raise TerminalClosedError from error
-        if not read:
-            raise TerminalClosedError
-        return read
+            return os.read(self._source, 1 << 12)
+        except OSError:
+            return b""
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
