@@ -105,6 +105,17 @@ def test_consensus_ensembles(tmp_path):
     assert all(row["nmi"] > 0.9 for row in rows)
 
 
+def test_s3vm(tmp_path):
+    out = tmp_path / "results.json"
+    args = ["--tasks", "gaussians", "moons", "digits", "--labels", 10, "--pairs", 2, "--draws", 2]
+    run("s3vm.py", *args, out=out)
+    results = json.loads(out.read_text())["results"]
+    assert list(results) == ["gaussians", "moons", "digits pairs, 10 labels"]
+    for task in results.values():
+        assert task["S3VM"]["error"] < task["supervised"]["error"]
+    assert results["digits pairs, 10 labels"]["losses"]["S3VM, safe"]["draws"] == 4
+
+
 def test_evaluate_takes_named_sets(tmp_path):
     out = tmp_path / "results.json"
     args = ["--set", "digits", "--rows", 300, "--seeds", 2, "--methods", "labelquorum", "HDBSCAN"]

@@ -105,9 +105,9 @@ def gap_of_gradient(objective, at, *args):
 
 
 def test_shares_to_try_are_wilson_bounds_and_differ():
-    assert shares_to_try(0.5, 10) == pytest.approx([0.5, 0.349, 0.651, 0.232, 0.768], abs=1e-3)
-    assert shares_to_try(0.3, 10_000) == [0.3]
-    assert all(0 < s < 1 for s in shares_to_try(0.01, 100))
+    assert shares_to_try(0.5, 10, 2) == pytest.approx([0.5, 0.349, 0.651, 0.232, 0.768], abs=1e-3)
+    assert shares_to_try(0.3, 10_000, 2) == [0.3]
+    assert all(0 < s < 1 for s in shares_to_try(0.01, 100, 2))
 
 
 def test_only_separators_nearly_as_good_speak_against_it():

@@ -30,7 +30,8 @@ Vector = NDArray[np.float64]
 KERNELS = ("linear", "rbf")
 _SHARPNESS = 3.0  # of the loss of unlabeled samples, exp(-3 f^2)
 _WEIGHTS = tuple(0.25**i for i in range(5, -1, -1))  # of unlabeled samples: shares of the full one
-_STANDARD_ERRORS = (0.0, 1.0, 2.0)  # from the labels' share of a class to the shares tried
+_STANDARD_ERRORS = 2  # from the labels' share of a class to the shares tried, with two classes;
+_STANDARD_ERRORS_OF_PAIRS = 1  # with more, where samples of other classes blur what fits best
 _LEAST_DIFFERENCE = 0.04  # between shares tried
 _NEARLY_AS_GOOD = 1.25  # times as bad as the best separator
 _N_RANDOM_STARTS = 6
@@ -111,10 +112,10 @@ def supervised_separator(features: Any, signs: Vector, C: float) -> Separator:
     return Separator(found[:-1], float(found[-1]), value)
 
 
-def shares_to_try(share: float, n_labeled: int) -> list[float]:
+def shares_to_try(share: float, n_labeled: int, standard_errors: int) -> list[float]:
     """What the share of a class may be where `share` of so many labels are its (Wilson's score)."""
     shares: list[float] = []
-    for z in _STANDARD_ERRORS:
+    for z in range(standard_errors + 1):
         z2 = z * z / n_labeled
         middle = (share + z2 / 2) / (1 + z2)
         half = np.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
@@ -202,11 +203,34 @@ def _supervised(
     return found._replace(weights=weights)
 
 
+def _seeming(features: Any, codes: NDArray[np.intp], n_classes: int, C: float) -> NDArray[np.intp]:
+    """The classes of all samples as the supervised machines of one class against the rest see it.
+
+    An unlabeled sample counts in the pairs that its class is in.
+    """
+    labeled = np.flatnonzero(codes >= 0)
+    part = features[labeled]
+    columns = _columns_in_use(part)
+    part = part[:, columns]
+    best = np.full(len(codes), -np.inf)
+    seeming = np.zeros(len(codes), dtype=np.intp)
+    for label in range(n_classes) if n_classes > 2 else ():
+        signs = np.where(codes[labeled] == label, 1.0, -1.0)
+        found = supervised_separator(part, signs, C)
+        weights = np.zeros(features.shape[1])
+        weights[columns] = found.weights
+        values = features @ weights + found.intercept
+        better = values > best
+        best[better], seeming[better] = values[better], label
+    seeming[labeled] = codes[labeled]
+    return seeming
+
+
 def _problem(
     features: Any,
     codes: tuple[NDArray[np.intp], NDArray[np.intp]],
     pair: tuple[int, int],
-    share: float | None,
+    shares: list[float],
     svm: Separator,
     C: float,
 ) -> Problem:
@@ -216,8 +240,6 @@ def _problem(
     signs = np.where(known[samples.labeled] == pair[1], 1.0, -1.0)
     if not len(samples.unlabeled):
         return Problem(samples, signs, svm, [])
-    labeled_share = float((signs > 0).mean())
-    shares = shares_to_try(labeled_share, len(signs)) if share is None else [share]
     attempts = [Attempt(share, svm.weights, anneal=True) for share in shares]
     reached = np.flatnonzero((guessed == pair[0]) | (guessed == pair[1]))
     if len(reached) > len(signs):
@@ -342,15 +364,16 @@ class S3VM(ClassifierMixin, BaseEstimator):
     It starts from the supervised machine, which is scikit-learn's LinearSVC, and the weight of
     unlabeled samples grows in 6 steps.
 
-    What is added to it: the share is not known, so shares up to two standard errors from that of
-    the labels are tried. With "rbf" each is also tried from what `LabelSpreading` says, since
-    label by label the way to classes of odd shapes is barred by local minima. What counts is the
-    separator whose objective is the smallest share of that of the constant function with the same
-    mean.
+    What is added to it: the share is not known, so shares up to two standard errors (one with more
+    than two classes) from that of the labels are tried. With "rbf" each is also tried from what
+    `LabelSpreading` says, since label by label the way to classes of odd shapes is barred by local
+    minima. What counts is the separator whose objective is the smallest share of that of the
+    constant function with the same mean.
 
-    With more than two classes, each pair has the unlabeled samples that the supervised machine puts
-    in either, and the pairs vote. One class against the rest made things worse on all data tried:
-    where the rest is of many groups, the widest gap is seldom the one around the class.
+    With more than two classes, each pair has the unlabeled samples that supervised machines of one
+    class against the rest put in either, and the pairs vote. Semi-supervised machines of one class
+    against the rest were worse than supervised ones on all data tried: where the rest is of many
+    groups, the widest gap is seldom the one around the class.
 
     `safe` asks whether the chosen separator would beat the supervised machine if another one were
     the truth: each that was tried, and others from 6 random starts, if its objective, so measured,
@@ -462,21 +485,28 @@ class S3VM(ClassifierMixin, BaseEstimator):
         supervised = [_supervised(features, codes, pair, self.C_) for pair in pairs]
         self._weights = np.stack([separator.weights for separator in supervised])
         self.intercept_ = np.array([separator.intercept for separator in supervised])
-        # An unlabeled sample counts in the pairs that the class it seems to be of is in.
-        seeming = np.where(codes < 0, self._codes(self._values(features)), codes)
+        seeming = _seeming(features, codes, n_classes, self.C_)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(pairs))
+
+        counts = known.shares.sum(axis=0)
+        standard_errors = _STANDARD_ERRORS if n_classes == 2 else _STANDARD_ERRORS_OF_PAIRS
 
         def fitted(place: int) -> tuple[Separator, bool, Any]:
             first, second = pair = pairs[place]
             members = np.flatnonzero((seeming == first) | (seeming == second))
             part = features[members] if len(members) < len(codes) else features
             columns = _columns_in_use(part)
+            weights = given if given is not None else counts
+            share = float(weights[second] / (weights[first] + weights[second]))
+            shares = [share]
+            if given is None:
+                shares = shares_to_try(share, int(counts[first] + counts[second]), standard_errors)
             start = Separator(self._weights[place, columns], self.intercept_[place], math.nan)
             problem = _problem(
                 part[:, columns],
                 (codes[members], guesses[members]),
                 pair,
-                None if given is None else float(given[second] / (given[first] + given[second])),
+                shares,
                 start,
                 self.C_,
             )
