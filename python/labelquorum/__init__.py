@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
-    from labelquorum import text
+    from labelquorum import review, text
     from labelquorum._communities import communities
     from labelquorum._consensus import consensus
     from labelquorum._mini_clusters import mini_clusters
     from labelquorum._versions import show_versions
+    from labelquorum.active_learning import PreClusteringSampler
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.clusterer import ConsensusClusterer
     from labelquorum.codebooks import assign_codebooks
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
         affinity_graph,
     )
     from labelquorum.quality import label_quality, n_checks_needed, samples_to_check
+    from labelquorum.representatives import RepresentativeSampler
+    from labelquorum.s3vm import S3VM
     from labelquorum.searcher import NeighborSearcher
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "S3VM",
     "ClusterGridDisplay",
     "ConsensusClusterer",
     "KNNLabelPropagation",
@@ -51,6 +55,8 @@ __all__ = [
     "LabelSpreading",
     "NeighborSearcher",
     "PoissonLearning",
+    "PreClusteringSampler",
+    "RepresentativeSampler",
     "SignatureTable",
     "WorkLimitError",
     "__version__",
@@ -74,6 +80,7 @@ __all__ = [
     "n_checks_needed",
     "normalize_graph",
     "partition_weights",
+    "review",
     "samples_to_check",
     "show_versions",
     "symmetrize_graph",
@@ -89,6 +96,9 @@ _MODULE_OF = {
     "LabelSpreading": "propagation",
     "NeighborSearcher": "searcher",
     "PoissonLearning": "propagation",
+    "PreClusteringSampler": "active_learning",
+    "RepresentativeSampler": "representatives",
+    "S3VM": "s3vm",
     "SignatureTable": "signatures",
     "affinity_graph": "propagation",
     "agreement_degrees": "agreement",
@@ -114,7 +124,7 @@ _MODULE_OF = {
     "symmetrize_graph": "graphs",
 }
 
-_MODULES = ("text",)  # themselves public
+_MODULES = ("review", "text")  # themselves public
 
 
 def __getattr__(name: str) -> Any:

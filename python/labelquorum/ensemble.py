@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -256,7 +256,20 @@ class Frame:
         # Squares have to fit float32.
         low, high = float(points.min()), float(points.max())
         largest = max(high - self._mean.min(), self._mean.max() - low)
-        self._scale = 2.0 ** -np.ceil(np.log2(largest)) if largest > 0 else 1.0
+        self.scale = 2.0 ** -np.ceil(np.log2(largest)) if largest > 0 else 1.0
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What it takes to make it again, without learned directions."""
+        state = {"mean": self._mean, "scale": np.array(self.scale)}
+        return state if self._directions is None else state | {"directions": self._directions}
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, NDArray[Any]]) -> Frame:
+        """The frame whose state it is."""
+        frame = cls.__new__(cls)
+        frame._mean, frame.scale = state["mean"], float(state["scale"])
+        frame._directions, frame._metric = state.get("directions"), None
+        return frame
 
     def _points(self, X: Any) -> NDArray[np.floating[Any]]:
         if not sparse.issparse(X):
@@ -274,7 +287,7 @@ class Frame:
         rows = np.empty((len(points), n_columns), dtype=np.float32)
         for begin in range(0, len(points), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
-            centred = (points[block] - self._mean) * self._scale
+            centred = (points[block] - self._mean) * self.scale
             rows[block] = centred if self._metric is None else centred @ self._metric
         return rows
 
