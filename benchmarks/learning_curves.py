@@ -5,7 +5,9 @@ the same for all strategies. Labels are asked for in batches that end at each bu
 margin: at most 10 at a time, the first 10 at random; ours: one after the other), and after each
 budget the same classifier, a logistic regression, is fitted to the labels so far and judged on
 the test part. The area under the curve is over the logarithm of the budget, in shares of 1.
-"+ labels": the same queries, but the classifier learns from what the sampler says of the pool.
+MaxHerding scales all samples to the same length, as its authors do; ours takes the cosine where
+samples are embeddings. "+ labels": the same queries, but the classifier learns from what the
+sampler says of the pool.
 
 - TypiClust: Hacohen, Dekel and Weinshall, "Active learning on a budget: opposite strategies suit
   high and low budgets", ICML 2022; written here.
@@ -33,6 +35,7 @@ BUDGETS = (10, 20, 50, 100, 200)
 N_DIRECTIONS = 64
 BATCH = 10  # of entropy and margin
 MAX_CLUSTERS, MIN_SIZE, TYPICAL_OF = 500, 5, 20  # TypiClust's, as its authors have them
+EMBEDDINGS = ("stackoverflow", "clinc150", "20news")  # for which the metric is the cosine
 OURS, WITH_LABELS = "labelquorum", "labelquorum + labels"
 
 
@@ -131,9 +134,9 @@ STRATEGIES = {
 }
 
 
-def ours(X, y, budgets, seed):
+def ours(X, y, budgets, seed, metric):
     """Yield the samples chosen and the labels of all."""
-    sampler = lq.PreClusteringSampler(random_state=seed, n_jobs=1).fit(X)
+    sampler = lq.PreClusteringSampler(metric=metric, random_state=seed, n_jobs=1).fit(X)
     for budget in budgets:
         while len(sampler.labeled_indices_) < budget:
             asked = sampler.query()
@@ -141,14 +144,14 @@ def ours(X, y, budgets, seed):
         yield sampler.labeled_indices_, sampler.predict()
 
 
-def curves(strategies, X, y, X_test, y_test, budgets, seed):
+def curves(strategies, metric, X, y, X_test, y_test, budgets, seed):
     for name in strategies:
         started = time.perf_counter()
         samples = list(STRATEGIES[name](X, y, budgets, seed))
         seconds = time.perf_counter() - started
         yield name, [accuracy(X[s], y[s], X_test, y_test) for s in samples], seconds
     started = time.perf_counter()
-    found = list(ours(X, y, budgets, seed))
+    found = list(ours(X, y, budgets, seed, metric))
     seconds = time.perf_counter() - started
     yield OURS, [accuracy(X[s], y[s], X_test, y_test) for s, _ in found], seconds
     yield WITH_LABELS, [accuracy(X, labels, X_test, y_test) for _, labels in found], seconds
@@ -238,7 +241,8 @@ def main():
         for seed in range(args.seeds):
             drawn = parts(X.astype(np.float32), y, args.pool, args.test, seed)
             budgets = [b for b in BUDGETS if b <= len(drawn[0])]
-            for strategy, curve, duration in curves(args.strategies, *drawn, budgets, seed):
+            metric = "cosine" if name in EMBEDDINGS else "euclidean"
+            for strategy, curve, duration in curves(args.strategies, metric, *drawn, budgets, seed):
                 found.setdefault(strategy, []).append(curve)
                 seconds.setdefault(strategy, []).append(duration)
         for strategy, of_seeds in found.items():

@@ -340,6 +340,22 @@ def test_two_samples_and_samples_that_are_the_same():
         assert len(model.query(9)) == 5
 
 
+def test_by_the_cosine_lengths_do_not_count(blobs):
+    X = blobs[0] - blobs[0].mean(axis=0)
+    lengths = np.random.default_rng(0).uniform(0.1, 10, len(X))
+    scaled = X / np.linalg.norm(X, axis=1, keepdims=True)
+    scaled -= scaled.mean(axis=0)
+    model = sampler((scaled, None), metric="cosine")
+    unit = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+    distances = unit[0] @ unit.T
+    nearest = np.setdiff1d(np.argsort(-distances)[:11], [0])
+    graph = model._graph
+    assert set(nearest) <= set(graph.indices[graph.indptr[0] : graph.indptr[1]])
+    for i in range(len(X)):
+        model.teach(i, i)
+    assert (model.predict(scaled * lengths[:, None]) == np.arange(len(X))).mean() > 0.9
+
+
 def test_sparse_rows(blobs):
     X = scipy.sparse.random(80, 300, 0.1, format="csr", random_state=0)
     model = lq.PreClusteringSampler(20, random_state=0).fit(X)
@@ -356,12 +372,12 @@ def test_the_same_for_any_number_of_threads(blobs, n_jobs):
 # Saved and resumed.
 
 
-@pytest.mark.parametrize("n_clusters", [None, 30])
+@pytest.mark.parametrize(("n_clusters", "metric"), [(None, "euclidean"), (30, "cosine")])
 @pytest.mark.parametrize("names", [("a", "ü", "long name"), (0, 5, 7)])
-def test_a_saved_loop_goes_on_as_it_would_have(blobs, tmp_path, n_clusters, names):
+def test_a_saved_loop_goes_on_as_it_would_have(blobs, tmp_path, n_clusters, metric, names):
     X, classes = blobs
     names = np.array(names)[classes]
-    model = sampler(blobs, n_clusters=n_clusters, audit_share=0.3)
+    model = sampler(blobs, n_clusters=n_clusters, metric=metric, audit_share=0.3)
     drive(model, names, 6, 3)
     model.teach(model.query(2), None)
     model.teach_cluster(5, names[5])
@@ -551,6 +567,7 @@ def test_the_bound_holds_in_all_looks_together():
         ({"n_clusters": 0}, ValueError, "n_clusters is 0; wanted an integer of at least 1"),
         ({"n_clusters": 10_001}, ValueError, "n_clusters is 10001; wanted 1 to 10000"),
         ({"n_clusters": "5"}, TypeError, "n_clusters is '5'"),
+        ({"metric": "l1"}, ValueError, "metric is 'l1'; wanted one of euclidean, cosine"),
         ({"audit_share": 1}, ValueError, r"audit_share is 1; wanted a number in \[0, 1\)"),
         ({"audit_share": -0.1}, ValueError, "audit_share is -0.1"),
         ({"min_samples_per_category": 0}, ValueError, "min_samples_per_category is 0"),

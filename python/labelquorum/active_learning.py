@@ -26,11 +26,11 @@ from labelquorum._kmeans import (
 )
 from labelquorum._labels import known_codes, to_labels
 from labelquorum._progress import progress
-from labelquorum._validation import as_n_threads, as_non_negative, as_place, as_positive
-from labelquorum.ensemble import Frame
+from labelquorum._validation import as_choice, as_n_threads, as_non_negative, as_place, as_positive
+from labelquorum.ensemble import Frame, unit_rows
 from labelquorum.graphs import normalize_graph
 from labelquorum.neighbors import kneighbors
-from labelquorum.propagation import affinity_graph, heat_weights
+from labelquorum.propagation import METRICS, affinity_graph, heat_weights
 from labelquorum.quality import as_alpha, lower_bound
 
 Rows = NDArray[np.float32]
@@ -43,6 +43,7 @@ _NEIGHBORS = 10
 _STOPPING = (0.3, 0.1, 0.03)  # chances that a walk ends at each step
 _NONE, _SKIPPED = -1, -2
 _FORMAT, _FORMAT_VERSION = "labelquorum.PreClusteringSampler", 1
+_PARAMETERS = ("n_clusters", "metric", "min_samples_per_category", "audit_share", "random_state")
 _DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -57,6 +58,8 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
     n_clusters : int, optional
         Mini-clusters, which stand between samples and labels; fewer where there are fewer samples.
         None for 2,000; at most 10,000.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        The distance between samples. "cosine" is that of samples less their mean: for embeddings.
     min_samples_per_category : int, default=1
         Categories with fewer given labels are not predicted: samples that are most likely theirs
         have no label yet (-1, or None among strings) and stay worth a query.
@@ -131,6 +134,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         self,
         n_clusters: int | None = None,
         *,
+        metric: str = "euclidean",
         min_samples_per_category: int = 1,
         audit_share: float = 0.0,
         random_state: Any = None,
@@ -138,6 +142,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         verbose: bool = False,
     ) -> None:
         self.n_clusters = n_clusters
+        self.metric = metric
         self.min_samples_per_category = min_samples_per_category
         self.audit_share = audit_share
         self.random_state = random_state
@@ -174,6 +179,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
             If too little memory is available.
         """
         n_threads = as_n_threads(self.n_jobs)
+        as_choice(self.metric, "metric", METRICS)
         self._check_shares()
         n_wanted = _MOST_CLUSTERS
         if self.n_clusters is not None:
@@ -184,7 +190,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         n = X.shape[0]
         rng = check_random_state(self.random_state)
         self._frame = Frame(X, rng)
-        rows = self._frame.rows(X)
+        rows = self._rows(X)
         with progress(self.verbose) as show:
             self.clusters_ = _mini_clusters(rows, n_wanted, rng, n_threads, show)
         self._centers = cluster_means(rows, self.clusters_)
@@ -199,6 +205,10 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
             if codes is not None:
                 self._answers.start(names.tolist(), codes)
         return self
+
+    def _rows(self, X: Any) -> Rows:
+        rows = self._frame.rows(X)
+        return unit_rows(rows) if self.metric == "cosine" else rows
 
     def _check_shares(self) -> None:
         as_positive(self.min_samples_per_category, "min_samples_per_category")
@@ -512,7 +522,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
     def _of_new(self, X: Any) -> Floats:
         shares = self._shares()
         X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
-        rows = self._frame.rows(X)
+        rows = self._rows(X)
         k = min(_NEIGHBORS, len(self._centers))
         distances, nearest = kneighbors(self._centers, k, Y=rows, n_jobs=as_n_threads(self.n_jobs))
         weights = heat_weights(distances, distances[:, -1:], "euclidean").astype(np.float64)
@@ -602,6 +612,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
             "n_clusters": None if self.n_clusters is None else int(self.n_clusters),
+            "metric": self.metric,
             "min_samples_per_category": int(self.min_samples_per_category),
             "audit_share": float(self.audit_share),
             "random_state": int(seed) if isinstance(seed, (int, np.integer)) else None,
@@ -669,8 +680,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def _restored(cls, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
-        parameters = ("n_clusters", "min_samples_per_category", "audit_share", "random_state")
-        model = cls(**{name: meta[name] for name in parameters})
+        model = cls(**{name: meta[name] for name in _PARAMETERS})
         model.n_features_in_ = meta["n_features_in"]
         if meta["feature_names"] is not None:
             model.feature_names_in_ = np.array(meta["feature_names"], dtype=object)

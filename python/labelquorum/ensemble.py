@@ -369,14 +369,15 @@ class _Space(NamedTuple):
     is_cosine: bool
 
 
-def _unit(rows: Rows) -> Rows:
+def unit_rows(rows: Rows) -> Rows:
+    """The rows, of length 1; zeros stay."""
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
     result: Rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
     return result
 
 
 def _space(rows: Rows, is_cosine: bool, rng: np.random.RandomState) -> _Space:
-    rows = _unit(rows) if is_cosine else rows
+    rows = unit_rows(rows) if is_cosine else rows
     if rows.shape[1] <= _MAX_COLUMNS:
         return _Space(rows, rows, is_cosine)
     some = rows[np.sort(rng.choice(len(rows), min(len(rows), _VARIANCE_ROWS), replace=False))]
@@ -479,7 +480,7 @@ class _View(NamedTuple):
         for _ in range(_STEPS if is_smooth else 1):
             smooth = walk @ smooth
         if space.is_cosine:
-            smooth = _unit(smooth)
+            smooth = unit_rows(smooth)
         if is_smooth:
             graph = affinity_graph(smooth, n_neighbors, recall=_RECALL, n_jobs=n_threads)
         return cls(graph, smooth, seed)
