@@ -67,6 +67,7 @@ def label_texts(
         terminal = Terminal(sys.stdin.fileno(), sys.stdout)
         terminal.show(_begun(source, answers, texts, len(rows)))
         sampler = PreClusteringSampler(
+            metric="cosine",  # of words and of embeddings, directions tell
             min_samples_per_category=min_samples_per_category,
             audit_share=audit_share,
             random_state=seed,
