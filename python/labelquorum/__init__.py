@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from labelquorum.quality import label_quality, n_checks_needed, samples_to_check
     from labelquorum.s3vm import S3VM
     from labelquorum.searcher import NeighborSearcher
+    from labelquorum.self_training import CurriculumSelfTraining
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
     from labelquorum.votes import combine_votes, partition_weights
@@ -47,6 +48,7 @@ __all__ = [
     "S3VM",
     "ClusterGridDisplay",
     "ConsensusClusterer",
+    "CurriculumSelfTraining",
     "KNNLabelPropagation",
     "KNeighborsTransformer",
     "LabelPropagation",
@@ -85,6 +87,7 @@ __all__ = [
 _MODULE_OF = {
     "ClusterGridDisplay": "display",
     "ConsensusClusterer": "clusterer",
+    "CurriculumSelfTraining": "self_training",
     "KNNLabelPropagation": "knn_label_propagation",
     "KNeighborsTransformer": "transformers",
     "LabelPropagation": "propagation",
