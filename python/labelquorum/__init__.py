@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from labelquorum.representatives import RepresentativeSampler
     from labelquorum.s3vm import S3VM
     from labelquorum.searcher import NeighborSearcher
+    from labelquorum.self_training import CurriculumSelfTraining
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
     from labelquorum.votes import combine_votes, partition_weights
@@ -49,6 +50,7 @@ __all__ = [
     "S3VM",
     "ClusterGridDisplay",
     "ConsensusClusterer",
+    "CurriculumSelfTraining",
     "KNNLabelPropagation",
     "KNeighborsTransformer",
     "LabelPropagation",
@@ -90,6 +92,7 @@ __all__ = [
 _MODULE_OF = {
     "ClusterGridDisplay": "display",
     "ConsensusClusterer": "clusterer",
+    "CurriculumSelfTraining": "self_training",
     "KNNLabelPropagation": "knn_label_propagation",
     "KNeighborsTransformer": "transformers",
     "LabelPropagation": "propagation",
