@@ -25,6 +25,7 @@ from labelquorum._kmeans import kmeans_centers, nearest_center
 from labelquorum._progress import progress
 from labelquorum._validation import as_n_threads, as_points, as_positive, check_finite
 from labelquorum.graphs import normalize_graph
+from labelquorum.neighbors import kneighbors
 from labelquorum.propagation import affinity_graph
 
 Rows = NDArray[np.float32]
@@ -39,6 +40,7 @@ _SPARSE_COLUMNS = 128
 _MAX_COLUMNS = 64  # of smoothed features
 _VARIANCE_ROWS = 10_000
 _ROWS_PER_CENTER = 50
+_MAX_ROWS_PER_VIEW = 200_000
 _MIN_TRAINING_ROWS = 5_000
 _ROUNDS = 15
 _MAX_SPREAD = 4
@@ -115,7 +117,8 @@ def base_partitions(
     graph convolution", IJCAI 2019). Each view gives three partitions of its graph (`communities`)
     and one by k-means of its smoothed features, each with a random number of clusters, more than
     are wanted: a partition that must not join two classes errs by cutting one, and others cut it
-    elsewhere. Nearly linear in n_samples.
+    elsewhere. Of more than 200,000 samples a view looks at so many, drawn at random; each of the
+    others goes to the cluster of its nearest drawn one. Nearly linear in n_samples.
 
     Examples
     --------
@@ -368,6 +371,12 @@ class _Space(NamedTuple):
     columns: Rows
     is_cosine: bool
 
+    def part(self, chosen: NDArray[np.int64] | None) -> _Space:
+        """Only these rows; None for all."""
+        if chosen is None:
+            return self
+        return _Space(self.rows[chosen], self.columns[chosen], self.is_cosine)
+
 
 def unit_rows(rows: Rows) -> Rows:
     """The rows, of length 1; zeros stay."""
@@ -447,18 +456,39 @@ def _by_views(
             continue
         is_smooth = v // 2 % 2 == 1
         # Each view by itself: what comes out of one does not depend on which others were kept.
-        view = _View.of(spaces[v % 2 == 1], is_smooth, seeds[v], n_threads)
+        space = spaces[v % 2 == 1]
+        chosen = _rows_of_view(len(rows), seeds[v])
+        view = _View.of(space.part(chosen), is_smooth, seeds[v], n_threads)
         if is_smooth not in scales:
             first = 2 if is_smooth else 0  # the first view of this kind sets the scale of all
+            view_of_scale = view
             if v != first:
-                view_of_scale = _View.of(spaces[first % 2 == 1], is_smooth, seeds[first], n_threads)
-            else:
-                view_of_scale = view
+                part_of_first = spaces[first % 2 == 1].part(_rows_of_view(len(rows), seeds[first]))
+                view_of_scale = _View.of(part_of_first, is_smooth, seeds[first], n_threads)
             scales[is_smooth] = view_of_scale.scale(n_threads)
         part = view.partitions(limits, scales[is_smooth], n_threads)
+        if chosen is not None:
+            part = _extended(part, space.rows, chosen, n_threads)
         if store is not None:
             store.write(v, part)
         yield part
+
+
+def _rows_of_view(n: int, seed: int) -> NDArray[np.int64] | None:
+    """The rows that a view looks at, ascending; None for all."""
+    if n <= _MAX_ROWS_PER_VIEW:
+        return None
+    return np.sort(np.random.RandomState(seed).choice(n, _MAX_ROWS_PER_VIEW, replace=False))
+
+
+def _extended(
+    part: Partitions, rows: Rows, chosen: NDArray[np.int64], n_threads: int
+) -> Partitions:
+    """Partitions of chosen rows as those of all: others go where their nearest chosen one is."""
+    nearest = kneighbors(rows[chosen], 1, Y=rows, recall=_RECALL, n_jobs=n_threads)[1].ravel()
+    found: Partitions = part[nearest]
+    found[chosen] = part
+    return found
 
 
 class _View(NamedTuple):
