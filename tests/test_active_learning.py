@@ -120,7 +120,7 @@ def naive_scores(walks, known, n_open, asked, errors):
             else:
                 reach = walks.hits(s, np.array([*ends, q]))[:, -1]
                 scores[q] = expected[q] * (reach * expected * n_open).sum()
-        total += scores / scores[n_open > 0].max()
+        total += scores / max(scores[n_open > 0].max(), 1e-12)  # all are 0 where nothing is left
     return total
 
 

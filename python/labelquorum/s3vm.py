@@ -36,6 +36,7 @@ _LEAST_DIFFERENCE = 0.04  # between shares tried
 _NEARLY_AS_GOOD = 1.25  # times as bad as the best separator
 _N_RANDOM_STARTS = 6
 _TOLERANCE = 1e-6  # it is a minimum where a step lowers the objective by less, relatively
+_SUPERVISED_TOLERANCE = 1e-12  # few samples, and a convex objective: cheap
 _MAX_STEPS = 200  # on the way to a minimum
 
 
@@ -98,9 +99,11 @@ def semi_supervised_objective(
     return float(value), gradient
 
 
-def _minimum(objective: Any, start: Vector, *args: Any) -> tuple[Vector, float]:
+def _minimum(
+    objective: Any, start: Vector, *args: Any, tolerance: float = _TOLERANCE
+) -> tuple[Vector, float]:
     # The step, not the gradient, ends it, so that the scale of the features does not matter.
-    options = {"maxiter": _MAX_STEPS, "ftol": _TOLERANCE, "gtol": 0.0}
+    options = {"maxiter": _MAX_STEPS, "ftol": tolerance, "gtol": 0.0}
     found = minimize(objective, start, args, "L-BFGS-B", jac=True, options=options)
     return found.x, float(found.fun)
 
@@ -108,7 +111,8 @@ def _minimum(objective: Any, start: Vector, *args: Any) -> tuple[Vector, float]:
 def supervised_separator(features: Any, signs: Vector, C: float) -> Separator:
     """Fit a support vector machine to samples that are all labeled."""
     start = np.zeros(features.shape[1] + 1)
-    found, value = _minimum(supervised_objective, start, features, signs, C)
+    args = features, signs, C
+    found, value = _minimum(supervised_objective, start, *args, tolerance=_SUPERVISED_TOLERANCE)
     return Separator(found[:-1], float(found[-1]), value)
 
 
