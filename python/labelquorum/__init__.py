@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.clusterer import ConsensusClusterer
     from labelquorum.codebooks import assign_codebooks
-    from labelquorum.display import ClusterGridDisplay
+    from labelquorum.display import (
+        AgreementDisplay,
+        ClusterGridDisplay,
+        CoveragePrecisionDisplay,
+    )
     from labelquorum.ensemble import base_partitions
     from labelquorum.evaluation import evaluate_clustering
     from labelquorum.graphs import connected_components, normalize_graph, symmetrize_graph
@@ -48,8 +52,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "S3VM",
+    "AgreementDisplay",
     "ClusterGridDisplay",
     "ConsensusClusterer",
+    "CoveragePrecisionDisplay",
     "CurriculumSelfTraining",
     "KNNLabelPropagation",
     "KNeighborsTransformer",
@@ -90,8 +96,10 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "AgreementDisplay": "display",
     "ClusterGridDisplay": "display",
     "ConsensusClusterer": "clusterer",
+    "CoveragePrecisionDisplay": "display",
     "CurriculumSelfTraining": "self_training",
     "KNNLabelPropagation": "knn_label_propagation",
     "KNeighborsTransformer": "transformers",

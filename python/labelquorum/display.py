@@ -1,16 +1,26 @@
-"""Pictures of categories: representatives of each, as images or as texts."""
+"""Pictures of categories: representatives of each, how they agree, and how sure they are."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from labelquorum._validation import as_codes, as_points, as_positive, as_texts, check_finite
+from labelquorum._validation import (
+    Columns,
+    as_codes,
+    as_columns,
+    as_points,
+    as_positive,
+    as_texts,
+    check_finite,
+)
+from labelquorum.metrics import is_right
 from labelquorum.text import as_confidence, keywords, representatives
 
 if TYPE_CHECKING:
@@ -24,6 +34,11 @@ _INCHES_PER_TITLE = 0.35
 _INCHES_PER_LINE = 0.2
 _TEXT_WIDTH = 9.0
 _CHARACTERS_PER_LINE = 110
+_MOST_NAMED, _MOST_NUMBERED = 30, 8  # categories of a heat map
+_CHARACTERS_PER_NAME = 18
+_MOST_POINTS = 1000
+# Okabe and Ito's colours, which colour-blind readers tell apart.
+_BLUE, _ORANGE = "#0072B2", "#E69F00"
 
 
 class ClusterGridDisplay:
@@ -314,3 +329,446 @@ def _surest(
     if confidence is None:
         return rows[:n]
     return rows[np.argsort(-confidence[rows], kind="stable")[:n]]
+
+
+class AgreementDisplay:
+    """A heat map of categories: how often partitions put samples of two of them together.
+
+    Made by `from_estimator` or `from_predictions`, which draw it; `plot` draws it again.
+
+    Parameters
+    ----------
+    agreement : array of shape (n_categories, n_categories)
+        For each two categories the share of votes that put a sample of the one and a sample of the
+        other together; on the diagonal, two samples of the same. NaN where there is no such pair.
+    categories : list of length n_categories
+        Their names, in the order of the rows.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    im_ : matplotlib AxesImage
+        What was drawn last.
+
+    See Also
+    --------
+    labelquorum.coassociation : the same for pairs of samples.
+
+    Examples
+    --------
+    >>> import labelquorum as lq
+    >>> partitions = [[0, 0, 0, 1, 1], [2, 2, 3, 3, 3], [4, 4, 4, 5, 5]]
+    >>> display = lq.AgreementDisplay.from_predictions(partitions, ["a", "a", "a", "b", "b"])
+    >>> display.categories, display.agreement.round(2)
+    (['a', 'b'], array([[0.78, 0.11],
+           [0.11, 1.  ]]))
+    """
+
+    def __init__(self, *, agreement: NDArray[np.float64], categories: list[Any]) -> None:
+        self.agreement = agreement
+        self.categories = categories
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
+        """Draw the categories of a fitted clusterer.
+
+        Parameters
+        ----------
+        estimator : ConsensusClusterer
+            Its partitions_ vote, its labels_ say the categories.
+        ax : matplotlib Axes, optional
+            Where to draw; None for those of a new figure.
+
+        Returns
+        -------
+        AgreementDisplay
+        """
+        check_is_fitted(estimator, ["labels_", "partitions_"])
+        return cls.from_predictions(estimator.partitions_, estimator.labels_, ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls, partitions: Any, labels: ArrayLike, *, ax: Axes | None = None
+    ) -> Self:
+        """Draw categories.
+
+        Parameters
+        ----------
+        partitions : integer array-like of shape (n_samples, n_partitions)
+            Or a data frame, or a list of 1-D arrays, one per partition. A negative value: no vote.
+        labels : array-like of shape (n_samples,)
+            Categories: integers, where a negative one is none, or strings, with None where there is
+            none.
+        ax : matplotlib Axes, optional
+            Where to draw; None for those of a new figure.
+
+        Returns
+        -------
+        AgreementDisplay
+            Of categories in an order that puts like ones side by side.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type or shape, or the lengths differ.
+
+        Notes
+        -----
+        The order is that of the leaves of a tree by average linkage, turned so that neighbours
+        agree most (Bar-Joseph, Gifford and Jaakkola, "Fast optimal leaf ordering for hierarchical
+        clustering", Bioinformatics 17, 2001). O(n_samples n_partitions + n_categories^3).
+        """
+        columns = as_columns(partitions)
+        found, codes = as_codes(labels, "labels")
+        if len(codes) != len(columns[0]):
+            raise ValueError(
+                f"labels holds {len(codes)} samples, partitions {len(columns[0])}; wanted as many"
+            )
+        places = _places(found, None)
+        agreement = agreement_of(columns, codes, len(places))
+        order = like_side_by_side(agreement)
+        display = cls(
+            agreement=agreement[np.ix_(order, order)], categories=[found[i] for i in order]
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None) -> Self:
+        """Draw the heat map.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; None for those of a new figure.
+
+        Returns
+        -------
+        AgreementDisplay
+            Itself, with ax_, figure_ and im_. Up to 30 categories have their names at the sides,
+            up to 8 the numbers in the cells.
+        """
+        self.ax_ = _axes(ax)
+        self.figure_ = self.ax_.figure
+        n = len(self.categories)
+        self.im_ = self.ax_.imshow(
+            self.agreement, cmap="cividis", vmin=0, vmax=1, interpolation="nearest"
+        )
+        bar = self.figure_.colorbar(self.im_, ax=self.ax_, fraction=0.046, pad=0.03)
+        bar.set_label("share of votes: together")
+        if n > _MOST_NAMED:
+            self.ax_.set(xticks=[], yticks=[], xlabel=f"{n} categories, like ones side by side")
+        else:
+            names = [shortened(str(name), _CHARACTERS_PER_NAME) for name in self.categories]
+            of_names = {"parse_math": False}
+            self.ax_.set_xticks(range(n), names, rotation=90, **of_names)
+            self.ax_.set_yticks(range(n), names, **of_names)
+        if n <= _MOST_NUMBERED:
+            for (row, column), share in np.ndenumerate(self.agreement):
+                self.ax_.text(
+                    column,
+                    row,
+                    "" if np.isnan(share) else f"{share:.2f}",
+                    ha="center",
+                    va="center",
+                    color="black" if share > 0.5 else "white",
+                )
+        return self
+
+
+def agreement_of(columns: Columns, codes: NDArray[np.int32], n: int) -> NDArray[np.float64]:
+    """For each two of n categories, the share of votes on pairs of their samples for together."""
+    together, both = np.zeros((n, n)), np.zeros((n, n))
+    for column in columns:
+        voted = (codes >= 0) & (column >= 0)
+        clusters = column[voted]
+        if clusters.max(initial=0) >= len(column):
+            clusters = np.unique(clusters, return_inverse=True)[1]
+        counts = sparse.csr_array(
+            (np.ones(len(clusters)), (codes[voted], clusters)),
+            shape=(n, int(clusters.max(initial=0)) + 1),
+        )
+        sizes = counts.sum(axis=1)
+        # No sample is a pair with itself.
+        together += (counts @ counts.T).toarray() - np.diag(sizes)
+        both += np.outer(sizes, sizes) - np.diag(sizes)
+    return np.where(both > 0, together / np.maximum(both, 1), np.nan)
+
+
+def like_side_by_side(agreement: NDArray[np.float64]) -> NDArray[np.intp]:
+    """An order of categories in which those that agree come next to each other."""
+    if len(agreement) < 3:
+        return np.arange(len(agreement))
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    distances = 1 - np.nan_to_num(agreement)
+    np.fill_diagonal(distances, 0)
+    tree = linkage(squareform(distances, checks=False), "average", optimal_ordering=True)
+    order: NDArray[np.intp] = leaves_list(tree).astype(np.intp)
+    return order
+
+
+class CoveragePrecisionDisplay:
+    """How sure labels are, and how many of them right, where only the surest are kept.
+
+    Made by `from_estimator` or `from_predictions`, which draw it; `plot` draws it again.
+
+    Parameters
+    ----------
+    coverage : array of shape (n_points,)
+        Share of the samples whose label is kept, rising.
+    threshold : array of shape (n_points,)
+        The least confidence of these labels.
+    confidence : array of shape (n_points,)
+        The mean of theirs: what the model says of itself. Not a precision.
+    precision : array of shape (n_points,), optional
+        Share of these labels that are right.
+    in_use : tuple of float, optional
+        Coverage and precision of the pseudo-labels; without a precision, coverage and mean
+        confidence.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    line_ : matplotlib Line2D
+        The precision; without one, the mean confidence.
+
+    See Also
+    --------
+    labelquorum.label_quality : what some checks by hand guarantee.
+
+    Examples
+    --------
+    >>> import labelquorum as lq
+    >>> labels, confidence = [0, 0, 1, 1], [0.9, 0.8, 0.7, 0.4]
+    >>> display = lq.CoveragePrecisionDisplay.from_predictions(
+    ...     ["cat", "cat", "dog", "cat"], labels, confidence
+    ... )
+    >>> display.coverage.tolist(), display.precision.tolist()
+    ([0.25, 0.5, 0.75, 1.0], [1.0, 1.0, 1.0, 0.75])
+    """
+
+    def __init__(
+        self,
+        *,
+        coverage: NDArray[np.float64],
+        threshold: NDArray[np.float64],
+        confidence: NDArray[np.float64],
+        precision: NDArray[np.float64] | None = None,
+        in_use: tuple[float, float] | None = None,
+    ) -> None:
+        self.coverage = coverage
+        self.threshold = threshold
+        self.confidence = confidence
+        self.precision = precision
+        self.in_use = in_use
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, y: ArrayLike | None = None, *, ax: Axes | None = None
+    ) -> Self:
+        """Draw the labels of a fitted clusterer, and mark its pseudo-labels.
+
+        Parameters
+        ----------
+        estimator : ConsensusClusterer
+            Already fitted.
+        y : array-like of shape (n_samples,), optional
+            True labels to measure with: integers, negative where unknown, or strings, None where
+            unknown. Samples whose label was known to `fit` are left out, since they keep it. A
+            known category is right where `y` has its name; new ones are matched with the other
+            classes one to one, as `clustering_accuracy` does, which flatters where few true labels
+            are known. Without `y`, there is no precision, and what is drawn is the mean confidence.
+        ax : matplotlib Axes, optional
+            Where to draw; None for those of a new figure.
+
+        Returns
+        -------
+        CoveragePrecisionDisplay
+
+        Raises
+        ------
+        TypeError, ValueError
+            If y is of the wrong type or length, or has no label of a sample that `fit` knew none
+            of.
+        """
+        check_is_fitted(estimator, "labels_")
+        return cls(**coverage_of(estimator, judged(estimator, y))).plot(ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        confidence: ArrayLike,
+        *,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Draw labels of any model.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            Classes: integers, negative where unknown, or strings, None where unknown. Samples of
+            unknown class are left out.
+        y_pred : array-like of shape (n_samples,)
+            Categories, in the same form; negative or None where a sample has none. Matched with
+            the classes one to one, as `clustering_accuracy` does.
+        confidence : float array-like of shape (n_samples,)
+            How sure each label is, not negative.
+        ax : matplotlib Axes, optional
+            Where to draw; None for those of a new figure.
+
+        Returns
+        -------
+        CoveragePrecisionDisplay
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or range, or the lengths differ.
+        WorkLimitError
+            If there are more than 10^8 combinations of a class and a category.
+        """
+        names, classes = as_codes(y_true, "y_true")
+        categories, codes = as_codes(y_pred, "y_pred")
+        if len(codes) != len(classes):
+            raise ValueError(
+                f"y_pred holds {len(codes)} samples, y_true {len(classes)}; wanted as many"
+            )
+        if not names:
+            raise ValueError("y_true holds no label: every one is -1 or None; wanted at least one")
+        sureness = as_confidence(np.asarray(confidence), len(codes))
+        assert sureness is not None
+        right = is_right(classes, codes, len(names), np.full(len(categories), -2))
+        some = classes >= 0
+        return cls(**_coverage(codes[some] >= 0, sureness[some], right[some])).plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None) -> Self:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; None for those of a new figure.
+
+        Returns
+        -------
+        CoveragePrecisionDisplay
+            Itself, with ax_, figure_ and line_.
+        """
+        self.ax_ = _axes(ax)
+        self.figure_ = self.ax_.figure
+        (self.line_,) = self.ax_.plot(
+            self.coverage, self.confidence, "--", color=_ORANGE, label="mean confidence"
+        )
+        if self.precision is not None:
+            (self.line_,) = self.ax_.plot(
+                self.coverage, self.precision, color=_BLUE, label="precision"
+            )
+        if self.in_use is not None:
+            color = _BLUE if self.precision is not None else _ORANGE
+            self.ax_.plot(*self.in_use, "o", color=color, markersize=8, label="pseudo-labels")
+        self.ax_.set(
+            xlabel="coverage: share of samples kept, the surest first",
+            ylabel="precision" if self.precision is not None else "mean confidence",
+            xlim=(0, 1.02),
+            ylim=(0, 1.02),
+        )
+        self.ax_.grid(alpha=0.3)
+        self.ax_.legend(loc="lower left", framealpha=0)
+        return self
+
+
+class Judged(NamedTuple):
+    """The labels of a clusterer against true ones."""
+
+    samples: NDArray[np.intp]
+    """Those that count: their true label is known, and was not given to `fit`."""
+    right: NDArray[np.bool_]
+    """Whether the label of each of all samples is right."""
+    classes: list[Any]
+    """The true labels there are."""
+    codes: NDArray[np.int32]
+    """That of each sample, -1 where unknown."""
+
+
+def judged(estimator: Any, y: ArrayLike | None) -> Judged | None:
+    """Compare the labels of a fitted ConsensusClusterer with true ones, where there are some."""
+    if y is None:
+        return None
+    classes, codes = as_codes(y, "y")
+    known = estimator._known
+    if len(codes) != len(estimator.labels_):
+        raise ValueError(
+            f"y holds {len(codes)} samples, the estimator was fitted on {len(estimator.labels_)}; "
+            "wanted as many"
+        )
+    samples = np.flatnonzero((codes >= 0) if known is None else (codes >= 0) & (known < 0))
+    if not len(samples):
+        raise ValueError(
+            "y holds no label that was not given to fit: every other one is -1 or None; wanted at "
+            "least one"
+        )
+    place_of = {name: place for place, name in enumerate(classes)}
+    class_of = np.full(estimator.n_clusters_, -2)
+    for k, name in enumerate(estimator.classes_[: estimator._n_known].tolist()):
+        class_of[k] = place_of.get(name, -1)
+    of_samples = np.full(len(codes), -1, dtype=np.int32)
+    of_samples[samples] = codes[samples]
+    numbers = estimator._given(estimator._outcome.numbers)
+    return Judged(samples, is_right(of_samples, numbers, len(classes), class_of), classes, codes)
+
+
+def coverage_of(estimator: Any, truth: Judged | None) -> dict[str, Any]:
+    """What a CoveragePrecisionDisplay shows of a fitted ConsensusClusterer."""
+    given = estimator._given(estimator._outcome.numbers) >= 0
+    samples = np.arange(len(given)) if truth is None else truth.samples
+    right = None if truth is None else truth.right[samples]
+    found = _coverage(given[samples], estimator.confidence_[samples], right)
+    chosen = estimator._is_pseudo_label[samples]
+    values = estimator.confidence_[samples] if right is None else right
+    if chosen.any():
+        found["in_use"] = float(chosen.mean()), float(values[chosen].mean())
+    return found
+
+
+def _coverage(
+    has_label: NDArray[np.bool_],
+    confidence: NDArray[np.floating[Any]],
+    right: NDArray[np.bool_] | None,
+) -> dict[str, Any]:
+    """What is kept at each threshold, of at most 1,000 of them, evenly spaced in coverage."""
+    labeled = np.flatnonzero(has_label)
+    if not len(labeled):
+        raise ValueError("no sample that counts has a label; wanted at least one")
+    order = labeled[np.argsort(-confidence[labeled], kind="stable")]
+    values = confidence[order].astype(np.float64)
+    # Samples of the same confidence are all in, or all out.
+    lasts = np.flatnonzero(np.append(values[1:] < values[:-1], True))
+    wanted = np.linspace(0, len(lasts) - 1, min(_MOST_POINTS, len(lasts))).round().astype(np.intp)
+    lasts = lasts[wanted]
+    n_kept = lasts + 1
+    return {
+        "coverage": n_kept / len(has_label),
+        "threshold": values[lasts],
+        "confidence": values.cumsum()[lasts] / n_kept,
+        "precision": None if right is None else right[order].cumsum()[lasts] / n_kept,
+    }
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def shortened(text: str, n_characters: int) -> str:
+    """The text on one line, cut where it is longer."""
+    line = " ".join(text.split())
+    return (
+        line if len(line) <= n_characters else line[: n_characters - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    )

@@ -189,6 +189,16 @@ def explain(
     )
 
 
+def mean_shares(outcome: Outcome) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The size of each category, and the mean share of its samples in each: a row for each."""
+    n = outcome.n_categories
+    voted = outcome.numbers >= 0
+    numbers, rows = outcome.numbers[voted], outcome.rows[voted]
+    sizes = np.bincount(numbers, minlength=n)
+    ones = sparse.csr_array((np.ones(len(rows)), (numbers, rows)), shape=(n, len(outcome.scores)))
+    return sizes, (ones @ outcome.scores) / np.maximum(sizes, 1)[:, None]
+
+
 def category_table(
     outcome: Outcome,
     classes: NDArray[Any],
@@ -202,11 +212,7 @@ def category_table(
     except ImportError as error:
         raise ImportError("category_table_ needs pandas: pip install pandas") from error
     n = outcome.n_categories
-    voted = outcome.numbers >= 0
-    numbers, rows = outcome.numbers[voted], outcome.rows[voted]
-    sizes = np.bincount(numbers, minlength=n)
-    ones = sparse.csr_array((np.ones(len(rows)), (numbers, rows)), shape=(n, len(outcome.scores)))
-    shares = (ones @ outcome.scores) / np.maximum(sizes, 1)[:, None]
+    sizes, shares = mean_shares(outcome)
     own = shares.diagonal().copy()
     np.fill_diagonal(shares, -1)
     nearest = shares.argmax(axis=1)
@@ -219,7 +225,7 @@ def category_table(
     return pd.DataFrame(
         {
             "size": sizes,
-            "share": sizes / len(voted),
+            "share": sizes / len(outcome.numbers),
             "confidence": own,
             "known": n_labeled > 0,
             "n_labeled": n_labeled,

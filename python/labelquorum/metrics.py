@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelquorum import _core
 
+Integers = NDArray[np.integer[Any]]
+
 _MAX_CELLS = 10**8
 
 
@@ -62,16 +64,44 @@ def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
         classes, clusters = classes[labeled], clusters[labeled]
     class_names, classes = np.unique(classes, return_inverse=True)
     cluster_names, clusters = np.unique(clusters, return_inverse=True)
-    n_cells = len(class_names) * len(cluster_names)
-    if n_cells > _MAX_CELLS:
-        raise _core.WorkLimitError(
-            f"{len(class_names)} classes and {len(cluster_names)} clusters make {n_cells} "
-            f"combinations; at most {_MAX_CELLS} can be matched"
-        )
-    counts = np.bincount(classes * len(cluster_names) + clusters, minlength=n_cells)
-    counts = counts.reshape(len(class_names), len(cluster_names))
+    counts = _counts(classes, clusters, len(class_names), len(cluster_names))
     matched = counts[linear_sum_assignment(counts, maximize=True)]
     return float(matched.sum() / n_samples)
+
+
+def is_right(
+    classes: Integers, clusters: Integers, n_classes: int, class_of: Integers
+) -> NDArray[np.bool_]:
+    """Whether each sample is of the class that is matched with its cluster, one to one.
+
+    Of clusters, `class_of` says which class they stand for; -1: none; -2: to be matched with one
+    that no other stands for, as in `clustering_accuracy`. Numbers below 0 are no class, no cluster.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    both = (classes >= 0) & (clusters >= 0)
+    counts = _counts(classes[both], clusters[both], n_classes, len(class_of))
+    open_clusters = np.flatnonzero(class_of == -2)
+    free = np.setdiff1d(np.arange(n_classes), class_of)
+    rows, columns = linear_sum_assignment(counts[np.ix_(free, open_clusters)], maximize=True)
+    matched = np.where(class_of >= 0, class_of, -1)
+    matched[open_clusters[columns]] = free[rows]
+    right: NDArray[np.bool_] = both & (matched[clusters] == classes)
+    return right
+
+
+def _counts(
+    classes: Integers, clusters: Integers, n_classes: int, n_clusters: int
+) -> NDArray[np.int64]:
+    """How many samples are in each class and cluster."""
+    n_cells = n_classes * n_clusters
+    if n_cells > _MAX_CELLS:
+        raise _core.WorkLimitError(
+            f"{n_classes} classes and {n_clusters} clusters make {n_cells} "
+            f"combinations; at most {_MAX_CELLS} can be matched"
+        )
+    places = classes.astype(np.int64) * n_clusters + clusters
+    return np.bincount(places, minlength=n_cells).reshape(n_classes, n_clusters)
 
 
 def _as_labels(labels: ArrayLike, name: str) -> NDArray[Any]:
