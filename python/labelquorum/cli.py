@@ -1,4 +1,4 @@
-"""The command line: ``labelquorum fit``, ``consensus``, ``label`` and ``demo``.
+"""The command line: ``labelquorum fit``, ``report``, ``consensus``, ``label`` and ``demo``.
 
 Exit codes: 0 done, 1 the data cannot be used, 2 wrong usage, 130 interrupted.
 """
@@ -11,6 +11,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,15 +22,14 @@ import labelquorum as lq
 from labelquorum._feature_files import check_output, read_features, read_labels, write_columns
 from labelquorum._files import FileError, check_format, read_partitions, replacing, write_labels
 from labelquorum._progress import progress
+from labelquorum._text_files import read_texts
 from labelquorum._validation import as_columns, as_min_agree, as_min_differ, as_n_threads
 
 _IDS_PER_CHUNK = 1 << 20
 _SHOWN_CATEGORIES = 40
 _SHOWN_SUSPECTS = 10
 
-_FIT = """\
-Find categories on which many clusterings agree, around those that are known, if any are.
-
+_SAMPLES = """\
 FILE holds the features, one row per sample: integers or floats, none missing.
   .npy      a 2-D array, memory-mapped
   .npz      a 2-D array named X, or the only one
@@ -39,10 +39,26 @@ FILE holds the features, one row per sample: integers or floats, none missing.
 Known labels are integers or strings; -1 or nothing is "unlabeled". They come from a column of the
 same .parquet or .csv file (--label-column), or from another file (--labels): .npy; .txt, one per
 line; .csv, the column "label" or the only one.
+"""
 
+_FIT = f"""\
+Find categories on which many clusterings agree, around those that are known, if any are.
+
+{_SAMPLES}
 The result is a table with the columns label, confidence (0 to 1) and pseudo_label (the label, for
 the more certain half of each category). It is written under a temporary name and renamed when
 complete.
+"""
+
+_REPORT = f"""\
+Find categories as "labelquorum fit" does, with the same options, and write a report to look at:
+one HTML file that opens in any browser, without a network.
+
+{_SAMPLES}
+The report shows texts (--texts) or images (--image-shape) of each category, where there are some;
+else, which features set it apart. With true labels of some or all samples (--truth), it says how
+many of the labels are right; nothing is learned from these. It needs Jinja2:
+pip install "labelquorum[report]".
 """
 
 _CONSENSUS = """\
@@ -125,6 +141,14 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
+    _add_report(
+        commands.add_parser(
+            "report",
+            help="a page to look at about the categories of samples",
+            description=_REPORT,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     _add_consensus(
         commands.add_parser(
             "consensus",
@@ -152,6 +176,57 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
+    _add_samples(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where to write the table: .csv, .parquet or .npz "
+        "(default: FILE with -labels.csv instead of its extension)",
+    )
+    _add_common(parser.add_argument)
+    parser.set_defaults(command=_fit)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    _add_samples(parser)
+    add = parser.add_argument
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
+        "--texts",
+        type=Path,
+        metavar="FILE",
+        help="texts of the samples: .txt, .csv, .jsonl, .parquet",
+    )
+    shown.add_argument(
+        "--image-shape",
+        type=_image_shape,
+        metavar="HxW",
+        help="the features are grey values of images of this height and width (8x8), row by row",
+    )
+    add(
+        "--text-column",
+        metavar="NAME",
+        help='the column or field of the texts (default: "text", or the only one)',
+    )
+    add(
+        "--truth",
+        type=Path,
+        metavar="FILE",
+        help="true labels to measure with, as for --labels; samples without one do not count",
+    )
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE.html",
+        help="where to write the report (default: FILE with -report.html instead of its extension)",
+    )
+    _add_common(add)
+    parser.set_defaults(command=_report)
+
+
+def _add_samples(parser: argparse.ArgumentParser) -> None:
+    """Add what says how categories of samples are found."""
     add = parser.add_argument
     add("file", metavar="FILE", type=Path, help=".npy, .npz, .parquet or .csv")
     known = parser.add_mutually_exclusive_group()
@@ -160,13 +235,6 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     )
     known.add_argument(
         "--label-column", metavar="NAME", help="the column of FILE that holds known labels"
-    )
-    add(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="where to write the table: .csv, .parquet or .npz "
-        "(default: FILE with -labels.csv instead of its extension)",
     )
     add(
         "--n-clusters",
@@ -197,8 +265,6 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="keep finished base partitions there; the same command goes on from them",
     )
-    _add_common(add)
-    parser.set_defaults(command=_fit)
 
 
 def _add_consensus(parser: argparse.ArgumentParser) -> None:
@@ -377,6 +443,14 @@ def _picture(text: str) -> Path:
     return path
 
 
+def _image_shape(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    try:
+        return _positive(height), _positive(width)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no height and width like 8x8") from None
+
+
 def _check_other(out: Path, source: Path, name: str) -> None:
     """Refuse to write over what is read."""
     if out.exists() and source.exists() and out.samefile(source):
@@ -388,28 +462,10 @@ def _fit(args: argparse.Namespace) -> None:
     source: Path = args.file
     out: Path = args.out or source.with_name(f"{source.stem}-labels.csv")
     check_output(out)
-    _check_other(out, source, "FILE")
-    if args.labels is not None:
-        _check_other(out, args.labels, "--labels")
-    elif not args.discover and args.label_column is None:
-        raise _UsageError("--no-discover needs known labels: --labels or --label-column")
+    _check_samples(args, out)
     with replacing(out) as file:
         X, known = _read(args)
-        model = lq.ConsensusClusterer(
-            args.n_clusters,
-            min_cluster_size=args.min_cluster_size,
-            discover=args.discover,
-            directory=args.directory,
-            random_state=args.seed,
-            n_jobs=args.n_jobs,
-            verbose=not args.quiet,
-        )
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            try:
-                model.fit(X, known)
-            except (TypeError, ValueError) as error:
-                raise FileError(f"{source}: {' '.join(str(error).split())}") from error
+        model = _fitted(args, X, known)
         columns = {
             "label": model.labels_,
             "confidence": model.confidence_,
@@ -417,13 +473,92 @@ def _fit(args: argparse.Namespace) -> None:
         }
         write_columns(out, file, columns)
     if not args.quiet:
+        _print_found(model, known, source, X, out, started)
+
+
+def _report(args: argparse.Namespace) -> None:
+    started = time.perf_counter()
+    source: Path = args.file
+    out: Path = args.out or source.with_name(f"{source.stem}-report.html")
+    _check_samples(args, out)
+    if args.texts is not None:
+        _check_other(out, args.texts, "--texts")
+    elif args.text_column is not None:
+        raise _UsageError("--text-column is given without --texts; wanted both")
+    if args.truth is not None:
+        _check_other(out, args.truth, "--truth")
+    if find_spec("jinja2") is None:
+        raise FileError('a report needs Jinja2: pip install "labelquorum[report]"')
+    from labelquorum.report import report_page
+
+    with replacing(out) as file:
+        X, known = _read(args)
+        # What does not fit is told before the long work.
+        texts = None if args.texts is None else read_texts(args.texts, args.text_column).items
+        truth = None if args.truth is None else read_labels(args.truth)
+        if texts is not None:
+            _check_length(args.texts, len(texts), source, len(X), "texts")
+        if truth is not None:
+            _check_length(args.truth, len(truth), source, len(X), "labels")
+        images = None
+        if args.image_shape is not None:
+            height, width = args.image_shape
+            if height * width != X.shape[1]:
+                raise _UsageError(
+                    f"--image-shape is {height}x{width}, {source} holds {X.shape[1]} features; "
+                    f"wanted {height * width}"
+                )
+            images = X.reshape(-1, height, width)
+        model = _fitted(args, X, known)
+        try:
+            page = report_page(model, X=X, texts=texts, images=images, y=truth)
+        except (TypeError, ValueError) as error:
+            raise FileError(f"{source}: {' '.join(str(error).split())}") from error
+        file.write(page.encode())
+    if not args.quiet:
+        _print_found(model, known, source, X, out, started)
+
+
+def _check_samples(args: argparse.Namespace, out: Path) -> None:
+    """Refuse options that do not fit together."""
+    _check_other(out, args.file, "FILE")
+    if args.labels is not None:
+        _check_other(out, args.labels, "--labels")
+    elif not args.discover and args.label_column is None:
+        raise _UsageError("--no-discover needs known labels: --labels or --label-column")
+
+
+def _fitted(args: argparse.Namespace, X: NDArray[Any], known: NDArray[Any] | None) -> Any:
+    """Find categories; warnings are printed, a line each."""
+    model = lq.ConsensusClusterer(
+        args.n_clusters,
+        min_cluster_size=args.min_cluster_size,
+        discover=args.discover,
+        directory=args.directory,
+        random_state=args.seed,
+        n_jobs=args.n_jobs,
+        verbose=not args.quiet,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            model.fit(X, known)
+        except (TypeError, ValueError) as error:
+            raise FileError(f"{args.file}: {' '.join(str(error).split())}") from error
+    if not args.quiet:
         for warning in caught:
             print(f"labelquorum: {warning.message}", file=sys.stderr)
-        _print_categories(model, known)
-        print(
-            f"{source}: {len(X):,} samples, {X.shape[1]:,} features\n"
-            f"{out}: written after {time.perf_counter() - started:.1f} s"
-        )
+    return model
+
+
+def _print_found(
+    model: Any, known: NDArray[Any] | None, source: Path, X: NDArray[Any], out: Path, started: float
+) -> None:
+    _print_categories(model, known)
+    print(
+        f"{source}: {len(X):,} samples, {X.shape[1]:,} features\n"
+        f"{out}: written after {time.perf_counter() - started:.1f} s"
+    )
 
 
 def _read(args: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -434,16 +569,19 @@ def _read(args: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any] | None]:
         )
     if args.labels is not None:
         known = read_labels(args.labels)
-        if len(known) != len(X):
-            raise FileError(
-                f"{args.labels}: holds {len(known):,} labels, {args.file} {len(X):,} samples; "
-                "wanted as many"
-            )
+        _check_length(args.labels, len(known), args.file, len(X), "labels")
     if args.n_clusters is not None and args.n_clusters > len(X):
         raise _UsageError(
             f"--n-clusters is {args.n_clusters}, {args.file} holds {len(X):,} samples; wanted fewer"
         )
     return X, known
+
+
+def _check_length(path: Path, found: int, source: Path, wanted: int, what: str) -> None:
+    if found != wanted:
+        raise FileError(
+            f"{path}: holds {found:,} {what}, {source} {wanted:,} samples; wanted as many"
+        )
 
 
 def _print_categories(model: Any, known: NDArray[Any] | None) -> None:

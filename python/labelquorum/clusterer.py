@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelquorum._ballots import Ballots
 from labelquorum._consensus import ConsensusTree, elected_tree
+from labelquorum._files import FileError, replacing
 from labelquorum._labels import (
     category_names,
     group_codes,
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 _VOTERS = 10
 _RECALL = 0.95
 _SUSPECT_RATIO = 0.5
-_LEAST_OF_SHARE = 0.1
+LEAST_OF_SHARE = 0.1
 _ROWS_PER_BLOCK = 65_536
 
 
@@ -455,6 +457,78 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             verbose=self.verbose,
         )
 
+    def report(
+        self,
+        path: str | Path,
+        *,
+        X: Any = None,
+        texts: Iterable[str] | None = None,
+        images: Any = None,
+        y: Any = None,
+    ) -> None:
+        """Write a report to look at: one HTML file, to be opened in any browser, without a network.
+
+        It says what was done, and shows each category (size, confidence, keywords, typical samples
+        and some on the border), which categories the partitions confuse, a map, coverage against
+        precision, and which samples to check first, as tables to sort, search and download.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, ending in .html as a rule. It appears when it is complete.
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features), optional
+            What `fit` was given; used where there are neither texts nor images, to say which
+            features set each category apart.
+        texts : iterable of str, of length n_samples, optional
+            Shown for samples, and where keywords are from.
+        images : array of shape (n_samples, height, width[, 3]), optional
+            Shown for samples: grey values (the highest is black), or red, green and blue (uint8,
+            or floats from 0 to 1).
+        y : array-like of shape (n_samples,), optional
+            True labels, to measure with and never to learn from: integers, negative where unknown,
+            or strings, None where unknown; see `CoveragePrecisionDisplay.from_estimator`. Without
+            them, nothing in the report is called precision.
+
+        Raises
+        ------
+        ImportError
+            If Jinja2 is missing: ``pip install "labelquorum[report]"``.
+        OSError
+            If the file cannot be written.
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or range, or the lengths differ.
+
+        Notes
+        -----
+        Under 5 MB, however many samples or categories there are: texts and images are cut, the map
+        has 1,500 samples (t-SNE: van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 9,
+        2008) and a few of each category; the 1,000 largest categories are in the table, the 200
+        largest have a card. Texts, categories and names are escaped. The same model and arguments
+        give the same file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import labelquorum as lq
+        >>> partitions = [[0, 0, 0, 1, 1, 1], [2, 2, 2, 3, 3, 2], [4, 4, 4, 5, 5, 5]]
+        >>> model = lq.ConsensusClusterer(2).fit([[i] for i in range(6)], partitions=partitions)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "report.html")
+        ...     model.report(path, texts=["red", "Red", "reds", "blue", "Blue", "purple"])
+        ...     "purple" in path.read_text(encoding="utf-8")
+        True
+        """
+        from labelquorum.report import report_page
+
+        check_is_fitted(self)
+        try:
+            with replacing(Path(path)) as file:
+                page = report_page(self, X=X, texts=texts, images=images, y=y)
+                file.write(page.encode())
+        except FileError as error:
+            raise OSError(str(error)) from error
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Say which category new samples belong to: that of the largest probability.
 
@@ -525,18 +599,18 @@ def _most_certain(
 
     Samples of the same confidence are all in, or all out.
     """
-    chosen = confidence >= _threshold(confidence, share)
+    chosen = confidence >= least_confidence(confidence, share)
     order = np.argsort(numbers, kind="stable")
     firsts = np.searchsorted(numbers[order], np.arange(numbers.max(initial=-1) + 2))
     for begin, end in pairwise(firsts):
         members = order[begin:end]
         if len(members):
             of_members = confidence[members]
-            chosen[members] |= of_members >= _threshold(of_members, share * _LEAST_OF_SHARE)
+            chosen[members] |= of_members >= least_confidence(of_members, share * LEAST_OF_SHARE)
     return chosen & (numbers >= 0)
 
 
-def _threshold(confidence: NDArray[np.float32], share: float) -> np.float32:
+def least_confidence(confidence: NDArray[np.float32], share: float) -> np.float32:
     """The least confidence of the share that has the most."""
     n = max(1, int(share * len(confidence)))
     least: np.float32 = np.partition(confidence, len(confidence) - n)[len(confidence) - n]
