@@ -503,8 +503,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Under 5 MB, however many samples or categories there are: texts and images are cut, the map
         has 1,500 samples (t-SNE: van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 9,
         2008) and a few of each category; the 1,000 largest categories are in the table, the 200
-        largest have a card. Texts, categories and names are escaped. The same model and arguments
-        give the same file.
+        largest have a card, with keywords from the surest 500 texts of each. Texts, categories
+        and names are escaped. The same model and arguments give the same file.
 
         Examples
         --------

@@ -447,11 +447,14 @@ class AgreementDisplay:
             Itself, with ax_, figure_ and im_. Up to 30 categories have their names at the sides,
             up to 8 the numbers in the cells.
         """
+        from matplotlib.colors import PowerNorm
+
         self.ax_ = _axes(ax)
         self.figure_ = self.ax_.figure
         n = len(self.categories)
+        # Between categories shares are small: their roots have the colours.
         self.im_ = self.ax_.imshow(
-            self.agreement, cmap="cividis", vmin=0, vmax=1, interpolation="nearest"
+            self.agreement, cmap="cividis", norm=PowerNorm(0.5, 0, 1), interpolation="nearest"
         )
         bar = self.figure_.colorbar(self.im_, ax=self.ax_, fraction=0.046, pad=0.03)
         bar.set_label("share of votes: together")
@@ -470,7 +473,7 @@ class AgreementDisplay:
                     "" if np.isnan(share) else f"{share:.2f}",
                     ha="center",
                     va="center",
-                    color="black" if share > 0.5 else "white",
+                    color="black" if share > 0.25 else "white",
                 )
         return self
 
@@ -670,14 +673,16 @@ class CoveragePrecisionDisplay:
         if self.in_use is not None:
             color = _BLUE if self.precision is not None else _ORANGE
             self.ax_.plot(*self.in_use, "o", color=color, markersize=8, label="pseudo-labels")
+        lines = [self.confidence] if self.precision is None else [self.confidence, self.precision]
+        least = min(float(line.min()) for line in lines)
         self.ax_.set(
             xlabel="coverage: share of samples kept, the surest first",
             ylabel="precision" if self.precision is not None else "mean confidence",
             xlim=(0, 1.02),
-            ylim=(0, 1.02),
+            ylim=(max(0.0, np.floor(10 * least - 1) / 10), 1.01),
         )
         self.ax_.grid(alpha=0.3)
-        self.ax_.legend(loc="lower left", framealpha=0)
+        self.ax_.legend(framealpha=0)
         return self
 
 
@@ -763,7 +768,7 @@ def _axes(ax: Axes | None) -> Axes:
         return ax
     import matplotlib.pyplot as plt
 
-    return plt.subplots(layout="constrained")[1]
+    return plt.subplots(layout="compressed")[1]
 
 
 def shortened(text: str, n_characters: int) -> str:

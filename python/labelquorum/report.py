@@ -47,12 +47,13 @@ if TYPE_CHECKING:
 
 _MOST_CARDS, _MOST_ROWS = 200, 1000  # categories with a card, in the table
 _TYPICAL, _BORDERLINE, _NEIGHBORS, _KEYWORDS, _FEATURES, _CLASSES = 6, 4, 3, 8, 5, 3  # of a card
+_KEYWORD_TEXTS, _KEYWORD_CHARACTERS = 500, 2000  # of a category, of a text
 _MOST_CHECKS = 200
 _MOST_PAIRS = 12
 _MAP_POINTS, _MAP_POINTS_OF_CATEGORY = 1500, 3
 _MAP_STEPS, _MAP_COLUMNS, _MAP_PERPLEXITY = 500, 50, 30
 _VARIANCE_ROWS = 10_000
-_CHARACTERS_PER_NAME, _CHARACTERS_PER_VALUE = 60, 300
+_CHARACTERS_PER_NAME, _CHARACTERS_PER_VALUE = 100, 300
 _MOST_CHARACTERS, _CHARACTERS_PER_TEXT = 200_000, 400  # of all texts, of one
 _IMAGE_BYTES, _IMAGE_SIDE, _LEAST_SIDE = 1_800_000, 96, 6
 _PIXELATED_SIDE = 32  # images up to this size are shown larger than they are
@@ -60,7 +61,8 @@ _PIXELATED_SIDE = 32  # images up to this size are shown larger than they are
 # Okabe and Ito's colours, which colour-blind readers tell apart, but for black and yellow.
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_FONT_SIZE = 10.5
+_FONT_SIZE, _SMALL_FONT_SIZE = 10.5, 7.0
+_MOST_LARGE = 20  # names on a map
 _INK = "#010203"  # becomes the page's colour of text, light or dark
 _STYLE = {
     "axes.edgecolor": _INK,
@@ -206,7 +208,8 @@ class _Contents:
         truth: Judged | None,
     ) -> None:
         self.model, self.X, self.texts, self.images, self.truth = model, X, texts, images, truth
-        outcome = model._outcome
+        outcome, rows = model._outcome, model._rows
+        self.has_features = bool((rows != rows[0]).any())
         self.numbers, self.confidence = outcome.numbers, model.confidence_
         self.n = len(self.numbers)
         self.names = [_name(name) for name in model.classes_.tolist()]
@@ -296,7 +299,7 @@ class _Contents:
                 np.where(self.place[self.numbers] >= 0, self.numbers, -1),
                 _TYPICAL,
                 confidence=self.confidence.clip(0),
-                X=self.model._rows,
+                X=self.model._rows if self.has_features else None,
                 verbose=self.model.verbose,
             )
         chosen = []
@@ -443,7 +446,10 @@ class _Contents:
     def _keywords(self) -> dict[int, list[str]]:
         if self.texts is None:
             return {}
-        found = keywords(self.texts, self.numbers, _KEYWORDS, verbose=self.model.verbose)
+        chosen = [self._members(k)[:_KEYWORD_TEXTS] for k in self.cards.tolist()]
+        rows = np.concatenate(chosen)
+        texts = [self.texts[i][:_KEYWORD_CHARACTERS] for i in rows.tolist()]
+        found = keywords(texts, self.numbers[rows], _KEYWORDS, verbose=self.model.verbose)
         return {
             k: [shortened(_clean(word), _CHARACTERS_PER_NAME) for word, _ in words]
             for k, words in found.items()
@@ -494,7 +500,7 @@ class _Contents:
         agreement, numbers = agreement[np.ix_(order, order)], self.cards[order]
         names = [self.names[k] for k in numbers]
         display = AgreementDisplay(agreement=agreement, categories=names)
-        with _drawing(_WIDTH, _WIDTH) as drawing:
+        with _drawing(_WIDTH, 0.85 * _WIDTH) as drawing:
             display.plot(ax=drawing.axes)
             svg = drawing.svg("heat")
             box = display.ax_.get_position()
@@ -528,10 +534,10 @@ class _Contents:
         }
 
     def _map(self) -> dict[str, Any] | None:
+        if not self.has_features:
+            return None
         samples = self._map_samples()
         points = _embedded(self.model._rows[samples])
-        if points is None:
-            return None
         shown = [k for k in self.cards.tolist() if (self.numbers[samples] == k).any()]
         with _drawing(_WIDTH, _WIDTH) as drawing:
             axes = drawing.axes
@@ -540,27 +546,42 @@ class _Contents:
             axes.set(xlim=(0, 1), ylim=(0, 1))
             others = ~np.isin(self.numbers[samples], shown)
             axes.scatter(*points[others].T, s=5, marker=".", color="#888888")
+            are_many = len(shown) > _MOST_LARGE
+            size = _SMALL_FONT_SIZE if are_many else _FONT_SIZE
             boxes: list[tuple[float, float, float, float]] = []
             labels = []
             for place, k in enumerate(shown):
                 of_category = points[self.numbers[samples] == k]
                 axes.scatter(
                     *of_category.T,
-                    s=8,
+                    s=9,
                     marker=_MARKERS[place // len(_COLORS) % len(_MARKERS)],
                     color=_COLORS[place % len(_COLORS)],
                     linewidths=0,
                     gid=f"c{k}",
                 )
-                labels.append((k, np.median(of_category, axis=0)))
-            labels.sort(key=lambda label: -self.sizes[label[0]])
-            for k, (x, y) in labels:
+                x, y = np.median(of_category, axis=0)
+                if are_many:  # beside what would be hidden
+                    y = np.quantile(of_category[:, 1], 0.8) + 0.7 * size / (
+                        _POINTS_PER_INCH * _WIDTH
+                    )
+                labels.append((k, x, y))
+            for k, x, y in sorted(labels, key=lambda label: -self.sizes[label[0]]):
                 name = shortened(self.names[k], 16)
-                box = _box_of(name, x, y)
+                box = _box_of(name, x, y, size)
                 if not any(_overlap(box, other) for other in boxes):
                     boxes.append(box)
                     x = (box[0] + box[2]) / 2
-                    axes.text(x, y, name, ha="center", va="center", parse_math=False, gid=f"t{k}")
+                    axes.text(
+                        x,
+                        y,
+                        name,
+                        ha="center",
+                        va="center",
+                        size=size,
+                        parse_math=False,
+                        gid=f"t{k}",
+                    )
             svg = drawing.svg("map")
         return {
             "svg": svg,
@@ -705,17 +726,15 @@ def _as_grey(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return (shares * 255).round().astype(np.uint8)
 
 
-def _embedded(rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
-    """The rows in the unit square; None where they are all the same."""
+def _embedded(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The rows in the unit square; near each other what is near."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     # Of scale 1, since squares of small numbers may vanish.
-    largest = float(np.abs(rows - rows[0]).max())
-    if not largest > 0:
-        return None
-    points = (rows - rows[0]).astype(np.float64) / largest
+    points = (rows - rows[0]).astype(np.float64)
+    points /= max(np.abs(points).max(), 1e-300)
     n_columns = min(_MAP_COLUMNS, *points.shape)
     # Sums by several threads would depend on their number.
     with threadpool_limits(1):
@@ -761,13 +780,13 @@ def _drawing(width: float, height: float) -> Iterator[_Drawing]:
     with warnings.catch_warnings(), style.context(["default", _STYLE]):
         # The browser's fonts may have what ours lack.
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="compressed")
         yield _Drawing(figure, figure.subplots())
 
 
-def _box_of(name: str, x: float, y: float) -> tuple[float, float, float, float]:
+def _box_of(name: str, x: float, y: float, size: float) -> tuple[float, float, float, float]:
     """About the place that a name takes in the unit square, moved so that it is within."""
-    font = _FONT_SIZE / (_POINTS_PER_INCH * _WIDTH)
+    font = size / (_POINTS_PER_INCH * _WIDTH)
     letters = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in name)
     width, height = letters * _LETTER[0] * font, _LETTER[1] * font
     left = min(max(0.0, x - width / 2), 1 - width)

@@ -425,7 +425,8 @@ def _representatives(
         else:
             vectors = terms.vectors([texts[i] for i in rows])
             centre = terms.scores[[category]].toarray().ravel()
-        nearness = vectors @ (centre / max(np.linalg.norm(centre), 1e-300))
+        length = float(np.linalg.norm(centre))
+        nearness = vectors @ (centre / length if length > 0 else centre)
         if confidence is not None:
             nearness = nearness * confidence[rows]
         chosen.append(rows[_diverse(vectors, nearness, n_texts)])

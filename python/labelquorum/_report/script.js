@@ -99,7 +99,7 @@ if (cells) {
     row = Math.min(n - 1, Math.max(0, newRow));
     column = Math.min(n - 1, Math.max(0, newColumn));
     const share = agreement[row][column];
-    const said = share === null ? "no such pair" : `${share} % together`;
+    const said = share === null ? "no such pair" : `${share}% together`;
     const both = row === column ? `within ${names[row]}` : `${names[row]} and ${names[column]}`;
     output.textContent = `${both}: ${said}`;
     mark.style.cssText = `display: block; left: ${(column / n) * 100}%; top: ${(row / n) * 100}%; `
