@@ -38,6 +38,8 @@ def test_the_wheel_holds_the_package_alone_and_is_small(built):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {"labelquorum/_core.pyi", "labelquorum/py.typed"} <= set(names)
+    parts = ("page.html", "script.js", "style.css")
+    assert {f"labelquorum/_report/{part}" for part in parts} <= set(names)
     assert any(n.startswith("labelquorum/_core.") and n.endswith((".so", ".pyd")) for n in names)
     folders = {name.split("/")[0] for name in names}
     assert folders == {"labelquorum", f"labelquorum-{lq.__version__}.dist-info"}

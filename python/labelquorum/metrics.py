@@ -86,7 +86,8 @@ def is_right(
     rows, columns = linear_sum_assignment(counts[np.ix_(free, open_clusters)], maximize=True)
     matched = np.where(class_of >= 0, class_of, -1)
     matched[open_clusters[columns]] = free[rows]
-    right: NDArray[np.bool_] = both & (matched[clusters] == classes)
+    right: NDArray[np.bool_] = both.copy()
+    right[both] = matched[clusters[both]] == classes[both]
     return right
 
 

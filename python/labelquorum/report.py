@@ -61,8 +61,9 @@ _PIXELATED_SIDE = 32  # images up to this size are shown larger than they are
 # Okabe and Ito's colours, which colour-blind readers tell apart, but for black and yellow.
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_FONT_SIZE, _SMALL_FONT_SIZE = 10.5, 7.0
-_MOST_LARGE = 20  # names on a map
+_FONT_SIZE = 10.5
+_NAME_SIZE, _SMALL_NAME_SIZE = 8.5, 7.0  # on a map
+_MOST_LARGE = 20  # of these names
 _INK = "#010203"  # becomes the page's colour of text, light or dark
 _STYLE = {
     "axes.edgecolor": _INK,
@@ -78,6 +79,7 @@ _STYLE = {
 }
 _WIDTH = 4.8  # inches of a picture: its text is readable on a phone, and not huge elsewhere
 _POINTS_PER_INCH = 72
+_MARGIN = 0.03  # of a map
 _LETTER = (0.62, 1.25)  # width and height of a letter, in sizes of its font
 
 
@@ -539,15 +541,16 @@ class _Contents:
         samples = self._map_samples()
         points = _embedded(self.model._rows[samples])
         shown = [k for k in self.cards.tolist() if (self.numbers[samples] == k).any()]
-        with _drawing(_WIDTH, _WIDTH) as drawing:
+        points = points + (1 - points.max(axis=0)) * [0.5, 0]
+        height = max(0.5, points[:, 1].max())
+        with _drawing(_WIDTH, (height + 2 * _MARGIN) * _WIDTH) as drawing:
             axes = drawing.axes
             axes.set_axis_off()
-            axes.set_aspect("equal")
-            axes.set(xlim=(0, 1), ylim=(0, 1))
+            axes.set(xlim=(-_MARGIN, 1 + _MARGIN), ylim=(-_MARGIN, height + _MARGIN))
             others = ~np.isin(self.numbers[samples], shown)
             axes.scatter(*points[others].T, s=5, marker=".", color="#888888")
             are_many = len(shown) > _MOST_LARGE
-            size = _SMALL_FONT_SIZE if are_many else _FONT_SIZE
+            size = _SMALL_NAME_SIZE if are_many else _NAME_SIZE
             boxes: list[tuple[float, float, float, float]] = []
             labels = []
             for place, k in enumerate(shown):
@@ -727,7 +730,7 @@ def _as_grey(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def _embedded(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The rows in the unit square; near each other what is near."""
+    """The rows in a plane, from 0 on, the wider side of length 1; near each other what is near."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
@@ -748,7 +751,7 @@ def _embedded(rows: NDArray[np.float32]) -> NDArray[np.float64]:
             n_jobs=1,
         ).fit_transform(points)
     low, high = embedding.min(axis=0), embedding.max(axis=0)
-    placed: NDArray[np.float64] = 0.5 + 0.96 * (embedding - (low + high) / 2) / (high - low).max()
+    placed: NDArray[np.float64] = (embedding - low) / (high - low).max()
     return placed
 
 
@@ -785,7 +788,7 @@ def _drawing(width: float, height: float) -> Iterator[_Drawing]:
 
 
 def _box_of(name: str, x: float, y: float, size: float) -> tuple[float, float, float, float]:
-    """About the place that a name takes in the unit square, moved so that it is within."""
+    """About the place that a name takes on the map, moved so that it is within."""
     font = size / (_POINTS_PER_INCH * _WIDTH)
     letters = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in name)
     width, height = letters * _LETTER[0] * font, _LETTER[1] * font
