@@ -276,6 +276,22 @@ def test_images_are_what_was_given(plain):
         np.testing.assert_allclose(image, np.full((4, 6), 255 * grey), atol=1)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_colours_stay_and_large_images_shrink(plain, dtype):
+    from PIL import Image
+
+    colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=np.uint8)
+    images = np.broadcast_to(colors[np.arange(120) % 3][:, None, None], (120, 600, 300, 3))
+    given = images if dtype == np.uint8 else images / 255
+    for attributes, _ in Page(report_page(plain[0], images=given)).all("img"):
+        kind, content = attributes["src"].split(",")
+        assert kind == "data:image/jpeg;base64"
+        image = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
+        assert image.shape == (96, 48, 3)
+        color = colors[int(attributes["alt"].removeprefix("sample ")) % 3].astype(int)
+        assert np.abs(image - color).max() < 10
+
+
 def test_features_say_what_sets_numbers_apart():
     pd = pytest.importorskip("pandas")
     classes = np.arange(90) % 3
@@ -286,7 +302,7 @@ def test_features_say_what_sets_numbers_apart():
         model = fitted(np.repeat(classes[:, None], 4, axis=1), n_clusters=3, X=given)
         cards = [text for _, text in Page(report_page(model, X=given)).all("article")]
         name = "feature 1" if sparse.issparse(given) else "<b>tells</b>"
-        assert sum(f"{name} 1 (all: 0.333)" in " ".join(card.split()) for card in cards) == 1
+        assert sum(f"{name}: 1 (all: 0.333)" in " ".join(card.split()) for card in cards) == 1
         assert all("same" not in card and "feature 0" not in card for card in cards)
 
 

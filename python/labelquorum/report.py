@@ -42,6 +42,7 @@ from labelquorum.text import keywords, representatives
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
     from labelquorum.clusterer import ConsensusClusterer
 
@@ -690,43 +691,47 @@ def _rounds(history: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _encoded(images: NDArray[Any], samples: NDArray[np.intp]) -> dict[int, str]:
     """Images as data URIs, as large as the bytes allow; each of the samples counts."""
-    from PIL import Image
-
     wanted, n_times = np.unique(samples, return_counts=True)
-    values = images[wanted]
-    if values.ndim == 3:
-        values = _as_grey(values.astype(np.float64))
-    elif values.dtype != np.uint8:
-        low, high = values.min(), values.max()
-        if not (low >= 0 and high <= 1):
-            raise ValueError(
-                f"images holds colours from {low} to {high}; wanted uint8, or floats from 0 to 1"
-            )
-        values = (values * 255).round().astype(np.uint8)
+    low = min(float(images[i].min()) for i in wanted)
+    high = max(float(images[i].max()) for i in wanted)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("images holds NaN or infinity; wanted finite numbers")
+    if images.ndim == 4 and images.dtype != np.uint8 and not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"images holds colours from {low} to {high}; wanted uint8, or floats from 0 to 1"
+        )
+    # One at a time: all at once may be more than memory holds.
+    small = [_small(images[i], low, high) for i in wanted]
     side = _IMAGE_SIDE
     while True:
-        found = {}
-        for i, array in zip(wanted.tolist(), values, strict=True):
-            image = Image.fromarray(array)
-            image.thumbnail((side, side))
-            file = io.BytesIO()
-            kind = "png" if array.ndim == 2 else "jpeg"
-            image.save(file, kind, quality=80)
-            content = base64.b64encode(file.getvalue()).decode()
-            found[i] = f"data:image/{kind};base64,{content}"
-        n_bytes = int(n_times @ [len(found[i]) for i in wanted.tolist()])
+        found = [_data_uri(image, side) for image in small]
+        n_bytes = int(n_times @ [len(uri) for uri in found])
         if n_bytes <= _IMAGE_BYTES or side <= _LEAST_SIDE:
-            return found
+            return dict(zip(wanted.tolist(), found, strict=True))
         side = max(_LEAST_SIDE, int(0.9 * side * math.sqrt(_IMAGE_BYTES / n_bytes)))
 
 
-def _as_grey(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Grey values on one scale, the highest black."""
-    if not np.isfinite(values).all():
-        raise ValueError("images holds NaN or infinity; wanted finite numbers")
-    low, high = float(values.min()), float(values.max())
-    shares = (high - values) / (high - low) if high > low else np.ones_like(values)
-    return (shares * 255).round().astype(np.uint8)
+def _small(values: NDArray[Any], low: float, high: float) -> Image:
+    """An image, no larger than shown: colours as they are, or the highest grey value black."""
+    from PIL.Image import fromarray
+
+    if values.ndim == 2:
+        shares = (high - values.astype(np.float64)) / ((high - low) or 1)
+        values = (255 * shares).round().astype(np.uint8)
+    elif values.dtype != np.uint8:
+        values = (255 * values.astype(np.float64)).round().astype(np.uint8)
+    image = fromarray(values)
+    image.thumbnail((_IMAGE_SIDE, _IMAGE_SIDE))
+    return image
+
+
+def _data_uri(image: Image, side: int) -> str:
+    kind = "png" if image.mode == "L" else "jpeg"
+    smaller = image.copy()
+    smaller.thumbnail((side, side))
+    file = io.BytesIO()
+    smaller.save(file, kind, quality=80)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _embedded(rows: NDArray[np.float32]) -> NDArray[np.float64]:
