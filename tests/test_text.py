@@ -546,3 +546,9 @@ def test_rules_from_keywords_label_questions(questions):
     given = np.array([label is not None for label in labels])
     assert given.mean() > 0.65
     assert right[given].mean() > 0.93
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_embeddings_that_say_nothing_are_no_error(dtype):
+    found = lq.text.representatives(["a", "b", "c"], [0, 0, 1], X=np.zeros((3, 2), dtype))
+    assert {category: rows.tolist() for category, rows in found.items()} == {0: [0, 1], 1: [2]}
