@@ -240,13 +240,13 @@ def test_the_same_model_gives_the_same_file(sample, hostile, tmp_path):
 
 
 def test_many_categories_long_names_and_large_images_stay_small():
-    n_categories, n = 1200, 6000
+    n_categories, n = 1200, 3600
     classes = np.arange(n) % n_categories
     y = np.array([f"{k} " + '"' * 300 for k in range(n_categories)], dtype=object)[classes]
     y[2 * n_categories + 1 :] = None
     model = fitted(np.stack([classes, classes // 2], axis=1), y, n_clusters=n_categories)
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, size=(n, 40, 40, 3), dtype=np.uint8)
+    images = rng.integers(0, 256, size=(n, 24, 24, 3), dtype=np.uint8)
     texts = [f"{i} " + "'" * 2000 for i in range(n)]
     start = time.perf_counter()
     source = report_page(model, texts=texts, images=images)
@@ -281,7 +281,7 @@ def test_colours_stay_and_large_images_shrink(plain, dtype):
     from PIL import Image
 
     colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=np.uint8)
-    images = np.broadcast_to(colors[np.arange(120) % 3][:, None, None], (120, 600, 300, 3))
+    images = np.broadcast_to(colors[np.arange(120) % 3][:, None, None], (120, 200, 100, 3))
     given = images if dtype == np.uint8 else images / 255
     for attributes, _ in Page(report_page(plain[0], images=given)).all("img"):
         kind, content = attributes["src"].split(",")
@@ -424,9 +424,14 @@ def test_the_command_refuses_what_does_not_fit(tmp_path, capsys, options, code, 
     assert sorted(tmp_path.iterdir()) == [source, short]
 
 
-@pytest.fixture
-def browser(tmp_path):
-    """Chromium, with a folder for downloads."""
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory):
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def browser(downloads):
+    """Chromium."""
     webdriver = pytest.importorskip("selenium.webdriver")
     programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
     if None in programs:
@@ -435,7 +440,7 @@ def browser(tmp_path):
     options.binary_location = programs[0]
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path)})
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
     yield driver
@@ -448,7 +453,39 @@ def column_of(browser, table, column):
     return browser.execute_script(script, table, column)
 
 
-def test_the_page_works_in_a_browser(hostile, browser, tmp_path):
+def test_a_million_rows_are_quick_to_open(browser, tmp_path):
+    n = 1_000_000
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 20, n, dtype=np.int8)
+    partitions = np.where(rng.random((n, 4)) < 0.05, (classes[:, None] + 1) % 20, classes[:, None])
+    X = (classes[:, None] * [1, -1] + rng.normal(size=(n, 2))).astype(np.float32)
+    model = lq.ConsensusClusterer(20, random_state=0).fit(X, partitions=partitions)
+    path = tmp_path / "report.html"
+    model.report(path, X=X)
+    assert path.stat().st_size < 1_000_000
+    browser.get(path.as_uri())
+    assert browser.title == "20 categories of 1,000,000 samples"
+    script = "return performance.getEntriesByType('navigation')[0].loadEventEnd"
+    for _ in range(100):  # the event may not have ended
+        if loaded := browser.execute_script(script):
+            break
+        time.sleep(0.05)
+    assert 0 < loaded < 3000
+    assert browser.get_log("browser") == []
+
+
+def test_images_are_shown_in_a_browser(plain, browser, tmp_path):
+    path = tmp_path / "report.html"
+    plain[0].report(path, images=np.random.default_rng(0).random((120, 8, 8)))
+    browser.get(path.as_uri())
+    script = "return [...document.images].map((image) => image.complete && image.naturalWidth)"
+    widths = browser.execute_script(script)
+    assert len(widths) > 100
+    assert set(widths) == {8}
+    assert browser.get_log("browser") == []
+
+
+def test_the_page_works_in_a_browser(hostile, browser, downloads, tmp_path):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.select import Select
@@ -481,7 +518,7 @@ def test_the_page_works_in_a_browser(hostile, browser, tmp_path):
 
     # The table as a file: all rows, whatever was searched for.
     find('[data-csv="check-table"]').click()
-    saved = tmp_path / "samples-to-check.csv"
+    saved = downloads / "samples-to-check.csv"
     for _ in range(100):
         if saved.exists():
             break
