@@ -7,6 +7,9 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
+# Before NumPy is imported. Matrices of tests are so small that threads only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 _COMMON = {
     "deadline": None,
     "print_blob": True,

@@ -408,6 +408,15 @@ def test_asked_before_it_was_saved(blobs, tmp_path):
     assert other.n_audits_ == 3
 
 
+def test_checks_alone_teach_nothing(blobs):
+    model = sampler(blobs, audit_share=0.5)
+    asked = model.query(6)
+    checks = asked[model._answers.is_audit[asked]]
+    model.teach(checks, blobs[1][checks])
+    with pytest.raises(ValueError, match="no label to learn from so far but those of 3 checks"):
+        model.predict()
+
+
 def test_replayed_answers_lead_to_the_same_state(blobs):
     model = sampler(blobs, audit_share=0.3)
     asked = drive(model, blobs[1], 40)
@@ -608,7 +617,7 @@ def test_other_bad_calls(blobs):
         with pytest.raises(ValueError, match=f"n is {n}; wanted an integer of at least 1"):
             model.query(n)
     for call in (model.predict, model.predict_proba, model.precision_bound):
-        with pytest.raises(ValueError, match="no label so far; wanted some, by fit"):
+        with pytest.raises(ValueError, match="no label to learn from so far; wanted some, by"):
             call()
     with pytest.raises(ValueError, match="label is None; wanted a label"):
         model.teach_cluster(0, None)

@@ -26,6 +26,14 @@ faiss = pytest.importorskip("faiss")
 joblib = pytest.importorskip("joblib")
 threadpoolctl = pytest.importorskip("threadpoolctl")
 
+
+@pytest.fixture(autouse=True, scope="module")
+def blas_on_all_cores():
+    """Else the limit of the other tests would hide one that is left behind."""
+    with threadpoolctl.threadpool_limits(max(2, os.cpu_count()), user_api="blas"):
+        yield
+
+
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork are POSIX")
 linux_only = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc")
 HAS_TORCH = importlib.util.find_spec("torch") is not None

@@ -446,9 +446,10 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         """(mini-clusters, categories so far)."""
         known = self._known()
         if not len(known.cells):
+            only = f" but those of {self.n_audits_} checks" if self.n_audits_ else ""
             raise ValueError(
-                f"this {type(self).__name__} has no label so far; wanted some, by fit(X, y) or "
-                "teach"
+                f"this {type(self).__name__} has no label to learn from so far{only}; wanted some, "
+                "by fit(X, y) or teach"
             )
         return self._walks.shares(known)
 
