@@ -46,7 +46,7 @@ Find categories on which many clusterings agree, around those that are known, if
 
 {_SAMPLES}
 The result is a table with the columns label, confidence (0 to 1) and pseudo_label (the label, for
-the more certain half of each category). It is written under a temporary name and renamed when
+the most certain samples). It is written under a temporary name and renamed when
 complete.
 """
 
