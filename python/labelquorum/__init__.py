@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
-    from labelquorum import text
+    from labelquorum import deep, text
     from labelquorum._communities import communities
     from labelquorum._consensus import consensus
     from labelquorum._mini_clusters import mini_clusters
@@ -65,6 +65,7 @@ __all__ = [
     "communities",
     "connected_components",
     "consensus",
+    "deep",
     "evaluate_clustering",
     "instruction_set",
     "kneighbors",
@@ -114,7 +115,7 @@ _MODULE_OF = {
     "symmetrize_graph": "graphs",
 }
 
-_MODULES = ("text",)  # themselves public
+_MODULES = ("deep", "text")  # themselves public
 
 
 def __getattr__(name: str) -> Any:
