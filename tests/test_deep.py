@@ -216,12 +216,18 @@ def test_divergence_says_what_to_change(blobs):
 # Estimators
 
 
+MINUS_ONE = {"check_classifiers_classes": "-1 is no class but the lack of a label"}
+
+
 @parametrize_with_checks(
     [
-        LadderClassifier(**SMALL, n_epochs=20),
+        LadderClassifier(**SMALL, n_epochs=30, learning_rate=0.01),
         LadderIM(3, **SMALL, n_epochs=20),
         Kingdra(3, **ENSEMBLE),
-    ]
+    ],
+    expected_failed_checks=lambda estimator: (
+        MINUS_ONE if isinstance(estimator, LadderClassifier) else {}
+    ),
 )
 def test_scikit_learn_compatible(estimator, check):
     check(estimator)

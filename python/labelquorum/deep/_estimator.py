@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelquorum._progress import progress
@@ -37,6 +37,9 @@ class DeepEstimator(BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        if tags.classifier_tags is None:
+            # scikit-learn's checks of sparse input look there where there is a predict_proba.
+            tags.classifier_tags = ClassifierTags()
         return tags
 
     def _check_parameters(self) -> None:
