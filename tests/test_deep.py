@@ -328,7 +328,10 @@ def test_networks_of_the_user(blobs, tmp_path):
 
     def network():
         return torch.nn.Sequential(
-            torch.nn.Linear(8, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), torch.nn.Linear(16, 3)
+            torch.nn.Linear(8, 16),
+            torch.nn.BatchNorm1d(16),
+            torch.nn.ReLU(),
+            torch.nn.Linear(16, 3),
         )
 
     model = Kingdra(3, **ENSEMBLE | {"network": network, "n_first_epochs": 30}).fit(X)

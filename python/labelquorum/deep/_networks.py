@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 _EPSILON = 1e-5
-_MOMENTUM = 0.01  # of running statistics, once there are many
+_SETTLING_ROWS = 1024
 _COMBINATOR = (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0)
 
 
@@ -61,8 +61,11 @@ class Ensemble(nn.Module):
         """What a training step needs, of rows (n_networks, batch, n_features)."""
         raise NotImplementedError
 
+    def settle(self, X: Tensor) -> None:
+        """Fix what predictions of single samples need to know of all of them."""
+
     def logits(self, x: Tensor) -> Tensor:
-        """Clean logits of rows (batch, n_features), by running statistics."""
+        """Clean logits of rows (batch, n_features), each from its row alone."""
         raise NotImplementedError
 
 
@@ -107,8 +110,6 @@ class LadderEnsemble(Ensemble):
         for layer, width in enumerate(widths[1:]):
             self.register_buffer(f"mean{layer}", torch.zeros(n, 1, width, device=device))
             self.register_buffer(f"var{layer}", torch.ones(n, 1, width, device=device))
-        self.n_steps: Tensor
-        self.register_buffer("n_steps", torch.zeros((), dtype=torch.int64, device=device))
 
     def _statistics(self, layer: int) -> tuple[Tensor, Tensor]:
         return getattr(self, f"mean{layer}"), getattr(self, f"var{layer}")
@@ -150,17 +151,22 @@ class LadderEnsemble(Ensemble):
     def forward(self, x: Tensor) -> Outputs:
         clean = self._encode(x, 0.0, None)
         noisy = self._encode(x, self.noise_scale, None)
-        self._remember(clean.norms)
         return Outputs(clean.logits, noisy.logits, self._denoising_cost(clean, noisy))
 
     @torch.no_grad()
-    def _remember(self, norms: list[Norm]) -> None:
-        self.n_steps += 1
-        share = max(_MOMENTUM, 1 / int(self.n_steps))
-        for layer, norm in enumerate(norms):
-            mean, var = self._statistics(layer)
-            mean.lerp_(norm.mean, share)
-            var.lerp_(norm.scale.pow(-2), share)
+    def settle(self, X: Tensor) -> None:
+        # Averages over the last training steps would be those of weights that are no more.
+        order = torch.randperm(len(X), generator=torch.Generator().manual_seed(0)).to(X.device)
+        parts = order.split(_SETTLING_ROWS)
+        for layer in range(len(self.up)):
+            for statistics in self._statistics(layer):
+                statistics.zero_()
+        for rows in parts:
+            x = X[rows].expand(len(self), -1, -1)
+            for layer, norm in enumerate(self._encode(x, 0.0, None).norms):
+                mean, var = self._statistics(layer)
+                mean += norm.mean * (len(rows) / len(X))
+                var += norm.scale.pow(-2) * (len(rows) / len(X))
 
     def logits(self, x: Tensor) -> Tensor:
         norms = []

@@ -150,6 +150,7 @@ class Training:
                 self._checkpoint.save(ensemble, state)
             if self._show is not None:
                 self._show("training", self._n_done / self._n_epochs, f", loss {mean:.3f}")
+        ensemble.settle(self._X)
         self.round += 1
 
     def _epoch(
