@@ -61,7 +61,7 @@ METHODS = {
     "GCD k-means": constrained,
     CLASSIFIER: classifier,
 }
-WITHOUT_NAMES = ("k-means",)
+WITHOUT_NAMES = ("k-means",)  # nor labels: one run for each seed
 WITHOUT_NEW = (CLASSIFIER,)
 
 
@@ -106,17 +106,22 @@ def scores(classes, found, n_known):
     }
 
 
-def measure(args, name, X, classes, share_known, share_wrong):
-    """Return one row of means for each method."""
+def measure(args, name, X, classes, share_known, share_wrong, without_labels):
+    """Return one row of means for each method; those without labels are kept for the next call."""
     n_categories = int(classes.max()) + 1
     runs = {method: [] for method in args.methods}
     for seed in range(args.draws):
         drawn, y, n_known = draw(classes, share_known, share_wrong, seed)
         unlabeled = y < 0
         for method in args.methods:
-            started = time.perf_counter()
-            found = METHODS[method](X, y, n_categories, seed)
-            seconds = time.perf_counter() - started
+            if (method, seed) in without_labels:
+                found, seconds = without_labels[method, seed]
+            else:
+                started = time.perf_counter()
+                found = METHODS[method](X, y, n_categories, seed)
+                seconds = time.perf_counter() - started
+            if method in WITHOUT_NAMES:
+                without_labels[method, seed] = found, seconds
             of = scores(drawn[unlabeled], found[unlabeled], n_known) | {"seconds": seconds}
             if method in WITHOUT_NAMES:
                 of["by_name"] = None
@@ -200,9 +205,10 @@ def main():
             chosen = np.random.default_rng(0).choice(len(X), args.rows, replace=False)
             X, classes = X[chosen], classes[chosen]
         X, classes = X.astype(np.float32), np.unique(classes, return_inverse=True)[1]
+        without_labels = {}
         for share_wrong in args.wrong:
             for share_known in args.known:
-                rows += measure(args, name, X, classes, share_known, share_wrong)
+                rows += measure(args, name, X, classes, share_known, share_wrong, without_labels)
                 record(args, rows)
     if rows:
         print_bars(rows)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _VOTERS = 10
 _RECALL = 0.95
 _SUSPECT_RATIO = 0.5
+_LEAST_OF_SHARE = 0.1
 _ROWS_PER_BLOCK = 65_536
 
 
@@ -66,7 +67,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Look for new categories. False: samples get known categories only, or -1 where a category
         of their own would suit them better.
     pseudo_share : float, default=0.5
-        Share of each category that becomes pseudo-labels: its most certain samples.
+        Share of the samples that become pseudo-labels: the most certain ones; of each category at
+        least a tenth of that share.
     directory : path-like, optional
         Where to keep finished base partitions; see `base_partitions`.
     random_state : int, RandomState instance or None, default=None
@@ -94,6 +96,11 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         The base partitions.
     suspect_labels_ : int array
         Samples whose known label the partitions speak against, most suspect first.
+    history_ : list of dict
+        One entry for each round of voting: "round", "n_partitions" (that voted), "n_clusters",
+        "coverage" (share of samples with a pseudo-label), "confidence" (mean of confidence_). There
+        is one round: later ones, in which classifiers trained on the pseudo-labels voted too, made
+        labels worse on all data they were tried on.
     category_table_ : pandas.DataFrame
         Size, confidence and nearest category of each, and how many known labels it has.
     n_features_in_, feature_names_in_
@@ -241,6 +248,15 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         self._is_pseudo_label = chosen & (given >= 0)
         self.pseudo_labels_ = to_labels(self.classes_, np.where(chosen, given, -1))
         self.suspect_labels_ = self._suspects()
+        self.history_ = [
+            {
+                "round": 0,
+                "n_partitions": self.partitions_.shape[1],
+                "n_clusters": n_found,
+                "coverage": float(self._is_pseudo_label.mean()),
+                "confidence": float(self.confidence_.mean()),
+            }
+        ]
         self.classifier_: Any = None
         if self.classifier is not None:
             # New categories too, without `discover`: else it would call them known ones.
@@ -505,11 +521,23 @@ def _codes(column: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
 def _most_certain(
     numbers: NDArray[np.int32], confidence: NDArray[np.float32], share: float
 ) -> NDArray[np.bool_]:
-    """The share of each category with the most confidence, at least one sample."""
-    chosen = np.zeros(len(numbers), dtype=bool)
-    order = np.lexsort((np.arange(len(numbers)), -confidence, numbers))
+    """The share of the samples with the most confidence, and a tenth of that of each category.
+
+    Samples of the same confidence are all in, or all out.
+    """
+    chosen = confidence >= _threshold(confidence, share)
+    order = np.argsort(numbers, kind="stable")
     firsts = np.searchsorted(numbers[order], np.arange(numbers.max(initial=-1) + 2))
     for begin, end in pairwise(firsts):
-        if end > begin:
-            chosen[order[begin : begin + max(1, int(share * (end - begin)))]] = True
-    return chosen
+        members = order[begin:end]
+        if len(members):
+            of_members = confidence[members]
+            chosen[members] |= of_members >= _threshold(of_members, share * _LEAST_OF_SHARE)
+    return chosen & (numbers >= 0)
+
+
+def _threshold(confidence: NDArray[np.float32], share: float) -> np.float32:
+    """The least confidence of the share that has the most."""
+    n = max(1, int(share * len(confidence)))
+    least: np.float32 = np.partition(confidence, len(confidence) - n)[len(confidence) - n]
+    return least
