@@ -1,7 +1,8 @@
 """labelquorum: a label counts when enough independent models agree on it.
 
 Everything public is listed in ``__all__`` and loaded on first use, so that ``import labelquorum``
-stays fast and pulls in neither scikit-learn nor matplotlib.
+stays fast and pulls in neither scikit-learn nor matplotlib. ``labelquorum.deep``, too, is loaded on
+first use, but not listed, since it needs PyTorch.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
-    from labelquorum import deep, review, text
+    from labelquorum import deep as deep
+    from labelquorum import review, text
     from labelquorum._communities import communities
     from labelquorum._consensus import consensus
     from labelquorum._mini_clusters import mini_clusters
@@ -73,7 +75,6 @@ __all__ = [
     "communities",
     "connected_components",
     "consensus",
-    "deep",
     "evaluate_clustering",
     "instruction_set",
     "kneighbors",
