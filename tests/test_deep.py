@@ -133,7 +133,7 @@ def naive_ladder(network, m, x, n):
         found = below
         if layer:
             found = (below - norms[layer - 1][0]) * norms[layer - 1][1]
-        cost += network.costs[layer] * np.square(found - layers[layer][:n]).mean()
+        cost += network.costs[layer] * np.square(found - layers[layer][:n]).sum() / n
     return logits, cost
 
 
@@ -180,7 +180,7 @@ def test_noise_has_the_scale_and_is_each_networks_own():
 
 def trained(seeds, X, labels, n_steps=15):
     network = LadderEnsemble(
-        (X.shape[1], 12, 3), seeds, torch.device("cpu"), noise=0.3, costs=[10, 1, 0.1]
+        (X.shape[1], 12, 3), seeds, torch.device("cpu"), noise=0.3, costs=[1, 0.1, 0.01]
     )
     loss = _training.Loss("information", 4.0)
     training = _training.Training(network, X, loss, n_steps=n_steps)

@@ -151,8 +151,9 @@ class LadderEnsemble(Ensemble):
             if self.costs[layer]:
                 wanted = clean.layers[layer]
                 found = clean.norms[layer - 1](estimate) if layer else estimate
-                total = total + self.costs[layer] * (found.float() - wanted.float()).square().mean()
-        return total * len(self)
+                squares = (found.float() - wanted.float()).square()
+                total = total + self.costs[layer] / n * squares.sum()
+        return total
 
     def forward(self, x: Tensor, n_any: int) -> Outputs:
         clean = self._encode(x[:, :n_any], 0.0, n_any)
