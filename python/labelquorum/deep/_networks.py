@@ -121,6 +121,8 @@ class LadderEnsemble(Ensemble):
 
     def _encode(self, x: Tensor, noise: float, statistics: list[Norm] | int) -> Encoded:
         """Go up. The statistics are given, or those of so many first rows."""
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         h = x if not noise else x + self.noise(x, noise)
         found = Encoded([h], [], h)
         for layer, (weights, shift) in enumerate(zip(self.up, self.shift, strict=True)):
@@ -134,7 +136,7 @@ class LadderEnsemble(Ensemble):
                 z = z + self.noise(z, noise)
             found.layers.append(z)
             found.norms.append(norm)
-            h = z + shift
+            h = z + shift.to(z.dtype)
             h = torch.relu(h) if layer < len(self.up) - 1 else h * self.scale
         return found._replace(logits=h.float())
 
@@ -142,8 +144,10 @@ class LadderEnsemble(Ensemble):
         n = clean.logits.shape[1]
         above = torch.softmax(noisy.logits[:, :n], dim=2)
         total = torch.zeros((), device=above.device)
-        for layer in range(len(self.up), -1, -1):
-            if layer < len(self.up):
+        top = len(self.up)
+        lowest = next((layer for layer, cost in enumerate(self.costs) if cost), top + 1)
+        for layer in range(top, lowest - 1, -1):
+            if layer < top:
                 above = torch.bmm(above, self.down[layer])
             above, _ = standardized(above, n)
             estimate = combine(noisy.layers[layer][:, :n], above, self.combinators[layer])
@@ -151,7 +155,7 @@ class LadderEnsemble(Ensemble):
             if self.costs[layer]:
                 wanted = clean.layers[layer]
                 found = clean.norms[layer - 1](estimate) if layer else estimate
-                squares = (found.float() - wanted.float()).square()
+                squares = (found - wanted).float().square()
                 total = total + self.costs[layer] / n * squares.sum()
         return total
 
