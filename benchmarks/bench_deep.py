@@ -23,7 +23,7 @@ from labelquorum.deep._networks import LadderEnsemble
 
 N_SAMPLES = 70_000
 WIDTHS = (784, 1200, 1200, 10)
-COSTS = (1.0, 0.01, 0.0002, 0.0002)
+COSTS = (1.0, 0.01, 0.0002)
 BATCH = 250
 NOISE = 0.3
 
@@ -46,14 +46,14 @@ class Combinator(nn.Module):
 class PlainLadder(nn.Module):
     """One ladder network, as one would write it."""
 
-    def __init__(self):
+    def __init__(self, widths):
         super().__init__()
-        pairs = list(pairwise(WIDTHS))
+        pairs = list(pairwise(widths))
         self.up = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairs)
         self.down = nn.ModuleList(nn.Linear(b, a, bias=False) for a, b in pairs)
         self.shift = nn.ParameterList(torch.zeros(b) for _, b in pairs)
-        self.scale = nn.Parameter(torch.ones(WIDTHS[-1]))
-        self.combinators = nn.ModuleList(Combinator(width) for width in WIDTHS)
+        self.scale = nn.Parameter(torch.ones(widths[-1]))
+        self.combinators = nn.ModuleList(Combinator(width) for width in widths)
 
     def encode(self, x, noise):  # noqa: D102
         h = x + noise * torch.randn_like(x)
@@ -72,14 +72,14 @@ class PlainLadder(nn.Module):
         clean, statistics, logits = self.encode(x, 0.0)
         noisy, _, noisy_logits = self.encode(x, NOISE)
         cost, u = 0.0, softmax(noisy_logits, dim=1)
-        for i in reversed(range(len(WIDTHS))):
+        for i in reversed(range(len(noisy))):
             u = self.down[i](u) if i < len(self.down) else u
             u = batch_norm(u, None, None, training=True)
             u = estimate = self.combinators[i](noisy[i], u)
             if i:
                 mean, var = statistics[i]
                 estimate = (estimate - mean) * torch.rsqrt(var + 1e-5)
-            cost = cost + COSTS[i] * WIDTHS[i] * mse_loss(estimate, clean[i])
+            cost = cost + COSTS[min(i, 2)] * clean[i].shape[1] * mse_loss(estimate, clean[i])
         p = softmax(logits, dim=1)
         overall = p.mean(dim=0)
         information = -(p * log_softmax(logits, dim=1)).sum(1).mean()
@@ -110,8 +110,8 @@ def per_epoch(step, n_networks, n_steps, device):
     return best / n_steps / n_networks * N_SAMPLES / BATCH
 
 
-def plain(X, n_steps, device):
-    network = PlainLadder().to(device)
+def plain(X, widths, n_steps, device):
+    network = PlainLadder(widths).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.002)
 
     def step():
@@ -123,8 +123,9 @@ def plain(X, n_steps, device):
     return per_epoch(step, 1, n_steps, device)
 
 
-def together(X, n_networks, n_steps, device):
-    network = LadderEnsemble(WIDTHS, range(n_networks), device, noise=NOISE, costs=COSTS)
+def together(X, widths, n_networks, n_steps, device):
+    costs = [COSTS[min(i, 2)] for i in range(len(widths))]
+    network = LadderEnsemble(widths, range(n_networks), device, noise=NOISE, costs=costs)
     training = _training.Training(network, X, _training.Loss("information", 4.0), n_steps=n_steps)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.002, fused=True)
     schedule = _training.Schedule(10**9, BATCH, 0, 0.002)
@@ -138,19 +139,21 @@ def main():
     options = parser(__doc__)
     options.add_argument("--networks", type=int, nargs="+", default=[1, 10])
     options.add_argument("--steps", type=int, default=10)
+    options.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     options.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = options.parse_args()
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
-    X = torch.randn(5000, WIDTHS[0], device=device) * 0.3
+    X = torch.randn(5000, args.widths[0], device=device) * 0.3
     precision = _training.precision
-    results = {"torch": torch.__version__, "device": args.device, "model_epoch_seconds": {}}
+    results = {"torch": torch.__version__, "device": args.device, "widths": args.widths}
+    results["model_epoch_seconds"] = {}
     times = results["model_epoch_seconds"]
-    times["plain, float32"] = plain(X, args.steps, device)
+    times["plain, float32"] = plain(X, args.widths, args.steps, device)
     for n in args.networks:
-        times[f"together, {n}"] = together(X, n, args.steps, device)
+        times[f"together, {n}"] = together(X, args.widths, n, args.steps, device)
         _training.precision = lambda _: nullcontext()
-        times[f"together, {n}, float32"] = together(X, n, args.steps, device)
+        times[f"together, {n}, float32"] = together(X, args.widths, n, args.steps, device)
         _training.precision = precision
     results["times_faster"] = {k: times["plain, float32"] / v for k, v in times.items()}
     for name, seconds in times.items():
