@@ -341,22 +341,24 @@ def test_agreement_is_measured_after_matching():
     assert kingdra_module._agreement(votes, 3) == pytest.approx((5 + 2 / 3) / 6)
 
 
+def head():
+    return torch.nn.Sequential(
+        torch.nn.Linear(8, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), torch.nn.Linear(16, 3)
+    )
+
+
 def test_networks_of_the_user(blobs, tmp_path):
     X, y = blobs
-
-    def network():
-        return torch.nn.Sequential(
-            torch.nn.Linear(8, 16),
-            torch.nn.BatchNorm1d(16),
-            torch.nn.ReLU(),
-            torch.nn.Linear(16, 3),
-        )
-
-    model = Kingdra(3, **ENSEMBLE | {"network": network, "n_first_steps": 200}).fit(X)
+    settings = ENSEMBLE | {"network": head, "n_first_steps": 200, "directory": tmp_path / "kept"}
+    model = Kingdra(3, **settings).fit(X)
     assert lq.clustering_accuracy(y, model.labels_) > 0.9
     model.save(tmp_path / "model.safetensors")
-    again = Kingdra.load(tmp_path / "model.safetensors", network=network)
+    again = Kingdra.load(tmp_path / "model.safetensors", network=head)
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    kept = Kingdra(3, **settings).fit(X)
+    np.testing.assert_array_equal(kept.predict_proba(X), model.predict_proba(X))
+    with pytest.raises(ValueError, match="another fit: other network"):
+        Kingdra(3, **settings | {"network": lambda: head()}).fit(X)
 
 
 # Files
@@ -454,16 +456,21 @@ LadderIM(3, hidden=(16,), n_steps=300, batch_size=50, random_state=0,
 
 def test_ctrl_c_keeps_what_there_is_and_progress_tells_of_it(blobs, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(_training, "_SECONDS_PER_CHECKPOINT", 0.0)
-    timer = signal.getsignal(signal.SIGALRM)
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
-    model = LadderIM(3, **SMALL, n_steps=10**6, directory=tmp_path, verbose=True)
-    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    path = tmp_path / "checkpoint.safetensors"
+
+    def interrupt(*_):
+        if path.exists():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
     try:
         with pytest.raises(KeyboardInterrupt):
-            model.fit(blobs[0])
+            LadderIM(3, **SMALL, n_steps=10**6, directory=tmp_path, verbose=True).fit(blobs[0])
     finally:
-        signal.signal(signal.SIGALRM, timer)
-    assert (tmp_path / "checkpoint.safetensors").exists()
+        signal.signal(signal.SIGALRM, before)
+    assert path.exists()
     assert list(tmp_path.glob(".*.tmp")) == []
     assert "training, loss " in capfd.readouterr().err
 
@@ -483,6 +490,8 @@ def test_ctrl_c_keeps_what_there_is_and_progress_tells_of_it(blobs, tmp_path, mo
         ({"n_steps": 0}, ValueError, "n_steps is 0"),
         ({"n_steps": 1.5}, TypeError, "n_steps is 1.5"),
         ({"n_networks": 0}, ValueError, "n_networks is 0"),
+        ({"n_rounds": 1.5}, TypeError, "n_rounds is 1.5"),
+        ({"n_rounds": -1}, ValueError, "n_rounds is -1"),
         ({"min_confidence": -1}, ValueError, "min_confidence is -1"),
         ({"batch_size": 0}, ValueError, "batch_size is 0"),
         ({"directory": "x", "random_state": None}, ValueError, "random_state is None; wanted an"),

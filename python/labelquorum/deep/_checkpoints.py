@@ -40,7 +40,8 @@ class State(NamedTuple):
     """How far a fit has come, and what the rest of it depends on beside the ensemble."""
 
     round: int
-    step: int
+    step: int  # of the round
+    n_done: int  # steps of all rounds
     history: list[dict[str, Any]]
     arrays: dict[str, Tensor]
     optimizer: dict[int, dict[str, Tensor]]
@@ -82,6 +83,7 @@ class Checkpoint:
         return State(
             facts["round"],
             facts["step"],
+            facts["n_done"],
             facts["history"],
             groups["array"],
             optimizer,
@@ -97,5 +99,5 @@ class Checkpoint:
         for number, values in state.optimizer.items():
             tensors |= {f"optimizer/{number}/{key}": tensor for key, tensor in values.items()}
         tensors |= {f"array/{name}": tensor for name, tensor in state.arrays.items()}
-        facts = {"round": state.round, "step": state.step, "history": state.history}
+        facts = {name: getattr(state, name) for name in ("round", "step", "n_done", "history")}
         write(self._path, facts | {"settings": self._settings}, tensors)

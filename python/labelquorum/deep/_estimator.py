@@ -122,7 +122,7 @@ class DeepEstimator(BaseEstimator):
         self._networks = self._build(n_outputs, self._seeds_)
         checkpoint = None
         if self.directory is not None:
-            settings = json.loads(json.dumps(self._settings(), default=repr))
+            settings = json.loads(json.dumps(self._settings(), default=_plain))
             checkpoint = Checkpoint(Path(self.directory), settings, rows)
         with progress(self.verbose) as show:
             yield Training(
@@ -226,5 +226,7 @@ class DeepEstimator(BaseEstimator):
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has for numbers of NumPy and for devices."""
+    """What JSON has for numbers of NumPy, for functions (their names) and for devices."""
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__qualname__)
     return value.item() if isinstance(value, np.generic) else str(value)

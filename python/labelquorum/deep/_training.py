@@ -111,11 +111,11 @@ class Training:
     ) -> None:
         self._ensemble, self._X, self._loss = ensemble, X, loss
         self._n_steps = n_steps  # of all rounds
-        self._n_done = 0
         self._order = torch.empty(0)
         self._checkpoint, self._show = checkpoint, show
         state = None if checkpoint is None else checkpoint.load(ensemble)
         self._state = state
+        self._n_done = 0 if state is None else state.n_done
         self.round = 0 if state is None else state.round
         self.history = [] if state is None else state.history
         self.arrays = {} if state is None else state.arrays
@@ -130,7 +130,6 @@ class Training:
             first, self._order = self._state.step, self._state.order.to(device)
             optimizer.load_state_dict(optimizer.state_dict() | {"state": self._state.optimizer})
             self._state = None
-        self._n_done += first
         ensemble.train()
         kept = time.monotonic()
         for begin in range(first, schedule.n_steps, _STEPS_PER_REPORT):
@@ -150,7 +149,9 @@ class Training:
             is_time = time.monotonic() - kept >= _SECONDS_PER_CHECKPOINT
             if self._checkpoint is not None and (is_time or end == schedule.n_steps):
                 values = optimizer.state_dict()["state"]
-                state = State(self.round, end, self.history, self.arrays, values, self._order)
+                state = State(
+                    self.round, end, self._n_done, self.history, self.arrays, values, self._order
+                )
                 self._checkpoint.save(ensemble, state)
                 kept = time.monotonic()
             if self._show is not None:

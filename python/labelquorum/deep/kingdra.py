@@ -185,8 +185,9 @@ class Kingdra(ClusterMixin, DeepEstimator):
         self._check_parameters()
         for name in ("n_networks", "n_first_steps", "labeled_batch_size"):
             as_positive(getattr(self, name), name)
-        for name in ("n_rounds", "min_confidence"):
-            as_non_negative(getattr(self, name), name)
+        if self.n_rounds != 0:
+            as_positive(self.n_rounds, "n_rounds")
+        as_non_negative(self.min_confidence, "min_confidence")
         rows = self._learn_features(X)
         self._check_clusters(len(rows))
         n_steps = self.n_first_steps + self.n_rounds * self.n_steps
