@@ -35,6 +35,11 @@ def news_terms():
     return terms.fit_transform(bodies), np.array([message["label"] for message in messages])
 
 
+LINES = {
+    "precision": "pseudo-labels: precision",
+    "coverage": "pseudo-labels: coverage",
+    "vote": "vote of all networks: accuracy",
+}
 LOADERS = SETS | {"20news-terms": news_terms}
 
 
@@ -102,14 +107,15 @@ def draw(results, path):
     figure, axes = plt.subplots(1, len(sets), figsize=(4 * len(sets), 3.4), squeeze=False)
     for name, ax in zip(sets, axes[0], strict=True):
         runs = results[name]["kingdra"]["runs"]
-        for field, color in (("precision", "C0"), ("coverage", "C1"), ("vote", "C2")):
+        for color, (field, label) in enumerate(LINES.items()):
             for i, one in enumerate(runs):
                 values = [100 * entry[field] for entry in one["rounds"]]
-                ax.plot(values, color=color, alpha=0.7, label=field if i == 0 else None)
+                ax.plot(values, color=f"C{color}", alpha=0.7, label=None if i else label)
         ax.set(title=name, xlabel="round (0: before pseudo-labels)", ylim=(0, 101))
+        ax.set_xticks(range(len(values)))
         ax.grid(alpha=0.3)
     axes[0, 0].set_ylabel("%")
-    axes[0, 0].legend(["precision", "coverage", "accuracy of the vote"], loc="lower right")
+    axes[0, 0].legend(loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -99,8 +99,8 @@ class Kingdra(ClusterMixin, DeepEstimator):
     clusters, the last complete ones serve; where there were none, networks go on clustering.
 
     Other than in the published code, predictions are those of all networks (matched one to one and
-    averaged), and by the statistics of all training samples, so that a sample's label does not
-    depend on those beside it.
+    averaged), and by the statistics of training samples (10,000 at most), so that a sample's label
+    does not depend on those beside it.
 
     Products are made in bfloat16 where the device has instructions for it. Memory: the features in
     float32, and some 16 bytes for each weight of each network.

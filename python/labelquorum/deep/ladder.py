@@ -66,8 +66,8 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
     Rasmus, Valpola, Honkala, Berglund and Raiko, "Semi-supervised learning with ladder networks"
     (NIPS 2015): a clean and a noisy encoder with the same weights; a decoder that, with the noisy
     units beside it, has to find the clean ones of each layer again; cross-entropy of the noisy
-    predictions where there are labels. Predictions normalise by the statistics of all training
-    samples, so that a sample's class does not depend on the samples beside it.
+    predictions where there are labels. Predictions normalise by the statistics of the training
+    samples (10,000 at most), so that a sample's class does not depend on the samples beside it.
 
     Products are made in bfloat16 where the device has instructions for it.
 
