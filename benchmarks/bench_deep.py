@@ -23,7 +23,7 @@ from labelquorum.deep._networks import LadderEnsemble
 
 N_SAMPLES = 70_000
 WIDTHS = (784, 1200, 1200, 10)
-COSTS = (1.0, 0.01, 0.0002)
+COSTS = (1.0, 0.01, 0.0004)
 BATCH = 250
 NOISE = 0.3
 

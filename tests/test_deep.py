@@ -251,6 +251,14 @@ def test_scikit_learn_compatible(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize(
+    "hidden, costs", [((), [1, 4]), ((5,), [1, 2, 4]), ((5, 4, 3), [1, 2, 3, 3, 4])]
+)
+def test_each_kind_of_layer_has_its_cost(blobs, hidden, costs):
+    model = LadderIM(3, hidden=hidden, denoising_costs=(1, 2, 3, 4), n_steps=1).fit(blobs[0])
+    assert list(model._networks.costs) == costs
+
+
 def test_few_labels_are_enough(blobs):
     X, y = blobs
     names = np.array(["a", "b", "c"])[y].astype(object)
@@ -484,8 +492,8 @@ def test_ctrl_c_keeps_what_there_is_and_progress_tells_of_it(blobs, tmp_path, mo
         ({"mu": -1}, ValueError, "mu is -1"),
         ({"hidden": (16, 0)}, ValueError, r"hidden\[1\] is 0"),
         ({"noise": -0.1}, ValueError, "noise is -0.1"),
-        ({"denoising_costs": ()}, ValueError, "denoising_costs is empty"),
-        ({"denoising_costs": (1, -1)}, ValueError, r"denoising_costs\[1\] is -1"),
+        ({"denoising_costs": (1, 1)}, ValueError, "denoising_costs holds 2 numbers; wanted four"),
+        ({"denoising_costs": (1, -1, 0, 0)}, ValueError, r"denoising_costs\[1\] is -1"),
         ({"learning_rate": 0}, ValueError, "learning_rate is 0"),
         ({"n_steps": 0}, ValueError, "n_steps is 0"),
         ({"n_steps": 1.5}, TypeError, "n_steps is 1.5"),

@@ -51,8 +51,11 @@ class DeepEstimator(BaseEstimator):
             raise ValueError("learning_rate is 0; wanted more")
         for i, width in enumerate(self.hidden):
             as_positive(width, f"hidden[{i}]")
-        if not len(self.denoising_costs):
-            raise ValueError("denoising_costs is empty; wanted at least one number")
+        if len(self.denoising_costs) != 4:
+            raise ValueError(
+                f"denoising_costs holds {len(self.denoising_costs)} numbers; wanted four: for "
+                "features, the first hidden layer, the others, and classes"
+            )
         for i, cost in enumerate(self.denoising_costs):
             as_non_negative(cost, f"denoising_costs[{i}]")
         if self.directory is not None and not isinstance(self.random_state, (int, np.integer)):
@@ -106,7 +109,8 @@ class DeepEstimator(BaseEstimator):
         if network is not None:
             return ModuleEnsemble(network, seeds, self._device(), noise=self.noise)
         widths = [self.n_features_in_, *self.hidden, n_outputs]
-        costs = [*self.denoising_costs, *[self.denoising_costs[-1]] * len(widths)][: len(widths)]
+        features, first, others, classes = self.denoising_costs
+        costs = [features, *[first, *[others] * len(widths)][: len(self.hidden)], classes]
         return LadderEnsemble(widths, seeds, self._device(), noise=self.noise, costs=costs)
 
     def _schedule(self, n_steps: int, labeled_batch_size: int = 0) -> Schedule:

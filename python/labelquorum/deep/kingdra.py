@@ -52,9 +52,9 @@ class Kingdra(ClusterMixin, DeepEstimator):
     noise : float, default=0.3
         Standard deviation of the noise on the features, which are scaled to a standard deviation
         of 0.3, and on the normalised units of each layer.
-    denoising_costs : sequence of float, default=(1, 0.01, 0.0002)
+    denoising_costs : four floats, default=(1, 0.01, 0.0004, 0.01)
         Weights of the squared errors of denoising: of each feature, of each unit of the first
-        hidden layer, and so on; the last one goes for all layers above.
+        hidden layer, of each unit of the others, and of each class.
     batch_size : int, default=250
         Samples of a training step.
     labeled_batch_size : int, default=125
@@ -132,7 +132,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
         network: Callable[[], torch.nn.Module] | None = None,
         hidden: Sequence[int] = (1200, 1200),
         noise: float = 0.3,
-        denoising_costs: Sequence[float] = (1.0, 0.01, 0.0002),
+        denoising_costs: Sequence[float] = (1.0, 0.01, 0.0004, 0.01),
         batch_size: int = 250,
         labeled_batch_size: int = 125,
         learning_rate: float = 0.002,

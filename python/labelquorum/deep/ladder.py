@@ -27,9 +27,9 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
     noise : float, default=0.3
         Standard deviation of the noise on the features, which are scaled to a standard deviation
         of 0.3, and on the normalised units of each layer.
-    denoising_costs : sequence of float, default=(1, 0.01, 0.0002)
+    denoising_costs : four floats, default=(1, 0.01, 0.0004, 0.01)
         Weights of the squared errors of denoising: of each feature, of each unit of the first
-        hidden layer, and so on; the last one goes for all layers above.
+        hidden layer, of each unit of the others, and of each class.
     n_steps : int, default=5000
         Training steps.
     batch_size : int, default=100
@@ -91,7 +91,7 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         *,
         hidden: Sequence[int] = (1000, 500, 250, 250, 250),
         noise: float = 0.3,
-        denoising_costs: Sequence[float] = (1.0, 0.01, 0.0002),
+        denoising_costs: Sequence[float] = (1.0, 0.01, 0.0004, 0.01),
         n_steps: int = 5000,
         batch_size: int = 100,
         labeled_batch_size: int = 100,
@@ -202,9 +202,9 @@ class LadderIM(ClusterMixin, DeepEstimator):
     noise : float, default=0.3
         Standard deviation of the noise on the features, which are scaled to a standard deviation
         of 0.3, and on the normalised units of each layer.
-    denoising_costs : sequence of float, default=(1, 0.01, 0.0002)
+    denoising_costs : four floats, default=(1, 0.01, 0.0004, 0.01)
         Weights of the squared errors of denoising: of each feature, of each unit of the first
-        hidden layer, and so on; the last one goes for all layers above.
+        hidden layer, of each unit of the others, and of each class.
     n_steps : int, default=3000
         Training steps.
     batch_size : int, default=250
@@ -260,7 +260,7 @@ class LadderIM(ClusterMixin, DeepEstimator):
         mu: float = 4.0,
         hidden: Sequence[int] = (1200, 1200),
         noise: float = 0.3,
-        denoising_costs: Sequence[float] = (1.0, 0.01, 0.0002),
+        denoising_costs: Sequence[float] = (1.0, 0.01, 0.0004, 0.01),
         n_steps: int = 3000,
         batch_size: int = 250,
         learning_rate: float = 0.002,
