@@ -1,7 +1,8 @@
 """labelquorum: a label counts when enough independent models agree on it.
 
 Everything public is listed in ``__all__`` and loaded on first use, so that ``import labelquorum``
-stays fast and pulls in neither scikit-learn nor matplotlib.
+stays fast and pulls in neither scikit-learn nor matplotlib. ``labelquorum.deep``, too, is loaded on
+first use, but not listed, since it needs PyTorch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
+    from labelquorum import deep as deep
     from labelquorum import review, text
     from labelquorum._communities import communities
     from labelquorum._consensus import consensus
@@ -135,7 +137,7 @@ _MODULE_OF = {
     "symmetrize_graph": "graphs",
 }
 
-_MODULES = ("review", "text")  # themselves public
+_MODULES = ("deep", "review", "text")  # themselves public
 
 
 def __getattr__(name: str) -> Any:
