@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.clusterer import ConsensusClusterer
     from labelquorum.codebooks import assign_codebooks
+    from labelquorum.correlation import correlation_clustering
     from labelquorum.display import ClusterGridDisplay
     from labelquorum.ensemble import base_partitions
     from labelquorum.evaluation import evaluate_clustering
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     )
     from labelquorum.quality import label_quality, n_checks_needed, samples_to_check
     from labelquorum.searcher import NeighborSearcher
+    from labelquorum.set_metrics import evaluate_sets, set_scores
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
     from labelquorum.votes import combine_votes, partition_weights
@@ -65,7 +67,9 @@ __all__ = [
     "communities",
     "connected_components",
     "consensus",
+    "correlation_clustering",
     "evaluate_clustering",
+    "evaluate_sets",
     "instruction_set",
     "kneighbors",
     "kneighbors_graph",
@@ -75,6 +79,7 @@ __all__ = [
     "normalize_graph",
     "partition_weights",
     "samples_to_check",
+    "set_scores",
     "show_versions",
     "symmetrize_graph",
     "text",
@@ -101,7 +106,9 @@ _MODULE_OF = {
     "communities": "_communities",
     "connected_components": "graphs",
     "consensus": "_consensus",
+    "correlation_clustering": "correlation",
     "evaluate_clustering": "evaluation",
+    "evaluate_sets": "set_metrics",
     "kneighbors": "neighbors",
     "kneighbors_graph": "neighbors",
     "label_quality": "quality",
@@ -110,6 +117,7 @@ _MODULE_OF = {
     "normalize_graph": "graphs",
     "partition_weights": "votes",
     "samples_to_check": "quality",
+    "set_scores": "set_metrics",
     "show_versions": "_versions",
     "symmetrize_graph": "graphs",
 }
