@@ -1,4 +1,4 @@
-"""Correlation clustering: clusters from weights that say what belongs together and what does not."""
+"""Correlation clustering: clusters from weights that say what belongs together, or does not."""
 
 from __future__ import annotations
 
