@@ -1,5 +1,7 @@
 #include "labelquorum/correlation.hpp"
 
+#include <pybind11/stl.h>
+
 #include "common.hpp"
 
 namespace labelquorum::bindings {
