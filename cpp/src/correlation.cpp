@@ -24,6 +24,7 @@ constexpr std::size_t patience = 32;  // steps without a new best in a sequence 
 constexpr std::size_t max_restarts = 50;
 constexpr std::size_t few_nodes = 200;  // get so many restarts; larger problems fewer
 constexpr std::size_t max_passes = 100;
+constexpr std::size_t max_reads = 1'500'000'000;  // of weights, by moves: some seconds
 
 std::size_t renumber(Labels& labels) {
     constexpr auto none = static_cast<Node>(-1);
@@ -318,7 +319,7 @@ private:
 
     void improve(Labels& labels) {
         join_clusters(labels);
-        for (std::size_t pass = 0; pass < max_passes; ++pass) {
+        for (std::size_t pass = 0; pass < max_passes && n_reads_ < max_reads; ++pass) {
             const bool moved = move_nodes(labels);
             const bool swapped = move_sequences(labels);
             const bool joined = join_clusters(labels);
@@ -417,13 +418,16 @@ private:
         std::vector<Node> empty;
         for (std::size_t c = n + 1; c-- > n_clusters;) empty.push_back(static_cast<Node>(c));
         bool moved = false;
-        for (std::size_t pass = 0; pass < max_passes; ++pass) {
+        for (std::size_t pass = 0; pass < max_passes && n_reads_ < max_reads; ++pass) {
             bool moved_here = false;
             for (Node v = 0; v < n; ++v) {
                 if (v % 256 == 0) executor_.checkpoint();
                 const Node own = labels[v];
                 links_.clear();
-                part_.for_each(v, [&](Node u, double weight) { links_.add(labels[u], weight); });
+                part_.for_each(v, [&](Node u, double weight) {
+                    links_.add(labels[u], weight);
+                    ++n_reads_;
+                });
                 Node best = own;
                 double gain = links_.weight(own) + least_gain_[v];
                 if (sizes[own] > 1 && gain < 0) {
@@ -466,7 +470,7 @@ private:
         std::vector<std::uint8_t> is_new(n + 1, 1);
         bool moved = false;
         places_.assign(n, none);
-        for (std::size_t pass = 0; pass < max_passes; ++pass) {
+        for (std::size_t pass = 0; pass < max_passes && n_reads_ < max_reads; ++pass) {
             std::vector<std::uint8_t> was_new = is_new;
             std::fill(is_new.begin(), is_new.end(), std::uint8_t{0});
             bool moved_here = false;
@@ -489,7 +493,7 @@ private:
                     if (was_new[a] == 0 && was_new[b] == 0 && is_new[a] == 0 && is_new[b] == 0) {
                         continue;
                     }
-                    if (!exchange(a, b, labels, members)) continue;
+                    if (n_reads_ > max_reads || !exchange(a, b, labels, members)) continue;
                     is_new[a] = is_new[b] = 1;
                     moved_here = true;
                 }
@@ -519,6 +523,7 @@ private:
         for (std::size_t i = 0; i < m; ++i) places_[nodes[i]] = static_cast<Node>(i);
         const auto among = [&](Node v, const auto& body) {
             if constexpr (Part::is_dense) {
+                n_reads_ += nodes.size();
                 for (const Node u : nodes) {
                     if (u != v) body(u, part_.weight(v, u));
                 }
@@ -581,6 +586,7 @@ private:
     Links links_;
     std::vector<double> least_gain_;
     std::vector<Node> places_;
+    std::size_t n_reads_ = 0;
 };
 
 class Sets {

@@ -29,8 +29,9 @@ struct DenseWeights {
 // graphs by lifted multicuts", ICCV 2015): the two clusters with most weight between them are
 // joined while that is positive. Then nodes move, alone and in sequences between two clusters (as
 // in Kernighan and Lin, Bell System Technical Journal 49, 1970), and clusters are joined, until
-// none of these helps. Few nodes are solved again and again from a result of which some clusters
-// were dissolved. Nodes that no chain of positive weights connects are solved apart, in parallel.
+// none of these helps, or weights have been read 1.5 billion times. Few nodes are solved again and
+// again from a result of which some clusters were dissolved. Nodes that no chain of positive
+// weights connects are solved apart, in parallel.
 //
 // Throws std::invalid_argument for a weight that is not finite, sizes that do not fit and, of a
 // graph, what is not valid. The weights have to be symmetric. Dense: O(n^2) memory, a few times
