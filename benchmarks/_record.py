@@ -135,6 +135,7 @@ def _versions():
         "hdbscan",
         "hnswlib",
         "pynndescent",
+        "scikit-activeml",
         "scikit-learn",
         "scipy",
         "umap-learn",

@@ -18,6 +18,9 @@ pytest.importorskip("polars")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
+CURVES = ["--sets", "digits", "--pool", 220, "--test", 100, "--seeds", 1]
+
+
 def run(script, *args, out, env=None):
     command = [sys.executable, BENCHMARKS / script, *args, "--out", out]
     done = subprocess.run(
@@ -41,9 +44,12 @@ def run(script, *args, out, env=None):
         ("bench_neighbors.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss Flat"]),
         ("bench_propagation.py", ["--rows", 300, "--nodes", 500, "--iterations", 2]),
         ("bench_searcher.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss_hnsw"]),
+        ("few_labels.py", ["--splits", 1, "--labels", 20, "--rows", 400]),
         ("label_quality.py", ["--sets", "digits", "--rows", 500, "--draws", 3]),
+        ("learning_curves.py", [*CURVES, "--strategies", "random", "margin", "TypiClust"]),
         ("novelty.py", ["--sets", "digits", "--rows", 600, "--draws", 1]),
         ("scale.py", ["--rows", 100, 1000, "--max-growth", 1000]),
+        ("scale_clusterer.py", ["--rows", 500, "--features", 4, "--clusters", 3]),
         ("bench_text.py", ["--rows", 2000]),
         ("worst_cases.py", ["--max-rows", 500, "--cases", 0, 5]),
     ],
@@ -98,6 +104,17 @@ def test_consensus_ensembles(tmp_path):
     rows = json.loads(out.read_text())["results"]["ensembles"]
     assert [row["method"] for row in rows] == ["labelquorum", "LWEA", "LWGP", "EAC"]
     assert all(row["nmi"] > 0.9 for row in rows)
+
+
+def test_s3vm(tmp_path):
+    out = tmp_path / "results.json"
+    args = ["--tasks", "gaussians", "moons", "digits", "--labels", 10, "--pairs", 2, "--draws", 2]
+    run("s3vm.py", *args, out=out)
+    results = json.loads(out.read_text())["results"]
+    assert list(results) == ["gaussians", "moons", "digits pairs, 10 labels"]
+    for task in results.values():
+        assert task["S3VM"]["error"] < task["supervised"]["error"]
+    assert results["digits pairs, 10 labels"]["losses"]["S3VM, safe"]["draws"] == 4
 
 
 def test_evaluate_takes_named_sets(tmp_path):

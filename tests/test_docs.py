@@ -1,14 +1,24 @@
-"""The examples of the docstrings, as the installed package has them."""
+"""The examples of the docstrings, as the installed package has them, and the code of docs/*.md."""
 
+import ast
 import doctest
 import importlib
 import pkgutil
+import re
+import shlex
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 import labelquorum
+from labelquorum.cli import main
 
 MODULES = sorted(info.name for info in pkgutil.iter_modules(labelquorum.__path__, "labelquorum."))
+PAGES = sorted((Path(__file__).resolve().parents[1] / "docs").glob("*.md"))
+BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ANSWERS = b"n\none\nn\nother\n" + b"1\n2\n" * 5  # of someone who labels texts
 
 
 @pytest.mark.parametrize("name", [n for n in MODULES if not n.endswith(("__main__", "_core"))])
@@ -19,3 +29,40 @@ def test_the_examples_of_a_module_are_true(name):
 @pytest.mark.parametrize("name", labelquorum.__all__)
 def test_every_public_name_has_a_docstring(name):
     assert name.startswith("__") or getattr(labelquorum, name).__doc__
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs_and_gives_what_it_says(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        language, code = block.groups()
+        if language == "bash":
+            _run_commands(code, monkeypatch)
+            continue
+        for statement in ast.parse(code).body:
+            lines = code.splitlines()[statement.lineno - 1 : statement.end_lineno]
+            if isinstance(statement, ast.Expr) and "  # " in lines[-1]:
+                value = eval("\n".join(lines), names)
+                _check(value, lines[-1].partition("  # ")[2], lines[-1])
+            else:
+                exec("\n".join(lines), names)
+
+
+def _check(value, said, line):
+    """Numbers that are "about" something may differ a little between machines."""
+    if said.startswith("about "):
+        assert value == pytest.approx(float(said.removeprefix("about ")), abs=0.03), line
+    elif said[0] in "[(TF'0123456789":
+        assert repr(value) == said, line
+
+
+def _run_commands(code, monkeypatch):
+    for line in code.splitlines():
+        command, *arguments = shlex.split(line, comments=True)
+        assert command == "labelquorum", line
+        with tempfile.TemporaryFile() as answers:
+            answers.write(ANSWERS)
+            answers.seek(0)
+            monkeypatch.setattr(sys, "stdin", answers)
+            assert main(arguments) == 0, line

@@ -9,6 +9,7 @@ from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.datasets import load_digits, make_blobs
 
 import labelquorum as lq
+from labelquorum import ensemble
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,33 @@ def test_the_same_for_any_number_of_threads_and_another_for_another_seed(digits)
         one, lq.base_partitions(X, 10, n_partitions=8, random_state=0, n_jobs=3)
     )
     assert (one != lq.base_partitions(X, 10, n_partitions=8, random_state=1)).any()
+
+
+def test_views_of_many_samples_look_at_some_and_extend_to_all(digits, monkeypatch, tmp_path):
+    X, classes = digits
+    monkeypatch.setattr(ensemble, "_MAX_ROWS_PER_VIEW", 700)
+    looked_at = []
+    extended = ensemble._extended
+
+    def watched(part, rows, chosen, n_threads):
+        found = extended(part, rows, chosen, n_threads)
+        looked_at.append(chosen)
+        np.testing.assert_array_equal(found[chosen], part)
+        others = np.setdiff1d(np.arange(len(rows)), chosen)
+        gaps = rows[others, None] - rows[chosen][None]
+        nearest = np.einsum("ijk,ijk->ij", gaps, gaps).argmin(axis=1)
+        assert (found[others] == part[nearest]).mean() > 0.95  # found with a recall
+        return found
+
+    monkeypatch.setattr(ensemble, "_extended", watched)
+    partitions = lq.base_partitions(X, 10, n_partitions=12, random_state=0)
+    assert [len(chosen) for chosen in looked_at] == [700] * 3
+    assert len(np.intersect1d(looked_at[0], looked_at[1])) < 500
+    assert lq.clustering_accuracy(classes, lq.consensus(partitions, 10)) > 0.8
+    np.testing.assert_array_equal(
+        partitions,
+        lq.base_partitions(X, 10, n_partitions=12, random_state=0, directory=tmp_path, n_jobs=3),
+    )
 
 
 def test_finished_partitions_are_kept_and_gone_on_from(digits, tmp_path):

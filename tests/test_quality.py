@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 import labelquorum as lq
-from labelquorum.quality import _drawn, _lower_bound
+from labelquorum.quality import _drawn, lower_bound
 from strategies import share
 
 ALPHA = 0.05
@@ -29,13 +29,13 @@ def most_misses(n, alpha=ALPHA):
     ("n_right", "n", "bound"), [(60, 60, 0.951), (58, 60, 0.899), (10, 10, 0.741), (0, 9, 0.0)]
 )
 def test_bounds_are_the_published_ones(n_right, n, bound):
-    assert float(_lower_bound(n_right, n, ALPHA)) == pytest.approx(bound, abs=5e-4)
+    assert float(lower_bound(n_right, n, ALPHA)) == pytest.approx(bound, abs=5e-4)
 
 
 @given(n=st.integers(1, 300), data=st.data(), alpha=st.sampled_from([0.25, 0.05, 1e-3]))
 def test_a_bound_is_the_share_at_which_so_many_right_ones_are_that_unlikely(n, data, alpha):
     k = data.draw(st.integers(1, n))
-    bound = float(_lower_bound(k, n, alpha))
+    bound = float(lower_bound(k, n, alpha))
     chance = stats.binom.sf(k - 1, n, bound)
     assert chance == pytest.approx(alpha, rel=1e-6) if k > 1 else chance <= alpha
 
@@ -57,14 +57,14 @@ def test_bounds_hold_for_sums_of_unequal_trials(n, data, alpha):
     """Among them those that are worst, by Hoeffding: of 0, 1 and one other chance."""
     other = data.draw(st.floats(0, 1))
     chances = data.draw(st.lists(st.sampled_from([0, 1, other]) | st.floats(0, 1), min_size=n))[:n]
-    bounds = _lower_bound(np.arange(n + 1), n, alpha)
+    bounds = lower_bound(np.arange(n + 1), n, alpha)
     assert (np.diff(bounds) > 0).all()
     assert chance_of_a_miss(chances, bounds) <= alpha + 1e-12
 
 
 def test_the_worst_sums_of_unequal_trials_stay_within_the_bounds():
     n = 12
-    bounds = _lower_bound(np.arange(n + 1), n, ALPHA)
+    bounds = lower_bound(np.arange(n + 1), n, ALPHA)
     theirs = stats.beta.ppf(ALPHA, np.arange(n + 1), n + 1 - np.arange(n + 1))
     theirs[0] = 0
     ours_at_worst = theirs_at_worst = 0.0
@@ -86,9 +86,9 @@ def test_the_worst_sums_of_unequal_trials_stay_within_the_bounds():
 def test_the_checks_needed_are_the_fewest(precision, n_errors, n_looks):
     n = lq.n_checks_needed(precision, n_errors=n_errors, n_looks=n_looks)
     alpha = ALPHA / n_looks
-    assert _lower_bound(n - n_errors, n, alpha) >= precision - 1e-12
+    assert lower_bound(n - n_errors, n, alpha) >= precision - 1e-12
     if n > n_errors + 1:
-        assert _lower_bound(n - 1 - n_errors, n - 1, alpha) < precision
+        assert lower_bound(n - 1 - n_errors, n - 1, alpha) < precision
 
 
 # Which samples are drawn
@@ -218,7 +218,7 @@ def threshold_without_correction(confidence, drawn, right, wanted):
     best = np.nan
     for threshold in np.sort(confidence[drawn])[::-1]:
         above = drawn[confidence[drawn] >= threshold]
-        if _lower_bound(right[above].sum(), len(above), ALPHA) >= wanted:
+        if lower_bound(right[above].sum(), len(above), ALPHA) >= wanted:
             best = threshold
     return best
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
-    from labelquorum import text
+    from labelquorum import review, text
     from labelquorum._communities import communities
     from labelquorum._consensus import consensus
     from labelquorum._mini_clusters import mini_clusters
     from labelquorum._versions import show_versions
+    from labelquorum.active_learning import PreClusteringSampler
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.clusterer import ConsensusClusterer
     from labelquorum.codebooks import assign_codebooks
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
         affinity_graph,
     )
     from labelquorum.quality import label_quality, n_checks_needed, samples_to_check
+    from labelquorum.representatives import RepresentativeSampler
+    from labelquorum.s3vm import S3VM
     from labelquorum.searcher import NeighborSearcher
+    from labelquorum.self_training import CurriculumSelfTraining
     from labelquorum.set_metrics import evaluate_sets, set_scores
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
@@ -45,14 +49,18 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "S3VM",
     "ClusterGridDisplay",
     "ConsensusClusterer",
+    "CurriculumSelfTraining",
     "KNNLabelPropagation",
     "KNeighborsTransformer",
     "LabelPropagation",
     "LabelSpreading",
     "NeighborSearcher",
     "PoissonLearning",
+    "PreClusteringSampler",
+    "RepresentativeSampler",
     "SignatureTable",
     "WorkLimitError",
     "__version__",
@@ -78,6 +86,7 @@ __all__ = [
     "n_checks_needed",
     "normalize_graph",
     "partition_weights",
+    "review",
     "samples_to_check",
     "set_scores",
     "show_versions",
@@ -88,12 +97,16 @@ __all__ = [
 _MODULE_OF = {
     "ClusterGridDisplay": "display",
     "ConsensusClusterer": "clusterer",
+    "CurriculumSelfTraining": "self_training",
     "KNNLabelPropagation": "knn_label_propagation",
     "KNeighborsTransformer": "transformers",
     "LabelPropagation": "propagation",
     "LabelSpreading": "propagation",
     "NeighborSearcher": "searcher",
     "PoissonLearning": "propagation",
+    "PreClusteringSampler": "active_learning",
+    "RepresentativeSampler": "representatives",
+    "S3VM": "s3vm",
     "SignatureTable": "signatures",
     "affinity_graph": "propagation",
     "agreement_degrees": "agreement",
@@ -122,7 +135,7 @@ _MODULE_OF = {
     "symmetrize_graph": "graphs",
 }
 
-_MODULES = ("text",)  # themselves public
+_MODULES = ("review", "text")  # themselves public
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The command line: ``labelquorum fit``, ``labelquorum consensus`` and ``labelquorum demo``.
+"""The command line: ``labelquorum fit``, ``consensus``, ``label`` and ``demo``.
 
 Exit codes: 0 done, 1 the data cannot be used, 2 wrong usage, 130 interrupted.
 """
@@ -59,6 +59,25 @@ The result has one integer per sample: its mini-cluster, or -1. It is written un
 name and renamed when complete.
 """
 
+_LABEL = """\
+Label texts in the terminal, the most telling ones first.
+
+You see a text, press the number of its category or name a new one, and see the next. What to ask
+next and which categories to propose is learned from your answers. One answer can do for a tight
+group of texts once you have seen a few of it.
+
+FILE holds the texts, each also with .gz but .parquet:
+  .txt      one per line
+  .csv      a column, with a line of names
+  .jsonl    a field, one object per line
+  .parquet  a column (needs pyarrow: pip install "labelquorum[parquet]")
+Empty texts are never asked. Bytes that are no UTF-8 are shown as U+FFFD.
+
+Each answer is on the disk before the next question is shown, in a file of its own: stop in any way
+at any time, and the same command goes on from there. At the end a table is written: row (from 0),
+label, source (you; group: given to all of a group; proposed) and confidence (0 to 1).
+"""
+
 _DEMO = """\
 Classify scikit-learn's handwritten digits without a label: cluster them in many ways, keep what the
 clusterings agree on, train a classifier on that, and compare with the true classes. Takes seconds
@@ -111,6 +130,14 @@ def _parser() -> argparse.ArgumentParser:
             "consensus",
             help="pseudo-labels from a file of partitions",
             description=_CONSENSUS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    _add_label(
+        commands.add_parser(
+            "label",
+            help="label texts in the terminal",
+            description=_LABEL,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
@@ -217,13 +244,69 @@ def _add_consensus(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_consensus)
 
 
+def _add_label(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", metavar="FILE", type=Path, help=".txt, .csv, .jsonl, .parquet")
+    add(
+        "--text-column",
+        metavar="NAME",
+        help='the column or field of the texts (default: "text", or the only one)',
+    )
+    add(
+        "--features",
+        type=Path,
+        metavar="FILE",
+        help="embeddings of the texts, one row each: .npy, .npz, .parquet or .csv "
+        "(default: the words of the texts)",
+    )
+    add(
+        "--answers",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="where to keep the answers (default: FILE with -answers.jsonl instead of its "
+        "extension)",
+    )
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where to write the table: .csv, .parquet or .npz "
+        "(default: FILE with -labels.csv instead of its extension)",
+    )
+    add(
+        "--min-samples-per-category",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="labels that you give to a category before it is proposed (default: 1)",
+    )
+    add(
+        "--audit-share",
+        type=_share,
+        default=0.0,
+        metavar="X",
+        help="share of the questions that are drawn at random, to tell how many of the proposed "
+        "labels are right at least (default: 0, none)",
+    )
+    add(
+        "--seed", type=_seed, default=0, metavar="N", help="seed of all random choices (default: 0)"
+    )
+    _add_n_jobs(add)
+    parser.set_defaults(command=_label)
+
+
 def _add_common(add: Callable[..., object]) -> None:
-    """Add the options of all commands that read a file."""
+    """Add the options of all commands that read a file of numbers."""
     add(
         "--header",
         action=argparse.BooleanOptionalAction,
         help="whether the first line of a .csv file holds names (default: told by its fields)",
     )
+    _add_n_jobs(add)
+    add("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _add_n_jobs(add: Callable[..., object]) -> None:
     add(
         "--n-jobs",
         type=_n_jobs,
@@ -231,7 +314,6 @@ def _add_common(add: Callable[..., object]) -> None:
         help="threads, -1 for all cores available (default: OMP_NUM_THREADS, or as many as the "
         "process may use)",
     )
-    add("--quiet", action="store_true", help="print nothing but errors")
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -261,6 +343,16 @@ def _votes(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a fraction like 0.9 nor a number of votes like 9"
         ) from None
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share of less than 1")
+    return share
 
 
 def _n_jobs(text: str) -> int:
@@ -452,6 +544,31 @@ def _expanded(ids: BinaryIO, labels: NDArray[np.int32]) -> Iterator[NDArray[np.i
     ids.seek(0)
     while content := ids.read(_IDS_PER_CHUNK * 4):
         yield labels[np.frombuffer(content, dtype=np.int32)]
+
+
+def _label(args: argparse.Namespace) -> None:
+    from labelquorum._label_texts import label_texts
+
+    source: Path = args.file
+    stem = source.with_suffix("") if source.suffix.lower() == ".gz" else source
+    out: Path = args.out or stem.with_name(f"{stem.stem}-labels.csv")
+    answers: Path = args.answers or stem.with_name(f"{stem.stem}-answers.jsonl")
+    check_output(out)
+    _check_other(out, source, "FILE")
+    _check_other(out, answers, "--answers")
+    if args.features is not None:
+        _check_other(out, args.features, "--features")
+    label_texts(
+        source,
+        answers,
+        out,
+        text_column=args.text_column,
+        features=args.features,
+        min_samples_per_category=args.min_samples_per_category,
+        audit_share=args.audit_share,
+        seed=args.seed,
+        n_jobs=args.n_jobs,
+    )
 
 
 def _demo(args: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from labelquorum._kmeans import kmeans_centers, nearest_center
 from labelquorum._progress import progress
 from labelquorum._validation import as_n_threads, as_points, as_positive, check_finite
 from labelquorum.graphs import normalize_graph
+from labelquorum.neighbors import kneighbors
 from labelquorum.propagation import affinity_graph
 
 Rows = NDArray[np.float32]
@@ -39,6 +40,7 @@ _SPARSE_COLUMNS = 128
 _MAX_COLUMNS = 64  # of smoothed features
 _VARIANCE_ROWS = 10_000
 _ROWS_PER_CENTER = 50
+_MAX_ROWS_PER_VIEW = 200_000
 _MIN_TRAINING_ROWS = 5_000
 _ROUNDS = 15
 _MAX_SPREAD = 4
@@ -115,7 +117,8 @@ def base_partitions(
     graph convolution", IJCAI 2019). Each view gives three partitions of its graph (`communities`)
     and one by k-means of its smoothed features, each with a random number of clusters, more than
     are wanted: a partition that must not join two classes errs by cutting one, and others cut it
-    elsewhere. Nearly linear in n_samples.
+    elsewhere. Of more than 200,000 samples a view looks at so many, drawn at random; each of the
+    others goes to the cluster of its nearest drawn one. Nearly linear in n_samples.
 
     Examples
     --------
@@ -256,7 +259,20 @@ class Frame:
         # Squares have to fit float32.
         low, high = float(points.min()), float(points.max())
         largest = max(high - self._mean.min(), self._mean.max() - low)
-        self._scale = 2.0 ** -np.ceil(np.log2(largest)) if largest > 0 else 1.0
+        self.scale = 2.0 ** -np.ceil(np.log2(largest)) if largest > 0 else 1.0
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What it takes to make it again, without learned directions."""
+        state = {"mean": self._mean, "scale": np.array(self.scale)}
+        return state if self._directions is None else state | {"directions": self._directions}
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, NDArray[Any]]) -> Frame:
+        """The frame whose state it is."""
+        frame = cls.__new__(cls)
+        frame._mean, frame.scale = state["mean"], float(state["scale"])
+        frame._directions, frame._metric = state.get("directions"), None
+        return frame
 
     def _points(self, X: Any) -> NDArray[np.floating[Any]]:
         if not sparse.issparse(X):
@@ -274,7 +290,7 @@ class Frame:
         rows = np.empty((len(points), n_columns), dtype=np.float32)
         for begin in range(0, len(points), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
-            centred = (points[block] - self._mean) * self._scale
+            centred = (points[block] - self._mean) * self.scale
             rows[block] = centred if self._metric is None else centred @ self._metric
         return rows
 
@@ -355,15 +371,22 @@ class _Space(NamedTuple):
     columns: Rows
     is_cosine: bool
 
+    def part(self, chosen: NDArray[np.int64] | None) -> _Space:
+        """Only these rows; None for all."""
+        if chosen is None:
+            return self
+        return _Space(self.rows[chosen], self.columns[chosen], self.is_cosine)
 
-def _unit(rows: Rows) -> Rows:
+
+def unit_rows(rows: Rows) -> Rows:
+    """The rows, of length 1; zeros stay."""
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
     result: Rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
     return result
 
 
 def _space(rows: Rows, is_cosine: bool, rng: np.random.RandomState) -> _Space:
-    rows = _unit(rows) if is_cosine else rows
+    rows = unit_rows(rows) if is_cosine else rows
     if rows.shape[1] <= _MAX_COLUMNS:
         return _Space(rows, rows, is_cosine)
     some = rows[np.sort(rng.choice(len(rows), min(len(rows), _VARIANCE_ROWS), replace=False))]
@@ -433,18 +456,39 @@ def _by_views(
             continue
         is_smooth = v // 2 % 2 == 1
         # Each view by itself: what comes out of one does not depend on which others were kept.
-        view = _View.of(spaces[v % 2 == 1], is_smooth, seeds[v], n_threads)
+        space = spaces[v % 2 == 1]
+        chosen = _rows_of_view(len(rows), seeds[v])
+        view = _View.of(space.part(chosen), is_smooth, seeds[v], n_threads)
         if is_smooth not in scales:
             first = 2 if is_smooth else 0  # the first view of this kind sets the scale of all
+            view_of_scale = view
             if v != first:
-                view_of_scale = _View.of(spaces[first % 2 == 1], is_smooth, seeds[first], n_threads)
-            else:
-                view_of_scale = view
+                part_of_first = spaces[first % 2 == 1].part(_rows_of_view(len(rows), seeds[first]))
+                view_of_scale = _View.of(part_of_first, is_smooth, seeds[first], n_threads)
             scales[is_smooth] = view_of_scale.scale(n_threads)
         part = view.partitions(limits, scales[is_smooth], n_threads)
+        if chosen is not None:
+            part = _extended(part, space.rows, chosen, n_threads)
         if store is not None:
             store.write(v, part)
         yield part
+
+
+def _rows_of_view(n: int, seed: int) -> NDArray[np.int64] | None:
+    """The rows that a view looks at, ascending; None for all."""
+    if n <= _MAX_ROWS_PER_VIEW:
+        return None
+    return np.sort(np.random.RandomState(seed).choice(n, _MAX_ROWS_PER_VIEW, replace=False))
+
+
+def _extended(
+    part: Partitions, rows: Rows, chosen: NDArray[np.int64], n_threads: int
+) -> Partitions:
+    """Partitions of chosen rows as those of all: others go where their nearest chosen one is."""
+    nearest = kneighbors(rows[chosen], 1, Y=rows, recall=_RECALL, n_jobs=n_threads)[1].ravel()
+    found: Partitions = part[nearest]
+    found[chosen] = part
+    return found
 
 
 class _View(NamedTuple):
@@ -466,7 +510,7 @@ class _View(NamedTuple):
         for _ in range(_STEPS if is_smooth else 1):
             smooth = walk @ smooth
         if space.is_cosine:
-            smooth = _unit(smooth)
+            smooth = unit_rows(smooth)
         if is_smooth:
             graph = affinity_graph(smooth, n_neighbors, recall=_RECALL, n_jobs=n_threads)
         return cls(graph, smooth, seed)

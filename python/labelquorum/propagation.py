@@ -31,7 +31,7 @@ METRICS = ("euclidean", "cosine")
 _INT32_MAX = int(np.iinfo(np.int32).max)
 
 
-def _heat_weights(
+def heat_weights(
     distances: NDArray[np.floating[Any]], last: NDArray[np.floating[Any]], metric: str
 ) -> NDArray[np.floating[Any]]:
     """exp(-4 d^2 / s^2), s the distance of the last neighbour: never 0, at any scale."""
@@ -108,7 +108,7 @@ def affinity_graph(
         distances, indices = kneighbors(
             X, n_neighbors, metric=metric, recall=recall, n_jobs=n_jobs, verbose=verbose
         )
-        weights = _heat_weights(distances, distances[:, -1:], metric).ravel()
+        weights = heat_weights(distances, distances[:, -1:], metric).ravel()
         n, k = indices.shape
         dtype = np.int32 if 2 * n * k <= _INT32_MAX else np.int64
         targets = indices.ravel().astype(dtype)
@@ -132,7 +132,7 @@ def _weights_of_graph(
     rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     last = np.zeros(graph.shape[0], dtype=graph.dtype)
     np.maximum.at(last, rows, graph.data)
-    return graph.indptr, graph.indices, _heat_weights(graph.data, last[rows], metric)
+    return graph.indptr, graph.indices, heat_weights(graph.data, last[rows], metric)
 
 
 class _Limits(NamedTuple):
@@ -281,7 +281,7 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
         distances, indices = kneighbors(
             self._X, k, metric=self.metric, Y=X, n_jobs=self.n_jobs, verbose=self.verbose
         )
-        weights = _heat_weights(distances, distances[:, -1:], self.metric)
+        weights = heat_weights(distances, distances[:, -1:], self.metric)
         shares = np.zeros((len(X), len(self.classes_)), dtype=self.label_distributions_.dtype)
         for rank in range(k):
             shares += weights[:, rank, None] * self.label_distributions_[indices[:, rank]]

@@ -10,7 +10,7 @@ draw without strata, all subsets of a size being equally likely, is of this kind
 number of wrong labels found, in any set of labels fixed before, is distributed like a sum of
 independent trials, and Hoeffding ("On the distribution of the number of successes in independent
 trials", 1956) shows that its tails, from one beyond the mean, are no heavier than those of the
-binomial distribution with the same mean. See `_lower_bound` for the rest of the way.
+binomial distribution with the same mean. See `lower_bound` for the rest of the way.
 """
 
 from __future__ import annotations
@@ -292,15 +292,15 @@ def n_checks_needed(
         n_wrong = 0
     else:
         n_wrong = as_positive(n_errors, "n_errors")
-    alpha = _as_alpha(level, n_looks)
+    alpha = as_alpha(level, n_looks)
     # The bound with as many errors grows with the checks: double, then halve the interval.
     enough = n_wrong + 1
-    while _lower_bound(enough - n_wrong, enough, alpha) < wanted:
+    while lower_bound(enough - n_wrong, enough, alpha) < wanted:
         enough *= 2
     too_few = max(n_wrong, enough // 2 - 1)
     while enough - too_few > 1:
         middle = (too_few + enough) // 2
-        if _lower_bound(middle - n_wrong, middle, alpha) < wanted:
+        if lower_bound(middle - n_wrong, middle, alpha) < wanted:
             too_few = middle
         else:
             enough = middle
@@ -411,7 +411,7 @@ def label_quality(
     categories, codes = _categories(labels, "labels")
     n_samples = len(codes)
     samples, right = _checked(np.asarray(labels), codes, oracle_labels)
-    alpha = _as_alpha(level, n_looks)
+    alpha = as_alpha(level, n_looks)
     threshold = n_kept = None
     sizes = np.bincount(codes[codes >= 0], minlength=len(categories))
     n_checked = np.bincount(codes[samples], minlength=len(categories))
@@ -435,13 +435,13 @@ def label_quality(
         n_checked=n_all,
         n_right=n_all_right,
         precision=n_all_right / n_all,
-        lower_bound=max(float(_lower_bound(n_all_right, n_all, alpha)), n_all_right / n_labels),
+        lower_bound=max(float(lower_bound(n_all_right, n_all, alpha)), n_all_right / n_labels),
         categories=categories,
         category_n_labels=sizes,
         category_n_checked=n_checked,
         category_n_right=n_right,
         category_precision=precision,
-        category_lower_bound=np.maximum(_lower_bound(n_right, n_checked, share), n_right / sizes),
+        category_lower_bound=np.maximum(lower_bound(n_right, n_checked, share), n_right / sizes),
         level=float(level),
         n_looks=int(n_looks),
         simultaneous=bool(simultaneous),
@@ -451,7 +451,7 @@ def label_quality(
     )
 
 
-def _lower_bound(n_right: Any, n_checked: Any, alpha: float) -> NDArray[np.float64]:
+def lower_bound(n_right: Any, n_checked: Any, alpha: float) -> NDArray[np.float64]:
     """Clopper and Pearson's lower bound of a share, valid for sums of unequal trials too.
 
     Let such a sum S have the mean n p. The bound lies above p where S >= k, the least number for
@@ -481,7 +481,7 @@ def _guaranteed_threshold(
     # With w wrong ones among the checks, at most so many of all labels are wrong, so that so many
     # have to be kept.
     w = np.arange(n_checked + 1)
-    needed = (1 - _lower_bound(n_checked - w, n_checked, alpha)) * len(confidence) / (1 - wanted)
+    needed = (1 - lower_bound(n_checked - w, n_checked, alpha)) * len(confidence) / (1 - wanted)
     needed = needed[needed <= len(confidence)]
     if not len(needed):
         return float("nan"), 0
@@ -612,7 +612,7 @@ def _as_open_fraction(value: Any, name: str) -> float:
     return float(value)
 
 
-def _as_alpha(level: Any, n_looks: Any) -> float:
+def as_alpha(level: Any, n_looks: Any) -> float:
     """The probability of an error that is left for one look."""
     if _as_open_fraction(level, "level") < _LOWEST_LEVEL:
         raise ValueError(f"level is {level}; wanted a number in [{_LOWEST_LEVEL}, 1)")

@@ -60,7 +60,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     )
 
 
-def _words(text: str) -> list[str]:
+def as_words(text: str) -> list[str]:
     """The words of a text; "don't" is one."""
     return (_ASCII_WORDS if text.isascii() else _patterns()[0]).findall(text)
 
@@ -152,7 +152,7 @@ def _terms(
     show: _Show,
 ) -> _Terms:
     if vectorizer is None:
-        vectorizer = CountVectorizer(ngram_range=(1, 2), tokenizer=_words, token_pattern=None)
+        vectorizer = CountVectorizer(ngram_range=(1, 2), tokenizer=as_words, token_pattern=None)
     elif not hasattr(vectorizer, "build_analyzer"):
         raise TypeError(
             f"vectorizer is a {type(vectorizer).__name__}; wanted scikit-learn's CountVectorizer, "

@@ -1,0 +1,1006 @@
+"""Samples to label one after the other, each by what the labels so far say of the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from labelquorum._files import FileError, replacing
+from labelquorum._kmeans import (
+    cluster_means,
+    distances_to_means,
+    kmeans_centers,
+    nearest_center,
+)
+from labelquorum._labels import known_codes, to_labels
+from labelquorum._progress import progress
+from labelquorum._validation import as_choice, as_n_threads, as_non_negative, as_place, as_positive
+from labelquorum.ensemble import Frame, unit_rows
+from labelquorum.graphs import normalize_graph
+from labelquorum.neighbors import kneighbors
+from labelquorum.propagation import METRICS, affinity_graph, heat_weights
+from labelquorum.quality import as_alpha, lower_bound
+
+Rows = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.integer[Any]]
+
+_MOST_CLUSTERS, _LIMIT = 2_000, 10_000  # matrices of this number squared are held
+_ROUNDS, _ROWS_PER_CLUSTER, _MIN_TRAINING_ROWS = 10, 50, 5_000
+_NEIGHBORS = 10
+_STOPPING = (0.3, 0.1, 0.03)  # chances that a walk ends at each step
+_NONE, _SKIPPED = -1, -2
+_FORMAT, _FORMAT_VERSION = "labelquorum.PreClusteringSampler", 1
+_PARAMETERS = ("n_clusters", "metric", "min_samples_per_category", "audit_share", "random_state")
+_DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+class PreClusteringSampler(ClassifierMixin, BaseEstimator):
+    """Choose samples to label, one after the other or in batches, and label all others from them.
+
+    A loop drives it: `query` says what to label, `teach` takes the labels, until `precision_bound`
+    says that they are enough, or nobody wants to label more.
+
+    Parameters
+    ----------
+    n_clusters : int, optional
+        Mini-clusters, which stand between samples and labels; fewer where there are fewer samples.
+        None for 2,000; at most 10,000.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        The distance between samples. "cosine" is that of samples less their mean: for embeddings.
+    min_samples_per_category : int, default=1
+        Categories with fewer given labels are not predicted: samples that are most likely theirs
+        have no label yet (-1, or None among strings) and stay worth a query.
+    audit_share : float in [0, 1), default=0.0
+        Share of the samples of `query` that are drawn at random, as checks for `precision_bound`.
+    random_state : int, RandomState instance or None, default=None
+        Decides all random choices.
+    n_jobs : int, optional
+        Number of threads; -1 for all cores available. The result does not depend on it.
+    verbose : bool, default=False
+        Show progress on stderr.
+
+    Attributes
+    ----------
+    clusters_ : int32 array of shape (n_samples,)
+        The mini-cluster of each training sample.
+    labeled_indices_ : int64 array
+        The samples that were labeled by `fit` or `teach`, ascending.
+    labels_given_ : array
+        Their labels.
+    categories_ : array
+        All categories given so far, sorted.
+    classes_ : array
+        Those of them with enough labels: what `predict` can say.
+    n_audits_ : int
+        Checks answered so far.
+    n_looks_ : int
+        Looks at `precision_bound` so far.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    See Also
+    --------
+    RepresentativeSampler : all samples to label at once.
+
+    Notes
+    -----
+    After Nguyen and Smeulders, "Active learning using pre-clustering", ICML 2004: samples are put
+    into mini-clusters first (k-means), the classifier is one of mini-clusters, and what is asked
+    next has the largest expected error times density. Here there can be any number of categories:
+
+    - A mini-cluster's label is that of the first labeled one that a random walk on the graph of
+      neighbours comes to (Wu et al., "Learning with partially absorbing random walks", NIPS 2012),
+      if it does not stop before, with a small chance at each step.
+    - The expected error of a mini-cluster is the chance that a walk from there does not come to the
+      most likely category.
+    - Density is what an answer would settle: all samples whose walks would come to the mini-cluster
+      first, each with its expected error.
+
+    So the first queries go to the middle of large groups, since every error is alike; where labels
+    are, walks end, and queries go on to smaller groups without labels and to borders, as far as
+    there are samples. How far walks go is a matter of the chance to stop; what three such chances
+    say (0.3, 0.1 and 0.03) is averaged, each score in shares of the largest.
+
+    With m mini-clusters and b labels: O(n_samples m n_features + m^3) for `fit`, O(m^2 + m b^2) for
+    a query, O(m b^2) for predictions; memory of 12 m^2 bytes beyond that of neighbours.
+
+    Examples
+    --------
+    >>> import labelquorum as lq
+    >>> from sklearn.datasets import load_digits
+    >>> X, classes = load_digits(return_X_y=True)
+    >>> model = lq.PreClusteringSampler(random_state=0).fit(X)
+    >>> for _ in range(30):
+    ...     asked = model.query()
+    ...     model = model.teach(asked, classes[asked])  # labeled by hand, say
+    >>> bool((model.predict() == classes).mean() > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        n_clusters: int | None = None,
+        *,
+        metric: str = "euclidean",
+        min_samples_per_category: int = 1,
+        audit_share: float = 0.0,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.metric = metric
+        self.min_samples_per_category = min_samples_per_category
+        self.audit_share = audit_share
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.required = False
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Make mini-clusters of the samples; forget all labels but those of `y`.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
+            At least 2 samples. Dense: float16, float32, float64 or integers.
+        y : array-like of shape (n_samples,), optional
+            Labels that are known already: integers, -1 where there is none, or strings, None where
+            there is none.
+
+        Returns
+        -------
+        PreClusteringSampler
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument or parameter is of the wrong type, shape or range.
+        MemoryError
+            If too little memory is available.
+        """
+        n_threads = as_n_threads(self.n_jobs)
+        as_choice(self.metric, "metric", METRICS)
+        self._check_shares()
+        n_wanted = _MOST_CLUSTERS
+        if self.n_clusters is not None:
+            n_wanted = as_positive(self.n_clusters, "n_clusters")
+            if n_wanted > _LIMIT:
+                raise ValueError(f"n_clusters is {n_wanted}; wanted 1 to {_LIMIT}")
+        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", ensure_min_samples=2)
+        n = X.shape[0]
+        rng = check_random_state(self.random_state)
+        self._frame = Frame(X, rng)
+        rows = self._rows(X)
+        with progress(self.verbose) as show:
+            self.clusters_ = _mini_clusters(rows, n_wanted, rng, n_threads, show)
+        self._centers = cluster_means(rows, self.clusters_)
+        distances = distances_to_means(rows, self._centers, self.clusters_)
+        self._order = np.lexsort((distances, self.clusters_)).astype(np.int32)
+        self._graph = _graph_of(self._centers, n_threads)
+        self._walks = _Walks(self._graph)
+        self._answers = _Answers(n, rng.permutation(n).astype(np.int32))
+        self.n_looks_, self._is_news, self._is_asked = 0, True, False
+        if y is not None:
+            names, codes = known_codes(y, n, type(self).__name__)
+            if codes is not None:
+                self._answers.start(names.tolist(), codes)
+        return self
+
+    def _rows(self, X: Any) -> Rows:
+        rows = self._frame.rows(X)
+        return unit_rows(rows) if self.metric == "cosine" else rows
+
+    def _check_shares(self) -> None:
+        as_positive(self.min_samples_per_category, "min_samples_per_category")
+        if as_non_negative(self.audit_share, "audit_share") >= 1:
+            raise ValueError(f"audit_share is {self.audit_share}; wanted a number in [0, 1)")
+
+    def query(self, n: int = 1) -> NDArray[np.int64]:
+        """Say which samples to label next.
+
+        Parameters
+        ----------
+        n : int, default=1
+            How many. One after the other serves better than many at once, but not by much.
+
+        Returns
+        -------
+        int64 array of shape (n,)
+            Samples never labeled so far, nor skipped, those drawn as checks first; fewer where
+            fewer are left. The same when asked again before `teach` or `forget`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If n is no integer of at least 1.
+        """
+        check_is_fitted(self)
+        self._check_shares()
+        n = as_positive(n, "n")
+        answers = self._answers
+        self._is_asked = True
+        asked = answers.draw(float(self.audit_share), n)
+        chooser = None
+        while len(asked) < n:
+            chooser = chooser or self._chooser(asked)
+            if (sample := chooser.next()) is None:
+                break
+            if answers.is_audit[sample]:
+                # What is asked must not depend on which samples were drawn as checks. So this one
+                # is a check no longer, and its label, if there is one, is used from now on.
+                answers.is_audit[sample] = False
+                if answers.codes[sample] >= 0:
+                    chooser = None
+                    continue
+            if sample not in asked:
+                asked.append(sample)
+        return np.array(asked, dtype=np.int64)
+
+    def _chooser(self, asked: list[int]) -> _Chooser:
+        answers = self._answers
+        # Whether a check is asked, too, must make no difference.
+        taken = [sample for sample in asked if not answers.is_audit[sample]]
+        return _Chooser(
+            self._walks, self._known(), self._order, self.clusters_, answers.is_open(), taken
+        )
+
+    def _known(self) -> _Known:
+        """What the model was taught: checks are none of it."""
+        codes = self._answers.taught()
+        return _Known.of(
+            codes,
+            self.clusters_,
+            self._answers.is_large(codes, self.min_samples_per_category),
+        )
+
+    def teach(self, indices: ArrayLike, labels: Any) -> Self:
+        """Take labels.
+
+        Parameters
+        ----------
+        indices : int or array-like of shape (n_labels,)
+            Training samples, those of `query` or any others.
+        labels : label or array-like of shape (n_labels,)
+            Integers or strings, as those before; new ones are new categories. One label is that of
+            all. -1 or None: skipped, not to be asked again. The label of a sample that has one is
+            replaced.
+
+        Returns
+        -------
+        PreClusteringSampler
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an index is out of range or comes twice, or labels are of the wrong kind or number.
+            Then nothing is changed.
+        """
+        check_is_fitted(self)
+        samples = self._as_samples(indices)
+        names = _as_names(labels, len(samples), self._answers.names)
+        if self.audit_share and not self._is_asked and len(samples):
+            self.query(len(samples))  # draws the checks that are due
+        self._answers.take(samples, names)
+        self._is_asked, self._is_news = False, True
+        return self
+
+    def teach_cluster(
+        self, index: int, label: Any, members: ArrayLike | None = None
+    ) -> NDArray[np.int64]:
+        """Take one label for a whole mini-cluster, unseen.
+
+        Parameters
+        ----------
+        index : int
+            A training sample.
+        label : int or str
+            Of all samples of its mini-cluster that have none.
+        members : int array-like, optional
+            Used instead of its mini-cluster: other samples that are found to be alike.
+
+        Returns
+        -------
+        int64 array
+            The samples that got it. They are not asked any more except as checks, and count as
+            labeled by the model in `precision_bound`; `teach` replaces it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `teach`.
+        """
+        check_is_fitted(self)
+        samples = self.cluster_members(index) if members is None else self._as_samples(members)
+        name = _as_names(label, 1, self._answers.names)[0]
+        if name is None:
+            raise ValueError(f"label is {label!r}; wanted a label: forget takes labels back")
+        found = self._answers.take_unseen(samples, name)
+        self._is_asked, self._is_news = False, True
+        return found
+
+    def cluster_members(self, index: int) -> NDArray[np.int64]:
+        """Find the samples of a sample's mini-cluster, the most central first.
+
+        Parameters
+        ----------
+        index : int
+            A training sample.
+
+        Returns
+        -------
+        int64 array
+            Training samples.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such sample.
+        """
+        check_is_fitted(self)
+        index = as_place(index, "index", len(self.clusters_), "a training sample")
+        found: NDArray[np.int64] = self._order[
+            self.clusters_[self._order] == self.clusters_[index]
+        ].astype(np.int64)
+        return found
+
+    def forget(self, indices: ArrayLike) -> Self:
+        """Take labels back, also those of `teach_cluster`, and that samples were skipped.
+
+        Parameters
+        ----------
+        indices : int or array-like of shape (n_labels,)
+            Training samples.
+
+        Returns
+        -------
+        PreClusteringSampler
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an index is out of range or comes twice.
+        """
+        check_is_fitted(self)
+        self._answers.drop(self._as_samples(indices))
+        self._is_asked, self._is_news = False, True
+        return self
+
+    def _as_samples(self, indices: ArrayLike) -> NDArray[np.int64]:
+        array, n = np.asarray(indices), len(self.clusters_)
+        if array.size == 0 and array.ndim == 1:
+            return np.empty(0, dtype=np.int64)
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"indices has dtype {array.dtype}; wanted integers")
+        if array.ndim > 1:
+            raise ValueError(f"indices has shape {array.shape}; wanted an integer or 1-D")
+        samples: NDArray[np.int64] = np.atleast_1d(array).astype(np.int64)
+        wrong = samples[(samples < 0) | (samples >= n)]
+        if len(wrong):
+            raise ValueError(f"indices holds {wrong[0]}; wanted 0 to {n - 1}: training samples")
+        values, counts = np.unique(samples, return_counts=True)
+        if len(values) < len(samples):
+            raise ValueError(f"indices holds {values[counts > 1][0]} more than once; wanted once")
+        return samples
+
+    @property
+    def labeled_indices_(self) -> NDArray[np.int64]:
+        """The samples that were labeled by `fit` or `teach`, ascending."""
+        check_is_fitted(self)
+        return np.flatnonzero(self._answers.codes >= 0)
+
+    @property
+    def labels_given_(self) -> NDArray[Any]:
+        """Their labels."""
+        codes = self._answers.codes[self.labeled_indices_]
+        found: NDArray[Any] = np.array(self._answers.names)[codes]
+        return found
+
+    @property
+    def categories_(self) -> NDArray[Any]:
+        """All categories given so far, sorted."""
+        check_is_fitted(self)
+        return self._names(1)[0]
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Those of them with enough labels, sorted."""
+        check_is_fitted(self)
+        return self._names(self.min_samples_per_category)[0]
+
+    @property
+    def n_audits_(self) -> int:
+        """Checks answered so far."""
+        check_is_fitted(self)
+        return int(self._answers.checked().sum())
+
+    def _names(self, least: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
+        """The categories with so many labels, sorted, and the number of each."""
+        names = np.array(self._answers.names)
+        chosen = np.flatnonzero(self._answers.is_large(self._answers.given(), least))
+        chosen = chosen[np.argsort(names[chosen])]
+        return names[chosen], chosen
+
+    def _shares(self) -> Floats:
+        """(mini-clusters, categories so far)."""
+        known = self._known()
+        if not len(known.cells):
+            raise ValueError(
+                f"this {type(self).__name__} has no label so far; wanted some, by fit(X, y) or "
+                "teach"
+            )
+        return self._walks.shares(known)
+
+    def predict(self, X: Any = None) -> NDArray[Any]:
+        """Label samples.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n_new, n_features), optional
+            New samples; None for the training samples, those that were labeled by what they were.
+
+        Returns
+        -------
+        array of shape (n_new or n_samples,)
+            Of classes_; -1 (None, where they are no numbers) where a category is most likely that
+            has too few labels.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no label so far, or X is of the wrong type, shape or range.
+        """
+        check_is_fitted(self)
+        if X is None:
+            given = self._answers.given()
+            codes = np.where(given >= 0, given, self._found(self._shares())[self.clusters_])
+        else:
+            codes = self._found(self._of_new(X))
+        classes, chosen = self._names(self.min_samples_per_category)
+        places = np.full(len(self._answers.names) + 1, -1)  # the last is that of -1
+        places[chosen] = np.arange(len(chosen))
+        if not len(classes):
+            classes = np.array(self._answers.names)[:1]  # of their kind
+        return to_labels(classes, places[codes])
+
+    def _found(self, shares: Floats) -> NDArray[np.intp]:
+        """The most likely category; -1 where it has too few labels."""
+        codes: NDArray[np.intp] = shares.argmax(axis=1)
+        codes[~self._known().is_large[codes]] = -1
+        return codes
+
+    def predict_proba(self, X: Any = None) -> Floats:
+        """Estimate the probabilities of the categories.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n_new, n_features), optional
+            New samples; None for the training samples.
+
+        Returns
+        -------
+        float64 array of shape (n_new or n_samples, len(classes_))
+            What is missing to 1 is that of categories with too few labels.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `predict`.
+        """
+        check_is_fitted(self)
+        if X is None:
+            shares = self._shares()[self.clusters_]
+            given = self._answers.given()
+            labeled = np.flatnonzero(given >= 0)
+            shares[labeled] = 0
+            shares[labeled, given[labeled]] = 1
+        else:
+            shares = self._of_new(X)
+        return shares[:, self._names(self.min_samples_per_category)[1]]
+
+    def _of_new(self, X: Any) -> Floats:
+        shares = self._shares()
+        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+        rows = self._rows(X)
+        k = min(_NEIGHBORS, len(self._centers))
+        distances, nearest = kneighbors(self._centers, k, Y=rows, n_jobs=as_n_threads(self.n_jobs))
+        weights = heat_weights(distances, distances[:, -1:], "euclidean").astype(np.float64)
+        weights /= weights.sum(axis=1, keepdims=True)
+        found = np.zeros((len(rows), shares.shape[1]))
+        for rank in range(k):
+            found += weights[:, rank, None] * shares[nearest[:, rank]]
+        return found
+
+    def precision_bound(self, level: float = 0.95) -> float:
+        """Bound the precision of the labels that the model gives, from the checks answered so far.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence at which the bounds of all looks hold together; at least 0.75.
+
+        Returns
+        -------
+        float
+            Of all samples that the model was not taught, checks included: at least this share of
+            the labels that it gives them is right. Skipped samples do not count. 0 without checks,
+            1 where no sample is left.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the level is out of its range, or there is no label so far.
+
+        Notes
+        -----
+        *What makes it valid.* Checks are drawn at random from all samples, and the model never
+        learns from them: `query` asks what it would ask if there were none. Where it asks for a
+        sample that is a check, that is one no longer, and its label is learned. So, given what the
+        model was taught, the checks are a random subset of all other samples, and what it says of
+        them is right as often as of those. The bound is that of `label_quality`, exact for draws
+        without replacement. It needs checks that are answered whatever their labels are, and
+        samples taught by choice that were not chosen by the labels of checks.
+
+        *Repeated looks*: the j-th look that has new labels (see `n_looks_`) gets the share
+        1 / (j (j + 1)) of the error probability, which sums to 1, so there may be any number of
+        them. Fix when to look before (after every ten checks, say), and stop when you like: at the
+        first bound that is high enough.
+        """
+        check_is_fitted(self)
+        as_alpha(level, 1)
+        answers = self._answers
+        is_open = answers.is_population()
+        if not is_open.any():
+            return 1.0
+        found = np.where(
+            answers.unseen >= 0, answers.unseen, self._found(self._shares())[self.clusters_]
+        )
+        is_open &= found >= 0
+        checked = answers.checked() & is_open
+        if not checked.any():
+            return 0.0
+        n_right = int((answers.codes == found)[checked].sum())
+        if self._is_news:
+            self.n_looks_, self._is_news = self.n_looks_ + 1, False
+        alpha = as_alpha(level, self.n_looks_ * (self.n_looks_ + 1))
+        bound = float(lower_bound(n_right, int(checked.sum()), alpha))
+        return max(bound, n_right / int(is_open.sum()))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all that is needed to go on later to a file; the samples are not in it.
+
+        Parameters
+        ----------
+        path : path-like
+            Replaced, where it exists, once the new file is complete.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        An uncompressed .npz file of arrays, one of them a text (JSON). Nothing is pickled.
+        `n_jobs`, `verbose` and a `random_state` other than an int are not kept.
+        """
+        check_is_fitted(self)
+        seed, answers = self.random_state, self._answers
+        names = getattr(self, "feature_names_in_", None)
+        meta = {
+            "format": _FORMAT,
+            "version": _FORMAT_VERSION,
+            "n_clusters": None if self.n_clusters is None else int(self.n_clusters),
+            "metric": self.metric,
+            "min_samples_per_category": int(self.min_samples_per_category),
+            "audit_share": float(self.audit_share),
+            "random_state": int(seed) if isinstance(seed, (int, np.integer)) else None,
+            "n_features_in": self.n_features_in_,
+            "feature_names": None if names is None else names.tolist(),
+            "n_looks": self.n_looks_,
+            "is_news": self._is_news,
+            "is_asked": self._is_asked,
+            "names": answers.names,
+            "n_drawn": answers.n_drawn,
+            "n_taught": answers.n_taught,
+        }
+        arrays = {
+            "clusters": self.clusters_,
+            "centers": self._centers,
+            "order": self._order,
+            "graph_data": self._graph.data,
+            "graph_indices": self._graph.indices,
+            "graph_indptr": self._graph.indptr,
+            **{f"frame_{name}": array for name, array in self._frame.state().items()},
+            **{name: getattr(answers, name) for name in _Answers.ARRAYS},
+        }
+        try:
+            with replacing(Path(path)) as file:
+                np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
+        except FileError as error:
+            raise OSError(str(error)) from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> PreClusteringSampler:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Returns
+        -------
+        PreClusteringSampler
+            Goes on as the one that was saved.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is damaged, not of this kind, or of a version that is not known here.
+        """
+        name = os.fspath(path)
+        with open(path, "rb") as file:
+            try:
+                with np.load(file, allow_pickle=False) as arrays:
+                    meta = json.loads(str(arrays["meta"]))
+                    if meta["format"] != _FORMAT:
+                        raise ValueError(f"its format is {meta['format']!r}")
+                    if meta["version"] == _FORMAT_VERSION:
+                        return cls._restored(meta, dict(arrays))
+            except _DAMAGE as error:
+                message = " ".join(str(error).split())
+                raise ValueError(f"{name} is damaged or not a saved sampler ({message})") from error
+        raise ValueError(
+            f"{name} has version {meta['version']} of the format; wanted {_FORMAT_VERSION}: a "
+            "newer labelquorum may read it"
+        )
+
+    @classmethod
+    def _restored(cls, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        model = cls(**{name: meta[name] for name in _PARAMETERS})
+        model.n_features_in_ = meta["n_features_in"]
+        if meta["feature_names"] is not None:
+            model.feature_names_in_ = np.array(meta["feature_names"], dtype=object)
+        model.n_looks_ = meta["n_looks"]
+        model._is_news, model._is_asked = meta["is_news"], meta["is_asked"]
+        model.clusters_, model._centers = arrays["clusters"], arrays["centers"]
+        model._order = arrays["order"]
+        parts = tuple(arrays[f"graph_{part}"] for part in ("data", "indices", "indptr"))
+        m = len(model._centers)
+        model._graph = sparse.csr_array(parts, shape=(m, m))
+        model._walks = _Walks(model._graph)
+        frame = {name[6:]: array for name, array in arrays.items() if name.startswith("frame_")}
+        model._frame = Frame.of_state(frame)
+        model._answers = _Answers(len(model.clusters_), arrays["audit_order"])
+        for name in _Answers.ARRAYS:
+            setattr(model._answers, name, arrays[name])
+        model._answers.names = meta["names"]
+        model._answers.n_drawn, model._answers.n_taught = meta["n_drawn"], meta["n_taught"]
+        return model
+
+
+def _mini_clusters(
+    rows: Rows, n_wanted: int, rng: np.random.RandomState, n_threads: int, show: Any
+) -> NDArray[np.int32]:
+    """Each row by itself where that is few enough, else k-means."""
+    n = len(rows)
+    if n <= n_wanted:
+        return np.arange(n, dtype=np.int32)
+    n_training = min(n, max(_MIN_TRAINING_ROWS, _ROWS_PER_CLUSTER * n_wanted))
+    training = rows[np.sort(rng.choice(n, n_training, replace=False))]
+    centers = kmeans_centers(training, n_wanted, _ROUNDS, rng, n_threads, show)
+    nearest = nearest_center(rows, centers, n_threads)
+    numbers: NDArray[np.int32] = np.unique(nearest, return_inverse=True)[1].astype(np.int32)
+    return numbers
+
+
+def _graph_of(centers: Rows, n_threads: int) -> sparse.csr_array:
+    n_neighbors = min(_NEIGHBORS, len(centers) - 1)
+    if n_neighbors == 0:
+        return sparse.csr_array((1, 1), dtype=np.float32)
+    return affinity_graph(centers, n_neighbors, n_jobs=n_threads)
+
+
+def _as_names(labels: Any, n: int, names: list[Any]) -> list[Any]:
+    """A name for each of n samples: a string, an int or, for none, None."""
+    if labels is None or isinstance(labels, (str, bytes)) or np.ndim(labels) == 0:
+        found = [labels] * n
+    else:
+        found = list(labels)
+        if np.ndim(labels) != 1 or len(found) != n:
+            raise ValueError(f"labels has shape {np.shape(labels)}; wanted ({n},), as indices")
+    found = [_as_name(label) for label in found]
+    kinds = {isinstance(name, str) for name in (*names, *found) if name is not None}
+    if len(kinds) > 1:
+        raise TypeError("labels holds strings and numbers; wanted one kind, as those before")
+    return found
+
+
+def _as_name(label: Any) -> Any:
+    if isinstance(label, np.generic):
+        label = label.item()
+    if label is None or isinstance(label, str):
+        return label
+    if not isinstance(label, (int, float)) or label != label or label != int(label):
+        raise TypeError(
+            f"labels holds {label!r} ({type(label).__name__}); wanted integers or strings, with -1 "
+            "or None for a sample that is skipped"
+        )
+    return None if label == _NONE else label
+
+
+class _Answers:
+    """The labels of samples: numbers of names, in the order in which those came up.
+
+    `codes` has what was said of a sample that was looked at, `unseen` what was said of its
+    mini-cluster. The model learns from both, but for `codes` of checks (`is_audit`).
+    """
+
+    ARRAYS = ("codes", "unseen", "is_audit", "audit_order")
+
+    def __init__(self, n: int, audit_order: NDArray[np.int32]) -> None:
+        self.names: list[Any] = []
+        self.codes = np.full(n, _NONE, dtype=np.int32)
+        self.unseen = np.full(n, _NONE, dtype=np.int32)
+        self.is_audit = np.zeros(n, dtype=bool)
+        self.audit_order = audit_order
+        self.n_drawn = 0  # of audit_order
+        self.n_taught = 0  # samples asked and answered
+
+    def start(self, names: list[Any], codes: NDArray[np.int32]) -> None:
+        """The labels known before the first question."""
+        self.names, self.codes = names, codes.copy()
+
+    def draw(self, share: float, n: int) -> list[int]:
+        """The checks among the next n questions."""
+        n_due = min(n, int(share * (self.n_taught + n) + 1e-9) - int(self.checked().sum()))
+        if n_due <= 0:
+            return []
+        places = self.audit_order[: self.n_drawn]
+        waiting = places[self.is_audit[places] & (self.codes[places] == _NONE)]
+        asked: list[int] = waiting[:n_due].tolist()
+        while len(asked) < n_due and self.n_drawn < len(self.codes):
+            sample = int(self.audit_order[self.n_drawn])
+            self.n_drawn += 1
+            if self.codes[sample] == _NONE:
+                self.is_audit[sample] = True
+                asked.append(sample)
+        return asked
+
+    def take(self, samples: NDArray[np.int64], names: list[Any]) -> None:
+        self.n_taught += int((self.codes[samples] == _NONE).sum())
+        self.codes[samples] = [_SKIPPED if name is None else self._code(name) for name in names]
+
+    def take_unseen(self, samples: NDArray[np.int64], name: Any) -> NDArray[np.int64]:
+        is_free = (self.codes[samples] == _NONE) & (self.unseen[samples] == _NONE)
+        found: NDArray[np.int64] = samples[is_free]
+        self.unseen[found] = self._code(name)
+        return found
+
+    def drop(self, samples: NDArray[np.int64]) -> None:
+        self.n_taught -= int((self.codes[samples] != _NONE).sum())
+        self.codes[samples] = self.unseen[samples] = _NONE
+
+    def _code(self, name: Any) -> int:
+        if name not in self.names:
+            self.names.append(name)
+        return self.names.index(name)
+
+    def checked(self) -> NDArray[np.bool_]:
+        """Which samples are answered checks."""
+        found: NDArray[np.bool_] = self.is_audit & (self.codes >= 0)
+        return found
+
+    def is_population(self) -> NDArray[np.bool_]:
+        """Which samples the checks are a random subset of."""
+        found: NDArray[np.bool_] = (self.codes == _NONE) | self.checked()
+        return found
+
+    def is_open(self) -> NDArray[np.bool_]:
+        """Which samples would be worth a question if there were no checks."""
+        found: NDArray[np.bool_] = self.is_population() & (self.unseen == _NONE)
+        return found
+
+    def taught(self) -> NDArray[np.int32]:
+        """What the model learns."""
+        return np.where(self.is_population(), self.unseen, self.codes.clip(_NONE))
+
+    def given(self) -> NDArray[np.int32]:
+        """All labels, checks too."""
+        return np.where(self.codes >= 0, self.codes, self.unseen)
+
+    def is_large(self, codes: NDArray[np.int32], least: int) -> NDArray[np.bool_]:
+        """Which categories have so many of these labels."""
+        counts = np.bincount(codes[codes >= 0], minlength=len(self.names))
+        found: NDArray[np.bool_] = counts >= least
+        return found
+
+
+class _Known(NamedTuple):
+    """What is known of the mini-clusters that hold labels."""
+
+    cells: Integers
+    """These mini-clusters, ascending."""
+    counts: Floats
+    """(cells, categories): their labels."""
+    is_large: NDArray[np.bool_]
+    """Which categories may be predicted."""
+
+    @classmethod
+    def of(
+        cls, codes: NDArray[np.int32], clusters: Integers, is_large: NDArray[np.bool_]
+    ) -> _Known:
+        labeled = np.flatnonzero(codes >= 0)
+        cells, places = np.unique(clusters[labeled], return_inverse=True)
+        counts = np.zeros((len(cells), len(is_large)))
+        np.add.at(counts, (places, codes[labeled]), 1)
+        return cls(cells, counts, is_large)
+
+    @property
+    def shares(self) -> Floats:
+        """Of the categories, in these mini-clusters."""
+        shares: Floats = self.counts / self.counts.sum(axis=1, keepdims=True)
+        return shares
+
+
+class _Walks:
+    """Random walks over mini-clusters that stop with one of several chances at each step.
+
+    For each chance, the mean number of visits to each mini-cluster before the end, from each.
+    """
+
+    def __init__(self, graph: sparse.csr_array) -> None:
+        steps = normalize_graph(graph, "random_walk").toarray().astype(np.float32)
+        self.visits: list[Rows] = []
+        for chance in _STOPPING:
+            system = np.float32(chance - 1) * steps
+            system[np.diag_indices(len(system))] += 1
+            self.visits.append(np.linalg.inv(system))
+
+    def hits(self, s: int, cells: Integers) -> Floats:
+        """The chance to come to each of some mini-clusters before the others, from each."""
+        visits = self.visits[s]
+        among = visits[np.ix_(cells, cells)].astype(np.float64)
+        found = np.linalg.solve(among.T, visits[:, cells].T.astype(np.float64)).T
+        return found.clip(0, 1)
+
+    def told(self, known: _Known) -> float:
+        """The mean probability that labels have by what the others say."""
+        if len(known.cells) < 2:
+            return 0.5
+        shares, means = known.shares, []
+        for visits in self.visits:
+            among = visits[np.ix_(known.cells, known.cells)].astype(np.float64)
+            inverse = np.linalg.inv(among)
+            hits = (-inverse / np.diag(inverse)[:, None]).clip(0, 1)
+            np.fill_diagonal(hits, 0)
+            means.append(((hits @ shares) * shares).sum(axis=1).mean())
+        return float(np.mean(means))
+
+    def shares(self, known: _Known) -> Floats:
+        """(mini-clusters, categories): the probabilities of the categories seen so far."""
+        found = np.zeros((len(self.visits[0]), known.counts.shape[1]))
+        for s in range(len(_STOPPING)):
+            found += self.hits(s, known.cells) @ known.shares
+        found[known.cells] = known.shares
+        # What no walk leads to a label from is like all labels.
+        found[~(found.sum(axis=1) > 0)] = known.shares.sum(axis=0)
+        found /= found.sum(axis=1, keepdims=True)
+        return found
+
+
+class _Chooser:
+    """Chooses one sample after the other, as if what was chosen were labeled already."""
+
+    def __init__(
+        self,
+        walks: _Walks,
+        known: _Known,
+        order: NDArray[np.int32],
+        clusters: NDArray[np.int32],
+        is_open: NDArray[np.bool_],
+        taken: list[int],
+    ) -> None:
+        self._known = known
+        samples = order[is_open[order]]  # by mini-cluster, the most central first
+        m = len(walks.visits[0])
+        starts = np.searchsorted(clusters[samples], np.arange(m + 1))
+        self._waiting = [samples[b:e][::-1].tolist() for b, e in pairwise(starts.tolist())]
+        self._n_open = np.diff(starts).astype(np.float64)
+        self._n_asked = np.zeros(m)
+        self._told = walks.told(known)
+        self._views = [
+            _View(visits, walks.hits(s, known.cells), known)
+            for s, visits in enumerate(walks.visits)
+        ]
+        for sample in taken:
+            self._waiting[clusters[sample]].remove(sample)
+            self._take(int(clusters[sample]))
+
+    def next(self) -> int | None:
+        """The next sample; None when none is left."""
+        if not (self._n_open > 0).any():
+            return None
+        errors = self._errors_among_labeled()
+        scores = sum(view.scores(self._n_open, self._known.cells, errors) for view in self._views)
+        cell = int(np.where(self._n_open > 0, scores, -1.0).argmax())
+        sample: int = self._waiting[cell].pop()
+        self._take(cell)
+        return sample
+
+    def _take(self, cell: int) -> None:
+        self._n_open[cell] -= 1
+        self._n_asked[cell] += 1
+        for view in self._views:
+            view.end_at(cell)
+
+    def _errors_among_labeled(self) -> Floats:
+        """What to expect of the other samples of mini-clusters with labels.
+
+        Their own labels count one each, and so does what others say, which is right as often as of
+        labels.
+        """
+        counts = self._known.counts
+        n_asked = self._n_asked[self._known.cells]
+        best = np.where(self._known.is_large, counts, 0).max(axis=1, initial=0)
+        errors: Floats = 1 - (best + n_asked + self._told) / (counts.sum(axis=1) + n_asked + 1)
+        return errors
+
+
+class _View:
+    """What walks with one chance to stop say."""
+
+    def __init__(self, visits: Rows, hits: Floats, known: _Known) -> None:
+        self._visits = visits
+        self._ends = known.cells.tolist()
+        self._hits = hits.astype(np.float32)
+        self._shares, self._is_large = known.shares, known.is_large
+
+    def end_at(self, cell: int) -> None:
+        """Walks that come to this one end there from now on."""
+        if cell in self._ends:
+            return
+        found = self._visits[:, cell] - self._hits @ self._visits[self._ends, cell]
+        found /= found[cell]
+        self._hits -= found[:, None] * self._hits[cell]
+        self._hits = np.concatenate([self._hits, found[:, None]], axis=1)
+        self._ends.append(cell)
+
+    def scores(self, n_open: Floats, cells: Integers, errors: Floats) -> Floats:
+        """Expected error times density of each mini-cluster, in shares of the largest."""
+        b = len(self._shares)
+        best = (self._hits[:, :b] @ self._shares)[:, self._is_large].max(axis=1, initial=0)
+        expected = (1 - best - self._hits[:, b:].sum(axis=1)).clip(0)
+        expected[cells] = errors
+        masses = (n_open * expected).astype(np.float32)
+        among = self._visits[self._ends]
+        settled = masses @ self._visits - (masses @ self._hits) @ among
+        visits = self._visits.diagonal() - np.einsum("ij,ji->i", self._hits, among)
+        settled = settled / np.maximum(visits, 1e-6)
+        settled[self._ends] = masses[self._ends]
+        scores: Floats = expected * settled
+        scores /= max(scores[n_open > 0].max(), 1e-12)
+        return scores

@@ -1,0 +1,347 @@
+"""Suggestions out and answers back: round trips, what tools export, and who is right of several."""
+
+from __future__ import annotations
+
+import csv
+import json
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labelquorum import review
+
+TEXTS = ["My card is lost", "=1+1", "", "How are you?"]
+LABELS = ["card", None, "other", "card"]
+NAMES = st.text(min_size=1, max_size=8).map(str.strip).filter(bool)
+
+
+def _task(sample, *annotations):
+    return {"id": 7 + sample, "data": {"text": TEXTS[sample], "sample": sample}, "project": 1} | {
+        "annotations": [{"id": i, **annotation} for i, annotation in enumerate(annotations)]
+    }
+
+
+def _annotation(label, person=1, time="2026-01-01T00:00:00Z", **more):
+    result = [
+        {
+            "id": "Dx",
+            "from_name": "label",
+            "to_name": "text",
+            "type": "choices",
+            "origin": "manual",
+            "value": {"choices": [] if label is None else [label]},
+        }
+    ]
+    annotation = {"completed_by": person, "updated_at": time, "was_cancelled": False}
+    return annotation | {"result": result} | more
+
+
+def _min_item(sample, label, person=1, time="2026-01-01T00:00:00Z"):
+    item = {"text": TEXTS[sample], "sample": sample, "id": 7 + sample, "annotation_id": 1}
+    item |= {"annotator": person, "updated_at": time, "lead_time": 1.5}
+    return item if label is None else item | {"label": label}
+
+
+def test_a_task_holds_the_text_its_number_and_the_prediction():
+    tasks = review.label_studio_tasks(
+        TEXTS, LABELS, [0.25, 0, 0.5, 1], samples=[3, 1], question="intent", field="query"
+    )
+    assert json.loads(json.dumps(tasks)) == tasks
+    result = {
+        "id": "intent-3",
+        "from_name": "intent",
+        "to_name": "query",
+        "type": "choices",
+        "value": {"choices": ["card"]},
+    }
+    prediction = {"model_version": "labelquorum", "score": 1.0, "result": [result]}
+    assert tasks == [
+        {"data": {"query": "How are you?", "sample": 3}, "predictions": [prediction]},
+        {"data": {"query": "=1+1", "sample": 1}, "predictions": []},
+    ]
+
+
+def test_the_labeling_interface_names_every_category_and_shows_the_text():
+    names = ["a", 'b" & <c>', "d'"]
+    root = ET.fromstring(review.label_studio_config(names, question="intent", field="query"))
+    (text,), (choices,) = root.findall("Text"), root.findall("Choices")
+    assert text.attrib == {"name": "query", "value": "$query"}
+    assert choices.attrib == {"name": "intent", "toName": "query", "choice": "single"}
+    assert [choice.get("value") for choice in choices] == names
+
+
+def test_a_record_holds_the_text_and_the_suggestion():
+    records = review.argilla_records(TEXTS, [2, -1, 0, 0], [0.25, 0, 0.5, 1], samples=[0, 1])
+    assert json.loads(json.dumps(records)) == records
+    assert [record["id"] for record in records] == ["0", "1"]
+    assert records[0]["fields"] == {"text": "My card is lost"}
+    suggestion = {"value": "2", "score": 0.25, "agent": "labelquorum"}
+    assert records[0]["suggestions"] == {"label": suggestion}
+    assert records[1]["suggestions"] == {}
+
+
+def test_annotations_become_labels():
+    tasks = [
+        _task(3, _annotation("card")),
+        _task(1, _annotation("other", was_cancelled=True)),
+        _task(0, _annotation(None)),
+        {"data": {"text": "", "sample": 2}},
+    ]
+    answers = review.read_label_studio(tasks, 4)
+    assert answers.labels.tolist() == [None, None, None, "card"]
+    assert answers.n_answers.tolist() == [0, 0, 0, 1]
+    assert answers.disputed.tolist() == []
+
+
+def test_most_annotators_decide_and_a_tie_is_reported():
+    tasks = [
+        _task(0, _annotation("a", 1), _annotation("b", {"id": 2}), _annotation("b", {"id": 3})),
+        _task(1, _annotation("a", {"email": "x@y.z"}), _annotation("b", 2)),
+        # The later one counts, wherever it stands; cancelling is no answer.
+        _task(2, _annotation("b", 1, "2026-01-02"), _annotation("a", 1), _annotation("a", 2)),
+        # Nobody in particular: a vote each.
+        _task(3, _annotation("a", None), _annotation("a", None), _annotation("b", 1)),
+    ]
+    answers = review.read_label_studio(tasks, 5)
+    assert answers.labels.tolist() == ["b", None, None, "a", None]
+    assert answers.n_answers.tolist() == [3, 2, 2, 3, 0]
+    assert answers.disputed.tolist() == [1, 2]
+
+
+def test_the_short_export_says_the_same():
+    items = [
+        _min_item(0, "a", 1),
+        _min_item(0, {"choices": ["b"]}, 2),
+        _min_item(0, "b", 3),
+        _min_item(1, "a", 1, "2026-01-03"),
+        _min_item(1, "b", 1),
+        _min_item(3, None),
+    ]
+    answers = review.read_label_studio(items, 4)
+    assert answers.labels.tolist() == ["b", "a", None, None]
+    assert answers.n_answers.tolist() == [3, 1, 0, 0]
+
+
+def test_responses_become_labels():
+    flat = [
+        {
+            "id": "3",
+            "status": "completed",
+            "_server_id": "5d0e",
+            "text": TEXTS[3],
+            "label.suggestion": "other",
+            "label.suggestion.score": 0.5,
+            "label.responses": ["card", "other", "card"],
+            "label.responses.users": ["u1", "u2", "u3"],
+            "label.responses.status": ["submitted", "draft", "submitted"],
+        },
+        {"id": "1", "label.responses": ["a", "b"], "label.responses.users": ["u1", "u2"]},
+        # Records without a response get None, so that all have the same keys.
+        {"id": "0", "label.responses": None, "label.responses.users": None},
+    ]
+    answers = review.read_argilla(flat, 4)
+    assert answers.labels.tolist() == [None, None, None, "card"]
+    assert answers.n_answers.tolist() == [0, 2, 0, 2]
+    assert answers.disputed.tolist() == [1]
+
+
+def test_nested_responses_become_labels():
+    records = review.argilla_records(TEXTS, LABELS)
+    records[0]["responses"] = {"label": [{"value": "b", "user_id": "u1"}], "other": []}
+    records[1]["responses"] = {
+        "label": [
+            {"value": "a", "user_id": "u1", "status": "discarded"},
+            {"value": None, "user_id": "u2"},
+            {"value": "c", "user_id": "None"},
+            {"value": "c", "user_id": "None"},
+        ]
+    }
+    answers = review.read_argilla(records, 4)
+    assert answers.labels.tolist() == ["b", "c", None, None]
+    assert answers.n_answers.tolist() == [1, 2, 0, 0]
+
+
+@st.composite
+def suggested(draw):
+    n = draw(st.integers(1, 6))
+    texts = draw(st.lists(st.text(max_size=12), min_size=n, max_size=n))
+    if draw(st.booleans()):
+        labels = draw(st.lists(st.integers(-1, 3), min_size=n, max_size=n))
+    else:
+        labels = draw(st.lists(st.none() | NAMES, min_size=n, max_size=n))
+    scores = draw(st.none() | st.lists(st.floats(0, 1), min_size=n, max_size=n))
+    return texts, labels, scores
+
+
+def _no_label(label):
+    return label is None or label == -1
+
+
+@given(suggested())
+def test_suggestions_that_people_accept_come_back_as_they_were(case):
+    texts, labels, scores = case
+    n = len(texts)
+    integers = isinstance(labels[0], int)
+    expected = np.array(labels, np.int64) if integers else np.array(labels, object)
+
+    tasks = json.loads(json.dumps(review.label_studio_tasks(texts, labels, scores)))
+    for task in tasks:
+        task["annotations"] = [
+            {"completed_by": 1, "result": prediction["result"]}
+            for prediction in task.pop("predictions")
+        ]
+    accepted = review.read_label_studio(tasks, n, integers=integers)
+    np.testing.assert_array_equal(accepted.labels, expected)
+    assert accepted.labels.dtype == expected.dtype
+
+    records = json.loads(json.dumps(review.argilla_records(texts, labels, scores)))
+    for record in records:
+        record["responses"] = {
+            name: [{"value": suggestion["value"], "user_id": "u"}]
+            for name, suggestion in record["suggestions"].items()
+        }
+    accepted = review.read_argilla(records, n, integers=integers)
+    np.testing.assert_array_equal(accepted.labels, expected)
+
+
+def _accept_all(path):
+    """Copy the suggestions to the labels, as a person does in a spreadsheet."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))
+    for row in rows[1:]:
+        row[4] = row[2]
+    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return rows
+
+
+@given(case=suggested())
+def test_a_table_gives_every_text_and_label_back_and_holds_no_formula(tmp_path_factory, case):
+    texts, labels, scores = case
+    path = tmp_path_factory.mktemp("review") / "review.csv"
+    review.write_csv(path, texts, labels, scores)
+    n = len(texts)
+    integers = isinstance(labels[0], int)
+    assert review.read_csv(path, n).n_answers.tolist() == [0] * n
+    rows = _accept_all(path)
+    for row in rows:
+        assert not any(cell.startswith(tuple("=+-@\t\r\n")) for cell in row)
+    assert [review._unmarked(row[1]) for row in rows[1:]] == texts
+    if scores is not None:
+        assert [float(row[3]) for row in rows[1:]] == scores
+    accepted = review.read_csv(path, n, integers=integers)
+    expected = np.array(labels, np.int64) if integers else np.array(labels, object)
+    np.testing.assert_array_equal(accepted.labels, expected)
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\r=1", "'x", "''", "'=1", "a"])
+def test_marks_come_off_again_and_only_marks(cell):
+    assert review._unmarked(review._marked(cell)) == cell
+    assert review._unmarked("'tis") == "'tis"
+
+
+def test_tables_of_several_people_and_other_separators(tmp_path):
+    tables = [
+        "sample;text;label\r\n0;a;x\r\n2;c;x\r\n;;\r\n",
+        "label\tsample\ny\t0\n x \t2\ny\t1\n",
+    ]
+    paths = [tmp_path / f"{i}.csv" for i in range(2)]
+    for path, table in zip(paths, tables, strict=True):
+        path.write_bytes(table.encode("utf-8-sig"))
+    answers = review.read_csv(paths, 4)
+    assert answers.labels.tolist() == [None, "y", "x", None]
+    assert answers.disputed.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: review.label_studio_tasks([], []), ValueError, "texts is empty"),
+        (lambda: review.label_studio_tasks(["a"], ["x", "y"]), ValueError, "labels holds 2 samp"),
+        (lambda: review.label_studio_tasks(["a"], [""]), ValueError, "labels holds ''; wanted nam"),
+        (
+            lambda: review.argilla_records(["a"], [" x"]),
+            ValueError,
+            "labels holds ' x'; wanted",
+        ),
+        (lambda: review.argilla_records(["a"], ["x"], [-1]), ValueError, "confidence"),
+        (
+            lambda: review.argilla_records(["a"], ["x"], samples=[1]),
+            ValueError,
+            "samples is 1; wanted 0 to 0",
+        ),
+        (
+            lambda: review.argilla_records(["a"], ["x"], samples=[0, 0]),
+            ValueError,
+            "samples holds 0 twice",
+        ),
+        (
+            lambda: review.argilla_records(["a"], ["x"], samples=[0.5]),
+            TypeError,
+            "samples has dtype float64",
+        ),
+        (lambda: review.label_studio_config([]), ValueError, "categories is empty"),
+        (lambda: review.label_studio_config(["a\x00"]), ValueError, "printable"),
+        (lambda: review.label_studio_config([None]), TypeError, "categories holds None"),
+        (lambda: review.read_label_studio({}, 2), TypeError, "tasks is a dict; wanted a list"),
+        (lambda: review.read_label_studio(["a"], 2), TypeError, r"tasks\[0\] is a str"),
+        (lambda: review.read_label_studio([{"a": 1}], 2), ValueError, "no sample number"),
+        (
+            lambda: review.read_label_studio([_task(3, _annotation("a"))], 3),
+            ValueError,
+            r"the sample of tasks\[0\] is 3; wanted 0 to 2",
+        ),
+        (
+            lambda: review.read_label_studio([_min_item(0, {"choices": ["a", "b"]})], 1),
+            ValueError,
+            r"has the choices \['a', 'b'\]; wanted a single one",
+        ),
+        (
+            lambda: review.read_label_studio([_task(0, _annotation("a"))], 1, integers=True),
+            ValueError,
+            "sample 0 has the answer 'a'; wanted an integer",
+        ),
+        (lambda: review.read_argilla([{"id": "x"}], 1), ValueError, "has the id 'x'"),
+        (
+            lambda: review.read_argilla(
+                [{"id": "0", "label.responses": ["a"], "label.responses.users": ["u", "v"]}], 1
+            ),
+            ValueError,
+            "1 responses, 2 users",
+        ),
+        (lambda: review.read_argilla([], 0), ValueError, "n_samples is 0"),
+        (lambda: review.read_csv([], 1), ValueError, "paths is empty"),
+    ],
+)
+def test_what_does_not_fit_is_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "begins with ''; wanted the columns sample and label"),
+        (b"text,label\na,b\n", "begins with 'text,label'"),
+        (b"sample,label\nx,b\n", "line 2, has the sample 'x'"),
+        (b"sample,label\n0,b\n9,b\n", "the sample of .* line 3, is 9; wanted 0 to 1"),
+        (b"sample,label\n0\n", "line 2, has 1 cells; wanted 2"),
+        (b"sample,label\n0,\xe4\n", "is no UTF-8"),
+    ],
+)
+def test_a_table_that_is_none_is_named_with_the_line(tmp_path, content, message):
+    path = tmp_path / "review.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        review.read_csv(path, 2)
+    assert str(path) in str(error.value)
+
+
+def test_a_text_that_is_no_text_is_refused_and_nothing_is_written(tmp_path):
+    path = tmp_path / "review.csv"
+    with pytest.raises(ValueError, match="half a surrogate pair at 1"):
+        review.write_csv(path, ["a", "\ud800"], ["x", "y"])
+    assert not path.exists()
