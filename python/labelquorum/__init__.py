@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
-    from labelquorum import review, text
+    from labelquorum import deep, review, text
     from labelquorum._communities import communities
     from labelquorum._consensus import consensus
     from labelquorum._mini_clusters import mini_clusters
@@ -76,6 +76,7 @@ __all__ = [
     "connected_components",
     "consensus",
     "correlation_clustering",
+    "deep",
     "evaluate_clustering",
     "evaluate_sets",
     "instruction_set",
@@ -135,7 +136,7 @@ _MODULE_OF = {
     "symmetrize_graph": "graphs",
 }
 
-_MODULES = ("review", "text")  # themselves public
+_MODULES = ("deep", "review", "text")  # themselves public
 
 
 def __getattr__(name: str) -> Any:

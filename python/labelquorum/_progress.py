@@ -7,8 +7,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(verbose: bool) -> Iterator[Callable[[str, float], None] | None]:
-    """A callable that shows how far the named stage is (0 to 1); None unless `verbose`."""
+def progress(verbose: bool) -> Iterator[Callable[..., None] | None]:
+    """A callable that shows how far the named stage is (0 to 1); None unless `verbose`.
+
+    It also takes a note, shown after the name.
+    """
     if not verbose:
         yield None
         return
@@ -18,12 +21,12 @@ def progress(verbose: bool) -> Iterator[Callable[[str, float], None] | None]:
     display = Progress(console=Console(stderr=True))
     tasks: dict[str, TaskID] = {}
 
-    def show(stage: str, fraction: float) -> None:
+    def show(stage: str, fraction: float, note: str = "") -> None:
         if not tasks:
             display.start()
         if stage not in tasks:
             tasks[stage] = display.add_task(stage, total=1.0)
-        display.update(tasks[stage], completed=fraction)
+        display.update(tasks[stage], completed=fraction, description=f"{stage}{note}")
 
     try:
         yield show

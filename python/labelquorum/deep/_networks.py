@@ -1,0 +1,270 @@
+"""Ensembles of networks that train together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+_EPSILON = 1e-5
+_SETTLING_ROWS = 1024
+_COMBINATOR = (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0)
+
+
+class Outputs(NamedTuple):
+    """Logits of shape (n_networks, batch, n_classes), and each network's own cost."""
+
+    clean: Tensor
+    noisy: Tensor
+    cost: Tensor
+
+
+class Ensemble(nn.Module):
+    """Networks side by side.
+
+    Each has a random generator of its own, so that it becomes the same network alone as among
+    others.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
+        super().__init__()
+        self.seeds = list(seeds)
+        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def __len__(self) -> int:
+        return len(self.generators)
+
+    def __getstate__(self) -> dict[str, Any]:
+        generators = [(g.device, g.get_state()) for g in self.generators]
+        return self.__dict__ | {"generators": generators}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        made = []
+        for device, of in state["generators"]:
+            made.append(torch.Generator(device))
+            made[-1].set_state(of)
+        self.generators = made
+
+    def noise(self, like: Tensor, scale: float) -> Tensor:
+        """Gaussian noise of the shape of `like`, (n_networks, ...)."""
+        found = torch.empty_like(like)
+        for row, generator in zip(found, self.generators, strict=True):
+            row.normal_(0.0, scale, generator=generator)
+        return found
+
+    def forward(self, x: Tensor) -> Outputs:
+        """What a training step needs, of rows (n_networks, batch, n_features)."""
+        raise NotImplementedError
+
+    def settle(self, X: Tensor) -> None:
+        """Fix what predictions of single samples need to know of all of them."""
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Clean logits of rows (batch, n_features), each from its row alone."""
+        raise NotImplementedError
+
+
+class LadderEnsemble(Ensemble):
+    """Ladder networks, their parameters side by side: a product of all of them is one.
+
+    After Rasmus et al., "Semi-supervised learning with ladder networks" (NIPS 2015): a clean and a
+    noisy encoder with the same weights, batch normalisation, Gaussian lateral combinators, and the
+    denoising cost of each layer.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        seeds: Sequence[int],
+        device: torch.device,
+        *,
+        noise: float,
+        costs: Sequence[float],
+    ) -> None:
+        super().__init__(seeds, device)
+        self.noise_scale = noise
+        self.costs = tuple(costs)
+        n = len(seeds)
+
+        def weights(fan_in: int, fan_out: int) -> nn.Parameter:
+            drawn = torch.empty(n, fan_in, fan_out, device=device)
+            return nn.Parameter(drawn.copy_(self.noise(drawn, 1 / math.sqrt(fan_in))))
+
+        def units(value: float, width: int) -> nn.Parameter:
+            return nn.Parameter(torch.full((n, 1, width), value, device=device))
+
+        pairs = list(pairwise(widths))
+        self.up = nn.ParameterList(weights(below, above) for below, above in pairs)
+        self.shift = nn.ParameterList(units(0.0, width) for width in widths[1:])
+        self.scale = units(1.0, widths[-1])
+        self.down = nn.ParameterList(weights(above, below) for below, above in pairs)
+        self.combinators = nn.ParameterList(
+            nn.Parameter(torch.cat([units(value, width).detach() for value in _COMBINATOR], dim=1))
+            for width in widths
+        )
+        for layer, width in enumerate(widths[1:]):
+            self.register_buffer(f"mean{layer}", torch.zeros(n, 1, width, device=device))
+            self.register_buffer(f"var{layer}", torch.ones(n, 1, width, device=device))
+
+    def _statistics(self, layer: int) -> tuple[Tensor, Tensor]:
+        return getattr(self, f"mean{layer}"), getattr(self, f"var{layer}")
+
+    def _encode(self, x: Tensor, noise: float, statistics: list[Norm] | None) -> Encoded:
+        """Go up. The statistics are those of the batch where none are given."""
+        h = x if not noise else x + self.noise(x, noise)
+        found = Encoded([h], [], h)
+        for layer, (weights, shift) in enumerate(zip(self.up, self.shift, strict=True)):
+            z = torch.bmm(h, weights)
+            if statistics is None:
+                z, norm = standardized(z)
+            else:
+                norm = statistics[layer]
+                z = norm(z)
+            if noise:
+                z = z + self.noise(z, noise)
+            found.layers.append(z)
+            found.norms.append(norm)
+            h = z + shift
+            h = torch.relu(h) if layer < len(self.up) - 1 else h * self.scale
+        return found._replace(logits=h.float())
+
+    def _denoising_cost(self, clean: Encoded, noisy: Encoded) -> Tensor:
+        above = torch.softmax(noisy.logits, dim=2)
+        total = torch.zeros((), device=above.device)
+        for layer in range(len(self.up), -1, -1):
+            if layer < len(self.up):
+                above = torch.bmm(above, self.down[layer])
+            above, _ = standardized(above)
+            estimate = combine(noisy.layers[layer], above, self.combinators[layer])
+            above = estimate
+            if self.costs[layer]:
+                wanted = clean.layers[layer]
+                found = clean.norms[layer - 1](estimate) if layer else estimate
+                total = total + self.costs[layer] * (found.float() - wanted.float()).square().mean()
+        return total * len(self)
+
+    def forward(self, x: Tensor) -> Outputs:
+        clean = self._encode(x, 0.0, None)
+        noisy = self._encode(x, self.noise_scale, None)
+        return Outputs(clean.logits, noisy.logits, self._denoising_cost(clean, noisy))
+
+    @torch.no_grad()
+    def settle(self, X: Tensor) -> None:
+        # Averages over the last training steps would be those of weights that are no more.
+        order = torch.randperm(len(X), generator=torch.Generator().manual_seed(0)).to(X.device)
+        parts = order.split(_SETTLING_ROWS)
+        for layer in range(len(self.up)):
+            for statistics in self._statistics(layer):
+                statistics.zero_()
+        for rows in parts:
+            x = X[rows].expand(len(self), -1, -1)
+            for layer, norm in enumerate(self._encode(x, 0.0, None).norms):
+                mean, var = self._statistics(layer)
+                mean += norm.mean * (len(rows) / len(X))
+                var += norm.scale.pow(-2) * (len(rows) / len(X))
+
+    def logits(self, x: Tensor) -> Tensor:
+        norms = []
+        for layer in range(len(self.up)):
+            mean, var = self._statistics(layer)
+            norms.append(Norm(mean, var.rsqrt()))
+        return self._encode(x.expand(len(self), *x.shape), 0.0, norms).logits
+
+
+class Norm(NamedTuple):
+    """Of each unit the mean and one over the standard deviation, (n_networks, 1, width)."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return torch.addcmul((-self.mean * self.scale).to(z.dtype), z, self.scale.to(z.dtype))
+
+
+def standardized(z: Tensor) -> tuple[Tensor, Norm]:
+    """Units of mean 0 and variance 1 over the batch, and their statistics, as constants."""
+    apply: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]] = _Standardized.apply
+    found, mean, scale = apply(z)
+    return found, Norm(mean, scale)
+
+
+class _Standardized(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        accurate = z.float() if z.dtype == torch.bfloat16 else z
+        mean = accurate.mean(dim=1, keepdim=True)
+        centred = accurate - mean
+        scale = torch.rsqrt(centred.square().mean(dim=1, keepdim=True) + _EPSILON)
+        found = (centred * scale).to(z.dtype)
+        ctx.save_for_backward(found, scale)
+        ctx.mark_non_differentiable(mean, scale)
+        return found, mean, scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        found, scale = ctx.saved_tensors
+        gradient = gradients[0]
+        overall = gradient.mean(dim=1, keepdim=True)
+        along = (gradient * found).mean(dim=1, keepdim=True)
+        of_z = torch.addcmul(gradient - overall, found, along, value=-1)
+        return of_z * scale.to(found.dtype)
+
+
+class Encoded(NamedTuple):
+    """What goes up: the input and each layer's normalised units, and the logits."""
+
+    layers: list[Tensor]
+    norms: list[Norm]
+    logits: Tensor
+
+
+def combine(z: Tensor, u: Tensor, parameters: Tensor) -> Tensor:
+    """The denoised z, given what comes from above: Gaussian with mean and variance made of u."""
+    a = [value.unsqueeze(1) for value in parameters.to(z.dtype).unbind(1)]
+    mean = a[0] * torch.sigmoid(a[1] * u + a[2]) + a[3] * u + a[4]
+    trust = a[5] * torch.sigmoid(a[6] * u + a[7]) + a[8] * u + a[9]
+    return (z - mean) * trust + mean
+
+
+class ModuleEnsemble(Ensemble):
+    """Networks of the user, each made by a call of their factory; no ladder cost.
+
+    Noise is added to the features; what else a module draws (dropout) comes from torch's own
+    generator.
+    """
+
+    def __init__(
+        self,
+        factory: Callable[[], nn.Module],
+        seeds: Sequence[int],
+        device: torch.device,
+        *,
+        noise: float,
+    ) -> None:
+        super().__init__(seeds, device)
+        self.noise_scale = noise
+        made = []
+        for seed in seeds:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                made.append(factory().to(device))
+        self.networks = nn.ModuleList(made)
+
+    def forward(self, x: Tensor) -> Outputs:
+        noisy = x + self.noise(x, self.noise_scale)
+        pairs = [
+            network(torch.cat([rows, other])).float().chunk(2)
+            for network, rows, other in zip(self.networks, x, noisy, strict=True)
+        ]
+        clean = torch.stack([pair[0] for pair in pairs])
+        return Outputs(
+            clean, torch.stack([pair[1] for pair in pairs]), torch.zeros((), device=clean.device)
+        )
+
+    def logits(self, x: Tensor) -> Tensor:
+        return torch.stack([network(x).float() for network in self.networks])
