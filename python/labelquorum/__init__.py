@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from labelquorum.clusterer import ConsensusClusterer
     from labelquorum.codebooks import assign_codebooks
     from labelquorum.correlation import correlation_clustering
+    from labelquorum.deep.set_clusterer import SetClusterer
     from labelquorum.display import ClusterGridDisplay
     from labelquorum.ensemble import base_partitions
     from labelquorum.evaluation import evaluate_clustering
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from labelquorum.s3vm import S3VM
     from labelquorum.searcher import NeighborSearcher
     from labelquorum.self_training import CurriculumSelfTraining
+    from labelquorum.set_clusterer import PairwiseSetClusterer
     from labelquorum.set_metrics import evaluate_sets, set_scores
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
@@ -58,9 +60,11 @@ __all__ = [
     "LabelPropagation",
     "LabelSpreading",
     "NeighborSearcher",
+    "PairwiseSetClusterer",
     "PoissonLearning",
     "PreClusteringSampler",
     "RepresentativeSampler",
+    "SetClusterer",
     "SignatureTable",
     "WorkLimitError",
     "__version__",
@@ -104,10 +108,12 @@ _MODULE_OF = {
     "LabelPropagation": "propagation",
     "LabelSpreading": "propagation",
     "NeighborSearcher": "searcher",
+    "PairwiseSetClusterer": "set_clusterer",
     "PoissonLearning": "propagation",
     "PreClusteringSampler": "active_learning",
     "RepresentativeSampler": "representatives",
     "S3VM": "s3vm",
+    "SetClusterer": "deep.set_clusterer",
     "SignatureTable": "signatures",
     "affinity_graph": "propagation",
     "agreement_degrees": "agreement",

@@ -69,7 +69,7 @@ def _lea(s: _Shared) -> tuple[float, float, float, float]:
     return resolved(s.counts.T, s.found, s.true), n, resolved(s.counts, s.true, s.found), n
 
 
-_MEASURES: dict[str, Callable[[_Shared], tuple[float, float, float, float]]] = {
+MEASURES: dict[str, Callable[[_Shared], tuple[float, float, float, float]]] = {
     "pairwise": _pairwise,
     "b_cubed": _b_cubed,
     "ceaf_m": _ceaf_m,
@@ -77,6 +77,9 @@ _MEASURES: dict[str, Callable[[_Shared], tuple[float, float, float, float]]] = {
     "muc": _muc,
     "lea": _lea,
 }
+
+
+_CONLL = ("muc", "b_cubed", "ceaf_e")
 
 
 class SetScore(NamedTuple):
@@ -150,18 +153,29 @@ def set_scores(
         raise ValueError(f"true holds {len(codes)} items, found {len(other)}; wanted as many")
     if (true_categories is None) != (found_categories is None):
         raise ValueError("categories are given for one side; wanted both, or none")
-    counts = _table(codes, other)
-    shared = _Shared(counts, counts.sum(axis=1), counts.sum(axis=0))
-    scores = {name: _score(measure(shared)) for name, measure in _MEASURES.items()}
-    of_conll = [scores[name] for name in ("muc", "b_cubed", "ceaf_e")]
+    shared = _shared(codes, other)
+    scores = {name: _score(measure(shared)) for name, measure in MEASURES.items()}
+    of_conll = [scores[name] for name in _CONLL]
     scores["conll"] = SetScore(*np.mean(of_conll, axis=0).tolist())
     if true_categories is not None:
         right = _same_names(true_categories, found_categories, len(codes))
-        squares = _table(codes[right], other[right], counts.shape) ** 2
+        squares = _table(codes[right], other[right], shared.counts.shape) ** 2
         n = float(len(codes))
         precision, recall = (squares / shared.found).sum(), (squares / shared.true[:, None]).sum()
         scores["joint_b_cubed"] = _score((precision, n, recall, n))
     return scores
+
+
+def set_f1(true: Integers, found: Integers, measure: str) -> float:
+    """F1 by one measure, of clusters that are integers."""
+    shared = _shared(*(np.unique(of, return_inverse=True)[1] for of in (true, found)))
+    names = _CONLL if measure == "conll" else (measure,)
+    return float(np.mean([_score(MEASURES[name](shared)).f1 for name in names]))
+
+
+def _shared(codes: Integers, other: Integers) -> _Shared:
+    counts = _table(codes, other)
+    return _Shared(counts, counts.sum(axis=1), counts.sum(axis=0))
 
 
 def _codes(labels: Any, name: str) -> NDArray[np.int32]:
