@@ -278,7 +278,7 @@ def draw_pairs(clusters: Codes, n_pairs: int, rng: np.random.Generator) -> Drawn
     sizes = [n_same, min(len(kinds[1]), n_pairs - n_same)]
     drawn = [rng.choice(of, n, replace=False) for of, n in zip(kinds, sizes, strict=True)]
     chosen = np.concatenate(drawn)
-    n_kinds = np.count_nonzero(sizes)
+    n_kinds = max(1, np.count_nonzero(sizes))
     weights = np.concatenate([np.full(n, 1 / (n_kinds * max(1, n))) for n in sizes])
     return DrawnPairs(first[chosen], second[chosen], same[chosen], weights)
 

@@ -75,9 +75,10 @@ class _Layer(nn.Module):
         i = j = 0
         for n_sets, n in shapes:
             n_rows, n_pairs = n_sets * n, n * (n - 1) // 2
-            shape = (n_sets, n, 3, self.n_heads, -1)
+            shape = (n_sets, n, 3, self.n_heads, items.shape[1] // self.n_heads)
             q, k, v = parts[i : i + n_rows].view(shape).permute(2, 0, 3, 1, 4)
-            bias = _as_matrices(biases[j : j + n_sets * n_pairs].view(n_sets, n_pairs, -1), n)
+            of_pairs = biases[j : j + n_sets * n_pairs].view(n_sets, n_pairs, self.n_heads)
+            bias = _as_matrices(of_pairs, n)
             seen = scaled_dot_product_attention(q, k, v, attn_mask=bias)
             found.append(seen.transpose(1, 2).reshape(n_rows, -1))
             i, j = i + n_rows, j + n_sets * n_pairs

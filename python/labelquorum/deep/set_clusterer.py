@@ -226,7 +226,9 @@ class SetClusterer(BaseSetClusterer):
             if i < n_done:
                 continue
             chosen = np.setdiff1d(np.arange(len(examples.items)), held_out[i])
-            optimizer = torch.optim.AdamW(network.parameters(), weight_decay=_WEIGHT_DECAY)
+            optimizer = torch.optim.AdamW(
+                network.parameters(), weight_decay=_WEIGHT_DECAY, fused=True
+            )
             first = 0
             if state is not None and state.round == i:
                 first = state.epoch
@@ -349,7 +351,7 @@ class SetClusterer(BaseSetClusterer):
         facts |= {name: getattr(self, name) for name in _LEARNED}
         facts |= {"categories": self.categories_.tolist(), "n_networks": len(self._models)}
         tensors = {
-            f"{i}/{name}": tensor
+            f"{i}.{name}": tensor
             for i, network in enumerate(self._models)
             for name, tensor in network.state_dict().items()
         }
