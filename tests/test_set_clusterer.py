@@ -52,7 +52,8 @@ def pairwise(**settings):
 def network(**settings):
     pytest.importorskip("torch")
     pytest.importorskip("safetensors")
-    small = {"width": 16, "n_epochs": 8, "n_models": 1, "learning_rate": 0.005, "random_state": 0}
+    small = {"width": 16, "n_epochs": 8, "batch_size": 60, "learning_rate": 0.005}
+    small |= {"n_models": 1, "random_state": 0}
     return lq.SetClusterer(**small | settings)
 
 
@@ -459,4 +460,4 @@ def test_saved_and_loaded(fitted, tmp_path):
 
 def test_divergence_says_what_to_do():
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
-        network(learning_rate=1e30).fit(*blobs(5, 17))
+        network(learning_rate=1e30, n_epochs=3).fit(*blobs(5, 17))

@@ -40,7 +40,7 @@ _FEW_PAIRS = 20_000_000  # of held-out sets, of which probabilities are kept to 
 _PAIRS_PER_BLOCK = 1 << 16
 _SURE = 1e-6  # how near probabilities are taken to 0 and 1
 _STEPS = (2.0, 1.0, 0.5, 0.25)  # of offsets tried: on all of the range, then around the best
-_RANGE = 8.0
+_RANGE = 6.0
 _N_OFFSETS = 2 * _RANGE / _STEPS[0] + 2 * len(_STEPS) - 1
 
 METRICS = (*MEASURES, "conll", "ari")
@@ -438,54 +438,64 @@ class BaseSetClusterer(BaseEstimator):
 
     def _predicted(self, features: Floats, pairs: Floats | None) -> tuple[Floats, Floats | None]:
         """The mean of what all models say."""
-        said = [_said(model, features, pairs) for model in self._models]
-        same: Floats = np.mean([of[0] for of in said], axis=0)
+        said = [model.predict(features, pairs) for model in self._models]
+        same: Floats = np.mean([self._weighted(*of) for of in said], axis=0)
         return same, None if said[0][1] is None else np.mean([of[1] for of in said], axis=0)
+
+    def _weighted(self, same: Floats, shares: Floats | None) -> Floats:
+        """P(same cluster), with that of one category where that helps."""
+        return same if not self.category_weight_ else same * of_one_category(shares)
 
     def _tune(
         self, examples: Examples, held_out: list[Rows], show: Callable[..., None] | None
     ) -> None:
-        """Find the offset with which sets that a model has not seen are clustered best."""
-        seen: list[tuple[Floats, Codes]] = []
+        """Find with what offset sets that a model has not seen are clustered best."""
+        seen: list[tuple[dict[int, Floats], Codes]] = []
         n_pairs = 0
         for model, part in zip(self._models, held_out, strict=True):
             for i in part:
                 clusters = examples.clusters[i]
                 n_pairs += n_pairs_of(len(clusters))
                 if (clusters >= 0).any() and (not seen or n_pairs <= _FEW_PAIRS):
-                    seen.append((_said(model, *examples.items.of(i))[0], clusters))
+                    same, shares = model.predict(*examples.items.of(i))
+                    of_weights = {0: same}
+                    if shares is not None:
+                        of_weights = {1: same * of_one_category(shares), 0: same}
+                    seen.append((of_weights, clusters))
         if not seen:
             raise ValueError("clusters holds too few sets with known clusters; wanted more")
-        scores: dict[float, float] = {}
+        scores: dict[tuple[int, float], float] = {}
+        weights = [*seen[0][0]]
 
-        def score(offset: float) -> float:
-            if offset not in scores:
+        def score(weight: int, offset: float) -> float:
+            if (weight, offset) not in scores:
                 total = 0.0
-                for same, clusters in seen:
-                    found = decode(same, offset, len(clusters), self.n_jobs)
+                for of_weights, clusters in seen:
+                    found = decode(of_weights[weight], offset, len(clusters), self.n_jobs)
                     known = clusters >= 0
                     total += _SCORES[self.metric](clusters[known], found[known])
-                scores[offset] = total / len(seen)
+                scores[weight, offset] = total / len(seen)
                 if show is not None:
-                    show("offset", min(1.0, len(scores) / _N_OFFSETS))
-            return scores[offset]
+                    show("offset", min(1.0, len(scores) / len(weights) / _N_OFFSETS))
+            return scores[weight, offset]
 
-        best = 0.0
-        tried = np.arange(-_RANGE, _RANGE + 1, _STEPS[0]).tolist()
-        for step in (*_STEPS[1:], 0.0):
-            best = max(tried, key=lambda offset: (score(offset), -abs(offset)))
-            tried = [best - step, best, best + step]
-        self.offset_ = best
-        self.held_out_score_ = scores[best]
+        for weight in weights:
+            tried = np.arange(-_RANGE, _RANGE + 1, _STEPS[0]).tolist()
+            for step in (*_STEPS[1:], 0.0):
+                best = max(tried, key=lambda offset: (score(weight, offset), -abs(offset)))
+                tried = [best - step, best, best + step]
+        (self.category_weight_, self.offset_), self.held_out_score_ = max(
+            scores.items(), key=lambda of: (of[1], of[0][0], -abs(of[0][1]))
+        )
 
 
-def _said(model: SetModel, features: Floats, pairs: Floats | None) -> tuple[Floats, Floats | None]:
-    """What a model says of a set, items of two categories being in two clusters."""
-    same, shares = model.predict(features, pairs)
-    if shares is not None:
-        for places, first, second in pair_blocks(len(features), _PAIRS_PER_BLOCK):
-            same[places] *= np.einsum("ij,ij->i", shares[first], shares[second])
-    return same, shares
+def of_one_category(shares: Floats) -> Floats:
+    """The probability that both items of each pair are of one category."""
+    n = len(shares)
+    found = np.empty(n_pairs_of(n))
+    for places, first, second in pair_blocks(n, _PAIRS_PER_BLOCK):
+        found[places] = np.einsum("ij,ij->i", shares[first], shares[second])
+    return found
 
 
 def decode(same: Floats, offset: float, n: int, n_jobs: int | None) -> Codes:

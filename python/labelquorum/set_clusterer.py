@@ -49,7 +49,7 @@ class PairwiseSetClusterer(BaseSetClusterer):
     metric : str, default="b_cubed"
         What the offset is tuned for: "ari", or a measure of `set_scores` ("b_cubed", "ceaf_e",
         "ceaf_m", "conll", "lea", "muc" or "pairwise").
-    max_pairs : int, default=300000
+    max_pairs : int, default=100000
         Pairs that a classifier learns from, at most (or a few of each set): as many of each set,
         and of these half of one cluster, where there are so many.
     n_jobs : int, optional
@@ -65,9 +65,12 @@ class PairwiseSetClusterer(BaseSetClusterer):
         The categories.
     offset_ : float
         Log-odds above which two items rather are of one cluster.
+    category_weight_ : int
+        1 where P(same cluster) is multiplied by the probability that both items are of one
+        category, 0 where sets held out are clustered better without.
     held_out_score_ : float
-        The mean `metric` of the sets held out, at that offset. It was chosen among a few offsets by
-        this score, which therefore is a little too good.
+        The mean `metric` of the sets held out, with these two, which were chosen among a few by
+        this score; it therefore is a little too good.
     n_features_in_, n_pair_features_ : int
         Features of items and of pairs.
 
@@ -81,8 +84,8 @@ class PairwiseSetClusterer(BaseSetClusterer):
     -----
     Features of a pair (a, b) are |a - b|, a * b, the cosine and the Euclidean distance of their
     items' features; or, where `pairs` are given, those alone. All are the same for (b, a). P(same)
-    is multiplied by the probability that both items are of one category; a cluster has the category
-    that is most probable by all of its items.
+    is multiplied by the probability that both items are of one category (unless that does harm: see
+    category_weight_); a cluster has the category that is most probable by all of its items.
 
     Pairs decided by a classifier and put together by correlation clustering: Finley and Joachims,
     "Supervised clustering with support vector machines" (ICML 2005).
@@ -109,7 +112,7 @@ class PairwiseSetClusterer(BaseSetClusterer):
         *,
         n_models: int = 3,
         metric: str = "b_cubed",
-        max_pairs: int = 300_000,
+        max_pairs: int = 100_000,
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: bool = False,

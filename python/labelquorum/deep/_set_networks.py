@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.functional import gelu, linear, scaled_dot_product_attention
 
 from labelquorum._sets import Floats, pair_blocks
 from labelquorum.deep._networks import Ensemble
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
     """Sets side by side, those of one size next to each other, so that none is filled up."""
 
     features: Tensor  # (items of all sets, n_features)
-    pairs: Tensor  # (pairs of all sets, n_pair_features)
+    pairs: list[Tensor]  # (pairs of a set, n_pair_features)
     shapes: list[tuple[int, int]]  # how many sets of how many items
 
 
@@ -44,7 +44,7 @@ def batch_of(sets: Sequence[tuple[Tensor, Tensor]]) -> Batch:
     sizes = [len(features) for features, _ in sets]
     return Batch(
         torch.cat([features for features, _ in sets]),
-        torch.cat([pairs for _, pairs in sets]),
+        [pairs for _, pairs in sets],
         [(len([*same]), n) for n, same in groupby(sizes)],
     )
 
@@ -101,12 +101,15 @@ class SetNetwork(nn.Module):
 
     def __init__(self, sizes: Sizes, dropout: float) -> None:
         super().__init__()
-        width, n_pair_features = sizes.width, sizes.n_pair_features + _N_OWN
+        width = sizes.width
         for name, n in (("item", sizes.n_features), ("pair", sizes.n_pair_features)):
             self.register_buffer(f"{name}_mean", torch.zeros(n))
             self.register_buffer(f"{name}_spread", torch.ones(n))
         self.of_features = nn.Linear(sizes.n_features, width)
-        self.of_pairs = nn.Linear(n_pair_features, _BIAS_WIDTH)
+        self.of_own = nn.Linear(_N_OWN, _BIAS_WIDTH)
+        self.of_pairs = None
+        if sizes.n_pair_features:
+            self.of_pairs = nn.Linear(sizes.n_pair_features, _BIAS_WIDTH, bias=False)
         self.layers = nn.ModuleList(
             _Layer(width, sizes.n_heads, dropout) for _ in range(sizes.n_layers)
         )
@@ -115,7 +118,9 @@ class SetNetwork(nn.Module):
         self.to_category = nn.Linear(width, sizes.n_categories) if sizes.n_categories else None
         self.to_pairs = nn.Linear(width, width)
         self.same = nn.Sequential(
-            nn.Linear(2 * width + n_pair_features, width), nn.GELU(), nn.Linear(width, 1)
+            nn.Linear(2 * width + _N_OWN + sizes.n_pair_features, width),
+            nn.GELU(),
+            nn.Linear(width, 1),
         )
 
     def learn_scale(self, items: tuple[Tensor, Tensor], pairs: tuple[Tensor, Tensor]) -> None:
@@ -125,21 +130,27 @@ class SetNetwork(nn.Module):
             getattr(self, f"{name}_spread").copy_(torch.where(spread > 0, spread, 1.0))
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Items and pairs as the pair head takes them, and the logits of categories."""
+        """Items as the pair head takes them, own features of pairs, and logits of categories."""
         features = (batch.features - self.item_mean) / self.item_spread
-        pairs = (batch.pairs - self.pair_mean) / self.pair_spread
-        pairs = torch.cat([_own_features(features, batch.shapes), pairs], dim=1)
+        own = _own_features(features, batch.shapes)
         items = self.dropout(self.of_features(features))
-        hidden = gelu(self.of_pairs(pairs))
+        hidden = self.of_own(own)
+        if self.of_pairs is not None:
+            # Scaling the weights is the same as scaling the pairs, which are many.
+            weight = self.of_pairs.weight / self.pair_spread
+            bias = -(weight @ self.pair_mean)
+            hidden = hidden + torch.cat([linear(pairs, weight, bias) for pairs in batch.pairs])
+        hidden = gelu(hidden)
         for layer in self.layers:
             items = layer(items, hidden, batch.shapes)
         items = self.norm(items)
         kinds = None if self.to_category is None else self.to_category(items)
-        return self.to_pairs(items), pairs, kinds
+        return self.to_pairs(items), own, kinds
 
-    def log_odds(self, first: Tensor, second: Tensor, pairs: Tensor) -> Tensor:
+    def log_odds(self, first: Tensor, second: Tensor, own: Tensor, pairs: Tensor) -> Tensor:
         """Of pairs of encoded items, the same whichever is first."""
-        both = torch.cat([(first - second).abs(), first * second, pairs], dim=1)
+        scaled = (pairs - self.pair_mean) / self.pair_spread
+        both = torch.cat([(first - second).abs(), first * second, own, scaled], dim=1)
         found: Tensor = self.same(both)[:, 0]
         return found
 
@@ -148,10 +159,11 @@ class SetNetwork(nn.Module):
         """P(same cluster) of all pairs of a set, and P(category) of its items."""
         self.eval()
         device = self.of_features.weight.device
-        items, given, kinds = self.encode(batch_of([as_tensors(features, pairs, device)]))
-        same = np.empty(len(given))
+        of_set = as_tensors(features, pairs, device)
+        items, own, kinds = self.encode(batch_of([of_set]))
+        same = np.empty(len(own))
         for places, first, second in pair_blocks(len(features), _PAIRS_PER_BLOCK):
-            found = self.log_odds(items[first], items[second], given[places])
+            found = self.log_odds(items[first], items[second], own[places], of_set[1][places])
             same[places] = torch.sigmoid(found.double()).cpu().numpy()
         if kinds is None:
             return same, None
