@@ -46,13 +46,15 @@ def main():
     options.add_argument("--train", type=int, default=1000, help="pictures to learn from")
     options.add_argument("--test", type=int, default=300)
     options.add_argument("--epochs", type=int, default=20)
+    options.add_argument("--models", type=int, default=1, help="of each of ours")
     args = options.parse_args()
     sets, clusters, categories = _data.pictures(args.train, seed=0)
     new, truth, kinds = _data.pictures(args.test, seed=1)
+    ours = {"metric": "ari", "n_models": args.models, "random_state": 0}
     results = {}
     for name, model in {
-        "SetClusterer": lq.SetClusterer(metric="ari", n_epochs=args.epochs, random_state=0),
-        "PairwiseSetClusterer": lq.PairwiseSetClusterer(metric="ari", random_state=0),
+        "SetClusterer": lq.SetClusterer(n_epochs=args.epochs, **ours),
+        "PairwiseSetClusterer": lq.PairwiseSetClusterer(**ours),
         "average linkage": AgglomerativeClustering(linkage="average"),
         "k-means": KMeans(n_init=10, random_state=0),
     }.items():

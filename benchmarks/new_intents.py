@@ -53,6 +53,7 @@ def main():
     options.add_argument("--train", type=int, default=400, help="sets to learn from")
     options.add_argument("--test", type=int, default=100)
     options.add_argument("--epochs", type=int, default=20)
+    options.add_argument("--models", type=int, default=1, help="of each of ours")
     options.add_argument("--seed", type=int, default=0)
     args = options.parse_args()
     X, intents = _data.clinc150()
@@ -67,13 +68,11 @@ def main():
     new, truth, kinds = draw(X, intents, parts[1], args.test, rng)
     print(f"{len(parts[0])} intents for training, {len(parts[1])} others for the test")
     logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    ours = {"metric": "ari", "n_models": args.models, "random_state": args.seed}
     results = {}
     for name, model in {
-        "SetClusterer": lq.SetClusterer(metric="ari", n_epochs=args.epochs, random_state=args.seed),
-        "PairwiseSetClusterer": lq.PairwiseSetClusterer(metric="ari", random_state=args.seed),
-        "PairwiseSetClusterer, logistic": lq.PairwiseSetClusterer(
-            logistic, metric="ari", random_state=args.seed
-        ),
+        "SetClusterer": lq.SetClusterer(n_epochs=args.epochs, **ours),
+        "PairwiseSetClusterer": lq.PairwiseSetClusterer(logistic, **ours),
         "average linkage": AgglomerativeClustering(metric="cosine", linkage="average"),
         "k-means": KMeans(n_init=10, random_state=args.seed),
         "HDBSCAN": HDBSCAN(min_cluster_size=3, copy=True),

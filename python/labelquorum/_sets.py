@@ -344,6 +344,7 @@ class BaseSetClusterer(BaseEstimator):
         n_parts = min(n_sets, max(_N_PARTS, self.n_models))
         held_out = np.array_split(random.permutation(n_sets), n_parts)[: self.n_models]
         seeds = [int(seed) for seed in random.randint(2**31, size=len(held_out))]
+        self.held_out_ = held_out
         self.n_features_in_ = examples.items.features[0].shape[1]
         first = examples.items.of(0)[1]
         self.n_pair_features_ = 0 if first is None else first.shape[1]

@@ -68,6 +68,8 @@ class PairwiseSetClusterer(BaseSetClusterer):
     category_weight_ : int
         1 where P(same cluster) is multiplied by the probability that both items are of one
         category, 0 where sets held out are clustered better without.
+    held_out_ : list of arrays
+        The numbers of the sets that each model has not seen.
     held_out_score_ : float
         The mean `metric` of the sets held out, with these two, which were chosen among a few by
         this score; it therefore is a little too good.

@@ -95,6 +95,8 @@ class SetClusterer(BaseSetClusterer):
     category_weight_ : int
         1 where P(same cluster) is multiplied by the probability that both items are of one
         category, 0 where sets held out are clustered better without.
+    held_out_ : list of arrays
+        The numbers of the sets that each model has not seen.
     held_out_score_ : float
         The mean `metric` of the sets held out, with these two, which were chosen among a few by
         this score; it therefore is a little too good.
@@ -357,6 +359,7 @@ class SetClusterer(BaseSetClusterer):
             raise TypeError(f"random_state is {self.random_state!r}; wanted None or an int to save")
         facts = {"class": type(self).__name__, "parameters": self.get_params()}
         facts |= {name: getattr(self, name) for name in _LEARNED}
+        facts["held_out_"] = [part.tolist() for part in self.held_out_]
         facts |= {"categories": self.categories_.tolist(), "n_networks": len(self._models)}
         tensors = {
             f"{i}.{name}": tensor
@@ -391,6 +394,7 @@ class SetClusterer(BaseSetClusterer):
         model = cls(**facts["parameters"] | {"device": device})
         for name in _LEARNED:
             setattr(model, name, facts[name])
+        model.held_out_ = [np.array(part, dtype=np.intp) for part in facts["held_out_"]]
         model.categories_ = names_of(facts["categories"])
         networks = model._networks([0] * facts["n_networks"])
         networks.networks.load_state_dict(tensors)
