@@ -158,6 +158,7 @@ def main():
     found = {}
     for train, test in splits:
         for method, categories, clusters, seconds in found_by(args.methods, train, test, args):
+            print(f"  {len(test)} documents by {method}: {seconds:.0f} s", flush=True)
             of = found.setdefault(method, ([], [], [], []))
             for kept, more in zip(of, (test, categories, clusters, [seconds]), strict=True):
                 kept.extend(more)

@@ -278,7 +278,7 @@ def draw_pairs(clusters: Codes, n_pairs: int, rng: np.random.Generator) -> Drawn
     sizes = [n_same, min(len(kinds[1]), n_pairs - n_same)]
     drawn = [rng.choice(of, n, replace=False) for of, n in zip(kinds, sizes, strict=True)]
     chosen = np.concatenate(drawn)
-    n_kinds = max(1, np.count_nonzero(sizes))
+    n_kinds = max(1, sum(n > 0 for n in sizes))
     weights = np.concatenate([np.full(n, 1 / (n_kinds * max(1, n))) for n in sizes])
     return DrawnPairs(first[chosen], second[chosen], same[chosen], weights)
 
@@ -441,11 +441,14 @@ class BaseSetClusterer(BaseEstimator):
         """The mean of what all models say."""
         said = [model.predict(features, pairs) for model in self._models]
         same: Floats = np.mean([self._weighted(*of) for of in said], axis=0)
-        return same, None if said[0][1] is None else np.mean([of[1] for of in said], axis=0)
+        shares = [of for _, of in said if of is not None]
+        return same, np.mean(shares, axis=0) if shares else None
 
     def _weighted(self, same: Floats, shares: Floats | None) -> Floats:
         """P(same cluster), with that of one category where that helps."""
-        return same if not self.category_weight_ else same * of_one_category(shares)
+        if shares is None or not self.category_weight_:
+            return same
+        return same * of_one_category(shares)
 
     def _tune(
         self, examples: Examples, held_out: list[Rows], show: Callable[..., None] | None

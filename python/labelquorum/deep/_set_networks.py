@@ -92,12 +92,17 @@ def _as_matrices(pairs: Tensor, n: int) -> Tensor:
     first, second = torch.triu_indices(n, n, 1, device=pairs.device)
     upper = pairs.new_zeros(len(pairs), pairs.shape[2], n * n)
     upper[:, :, first * n + second] = pairs.transpose(1, 2)
-    matrices = upper.unflatten(2, (n, n))
+    matrices = upper.view(len(pairs), pairs.shape[2], n, n)
     return matrices + matrices.transpose(2, 3)
 
 
 class SetNetwork(nn.Module):
     """Categories of the items of sets, and log-odds that two are of one cluster."""
+
+    item_mean: Tensor
+    item_spread: Tensor
+    pair_mean: Tensor
+    pair_spread: Tensor
 
     def __init__(self, sizes: Sizes, dropout: float) -> None:
         super().__init__()

@@ -200,7 +200,7 @@ class SetClusterer(BaseSetClusterer):
             return torch.device(self.device)
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    def _networks(self, seeds: Sequence[int]) -> SetNetworks:
+    def _built(self, seeds: Sequence[int]) -> SetNetworks:
         sizes = Sizes(
             self.n_features_in_,
             self.n_pair_features_,
@@ -218,7 +218,7 @@ class SetClusterer(BaseSetClusterer):
         seeds: list[int],
         show: Callable[..., None] | None,
     ) -> list[SetModel]:
-        networks = self._networks(seeds)
+        self._networks = networks = self._built(seeds)
         scales = [_scale(of) for of in (examples.items.features, examples.items.pairs or [])]
         for network in networks:
             network.learn_scale(*scales)
@@ -360,12 +360,8 @@ class SetClusterer(BaseSetClusterer):
         facts = {"class": type(self).__name__, "parameters": self.get_params()}
         facts |= {name: getattr(self, name) for name in _LEARNED}
         facts["held_out_"] = [part.tolist() for part in self.held_out_]
-        facts |= {"categories": self.categories_.tolist(), "n_networks": len(self._models)}
-        tensors = {
-            f"{i}.{name}": tensor
-            for i, network in enumerate(self._models)
-            for name, tensor in network.state_dict().items()
-        }
+        facts |= {"categories": self.categories_.tolist(), "seeds": self._networks.seeds}
+        tensors = self._networks.state_dict()
         write(Path(path), json.loads(json.dumps(facts, default=_plain)), tensors)
 
     @classmethod
@@ -396,9 +392,9 @@ class SetClusterer(BaseSetClusterer):
             setattr(model, name, facts[name])
         model.held_out_ = [np.array(part, dtype=np.intp) for part in facts["held_out_"]]
         model.categories_ = names_of(facts["categories"])
-        networks = model._networks([0] * facts["n_networks"])
-        networks.networks.load_state_dict(tensors)
-        model._models = [*networks]
+        model._networks = model._built(facts["seeds"])
+        model._networks.load_state_dict(tensors)
+        model._models = [*model._networks]
         return model
 
 
