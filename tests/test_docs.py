@@ -21,31 +21,21 @@ BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ANSWERS = b"n\none\nn\nother\n" + b"1\n2\n" * 5  # of someone who labels texts
 
 
-def skip_without_torch(text):
-    if re.search(r"\bdeep\b|\bSetClusterer\b", text):
-        pytest.importorskip("safetensors")
-        pytest.importorskip("torch")
-
-
 @pytest.mark.parametrize("name", [n for n in MODULES if not n.endswith(("__main__", "_core"))])
 def test_the_examples_of_a_module_are_true(name):
-    skip_without_torch(name)
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 @pytest.mark.parametrize("name", labelquorum.__all__)
 def test_every_public_name_has_a_docstring(name):
-    skip_without_torch(name)
     assert name.startswith("__") or getattr(labelquorum, name).__doc__
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs_and_gives_what_it_says(page, tmp_path, monkeypatch):
-    text = page.read_text(encoding="utf-8")
-    skip_without_torch(text)
     monkeypatch.chdir(tmp_path)
     names = {}
-    for block in BLOCK.finditer(text):
+    for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
         language, code = block.groups()
         if language == "bash":
             _run_commands(code, monkeypatch)

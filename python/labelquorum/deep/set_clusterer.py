@@ -133,16 +133,16 @@ class SetClusterer(BaseSetClusterer):
     >>> import labelquorum as lq
     >>> rng = np.random.default_rng(0)
     >>> sets, clusters = [], []
-    >>> for _ in range(300):
+    >>> for _ in range(200):
     ...     items = rng.integers(2, size=(8, 3)).astype(float)
     ...     items[:, 2] = 0
     ...     which = rng.integers(2)
     ...     items[0, 2] = 2 * which - 1
     ...     sets.append(items)
     ...     clusters.append(items[:, which].astype(int))
-    >>> model = lq.SetClusterer(width=16, n_epochs=15, n_models=1, random_state=0)
-    >>> found = model.fit(sets[:250], clusters[:250]).predict(sets[250:]).clusters
-    >>> bool(lq.evaluate_sets(clusters[250:], found).scores["b_cubed"].f1 > 0.95)
+    >>> model = lq.SetClusterer(width=16, n_epochs=20, batch_size=64, n_models=1, random_state=0)
+    >>> found = model.fit(sets[:150], clusters[:150]).predict(sets[150:]).clusters
+    >>> bool(lq.evaluate_sets(clusters[150:], found).scores["b_cubed"].f1 > 0.95)
     True
     """
 
