@@ -256,3 +256,16 @@ def test_data_is_the_same_in_any_chunks(monkeypatch):
     np.testing.assert_array_equal(part, rows[600:])
     assert 0.15 < (rows < 0).mean() < 0.25
     assert len(np.unique(_data.all_distinct(10_000, 4), axis=0)) == 10_000
+
+
+def test_deep(tmp_path):
+    pytest.importorskip("torch")
+    out = tmp_path / "results.json"
+    settings = {"hidden": [16], "n_networks": 3, "n_first_steps": 40, "n_rounds": 1, "n_steps": 5}
+    run("kingdra.py", "--set", "digits", "--runs", 0, "--settings", json.dumps(settings), out=out)
+    results = json.loads(out.read_text())["results"]["digits"]
+    assert len(results["kingdra"]["runs"][0]["rounds"]) == 2
+    assert len(results["vote"]["runs"][0]["rounds"]) == 1
+    assert out.with_suffix(".png").exists()
+    run("bench_deep.py", "--steps", 1, "--networks", 2, "--widths", 8, 4, 3, out=out)
+    assert json.loads(out.read_text())["results"]["times_faster"]["together, 2"] > 0

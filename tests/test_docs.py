@@ -15,7 +15,12 @@ import pytest
 import labelquorum
 from labelquorum.cli import main
 
-MODULES = sorted(info.name for info in pkgutil.iter_modules(labelquorum.__path__, "labelquorum."))
+FOLDER = Path(labelquorum.__path__[0])
+MODULES = sorted(
+    info.name
+    for folder, prefix in [(FOLDER, "labelquorum."), (FOLDER / "deep", "labelquorum.deep.")]
+    for info in pkgutil.iter_modules([str(folder)], prefix)
+)
 PAGES = sorted((Path(__file__).resolve().parents[1] / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ANSWERS = b"n\none\nn\nother\n" + b"1\n2\n" * 5  # of someone who labels texts
@@ -23,6 +28,8 @@ ANSWERS = b"n\none\nn\nother\n" + b"1\n2\n" * 5  # of someone who labels texts
 
 @pytest.mark.parametrize("name", [n for n in MODULES if not n.endswith(("__main__", "_core"))])
 def test_the_examples_of_a_module_are_true(name):
+    if name.startswith("labelquorum.deep"):
+        pytest.importorskip("torch")
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
@@ -33,6 +40,8 @@ def test_every_public_name_has_a_docstring(name):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs_and_gives_what_it_says(page, tmp_path, monkeypatch):
+    if page.stem in ("deep", "sets"):
+        pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in BLOCK.finditer(page.read_text(encoding="utf-8")):

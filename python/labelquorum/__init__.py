@@ -1,7 +1,8 @@
 """labelquorum: a label counts when enough independent models agree on it.
 
 Everything public is listed in ``__all__`` and loaded on first use, so that ``import labelquorum``
-stays fast and pulls in neither scikit-learn nor matplotlib.
+stays fast and pulls in neither scikit-learn nor matplotlib. ``labelquorum.deep`` and
+``labelquorum.SetClusterer``, too, are loaded on first use, but not listed: they need PyTorch.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
-    from labelquorum import deep, review, text
+    from labelquorum import deep as deep
+    from labelquorum import review, text
     from labelquorum._communities import communities
     from labelquorum._consensus import consensus
     from labelquorum._mini_clusters import mini_clusters
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from labelquorum.clusterer import ConsensusClusterer
     from labelquorum.codebooks import assign_codebooks
     from labelquorum.correlation import correlation_clustering
-    from labelquorum.deep.set_clusterer import SetClusterer
+    from labelquorum.deep.set_clusterer import SetClusterer as SetClusterer
     from labelquorum.display import ClusterGridDisplay
     from labelquorum.ensemble import base_partitions
     from labelquorum.evaluation import evaluate_clustering
@@ -64,7 +66,6 @@ __all__ = [
     "PoissonLearning",
     "PreClusteringSampler",
     "RepresentativeSampler",
-    "SetClusterer",
     "SignatureTable",
     "WorkLimitError",
     "__version__",
@@ -80,7 +81,6 @@ __all__ = [
     "connected_components",
     "consensus",
     "correlation_clustering",
-    "deep",
     "evaluate_clustering",
     "evaluate_sets",
     "instruction_set",

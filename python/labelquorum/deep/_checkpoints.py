@@ -40,14 +40,16 @@ class State(NamedTuple):
     """How far a fit has come, and what the rest of it depends on beside the ensemble."""
 
     round: int
-    epoch: int
+    step: int  # of the round
+    n_done: int  # steps of all rounds
     history: list[dict[str, Any]]
     arrays: dict[str, Tensor]
     optimizer: dict[int, dict[str, Tensor]]
+    order: Tensor  # of the samples in the pass that goes on, (n_networks, n_samples)
 
 
 class Checkpoint:
-    """A folder with the state of one fit after its last finished epoch."""
+    """A folder with the state of one fit."""
 
     def __init__(self, folder: Path, settings: dict[str, Any], X: Tensor) -> None:
         content = hashlib.blake2b(X.cpu().numpy().data, digest_size=16).hexdigest()
@@ -78,15 +80,24 @@ class Checkpoint:
         for name, tensor in groups["optimizer"].items():
             number, _, key = name.partition("/")
             optimizer.setdefault(int(number), {})[key] = tensor
-        return State(facts["round"], facts["epoch"], facts["history"], groups["array"], optimizer)
+        return State(
+            facts["round"],
+            facts["step"],
+            facts["n_done"],
+            facts["history"],
+            groups["array"],
+            optimizer,
+            tensors["order"],
+        )
 
     def save(self, ensemble: Ensemble, state: State) -> None:
         """Keep the ensemble and the state."""
         tensors = {f"network/{name}": tensor for name, tensor in ensemble.state_dict().items()}
+        tensors["order"] = state.order
         for i, generator in enumerate(ensemble.generators):
             tensors[f"generator/{i}"] = generator.get_state()
         for number, values in state.optimizer.items():
             tensors |= {f"optimizer/{number}/{key}": tensor for key, tensor in values.items()}
         tensors |= {f"array/{name}": tensor for name, tensor in state.arrays.items()}
-        facts = {"round": state.round, "epoch": state.epoch, "history": state.history}
+        facts = {name: getattr(state, name) for name in ("round", "step", "n_done", "history")}
         write(self._path, facts | {"settings": self._settings}, tensors)

@@ -43,7 +43,7 @@ class DeepEstimator(BaseEstimator):
         return tags
 
     def _check_parameters(self) -> None:
-        for name in ("n_epochs", "batch_size"):
+        for name in ("n_steps", "batch_size"):
             as_positive(getattr(self, name), name)
         for name in ("learning_rate", "noise"):
             as_non_negative(getattr(self, name), name)
@@ -109,12 +109,12 @@ class DeepEstimator(BaseEstimator):
         costs = [*self.denoising_costs, *[self.denoising_costs[-1]] * len(widths)][: len(widths)]
         return LadderEnsemble(widths, seeds, self._device(), noise=self.noise, costs=costs)
 
-    def _schedule(self, n_epochs: int, labeled_batch_size: int = 0) -> Schedule:
-        return Schedule(n_epochs, self.batch_size, labeled_batch_size, self.learning_rate)
+    def _schedule(self, n_steps: int, labeled_batch_size: int = 0) -> Schedule:
+        return Schedule(n_steps, self.batch_size, labeled_batch_size, self.learning_rate)
 
     @contextmanager
     def _training(
-        self, rows: torch.Tensor, n_outputs: int, n_networks: int, loss: Loss, n_epochs: int
+        self, rows: torch.Tensor, n_outputs: int, n_networks: int, loss: Loss, n_steps: int
     ) -> Iterator[Training]:
         """A training of new networks, or of those that the directory kept."""
         self._seeds_ = self._seeds(n_networks)
@@ -122,11 +122,11 @@ class DeepEstimator(BaseEstimator):
         self._networks = self._build(n_outputs, self._seeds_)
         checkpoint = None
         if self.directory is not None:
-            settings = json.loads(json.dumps(self._settings(), default=repr))
+            settings = json.loads(json.dumps(self._settings(), default=_plain))
             checkpoint = Checkpoint(Path(self.directory), settings, rows)
         with progress(self.verbose) as show:
             yield Training(
-                self._networks, rows, loss, n_epochs=n_epochs, checkpoint=checkpoint, show=show
+                self._networks, rows, loss, n_steps=n_steps, checkpoint=checkpoint, show=show
             )
 
     def _settings(self) -> dict[str, Any]:
@@ -226,5 +226,7 @@ class DeepEstimator(BaseEstimator):
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has for numbers of NumPy and for devices."""
+    """What JSON has for numbers of NumPy, for functions (their names) and for devices."""
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__qualname__)
     return value.item() if isinstance(value, np.generic) else str(value)

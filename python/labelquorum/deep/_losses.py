@@ -23,16 +23,17 @@ def information(logits: Tensor, mu: float) -> Tensor:
     return (of_sample - mu * of_all).sum()
 
 
-def dot(clean: Tensor, noisy: Tensor) -> Tensor:
+def dot(clean: Tensor, noisy: Tensor, mu: float) -> Tensor:
     """How alike the predictions of two samples are, less how alike those of a sample with noise.
 
-    The mean dot product over all pairs of samples of a batch, minus that of each clean prediction
-    with its noisy one.
+    The mean dot product over all pairs of samples of a batch, weighed by mu and the number of
+    classes (unweighed, clusters merge), minus that of each clean prediction with its noisy one.
     """
     p, q = torch.softmax(clean, dim=2), torch.softmax(noisy, dim=2)
-    n = p.shape[1]
+    n, n_classes = p.shape[1:]
     pairs = p.sum(dim=1).square().sum(dim=1) - p.square().sum(dim=(1, 2))
-    return (pairs / max(1, n * (n - 1)) - (p * q).sum(dim=2).mean(dim=1)).sum()
+    weight = mu * n_classes / max(1, n * (n - 1))
+    return (weight * pairs - (p * q).sum(dim=2).mean(dim=1)).sum()
 
 
 def consistency(clean: Tensor, noisy: Tensor) -> Tensor:

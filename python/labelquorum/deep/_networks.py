@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 _EPSILON = 1e-5
-_SETTLING_ROWS = 1024
+_SETTLING_ROWS = 1000
+_MOST_SETTLING_ROWS = 10_000
 _COMBINATOR = (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0)
 
 
 class Outputs(NamedTuple):
-    """Logits of shape (n_networks, batch, n_classes), and each network's own cost."""
+    """Logits of shape (n_networks, rows, n_classes), and the sum of the networks' own costs."""
 
     clean: Tensor
     noisy: Tensor
@@ -57,8 +58,12 @@ class Ensemble(nn.Module):
             row.normal_(0.0, scale, generator=generator)
         return found
 
-    def forward(self, x: Tensor) -> Outputs:
-        """What a training step needs, of rows (n_networks, batch, n_features)."""
+    def forward(self, x: Tensor, n_any: int) -> Outputs:
+        """What a training step needs, of rows (n_networks, batch, n_features).
+
+        The first `n_any` rows are any samples, the others labeled ones, of which only noisy logits
+        are wanted.
+        """
         raise NotImplementedError
 
     def settle(self, X: Tensor) -> None:
@@ -114,14 +119,16 @@ class LadderEnsemble(Ensemble):
     def _statistics(self, layer: int) -> tuple[Tensor, Tensor]:
         return getattr(self, f"mean{layer}"), getattr(self, f"var{layer}")
 
-    def _encode(self, x: Tensor, noise: float, statistics: list[Norm] | None) -> Encoded:
-        """Go up. The statistics are those of the batch where none are given."""
+    def _encode(self, x: Tensor, noise: float, statistics: list[Norm] | int) -> Encoded:
+        """Go up. The statistics are given, or those of so many first rows."""
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         h = x if not noise else x + self.noise(x, noise)
         found = Encoded([h], [], h)
         for layer, (weights, shift) in enumerate(zip(self.up, self.shift, strict=True)):
             z = torch.bmm(h, weights)
-            if statistics is None:
-                z, norm = standardized(z)
+            if isinstance(statistics, int):
+                z, norm = standardized(z, statistics)
             else:
                 norm = statistics[layer]
                 z = norm(z)
@@ -129,44 +136,49 @@ class LadderEnsemble(Ensemble):
                 z = z + self.noise(z, noise)
             found.layers.append(z)
             found.norms.append(norm)
-            h = z + shift
+            h = z + shift.to(z.dtype)
             h = torch.relu(h) if layer < len(self.up) - 1 else h * self.scale
         return found._replace(logits=h.float())
 
     def _denoising_cost(self, clean: Encoded, noisy: Encoded) -> Tensor:
-        above = torch.softmax(noisy.logits, dim=2)
+        n = clean.logits.shape[1]
+        above = torch.softmax(noisy.logits[:, :n], dim=2)
         total = torch.zeros((), device=above.device)
-        for layer in range(len(self.up), -1, -1):
-            if layer < len(self.up):
+        top = len(self.up)
+        lowest = next((layer for layer, cost in enumerate(self.costs) if cost), top + 1)
+        for layer in range(top, lowest - 1, -1):
+            if layer < top:
                 above = torch.bmm(above, self.down[layer])
-            above, _ = standardized(above)
-            estimate = combine(noisy.layers[layer], above, self.combinators[layer])
+            above, _ = standardized(above, n)
+            estimate = combine(noisy.layers[layer][:, :n], above, self.combinators[layer])
             above = estimate
             if self.costs[layer]:
                 wanted = clean.layers[layer]
                 found = clean.norms[layer - 1](estimate) if layer else estimate
-                total = total + self.costs[layer] * (found.float() - wanted.float()).square().mean()
-        return total * len(self)
+                squares = (found - wanted).float().square()
+                total = total + self.costs[layer] / n * squares.sum()
+        return total
 
-    def forward(self, x: Tensor) -> Outputs:
-        clean = self._encode(x, 0.0, None)
-        noisy = self._encode(x, self.noise_scale, None)
+    def forward(self, x: Tensor, n_any: int) -> Outputs:
+        clean = self._encode(x[:, :n_any], 0.0, n_any)
+        noisy = self._encode(x, self.noise_scale, n_any)
         return Outputs(clean.logits, noisy.logits, self._denoising_cost(clean, noisy))
 
-    @torch.no_grad()
     def settle(self, X: Tensor) -> None:
         # Averages over the last training steps would be those of weights that are no more.
-        order = torch.randperm(len(X), generator=torch.Generator().manual_seed(0)).to(X.device)
-        parts = order.split(_SETTLING_ROWS)
+        order = torch.randperm(len(X), generator=torch.Generator().manual_seed(0))
+        chosen = X[order[:_MOST_SETTLING_ROWS].to(X.device)]
         for layer in range(len(self.up)):
             for statistics in self._statistics(layer):
                 statistics.zero_()
-        for rows in parts:
-            x = X[rows].expand(len(self), -1, -1)
-            for layer, norm in enumerate(self._encode(x, 0.0, None).norms):
+        for begin in range(0, len(chosen), _SETTLING_ROWS):
+            rows = chosen[begin : begin + _SETTLING_ROWS]
+            share = len(rows) / len(chosen)
+            encoded = self._encode(rows.expand(len(self), -1, -1), 0.0, len(rows))
+            for layer, norm in enumerate(encoded.norms):
                 mean, var = self._statistics(layer)
-                mean += norm.mean * (len(rows) / len(X))
-                var += norm.scale.pow(-2) * (len(rows) / len(X))
+                mean += share * norm.mean
+                var += share * norm.scale.pow(-2)
 
     def logits(self, x: Tensor) -> Tensor:
         norms = []
@@ -186,33 +198,35 @@ class Norm(NamedTuple):
         return torch.addcmul((-self.mean * self.scale).to(z.dtype), z, self.scale.to(z.dtype))
 
 
-def standardized(z: Tensor) -> tuple[Tensor, Norm]:
-    """Units of mean 0 and variance 1 over the batch, and their statistics, as constants."""
-    apply: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]] = _Standardized.apply
-    found, mean, scale = apply(z)
+def standardized(z: Tensor, n: int) -> tuple[Tensor, Norm]:
+    """Units of mean 0 and variance 1 over the first n rows, and their statistics, as constants."""
+    apply: Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor]] = _Standardized.apply
+    found, mean, scale = apply(z, n)
     return found, Norm(mean, scale)
 
 
 class _Standardized(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, z: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
         accurate = z.float() if z.dtype == torch.bfloat16 else z
-        mean = accurate.mean(dim=1, keepdim=True)
+        mean = accurate[:, :n].mean(dim=1, keepdim=True)
         centred = accurate - mean
-        scale = torch.rsqrt(centred.square().mean(dim=1, keepdim=True) + _EPSILON)
+        scale = torch.rsqrt(centred[:, :n].square().mean(dim=1, keepdim=True) + _EPSILON)
         found = (centred * scale).to(z.dtype)
         ctx.save_for_backward(found, scale)
+        ctx.n = n
         ctx.mark_non_differentiable(mean, scale)
         return found, mean, scale
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         found, scale = ctx.saved_tensors
-        gradient = gradients[0]
-        overall = gradient.mean(dim=1, keepdim=True)
-        along = (gradient * found).mean(dim=1, keepdim=True)
-        of_z = torch.addcmul(gradient - overall, found, along, value=-1)
-        return of_z * scale.to(found.dtype)
+        gradient, n = gradients[0], ctx.n
+        overall = gradient.sum(dim=1, keepdim=True) / n
+        along = (gradient * found).sum(dim=1, keepdim=True) / n
+        of_z = gradient.clone()
+        of_z[:, :n] -= torch.addcmul(overall, found[:, :n], along)
+        return of_z * scale.to(found.dtype), None
 
 
 class Encoded(NamedTuple):
@@ -255,16 +269,15 @@ class ModuleEnsemble(Ensemble):
                 made.append(factory().to(device))
         self.networks = nn.ModuleList(made)
 
-    def forward(self, x: Tensor) -> Outputs:
+    def forward(self, x: Tensor, n_any: int) -> Outputs:
         noisy = x + self.noise(x, self.noise_scale)
-        pairs = [
-            network(torch.cat([rows, other])).float().chunk(2)
-            for network, rows, other in zip(self.networks, x, noisy, strict=True)
-        ]
-        clean = torch.stack([pair[0] for pair in pairs])
-        return Outputs(
-            clean, torch.stack([pair[1] for pair in pairs]), torch.zeros((), device=clean.device)
+        logits = torch.stack(
+            [
+                network(torch.cat([clean, other])).float()
+                for network, clean, other in zip(self.networks, x[:, :n_any], noisy, strict=True)
+            ]
         )
+        return Outputs(logits[:, :n_any], logits[:, n_any:], logits.new_zeros(()))
 
     def logits(self, x: Tensor) -> Tensor:
         return torch.stack([network(x).float() for network in self.networks])

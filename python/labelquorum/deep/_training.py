@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -14,8 +15,10 @@ from labelquorum.deep import _losses
 from labelquorum.deep._checkpoints import Checkpoint, State
 from labelquorum.deep._networks import Ensemble, Outputs
 
-_CONSTANT_SHARE = 2 / 3  # of the epochs, before the learning rate falls to 0
-_ROWS_PER_BLOCK = 1024
+_CONSTANT_SHARE = 2 / 3  # of the steps, before the learning rate falls to 0
+_STEPS_PER_REPORT = 50
+_SECONDS_PER_CHECKPOINT = 60.0
+_ROWS_PER_BLOCK = 256
 
 
 class Loss(NamedTuple):
@@ -24,18 +27,19 @@ class Loss(NamedTuple):
     clustering: str | None
     mu: float
 
-    def __call__(self, outputs: Outputs, n_rows: int, targets: Tensor | None) -> Tensor:
-        """Of a batch whose first `n_rows` rows are any, and whose others have targets."""
-        clean, noisy = outputs.clean[:, :n_rows], outputs.noisy[:, :n_rows]
+    def __call__(self, outputs: Outputs, targets: Tensor | None) -> Tensor:
+        """Of a batch whose rows beyond those with clean logits have targets."""
+        n_any = outputs.clean.shape[1]
+        clean, noisy = outputs.clean, outputs.noisy[:, :n_any]
         total = outputs.cost
         if self.clustering == "information":
             total = total + _losses.information(clean, self.mu)
         elif self.clustering == "dot":
-            total = total + _losses.dot(clean, noisy)
+            total = total + _losses.dot(clean, noisy, self.mu)
         if self.clustering is not None:
             total = total + _losses.consistency(clean, noisy)
         if targets is not None:
-            total = total + _losses.cross_entropy(outputs.noisy[:, n_rows:], targets)
+            total = total + _losses.cross_entropy(outputs.noisy[:, n_any:], targets)
         return total
 
 
@@ -69,14 +73,15 @@ class Targets:
 class Schedule(NamedTuple):
     """How long, in which steps."""
 
-    n_epochs: int
+    n_steps: int
     batch_size: int
     labeled_batch_size: int
     learning_rate: float
 
-    def rate(self, progress: float) -> float:
-        """The learning rate after a share of all epochs: constant, then linearly to 0."""
-        return self.learning_rate * min(1.0, (1 - progress) / (1 - _CONSTANT_SHARE))
+    def rate(self, step: int) -> float:
+        """The learning rate: constant, then linearly to 0."""
+        left = (self.n_steps - step) / self.n_steps
+        return self.learning_rate * min(1.0, left / (1 - _CONSTANT_SHARE))
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:
@@ -88,18 +93,8 @@ def precision(device: torch.device) -> AbstractContextManager[object]:
     return torch.autocast(device.type, dtype=torch.bfloat16) if fast else nullcontext()
 
 
-def _batches(
-    ensemble: Ensemble, n_samples: int, batch_size: int, device: torch.device
-) -> Iterator[Tensor]:
-    orders = torch.stack(
-        [torch.randperm(n_samples, generator=g, device=device) for g in ensemble.generators]
-    )
-    for begin in range(0, n_samples - batch_size + 1, batch_size):
-        yield orders[:, begin : begin + batch_size]
-
-
 class Training:
-    """One fit: rounds of epochs, kept after each epoch where there is a folder for that.
+    """One fit: rounds of steps, kept now and then where there is a folder for that.
 
     `round`, `history` and `arrays` are where it stands: at the start, or where it was left.
     """
@@ -110,16 +105,17 @@ class Training:
         X: Tensor,
         loss: Loss,
         *,
-        n_epochs: int,
+        n_steps: int,
         checkpoint: Checkpoint | None = None,
         show: Callable[..., None] | None = None,
     ) -> None:
         self._ensemble, self._X, self._loss = ensemble, X, loss
-        self._n_epochs = n_epochs  # of all rounds
-        self._n_done = 0
+        self._n_steps = n_steps  # of all rounds
+        self._order = torch.empty(0)
         self._checkpoint, self._show = checkpoint, show
         state = None if checkpoint is None else checkpoint.load(ensemble)
         self._state = state
+        self._n_done = 0 if state is None else state.n_done
         self.round = 0 if state is None else state.round
         self.history = [] if state is None else state.history
         self.arrays = {} if state is None else state.arrays
@@ -131,59 +127,64 @@ class Training:
         optimizer = torch.optim.Adam(ensemble.parameters(), lr=schedule.learning_rate, fused=True)
         first = 0
         if self._state is not None:
-            first = self._state.epoch
+            first, self._order = self._state.step, self._state.order.to(device)
             optimizer.load_state_dict(optimizer.state_dict() | {"state": self._state.optimizer})
             self._state = None
-        self._n_done += first
         ensemble.train()
-        for epoch in range(first, schedule.n_epochs):
-            mean = self._epoch(epoch, targets, schedule, optimizer)
+        kept = time.monotonic()
+        for begin in range(first, schedule.n_steps, _STEPS_PER_REPORT):
+            end = min(begin + _STEPS_PER_REPORT, schedule.n_steps)
+            total = torch.zeros((), device=device)
+            for step in range(begin, end):
+                for group in optimizer.param_groups:
+                    group["lr"] = schedule.rate(step)
+                total += self._step(step, targets, schedule, optimizer)
+            mean = float(total) / (end - begin) / len(ensemble)
             if not math.isfinite(mean):
                 raise FloatingPointError(
-                    f"the loss is {mean} in epoch {epoch + 1}; lower learning_rate (it is "
+                    f"the loss is {mean} after {end} steps; lower learning_rate (it is "
                     f"{schedule.learning_rate:g}) or denoising_costs"
                 )
-            self._n_done += 1
-            if self._checkpoint is not None:
+            self._n_done += end - begin
+            is_time = time.monotonic() - kept >= _SECONDS_PER_CHECKPOINT
+            if self._checkpoint is not None and (is_time or end == schedule.n_steps):
                 values = optimizer.state_dict()["state"]
-                state = State(self.round, epoch + 1, self.history, self.arrays, values)
+                state = State(
+                    self.round, end, self._n_done, self.history, self.arrays, values, self._order
+                )
                 self._checkpoint.save(ensemble, state)
+                kept = time.monotonic()
             if self._show is not None:
-                self._show("training", self._n_done / self._n_epochs, f", loss {mean:.3f}")
-        ensemble.settle(self._X)
+                self._show("training", self._n_done / self._n_steps, f", loss {mean:.3f}")
+        with torch.no_grad(), precision(device):
+            ensemble.settle(self._X)
         self.round += 1
 
-    def _epoch(
-        self,
-        epoch: int,
-        targets: Targets | None,
-        schedule: Schedule,
-        optimizer: torch.optim.Optimizer,
-    ) -> float:
-        """The mean loss of a network."""
+    def _step(
+        self, step: int, targets: Targets | None, schedule: Schedule, optimizer: torch.optim.Adam
+    ) -> Tensor:
+        """The sum of the networks' losses."""
         X, ensemble = self._X, self._ensemble
-        batch_size = min(schedule.batch_size, len(X))
-        n_batches = len(X) // batch_size
-        total = torch.zeros((), device=X.device)
-        for step, rows in enumerate(_batches(ensemble, len(X), batch_size, X.device)):
-            done = (epoch + step / n_batches) / schedule.n_epochs
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.rate(done)
-            chosen, wanted = rows, None
-            if targets is not None:
-                more, wanted = targets.draw(schedule.labeled_batch_size, ensemble.generators)
-                chosen = torch.cat([rows, more], dim=1)
-            with precision(X.device):
-                outputs = ensemble(X[chosen])
-            value = self._loss(outputs, batch_size, wanted)
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(value)
-            optimizer.step()
-            total += value.detach()
-        return float(total) / n_batches / len(ensemble)
+        n = min(schedule.batch_size, len(X))
+        batch = step % (len(X) // n)
+        if not batch:
+            orders = [
+                torch.randperm(len(X), generator=g, device=X.device) for g in ensemble.generators
+            ]
+            self._order = torch.stack(orders)
+        rows, wanted = self._order[:, batch * n : (batch + 1) * n], None
+        if targets is not None:
+            more, wanted = targets.draw(schedule.labeled_batch_size, ensemble.generators)
+            rows = torch.cat([rows, more], dim=1)
+        with precision(X.device):
+            outputs = ensemble(X[rows], n)
+        value = self._loss(outputs, wanted)
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(value)
+        optimizer.step()
+        return value.detach()
 
 
-@torch.no_grad()
 def predict(ensemble: Ensemble, X: Tensor) -> Tensor:
     """Probabilities, (n_networks, n_samples, n_classes), each row's from that row alone."""
     ensemble.eval()
@@ -193,5 +194,6 @@ def predict(ensemble: Ensemble, X: Tensor) -> Tensor:
         # Always as many rows, since sums may be rounded in another way for more or fewer.
         padded = block.new_zeros(_ROWS_PER_BLOCK, *block.shape[1:])
         padded[: len(block)] = block
-        found.append(torch.softmax(ensemble.logits(padded)[:, : len(block)], dim=2))
+        with torch.no_grad(), precision(X.device):
+            found.append(torch.softmax(ensemble.logits(padded)[:, : len(block)], dim=2))
     return torch.cat(found, dim=1)

@@ -33,17 +33,17 @@ class Kingdra(ClusterMixin, DeepEstimator):
         Networks, each with a seed of its own; all are trained at once.
     n_rounds : int, default=5
         Times that the networks learn from pseudo-labels.
-    n_epochs : int, default=5
-        Epochs of a round.
-    n_first_epochs : int, default=10
-        Epochs of clustering alone, before there are pseudo-labels.
+    n_steps : int, default=500
+        Training steps of a round.
+    n_first_steps : int, default=1000
+        Training steps of clustering alone, before there are pseudo-labels.
     min_confidence : float, default=0.0
         Least mean probability, over the networks, of a sample that may get a pseudo-label.
     loss : {"information", "dot"}, default="information"
         What makes clusters: information maximisation (Ladder-IM), or orthogonal predictions of
         different samples (Ladder-DOT).
     mu : float, default=4.0
-        Weight of equal sizes of clusters, for "information".
+        Weight of equal sizes of clusters.
     network : callable, optional
         Makes a `torch.nn.Module` that takes rows (n, n_features) to logits (n, n_clusters): used
         instead of ladder networks. `hidden` and `denoising_costs` then have no use.
@@ -52,9 +52,9 @@ class Kingdra(ClusterMixin, DeepEstimator):
     noise : float, default=0.3
         Standard deviation of the noise on the features, which are scaled to a standard deviation
         of 0.3, and on the normalised units of each layer.
-    denoising_costs : sequence of float, default=(1000, 10, 0.1)
-        Weights of the denoising costs from the features upwards; the last one goes for all layers
-        above.
+    denoising_costs : sequence of float, default=(1, 0.01, 0.0002)
+        Weights of the squared errors of denoising: of each feature, of each unit of the first
+        hidden layer, and so on; the last one goes for all layers above.
     batch_size : int, default=250
         Samples of a training step.
     labeled_batch_size : int, default=125
@@ -62,8 +62,8 @@ class Kingdra(ClusterMixin, DeepEstimator):
     learning_rate : float, default=0.002
         Of Adam; in the last third of each round it falls to 0.
     directory : path-like, optional
-        Where to keep the state after each epoch: a fit with the same arguments goes on from there.
-        `random_state` then has to be an int.
+        Where to keep the state, once a minute and after each round: a fit with the same arguments
+        goes on from there. `random_state` then has to be an int.
     device : str or torch.device, optional
         None for a GPU where there is one, else the processor.
     random_state : int, RandomState instance or None, default=None
@@ -78,7 +78,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
     pseudo_labels_ : int32 array of shape (n_samples,)
         The last mini-clusters, numbered as labels_; -1 where a sample is in none.
     history_ : list of dict
-        For the first epochs and each round: "coverage" (share of samples with a pseudo-label),
+        For the first steps and each round: "coverage" (share of samples with a pseudo-label),
         "n_mini_clusters", "agreement" (mean share of the networks that a sample's vote gets),
         "is_complete" (whether there are as many mini-clusters as clusters).
     n_features_in_, feature_names_in_
@@ -99,8 +99,8 @@ class Kingdra(ClusterMixin, DeepEstimator):
     clusters, the last complete ones serve; where there were none, networks go on clustering.
 
     Other than in the published code, predictions are those of all networks (matched one to one and
-    averaged), and by the statistics of all training samples, so that a sample's label does not
-    depend on those beside it.
+    averaged), and by the statistics of training samples (10,000 at most), so that a sample's label
+    does not depend on those beside it.
 
     Products are made in bfloat16 where the device has instructions for it. Memory: the features in
     float32, and some 16 bytes for each weight of each network.
@@ -110,8 +110,8 @@ class Kingdra(ClusterMixin, DeepEstimator):
     >>> import labelquorum as lq
     >>> from sklearn.datasets import make_blobs
     >>> X, y = make_blobs(300, centers=3, n_features=8, random_state=0)
-    >>> model = lq.deep.Kingdra(3, n_networks=4, n_rounds=1, hidden=(32,), batch_size=50,
-    ...                         random_state=0).fit(X)
+    >>> model = lq.deep.Kingdra(3, n_networks=4, n_first_steps=150, n_rounds=1, n_steps=50,
+    ...                         hidden=(32,), random_state=0).fit(X)
     >>> lq.clustering_accuracy(y, model.labels_) > 0.95
     True
     """
@@ -124,15 +124,15 @@ class Kingdra(ClusterMixin, DeepEstimator):
         *,
         n_networks: int = 10,
         n_rounds: int = 5,
-        n_epochs: int = 5,
-        n_first_epochs: int = 10,
+        n_steps: int = 500,
+        n_first_steps: int = 1000,
         min_confidence: float = 0.0,
         loss: str = "information",
         mu: float = 4.0,
         network: Callable[[], torch.nn.Module] | None = None,
         hidden: Sequence[int] = (1200, 1200),
         noise: float = 0.3,
-        denoising_costs: Sequence[float] = (1000.0, 10.0, 0.1),
+        denoising_costs: Sequence[float] = (1.0, 0.01, 0.0002),
         batch_size: int = 250,
         labeled_batch_size: int = 125,
         learning_rate: float = 0.002,
@@ -144,8 +144,8 @@ class Kingdra(ClusterMixin, DeepEstimator):
         self.n_clusters = n_clusters
         self.n_networks = n_networks
         self.n_rounds = n_rounds
-        self.n_epochs = n_epochs
-        self.n_first_epochs = n_first_epochs
+        self.n_steps = n_steps
+        self.n_first_steps = n_first_steps
         self.min_confidence = min_confidence
         self.loss = loss
         self.mu = mu
@@ -183,21 +183,22 @@ class Kingdra(ClusterMixin, DeepEstimator):
             If training diverges; the message says what to change.
         """
         self._check_parameters()
-        for name in ("n_networks", "n_first_epochs", "labeled_batch_size"):
+        for name in ("n_networks", "n_first_steps", "labeled_batch_size"):
             as_positive(getattr(self, name), name)
-        for name in ("n_rounds", "min_confidence"):
-            as_non_negative(getattr(self, name), name)
+        if self.n_rounds != 0:
+            as_positive(self.n_rounds, "n_rounds")
+        as_non_negative(self.min_confidence, "min_confidence")
         rows = self._learn_features(X)
         self._check_clusters(len(rows))
-        n_epochs = self.n_first_epochs + self.n_rounds * self.n_epochs
+        n_steps = self.n_first_steps + self.n_rounds * self.n_steps
         loss = Loss(self.loss, self.mu)
-        with self._training(rows, self.n_clusters, self.n_networks, loss, n_epochs) as training:
+        with self._training(rows, self.n_clusters, self.n_networks, loss, n_steps) as training:
             while training.round <= self.n_rounds:
                 is_first = training.round == 0
                 training.train(
                     training.arrays.get("labels"),
                     self._schedule(
-                        self.n_first_epochs if is_first else self.n_epochs, self.labeled_batch_size
+                        self.n_first_steps if is_first else self.n_steps, self.labeled_batch_size
                     ),
                 )
                 shares = predict(self._networks, rows).cpu().numpy()

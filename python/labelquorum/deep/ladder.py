@@ -27,19 +27,19 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
     noise : float, default=0.3
         Standard deviation of the noise on the features, which are scaled to a standard deviation
         of 0.3, and on the normalised units of each layer.
-    denoising_costs : sequence of float, default=(1000, 10, 0.1)
-        Weights of the denoising costs from the features upwards; the last one goes for all layers
-        above.
-    n_epochs : int, default=100
-        Times that all samples are seen.
-    batch_size : int, default=250
+    denoising_costs : sequence of float, default=(1, 0.01, 0.0002)
+        Weights of the squared errors of denoising: of each feature, of each unit of the first
+        hidden layer, and so on; the last one goes for all layers above.
+    n_steps : int, default=5000
+        Training steps.
+    batch_size : int, default=100
         Samples of a training step.
     labeled_batch_size : int, default=100
         Labeled samples beside them, as many of each class in the mean.
     learning_rate : float, default=0.002
-        Of Adam; in the last third of the epochs it falls to 0.
+        Of Adam; in the last third of the steps it falls to 0.
     directory : path-like, optional
-        Where to keep the state after each epoch: a fit with the same arguments goes on from there.
+        Where to keep the state, once a minute: a fit with the same arguments goes on from there.
         `random_state` then has to be an int.
     device : str or torch.device, optional
         None for a GPU where there is one, else the processor.
@@ -66,8 +66,8 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
     Rasmus, Valpola, Honkala, Berglund and Raiko, "Semi-supervised learning with ladder networks"
     (NIPS 2015): a clean and a noisy encoder with the same weights; a decoder that, with the noisy
     units beside it, has to find the clean ones of each layer again; cross-entropy of the noisy
-    predictions where there are labels. Predictions normalise by the statistics of all training
-    samples, so that a sample's class does not depend on the samples beside it.
+    predictions where there are labels. Predictions normalise by the statistics of the training
+    samples (10,000 at most), so that a sample's class does not depend on the samples beside it.
 
     Products are made in bfloat16 where the device has instructions for it.
 
@@ -77,9 +77,10 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
     >>> from sklearn.datasets import load_digits
     >>> X, y = load_digits(return_X_y=True)
     >>> few = y.copy()
-    >>> few[100:] = -1
-    >>> model = lq.deep.LadderClassifier(hidden=(100,), n_epochs=10, random_state=0).fit(X, few)
-    >>> model.score(X[100:], y[100:]) > 0.85
+    >>> few[300:] = -1
+    >>> model = lq.deep.LadderClassifier(hidden=(100,), n_steps=200, learning_rate=0.005,
+    ...                                  random_state=0).fit(X, few)
+    >>> model.score(X[300:], y[300:]) > 0.85
     True
     """
 
@@ -90,9 +91,9 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         *,
         hidden: Sequence[int] = (1000, 500, 250, 250, 250),
         noise: float = 0.3,
-        denoising_costs: Sequence[float] = (1000.0, 10.0, 0.1),
-        n_epochs: int = 100,
-        batch_size: int = 250,
+        denoising_costs: Sequence[float] = (1.0, 0.01, 0.0002),
+        n_steps: int = 5000,
+        batch_size: int = 100,
         labeled_batch_size: int = 100,
         learning_rate: float = 0.002,
         directory: str | Path | None = None,
@@ -103,7 +104,7 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         self.hidden = hidden
         self.noise = noise
         self.denoising_costs = denoising_costs
-        self.n_epochs = n_epochs
+        self.n_steps = n_steps
         self.batch_size = batch_size
         self.labeled_batch_size = labeled_batch_size
         self.learning_rate = learning_rate
@@ -142,8 +143,8 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         labels = torch.full((1, len(rows)), -1, dtype=torch.int64)
         labels[0, torch.from_numpy(known.samples)] = torch.from_numpy(known.shares.argmax(axis=1))
         loss = Loss(None, 0.0)
-        with self._training(rows, len(self.classes_), 1, loss, self.n_epochs) as training:
-            training.train(labels, self._schedule(self.n_epochs, self.labeled_batch_size))
+        with self._training(rows, len(self.classes_), 1, loss, self.n_steps) as training:
+            training.train(labels, self._schedule(self.n_steps, self.labeled_batch_size))
         self._codes = predict(self._networks, rows)[0].argmax(dim=1).cpu().numpy()
         return self
 
@@ -195,23 +196,23 @@ class LadderIM(ClusterMixin, DeepEstimator):
         What makes clusters: information maximisation (Ladder-IM), or orthogonal predictions of
         different samples (Ladder-DOT).
     mu : float, default=4.0
-        Weight of equal sizes of clusters, for "information".
+        Weight of equal sizes of clusters.
     hidden : sequence of int, default=(1200, 1200)
         Widths of the hidden layers.
     noise : float, default=0.3
         Standard deviation of the noise on the features, which are scaled to a standard deviation
         of 0.3, and on the normalised units of each layer.
-    denoising_costs : sequence of float, default=(1000, 10, 0.1)
-        Weights of the denoising costs from the features upwards; the last one goes for all layers
-        above.
-    n_epochs : int, default=30
-        Times that all samples are seen.
+    denoising_costs : sequence of float, default=(1, 0.01, 0.0002)
+        Weights of the squared errors of denoising: of each feature, of each unit of the first
+        hidden layer, and so on; the last one goes for all layers above.
+    n_steps : int, default=3000
+        Training steps.
     batch_size : int, default=250
         Samples of a training step.
     learning_rate : float, default=0.002
-        Of Adam; in the last third of the epochs it falls to 0.
+        Of Adam; in the last third of the steps it falls to 0.
     directory : path-like, optional
-        Where to keep the state after each epoch: a fit with the same arguments goes on from there.
+        Where to keep the state, once a minute: a fit with the same arguments goes on from there.
         `random_state` then has to be an int.
     device : str or torch.device, optional
         None for a GPU where there is one, else the processor.
@@ -244,7 +245,7 @@ class LadderIM(ClusterMixin, DeepEstimator):
     >>> import labelquorum as lq
     >>> from sklearn.datasets import make_blobs
     >>> X, y = make_blobs(300, centers=3, n_features=8, random_state=0)
-    >>> model = lq.deep.LadderIM(3, hidden=(32,), n_epochs=20, batch_size=50, random_state=0).fit(X)
+    >>> model = lq.deep.LadderIM(3, hidden=(32,), n_steps=150, random_state=0).fit(X)
     >>> lq.clustering_accuracy(y, model.labels_) > 0.95
     True
     """
@@ -259,8 +260,8 @@ class LadderIM(ClusterMixin, DeepEstimator):
         mu: float = 4.0,
         hidden: Sequence[int] = (1200, 1200),
         noise: float = 0.3,
-        denoising_costs: Sequence[float] = (1000.0, 10.0, 0.1),
-        n_epochs: int = 30,
+        denoising_costs: Sequence[float] = (1.0, 0.01, 0.0002),
+        n_steps: int = 3000,
         batch_size: int = 250,
         learning_rate: float = 0.002,
         directory: str | Path | None = None,
@@ -274,7 +275,7 @@ class LadderIM(ClusterMixin, DeepEstimator):
         self.hidden = hidden
         self.noise = noise
         self.denoising_costs = denoising_costs
-        self.n_epochs = n_epochs
+        self.n_steps = n_steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.directory = directory
@@ -307,8 +308,8 @@ class LadderIM(ClusterMixin, DeepEstimator):
         rows = self._learn_features(X)
         self._check_clusters(len(rows))
         loss = Loss(self.loss, self.mu)
-        with self._training(rows, self.n_clusters, 1, loss, self.n_epochs) as training:
-            training.train(None, self._schedule(self.n_epochs))
+        with self._training(rows, self.n_clusters, 1, loss, self.n_steps) as training:
+            training.train(None, self._schedule(self.n_steps))
         shares = predict(self._networks, rows)[0]
         self.labels_ = shares.argmax(dim=1).cpu().numpy().astype(np.int32)
         return self

@@ -1,0 +1,171 @@
+"""Clusters of Kingdra beside a single Ladder-IM and the vote of ten, and its rounds as a picture.
+
+One configuration for all sets, the defaults. "single" is the mean over the ten networks of a run
+and "vote" their aligned average, both after as many steps as Kingdra makes in all, without rounds;
+"first" are the same two when Kingdra's rounds begin. Accuracies are those of the best one-to-one
+matching. Every round's coverage and precision of the pseudo-labels are kept, and drawn.
+
+`--keep` keeps what was done so far of each run, so that the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+import labelquorum as lq
+from _data import SETS, real_data
+from _record import RESULTS, parser, record
+
+
+def news_terms():
+    """Make tf-idf of the 2,000 most frequent terms of the bodies."""
+    with gzip.open(real_data() / "20news" / "20news_bydate.jsonl.gz", "rt") as lines:
+        messages = [json.loads(line) for line in lines]
+    bodies = [message["text"].partition("\n\n")[2] for message in messages]
+    terms = TfidfVectorizer(max_features=2000, stop_words="english", sublinear_tf=True)
+    return terms.fit_transform(bodies), np.array([message["label"] for message in messages])
+
+
+LINES = {
+    "precision": "pseudo-labels: precision",
+    "coverage": "pseudo-labels: coverage",
+    "vote": "vote of all networks: accuracy",
+}
+LOADERS = SETS | {"20news-terms": news_terms}
+
+
+class Watched(lq.deep.Kingdra):
+    """Kingdra that measures each round; what it found is kept beside its checkpoints."""
+
+    def watch(self, truth, path):
+        """Measure against these classes, and keep it there."""
+        self._truth, self._path = truth, path
+        self.rounds = json.loads(path.read_text()) if path is not None and path.exists() else []
+        return self
+
+    def _agreed(self, shares, votes):
+        found = super()._agreed(shares, votes)
+        sure = found >= 0
+        singles = [lq.clustering_accuracy(self._truth, of) for of in votes]
+        self._order = lq.deep.kingdra._aligned(votes, shares.shape[2])
+        vote = self._averaged(shares).argmax(axis=1)
+        entry = {
+            "coverage": float(sure.mean()),
+            "precision": lq.clustering_accuracy(self._truth[sure], found[sure]),
+            "n_mini_clusters": int(found.max()) + 1,
+            "single": float(np.mean(singles)),
+            "vote": lq.clustering_accuracy(self._truth, vote),
+        }
+        if not self.rounds or entry != self.rounds[-1]:  # else it was kept, but not what followed
+            self.rounds.append(entry)
+        print(json.dumps(self.rounds[-1]), flush=True)
+        if self._path is not None:
+            self._path.write_text(json.dumps(self.rounds))
+        return found
+
+
+def run(X, truth, seed, settings, keep):
+    """One run: the rounds, and what it comes to."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+    model = Watched(len(np.unique(truth)), directory=keep, random_state=seed, **settings)
+    model.watch(truth, None if keep is None else keep / "rounds.json")
+    started = time.perf_counter()
+    model.fit(X)
+    result = {"seed": seed, "seconds": time.perf_counter() - started, "rounds": model.rounds}
+    steps = model.n_first_steps + model.n_rounds * model.n_steps
+    batch = min(model.batch_size, len(truth))
+    result["model_epochs"] = steps * batch / len(truth) * model.n_networks
+    result["accuracy"] = lq.clustering_accuracy(truth, model.labels_)
+    return result
+
+
+def summary(runs):
+    """Mean and deviation over runs."""
+    columns = {name: [row[name] for row in runs] for name in ("accuracy", "seconds")}
+    for name in ("single", "vote"):
+        columns[name] = [row["rounds"][-1][name] for row in runs]
+        columns[f"first {name}"] = [row["rounds"][0][name] for row in runs]
+    return {
+        name: {"mean": float(np.mean(values)), "deviation": float(np.std(values))}
+        for name, values in columns.items()
+    }
+
+
+def draw(results, path):
+    """Precision and coverage of the pseudo-labels, and the vote's accuracy, by round."""
+    sets = [name for name, result in results.items() if "kingdra" in result]
+    figure, axes = plt.subplots(1, len(sets), figsize=(4 * len(sets), 3.4), squeeze=False)
+    for name, ax in zip(sets, axes[0], strict=True):
+        runs = results[name]["kingdra"]["runs"]
+        for color, (field, label) in enumerate(LINES.items()):
+            for i, one in enumerate(runs):
+                values = [100 * entry[field] for entry in one["rounds"]]
+                ax.plot(values, color=f"C{color}", alpha=0.7, label=None if i else label)
+        ax.set(title=name, xlabel="round (0: before pseudo-labels)", ylim=(0, 101))
+        ax.set_xticks(range(len(values)))
+        ax.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("%")
+    axes[0, 0].legend(loc="lower right")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main():
+    options = parser(__doc__)
+    options.add_argument("--set", nargs="+", choices=LOADERS, default=["digits", "pendigits"])
+    options.add_argument("--runs", type=int, nargs="+", default=[0, 1, 2], help="seeds")
+    options.add_argument(
+        "--parts", nargs="+", choices=["kingdra", "vote"], default=["kingdra", "vote"]
+    )
+    options.add_argument("--settings", type=json.loads, default={}, help="JSON, of Kingdra")
+    options.add_argument("--device", help="cpu or cuda (a GPU where there is one, otherwise)")
+    options.add_argument("--keep", type=Path, help="folder to go on from")
+    args = options.parse_args()
+    torch.set_num_threads(args.threads)
+    given = args.settings | {"device": args.device, "verbose": True}
+    results = {"settings": args.settings, "torch": torch.__version__}
+    for name in args.set:
+        X, classes = LOADERS[name]()
+        truth = np.unique(classes, return_inverse=True)[1]
+        rows = X.toarray() if hasattr(X, "toarray") else X
+        of_kmeans = [
+            lq.clustering_accuracy(
+                truth, KMeans(truth.max() + 1, n_init=1, random_state=seed).fit_predict(rows)
+            )
+            for seed in args.runs
+        ]
+        results[name] = {"k-means": float(np.mean(of_kmeans))}
+        whole = lq.deep.Kingdra(**given)
+        n_steps = whole.n_first_steps + whole.n_rounds * whole.n_steps
+        alone = given | {"n_rounds": 0, "n_first_steps": n_steps}
+        for part, settings in (("kingdra", given), ("vote", alone)):
+            if part not in args.parts:
+                continue
+            runs = []
+            for seed in args.runs:
+                keep = None if args.keep is None else args.keep / f"{name}-{part}-{seed}"
+                runs.append(run(X, truth, seed, settings, keep))
+                results[name][part] = summary(runs) | {"runs": runs}
+                record(args, results)
+            print(name, part, json.dumps(summary(runs)), flush=True)
+        if "kingdra" in args.parts:
+            out = args.out or RESULTS / "kingdra.json"
+            draw(
+                {key: value for key, value in results.items() if key in LOADERS},
+                out.with_suffix(".png"),
+            )
+
+
+if __name__ == "__main__":
+    main()
