@@ -101,8 +101,8 @@ class PairwiseSetClusterer(BaseSetClusterer):
     >>> rng = np.random.default_rng(0)
     >>> clusters = [rng.integers(4, size=12) for _ in range(30)]
     >>> sets = [rng.normal(size=(4, 2))[of] + rng.normal(0, 0.05, (12, 2)) for of in clusters]
-    >>> model = lq.PairwiseSetClusterer(random_state=0).fit(sets[:20], clusters[:20])
-    >>> found = model.predict(sets[20:]).clusters
+    >>> model = lq.PairwiseSetClusterer(n_models=1, random_state=0)
+    >>> found = model.fit(sets[:20], clusters[:20]).predict(sets[20:]).clusters
     >>> bool(lq.evaluate_sets(clusters[20:], found).scores["b_cubed"].f1 > 0.9)
     True
     """

@@ -140,7 +140,10 @@ class SetClusterer(BaseSetClusterer):
     ...     items[0, 2] = 2 * which - 1
     ...     sets.append(items)
     ...     clusters.append(items[:, which].astype(int))
-    >>> model = lq.SetClusterer(width=16, n_epochs=20, batch_size=64, n_models=1, random_state=0)
+    >>> model = lq.SetClusterer(
+    ...     width=16, n_layers=1, n_epochs=8, batch_size=32, learning_rate=0.01, n_models=1,
+    ...     random_state=0,
+    ... )
     >>> found = model.fit(sets[:150], clusters[:150]).predict(sets[150:]).clusters
     >>> bool(lq.evaluate_sets(clusters[150:], found).scores["b_cubed"].f1 > 0.95)
     True
