@@ -263,6 +263,8 @@ def test_what_is_given_of_pairs_is_used(make):
     model = make().fit(sets[:20], clusters[:20], pairs=pairs[:20])
     assert b_cubed(model, sets[20:], clusters[20:], pairs=pairs[20:]) > 0.9
     assert model.n_pair_features_ == 2
+    alone = model.predict([sets[0][:1]], pairs=[np.empty((0, 2))])
+    assert alone.clusters[0].tolist() == [0]
     with pytest.raises(ValueError, match="pairs has 0 features; wanted 2"):
         model.predict(sets)
 

@@ -132,26 +132,23 @@ def _rows_of(groups: Any, n: int) -> list[Rows]:
 def _as_pairs(pairs: Any, features: list[Floats]) -> list[Floats]:
     if len(pairs) != len(features):
         raise ValueError(f"pairs holds {len(pairs)} sets, sets {len(features)}; wanted as many")
+    widths = {np.shape(of)[1] for of in pairs if np.ndim(of) == 2 and np.shape(of)[1]}
+    n_columns = min(widths, default=0)
     found: list[Floats] = []
-    n_columns = None
     for i, (of_set, items) in enumerate(zip(pairs, features, strict=True)):
         name, n_pairs = f"pairs[{i}]", n_pairs_of(len(items))
         if not n_pairs:
-            found.append(np.empty((0, 0), dtype=np.float32))
+            found.append(np.empty((0, n_columns), dtype=np.float32))
             continue
-        points = as_points(of_set, name, n_columns, "others have")
+        points = as_points(of_set, name, n_columns or None, "others have")
         check_finite(points, name)
         if len(points) != n_pairs:
             raise ValueError(
                 f"{name} holds {len(points)} pairs, sets[{i}] {len(items)} items; wanted the "
                 f"{n_pairs} pairs of numpy.triu_indices({len(items)}, 1)"
             )
-        n_columns = points.shape[1]
         found.append(points)
-    if n_columns is None:
-        raise ValueError("pairs holds no pair: every set has one item; wanted None")
-    empty = np.empty((0, n_columns), dtype=np.float32)
-    return [of_set if len(of_set) else empty for of_set in found]
+    return found
 
 
 def as_examples(sets: Any, clusters: Any, categories: Any, groups: Any, pairs: Any) -> Examples:
