@@ -240,7 +240,7 @@ class SetClusterer(BaseSetClusterer):
             )
             first = 0
             if state is not None and state.round == i:
-                first = state.epoch
+                first = state.step
                 optimizer.load_state_dict(optimizer.state_dict() | {"state": state.optimizer})
             network.train()
             for epoch in range(first, self.n_epochs):
@@ -255,7 +255,11 @@ class SetClusterer(BaseSetClusterer):
                 self.history_.append({"model": i, "epoch": epoch, "loss": loss})
                 if checkpoint is not None:
                     kept = optimizer.state_dict()["state"]
-                    checkpoint.save(networks, State(i, epoch + 1, self.history_, {}, kept))
+                    # Orders follow from the seed and the epoch: none is kept.
+                    n_epochs = i * self.n_epochs + epoch + 1
+                    none = torch.empty(0)
+                    state_now = State(i, epoch + 1, n_epochs, self.history_, {}, kept, none)
+                    checkpoint.save(networks, state_now)
                 if show is not None:
                     share = (i + (epoch + 1) / self.n_epochs) / len(seeds)
                     show("training", share, f", loss {loss:.3f}")
