@@ -79,6 +79,36 @@ SETS = {
 }
 
 
+N_TRAITS, N_VALUES = 4, 3
+
+
+def pictures(n, seed=0):
+    """Make pictures of cats, dogs and one thing, which tells by what animals hang out.
+
+    Each animal looks like a cat or a dog and has four traits: what it eats, plays with, where it
+    sleeps, when it wakes. By a bowl, animals of one kind that eat the same are together; by a ball,
+    those that play with the same; and so on. Returns features, clusters and categories of each.
+    """
+    rng = np.random.default_rng(seed)
+    sets, clusters, categories = [], [], []
+    for _ in range(n):
+        n_animals, thing = rng.integers(6, 15), rng.integers(N_TRAITS)
+        species = rng.integers(2, size=n_animals)
+        traits = rng.integers(N_VALUES, size=(n_animals, N_TRAITS))
+        items = np.zeros((n_animals + 1, N_TRAITS + 3 + N_TRAITS * N_VALUES), dtype=np.float32)
+        items[0, thing] = 1
+        looks = (2 * species[:, None] - 1) + 0.5 * rng.normal(size=(n_animals, 3))
+        items[1:, N_TRAITS : N_TRAITS + 3] = looks
+        items[1:, N_TRAITS + 3 :] = np.eye(N_VALUES)[traits].reshape(n_animals, -1)
+        order = rng.permutation(n_animals + 1)
+        together = np.r_[2 * N_VALUES, N_VALUES * species + traits[:, thing]]
+        names = np.r_[["thing"], np.array(["cat", "dog"])[species]]
+        sets.append(items[order])
+        clusters.append(together[order])
+        categories.append(names[order])
+    return sets, clusters, categories
+
+
 @njit(inline="always")
 def _mixed(x):
     """Mix the bits of a word: the finaliser of SplitMix64."""

@@ -41,6 +41,7 @@ def run(script, *args, out, env=None):
         ("bench_signatures.py", ["--rows", 1000, "--repeats", 1]),
         ("bench_agreement.py", ["--max-rows", 300, "--limit", 0.3]),
         ("bench_codebooks.py", ["--sets", "small", "--rows", 300]),
+        ("bench_correlation.py", ["--draws", 4, "--nodes", 50, "--weights", 2000]),
         ("bench_neighbors.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss Flat"]),
         ("bench_propagation.py", ["--rows", 300, "--nodes", 500, "--iterations", 2]),
         ("bench_searcher.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss_hnsw"]),
@@ -128,6 +129,51 @@ def test_evaluate_takes_named_sets(tmp_path):
     assert [scores["runs"] for scores in printed.values()] == [2, 1]  # HDBSCAN has no seed
     assert printed["HDBSCAN"]["coverage"] < 1
     assert json.loads(out.read_text())["results"]["digits"] == printed
+
+
+def documents(n):
+    """Made up: in each sentence, Ann or Bob, then a pronoun."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        mentions, sentences = [], []
+        for s in range(8):
+            who = int(rng.integers(2))
+            sentences.append(f"{('Ann', 'Bob')[who]} said {('she', 'he')[who]} saw it .")
+            for place, kind, words in ((0, "PROP", ("Ann", "Bob")), (2, "PRON", ("she", "he"))):
+                mentions.append(
+                    {"text": words[who], "kind": kind, "category": "PER", "sentence": s}
+                    | {"first_token": place, "last_token": place, "cluster": who}
+                )
+            place = {"text": "it", "kind": "PRON", "category": "LOC", "sentence": s, "cluster": 2}
+            mentions.append(place | {"first_token": 4, "last_token": 4})
+        yield {"document": str(i), "sentences": sentences, "mentions": mentions}
+
+
+@pytest.mark.parametrize("with_test", [False, True])
+def test_evaluate_sets(tmp_path, with_test):
+    pytest.importorskip("torch")
+    pytest.importorskip("safetensors")
+    path = tmp_path / "documents.jsonl"
+    path.write_text("".join(json.dumps(of) + "\n" for of in documents(6)))
+    more = ["--test", path, "--methods", "PairwiseSetClusterer"] if with_test else ["--folds", 2]
+    args = ["--train", path, *more]
+    printed = run("evaluate_sets.py", *args, out=tmp_path / "results.json").splitlines()
+    scores = json.loads(printed[-1])
+    assert {"PairwiseSetClusterer", "exact match", "head match", "agglomerative"} <= set(scores)
+    assert with_test or "SetClusterer" in scores
+    for row in scores.values():
+        assert list(row) == ["conll", "b3", "ceaf_e", "muc", "mixed", "seconds"]
+    ours = scores.keys() & {"SetClusterer", "PairwiseSetClusterer"}
+    assert all(scores[name]["mixed"] == 0 for name in ours)
+    assert scores["PairwiseSetClusterer"]["conll"] > scores["exact match"]["conll"]
+
+
+def test_hanging_out(tmp_path):
+    pytest.importorskip("torch")
+    pytest.importorskip("safetensors")
+    out = tmp_path / "results.json"
+    run("hanging_out.py", "--train", 20, "--test", 5, "--epochs", 2, out=out)
+    assert len(json.loads(out.read_text())["results"]) == 4
 
 
 @pytest.mark.parametrize("form", ["npz", "npy beside jsonl.gz"])

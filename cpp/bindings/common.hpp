@@ -112,6 +112,7 @@ void register_candidates(py::module_& module);
 void register_codebooks(py::module_& module);
 void register_graphs(py::module_& module);
 void register_communities(py::module_& module);
+void register_correlation(py::module_& module);
 void register_linkage(py::module_& module);
 void register_propagation(py::module_& module);
 

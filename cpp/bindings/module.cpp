@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, module) {
     register_codebooks(module);
     register_graphs(module);
     register_communities(module);
+    register_correlation(module);
     register_linkage(module);
     register_propagation(module);
 }

@@ -1,8 +1,8 @@
 """labelquorum: a label counts when enough independent models agree on it.
 
 Everything public is listed in ``__all__`` and loaded on first use, so that ``import labelquorum``
-stays fast and pulls in neither scikit-learn nor matplotlib. ``labelquorum.deep``, too, is loaded on
-first use, but not listed, since it needs PyTorch.
+stays fast and pulls in neither scikit-learn nor matplotlib. ``labelquorum.deep`` and
+``labelquorum.SetClusterer``, too, are loaded on first use, but not listed: they need PyTorch.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.clusterer import ConsensusClusterer
     from labelquorum.codebooks import assign_codebooks
+    from labelquorum.correlation import correlation_clustering
+    from labelquorum.deep.set_clusterer import SetClusterer as SetClusterer
     from labelquorum.display import (
         AgreementDisplay,
         ClusterGridDisplay,
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from labelquorum.s3vm import S3VM
     from labelquorum.searcher import NeighborSearcher
     from labelquorum.self_training import CurriculumSelfTraining
+    from labelquorum.set_clusterer import PairwiseSetClusterer
+    from labelquorum.set_metrics import evaluate_sets, set_scores
     from labelquorum.signatures import SignatureTable
     from labelquorum.transformers import KNeighborsTransformer
     from labelquorum.votes import combine_votes, partition_weights
@@ -64,6 +68,7 @@ __all__ = [
     "LabelPropagation",
     "LabelSpreading",
     "NeighborSearcher",
+    "PairwiseSetClusterer",
     "PoissonLearning",
     "PreClusteringSampler",
     "RepresentativeSampler",
@@ -81,7 +86,9 @@ __all__ = [
     "communities",
     "connected_components",
     "consensus",
+    "correlation_clustering",
     "evaluate_clustering",
+    "evaluate_sets",
     "instruction_set",
     "kneighbors",
     "kneighbors_graph",
@@ -92,6 +99,7 @@ __all__ = [
     "partition_weights",
     "review",
     "samples_to_check",
+    "set_scores",
     "show_versions",
     "symmetrize_graph",
     "text",
@@ -108,10 +116,12 @@ _MODULE_OF = {
     "LabelPropagation": "propagation",
     "LabelSpreading": "propagation",
     "NeighborSearcher": "searcher",
+    "PairwiseSetClusterer": "set_clusterer",
     "PoissonLearning": "propagation",
     "PreClusteringSampler": "active_learning",
     "RepresentativeSampler": "representatives",
     "S3VM": "s3vm",
+    "SetClusterer": "deep.set_clusterer",
     "SignatureTable": "signatures",
     "affinity_graph": "propagation",
     "agreement_degrees": "agreement",
@@ -124,7 +134,9 @@ _MODULE_OF = {
     "communities": "_communities",
     "connected_components": "graphs",
     "consensus": "_consensus",
+    "correlation_clustering": "correlation",
     "evaluate_clustering": "evaluation",
+    "evaluate_sets": "set_metrics",
     "kneighbors": "neighbors",
     "kneighbors_graph": "neighbors",
     "label_quality": "quality",
@@ -133,6 +145,7 @@ _MODULE_OF = {
     "normalize_graph": "graphs",
     "partition_weights": "votes",
     "samples_to_check": "quality",
+    "set_scores": "set_metrics",
     "show_versions": "_versions",
     "symmetrize_graph": "graphs",
 }

@@ -1,7 +1,7 @@
 """The compiled extension. Arguments are checked by the modules that call it."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,6 +171,22 @@ def connected_components(
     n_threads: int,
     progress: Progress,
 ) -> NDArray[np.integer[Any]]: ...
+@overload
+def correlation_clustering(
+    weights: NDArray[np.floating[Any]],
+    groups: NDArray[np.int32] | None,
+    n_threads: int,
+    progress: Progress,
+) -> NDArray[np.int32]: ...
+@overload
+def correlation_clustering(
+    indptr: NDArray[np.integer[Any]],
+    indices: NDArray[np.integer[Any]],
+    weights: NDArray[np.floating[Any]],
+    groups: NDArray[np.int32] | None,
+    n_threads: int,
+    progress: Progress,
+) -> NDArray[np.int32]: ...
 def communities(
     indptr: NDArray[np.integer[Any]],
     indices: NDArray[np.integer[Any]],

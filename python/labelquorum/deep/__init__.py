@@ -1,4 +1,4 @@
-"""Deep models: ladder networks, alone and as an ensemble that learns from its own agreement.
+"""Deep models: ladder networks, alone and as an ensemble that learns from its own agreement; sets.
 
 Needs PyTorch: ``pip install "labelquorum[deep]"``.
 """
@@ -16,7 +16,8 @@ except ImportError as error:
 
 from labelquorum.deep.kingdra import Kingdra
 from labelquorum.deep.ladder import LadderClassifier, LadderIM
+from labelquorum.deep.set_clusterer import SetClusterer
 
 del safetensors, torch
 
-__all__ = ["Kingdra", "LadderClassifier", "LadderIM"]
+__all__ = ["Kingdra", "LadderClassifier", "LadderIM", "SetClusterer"]

@@ -1,0 +1,171 @@
+"""Correlation clustering: how good against the optimum and other ways, and how long it takes.
+
+Quality: of all weights within clusters summed, against exhaustive search (up to 10 nodes), against
+the best of 50 runs of the pivot algorithm, and against average linkage cut where it is best.
+Bars: within 0.5 % of the optimum in the mean; never below the other two; 10 s on 2 cores for 10,000
+nodes with all weights, or 10^6 weights.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from scipy import sparse
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+import labelquorum as lq
+from _record import parser, record
+
+BAR_GAP, BAR_SECONDS = 0.005, 10
+
+
+def random_weights(rng, n, shift=0.0):
+    upper = np.triu(rng.normal(shift, 1, size=(n, n)).astype(np.float32), 1)
+    return upper + upper.T
+
+
+def planted_weights(rng, n, k, noise):
+    classes = rng.integers(k, size=n)
+    upper = np.where(classes[:, None] == classes, np.float32(1), np.float32(-1))
+    upper = np.triu(upper + noise * rng.normal(size=(n, n)).astype(np.float32), 1)
+    return upper + upper.T, classes
+
+
+def within(weights, labels):
+    return float(weights[np.triu(labels[:, None] == labels, 1)].sum())
+
+
+def optimum(weights):
+    """The best partition's value, by the subsets that the last node's cluster may be."""
+    n = len(weights)
+    inside = np.zeros(1 << n)
+    for subset in range(1, 1 << n):
+        last = subset.bit_length() - 1
+        rest = subset ^ (1 << last)
+        members = [i for i in range(last) if rest >> i & 1]
+        inside[subset] = inside[rest] + weights[last, members].sum()
+    best = np.zeros(1 << n)
+    for subset in range(1, 1 << n):
+        last = 1 << (subset.bit_length() - 1)
+        rest = subset ^ last
+        others = rest
+        value = inside[last] + best[rest]
+        while others:
+            value = max(value, inside[others | last] + best[rest ^ others])
+            others = (others - 1) & rest
+        best[subset] = value
+    return best[-1]
+
+
+def best_of_pivots(weights, rng, n_runs=50):
+    best = 0.0
+    for _ in range(n_runs):
+        labels = np.full(len(weights), -1)
+        for node in rng.permutation(len(weights)):
+            if labels[node] < 0:
+                labels[(labels < 0) & (weights[node] > 0)] = node
+                labels[node] = node
+        best = max(best, within(weights, labels))
+    return best
+
+
+def best_of_average_linkage(weights):
+    tree = linkage(squareform(weights.max() - weights, checks=False), "average")
+    return max(within(weights, fcluster(tree, k, "maxclust")) for k in range(1, len(weights) + 1))
+
+
+def gap_to_optimum(n_draws, rng):
+    gaps = []
+    for _ in range(n_draws):
+        weights = random_weights(rng, int(rng.integers(3, 11)), rng.uniform(-0.5, 0.5))
+        best = optimum(weights)
+        if best > 0:
+            gaps.append(1 - within(weights, lq.correlation_clustering(weights)) / best)
+    return {"draws": len(gaps), "mean_gap": float(np.mean(gaps)), "largest_gap": float(max(gaps))}
+
+
+def against_others(instances, rng):
+    """How often it is below another way, and the least margin, as a share of the value."""
+    below, margins = {"pivots": 0, "average linkage": 0}, {"pivots": [], "average linkage": []}
+    for weights in instances:
+        found = within(weights, lq.correlation_clustering(weights))
+        others = {
+            "pivots": best_of_pivots(weights, rng),
+            "average linkage": best_of_average_linkage(weights),
+        }
+        for name, value in others.items():
+            below[name] += found < value - 1e-5 * abs(value)
+            margins[name].append((found - value) / max(1e-9, found))
+    return {
+        name: {"below": int(below[name]), "mean_margin": float(np.mean(margins[name]))}
+        for name in below
+    }
+
+
+def sparse_weights(rng, n, n_weights):
+    """Half of the weights within groups of 50 nodes, of which most are positive."""
+    first = rng.integers(n, size=n_weights)
+    second = np.where(
+        rng.random(n_weights) < 0.5,
+        first // 50 * 50 + rng.integers(50, size=n_weights),
+        rng.integers(n, size=n_weights),
+    )
+    kept = (first != second) & (second < n)
+    first, second = first[kept], second[kept]
+    values = np.where(first // 50 == second // 50, 1.0, -1.0) + rng.normal(size=len(first))
+    graph = sparse.coo_array((values, (first, second)), shape=(n, n)).tocsr()
+    return sparse.csr_array(graph + graph.T)
+
+
+def main():
+    options = parser(__doc__)
+    options.add_argument("--draws", type=int, default=200)
+    options.add_argument("--nodes", type=int, default=10_000, help="of the dense problems")
+    options.add_argument("--weights", type=int, default=1_000_000, help="of the sparse ones")
+    args = options.parse_args()
+    rng = np.random.default_rng(0)
+    results = {"optimum": gap_to_optimum(args.draws, rng)}
+    print(results)
+    of_random = (
+        random_weights(rng, int(rng.integers(10, 200)), rng.uniform(-0.5, 0.2))
+        for _ in range(args.draws)
+    )
+    of_planted = (
+        planted_weights(rng, int(rng.integers(50, 300)), int(rng.integers(2, 12)), 2)[0]
+        for _ in range(args.draws // 4)
+    )
+    for name, instances in (("random", of_random), ("planted", of_planted)):
+        results[name] = against_others(instances, rng)
+        print(name, results[name], flush=True)
+    n = args.nodes
+    problems = {
+        f"dense random, {n} nodes": lambda: random_weights(rng, n),
+        f"dense planted, {n} nodes": lambda: planted_weights(rng, n, 100, 2)[0],
+        f"dense without any cluster, {n} nodes": lambda: random_weights(rng, n, -1.0),
+        f"sparse planted, {args.weights} weights": lambda: sparse_weights(
+            rng, args.weights // 10, args.weights
+        ),
+        f"sparse random, {args.weights} weights": lambda: sparse.csr_array(
+            sparse.random_array(
+                (args.weights // 10,) * 2, density=50 / args.weights, rng=rng,
+                data_sampler=rng.standard_normal,
+            )
+        ),
+    }  # fmt: skip
+    results["seconds"] = {}
+    for name, make in problems.items():
+        weights = make()
+        if "sparse random" in name:
+            weights = sparse.csr_array(weights + weights.T)
+        started = time.perf_counter()
+        labels = lq.correlation_clustering(weights, n_jobs=args.threads)
+        seconds = time.perf_counter() - started
+        results["seconds"][name] = {"seconds": seconds, "clusters": int(labels.max()) + 1}
+        print(f"{name}: {seconds:.1f} s, {labels.max() + 1} clusters", flush=True)
+        record(args, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Measures of clusters within sets, against the literature's examples and naive versions."""
+
+from __future__ import annotations
+
+from itertools import combinations, permutations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import labelquorum as lq
+
+# Bagga and Baldwin, "Algorithms for scoring coreference chains" (LREC 1998), and for CEAF Luo, "On
+# coreference resolution performance metrics" (HLT/EMNLP 2005), which takes the same example.
+KEY = [0] * 5 + [1] * 2 + [2] * 5
+LARGE_JOINED = [0] * 5 + [1] * 7
+SMALL_JOINED = [0] * 5 + [1] * 2 + [0] * 5
+
+
+@pytest.mark.parametrize(
+    ("found", "b_cubed", "muc", "ceaf_m", "ceaf_e"),
+    [
+        (LARGE_JOINED, (0.762, 1.0, 0.865), (0.9, 1.0, 0.947), 0.833, 0.733),
+        (SMALL_JOINED, (0.583, 1.0, 0.737), (0.9, 1.0, 0.947), 0.583, 0.667),
+    ],
+)
+def test_examples_of_the_literature(found, b_cubed, muc, ceaf_m, ceaf_e):
+    scores = lq.set_scores(KEY, found)
+    assert scores["b_cubed"] == pytest.approx(b_cubed, abs=1e-3)
+    assert scores["muc"] == pytest.approx(muc, abs=1e-3)
+    assert scores["ceaf_m"].f1 == pytest.approx(ceaf_m, abs=1e-3)
+    assert scores["ceaf_e"].f1 == pytest.approx(ceaf_e, abs=1e-3)
+    conll = np.mean([b_cubed[2], muc[2], ceaf_e])
+    assert scores["conll"].f1 == pytest.approx(conll, abs=1e-3)
+
+
+def test_links_of_muc():
+    # Vilain et al. (MUC-6, 1995): one of three links of a chain of four is missing.
+    assert lq.set_scores(list("aaaa"), list("aabb"))["muc"] == pytest.approx((1, 2 / 3, 0.8))
+
+
+def naive_scores(true, found):
+    """All measures from their definitions, by sets."""
+
+    def clusters(labels):
+        return [frozenset(np.flatnonzero(labels == name).tolist()) for name in np.unique(labels)]
+
+    def links(items):
+        return {frozenset(pair) for pair in combinations(sorted(items), 2)}
+
+    n = len(true)
+    keys, responses = clusters(true), clusters(found)
+
+    def f1(right_found, all_found, right_true, all_true):
+        p = right_found / all_found if all_found else 1
+        r = right_true / all_true if all_true else 1
+        return p, r, 2 * p * r / (p + r) if p + r else 0
+
+    of_keys = set().union(*(links(k) for k in keys))
+    of_responses = set().union(*(links(k) for k in responses))
+    both = len(of_keys & of_responses)
+    result = {"pairwise": f1(both, len(of_responses), both, len(of_keys))}
+    of = [(next(k for k in keys if i in k), next(k for k in responses if i in k)) for i in range(n)]
+    result["b_cubed"] = f1(
+        sum(len(k & r) / len(r) for k, r in of), n, sum(len(k & r) / len(k) for k, r in of), n
+    )
+
+    def muc(first, second):
+        missing = sum(
+            len({next(i for i, o in enumerate(second) if x in o) for x in k}) for k in first
+        )
+        return n - missing, n - len(first)
+
+    result["muc"] = f1(*muc(responses, keys), *muc(keys, responses))
+    few, many = sorted([keys, responses], key=len)
+    for name, phi in (
+        ("ceaf_m", lambda a, b: len(a & b)),
+        ("ceaf_e", lambda a, b: 2 * len(a & b) / (len(a) + len(b))),
+    ):
+        best = max(
+            sum(phi(a, b) for a, b in zip(few, order, strict=False))
+            for order in permutations(many, len(few))
+        )
+        result[name] = f1(
+            best, sum(phi(r, r) for r in responses), best, sum(phi(k, k) for k in keys)
+        )
+
+    def lea(first, second):
+        total = 0
+        for k in first:
+            if len(k) == 1:
+                total += k in second
+            else:
+                total += len(k) * sum(len(links(k & o)) for o in second) / len(links(k))
+        return total, n
+
+    result["lea"] = f1(*lea(responses, keys), *lea(keys, responses))
+    return result
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=10))
+def test_equal_to_naive_versions(items):
+    true, found = np.array(items).T
+    scores = lq.set_scores(true, found)
+    for name, expected in naive_scores(true, found).items():
+        assert scores[name] == pytest.approx(expected), name
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=8))
+def test_the_truth_under_other_names_is_perfect(labels):
+    names = np.array(["x", "y", "z", "u"])[labels]
+    for score in lq.set_scores(labels, names).values():
+        assert score == pytest.approx((1, 1, 1))
+
+
+def test_joint_b_cubed_counts_items_of_the_right_category():
+    true, found = [0, 0, 1, 1], [0, 0, 0, 1]
+    scores = lq.set_scores(
+        true, found, true_categories=["a", "a", "b", "b"], found_categories=["a", "a", "a", None]
+    )
+    # Items 0 and 1 share 2 of 3 of their cluster; 2 and 3 have wrong categories.
+    assert scores["joint_b_cubed"] == pytest.approx((1 / 3, 1 / 2, 0.4))
+    same = lq.set_scores(true, found, true_categories=true, found_categories=true)
+    assert same["joint_b_cubed"] == same["b_cubed"]
+
+
+def test_sets_weigh_the_same():
+    rng = np.random.default_rng(0)
+    true = [rng.integers(4, size=n) for n in (1, 5, 30, 12)]
+    found = [rng.integers(4, size=len(labels)) for labels in true]
+    result = lq.evaluate_sets(true, found, random_state=0)
+    for name, score in result.scores.items():
+        of_sets = [lq.set_scores(a, b)[name] for a, b in zip(true, found, strict=True)]
+        assert score == pytest.approx(np.mean(of_sets, axis=0))
+        low, high = result.f1_intervals[name]
+        assert low <= score.f1 <= high
+    assert result == lq.evaluate_sets(true, found, random_state=0)
+    assert "b_cubed" in repr(result)
+
+
+def test_intervals_hold_as_often_as_they_say():
+    rng = np.random.default_rng(1)
+    n_held = 0
+    for draw in range(100):
+        true = [[0, 0]] * 60
+        found = [[0, 0] if right else [0, 1] for right in rng.random(60) < 0.7]
+        result = lq.evaluate_sets(true, found, random_state=draw, n_bootstraps=300)
+        low, high = result.f1_intervals["pairwise"]
+        n_held += low <= 0.7 <= high
+    assert 86 <= n_held <= 100
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "message"),
+    [
+        (([0, 1], [0]), ValueError, "true holds 2 items, found 1"),
+        (([0, -1], [0, 0]), ValueError, "true holds no cluster for item 1"),
+        (([0.5, 1], [0, 0]), TypeError, "true"),
+        (([], []), ValueError, "true is empty"),
+    ],
+)
+def test_bad_sets_are_named(args, error, message):
+    with pytest.raises(error, match=message):
+        lq.set_scores(*args)
+
+
+@pytest.mark.parametrize(
+    ("args", "settings", "message"),
+    [
+        (([], []), {}, "true is empty"),
+        (([[0]], [[0], [0]]), {}, "found holds 2 sets, true 1"),
+        (([[0]], [[0]]), {"level": 1}, "level is 1"),
+        (([[0]], [[0]]), {"n_bootstraps": 0}, "n_bootstraps is 0"),
+        (([[0]], [[0]]), {"true_categories": [[0]]}, "categories are given for one side"),
+        (
+            ([[0]], [[0]]),
+            {"true_categories": [[0, 1]], "found_categories": [[0]]},
+            "true_categories holds 2 items, true 1",
+        ),
+    ],
+)
+def test_bad_lists_of_sets_are_named(args, settings, message):
+    with pytest.raises(ValueError, match=message):
+        lq.evaluate_sets(*args, **settings)
