@@ -149,10 +149,9 @@ def documents(n):
         yield {"document": str(i), "sentences": sentences, "mentions": mentions}
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("with_test", [False, True])
 def test_evaluate_sets(tmp_path, with_test):
-    pytest.importorskip("torch")
-    pytest.importorskip("safetensors")
     path = tmp_path / "documents.jsonl"
     path.write_text("".join(json.dumps(of) + "\n" for of in documents(6)))
     more = ["--test", path, "--methods", "PairwiseSetClusterer"] if with_test else ["--folds", 2]
@@ -168,9 +167,8 @@ def test_evaluate_sets(tmp_path, with_test):
     assert scores["PairwiseSetClusterer"]["conll"] > scores["exact match"]["conll"]
 
 
+@pytest.mark.deep
 def test_hanging_out(tmp_path):
-    pytest.importorskip("torch")
-    pytest.importorskip("safetensors")
     out = tmp_path / "results.json"
     run("hanging_out.py", "--train", 20, "--test", 5, "--epochs", 2, out=out)
     assert len(json.loads(out.read_text())["results"]) == 4
@@ -261,8 +259,8 @@ def test_data_is_the_same_in_any_chunks(monkeypatch):
     assert len(np.unique(_data.all_distinct(10_000, 4), axis=0)) == 10_000
 
 
+@pytest.mark.deep
 def test_deep(tmp_path):
-    pytest.importorskip("torch")
     out = tmp_path / "results.json"
     settings = {"hidden": [16], "n_networks": 3, "n_first_steps": 40, "n_rounds": 1, "n_steps": 5}
     run("kingdra.py", "--set", "digits", "--runs", 0, "--settings", json.dumps(settings), out=out)

@@ -19,13 +19,16 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import labelquorum as lq
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("safetensors")
+pytest.importorskip("safetensors.torch")
 
-from labelquorum.deep import Kingdra, LadderClassifier, LadderIM, _losses, _training  # noqa: E402
-from labelquorum.deep import kingdra as kingdra_module  # noqa: E402
-from labelquorum.deep._checkpoints import Checkpoint  # noqa: E402
-from labelquorum.deep._networks import LadderEnsemble, combine, standardized  # noqa: E402
+import torch
+
+from labelquorum.deep import Kingdra, LadderClassifier, LadderIM, _losses, _training
+from labelquorum.deep import kingdra as kingdra_module
+from labelquorum.deep._checkpoints import Checkpoint
+from labelquorum.deep._networks import LadderEnsemble, combine, standardized
+
+pytestmark = pytest.mark.deep
 
 SMALL = {"hidden": (16,), "batch_size": 50, "learning_rate": 0.01, "random_state": 0}
 QUICK = SMALL | {"learning_rate": 0.02}

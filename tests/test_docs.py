@@ -26,10 +26,15 @@ BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ANSWERS = b"n\none\nn\nother\n" + b"1\n2\n" * 5  # of someone who labels texts
 
 
-@pytest.mark.parametrize("name", [n for n in MODULES if not n.endswith(("__main__", "_core"))])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.deep) if ".deep." in name else name
+        for name in MODULES
+        if not name.endswith(("__main__", "_core"))
+    ],
+)
 def test_the_examples_of_a_module_are_true(name):
-    if name.startswith("labelquorum.deep"):
-        pytest.importorskip("torch")
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
@@ -38,10 +43,15 @@ def test_every_public_name_has_a_docstring(name):
     assert name.startswith("__") or getattr(labelquorum, name).__doc__
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.deep) if page.stem in ("deep", "sets") else page
+        for page in PAGES
+    ],
+    ids=lambda page: page.stem,
+)
 def test_the_code_of_a_page_runs_and_gives_what_it_says(page, tmp_path, monkeypatch):
-    if page.stem in ("deep", "sets"):
-        pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in BLOCK.finditer(page.read_text(encoding="utf-8")):

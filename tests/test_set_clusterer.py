@@ -50,14 +50,13 @@ def pairwise(**settings):
 
 
 def network(**settings):
-    pytest.importorskip("torch")
-    pytest.importorskip("safetensors")
     small = {"width": 16, "n_epochs": 8, "batch_size": 60, "learning_rate": 0.005}
     small |= {"n_models": 1, "random_state": 0}
     return lq.SetClusterer(**small | settings)
 
 
-MODELS = pytest.mark.parametrize("make", [pairwise, network])
+NETWORK = pytest.param(network, marks=pytest.mark.deep)
+MODELS = pytest.mark.parametrize("make", [pairwise, NETWORK])
 
 
 @pytest.fixture(scope="module")
@@ -345,23 +344,34 @@ def test_bad_pairs_are_named(pairs, message):
 
 
 @pytest.mark.parametrize(
-    ("make", "settings", "error", "message"),
+    ("settings", "error", "message"),
     [
-        (pairwise, {"n_models": 0}, ValueError, "n_models is 0"),
-        (pairwise, {"metric": "accuracy"}, ValueError, "metric is 'accuracy'"),
-        (pairwise, {"max_pairs": 0}, ValueError, "max_pairs is 0"),
-        (pairwise, {"classifier": LinearSVC()}, TypeError, "has no predict_proba"),
-        (pairwise, {"n_jobs": 0}, ValueError, "n_jobs is 0"),
-        (network, {"width": 15}, ValueError, "width is 15; wanted a multiple of n_heads=4"),
-        (network, {"dropout": 1.0}, ValueError, "dropout is 1.0; wanted less"),
-        (network, {"learning_rate": 0.0}, ValueError, "learning_rate is 0"),
-        (network, {"n_epochs": 0}, ValueError, "n_epochs is 0"),
-        (network, {"directory": "x", "random_state": None}, ValueError, "random_state is None"),
+        ({"n_models": 0}, ValueError, "n_models is 0"),
+        ({"metric": "accuracy"}, ValueError, "metric is 'accuracy'"),
+        ({"max_pairs": 0}, ValueError, "max_pairs is 0"),
+        ({"classifier": LinearSVC()}, TypeError, "has no predict_proba"),
+        ({"n_jobs": 0}, ValueError, "n_jobs is 0"),
     ],
 )
-def test_bad_parameters_are_named(make, settings, error, message):
+def test_bad_parameters_are_named(settings, error, message):
     with pytest.raises(error, match=message):
-        make(**settings).fit(*blobs(5, 0))
+        pairwise(**settings).fit(*blobs(5, 0))
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"width": 15}, "width is 15; wanted a multiple of n_heads=4"),
+        ({"dropout": 1.0}, "dropout is 1.0; wanted less"),
+        ({"learning_rate": 0.0}, "learning_rate is 0"),
+        ({"n_epochs": 0}, "n_epochs is 0"),
+        ({"directory": "x", "random_state": None}, "random_state is None"),
+    ],
+)
+def test_bad_parameters_of_a_network_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        network(**settings).fit(*blobs(5, 0))
 
 
 @MODELS
@@ -370,6 +380,7 @@ def test_new_sets_have_the_features_of_those_learned(make, fitted):
         fitted(make).predict([np.ones((4, 3))])
 
 
+@pytest.mark.deep
 def test_a_network_sees_the_context_and_pairs_do_not():
     sets, clusters = context(300, 0)
     model = network(n_epochs=15).fit(sets[:250], clusters[:250])
@@ -378,9 +389,10 @@ def test_a_network_sees_the_context_and_pairs_do_not():
     assert b_cubed(alone, sets[250:], clusters[250:]) < 0.85
 
 
+@pytest.mark.deep
 def test_sets_side_by_side_are_as_alone():
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("safetensors")
+    import torch
+
     from labelquorum.deep import _set_networks
 
     device = torch.device("cpu")
@@ -400,9 +412,8 @@ def test_sets_side_by_side_are_as_alone():
         np.testing.assert_allclose(all_of, torch.cat(each), atol=1e-5)
 
 
+@pytest.mark.deep
 def test_chunks_hold_all_sets_within_bounds():
-    pytest.importorskip("torch")
-    pytest.importorskip("safetensors")
     from labelquorum.deep._set_networks import chunks_of
 
     sizes = np.array([3, 50, 1, 3, 20, 7])
@@ -415,6 +426,7 @@ class _StoppedError(Exception):
     pass
 
 
+@pytest.mark.deep
 def test_a_fit_goes_on_where_it_was_left(tmp_path, monkeypatch):
     model = network(n_models=2, n_epochs=3, directory=tmp_path)
     sets, clusters, kinds = blobs(8, 15)
@@ -442,6 +454,7 @@ def test_a_fit_goes_on_where_it_was_left(tmp_path, monkeypatch):
         model.fit(sets, clusters, kinds)
 
 
+@pytest.mark.deep
 def test_saved_and_loaded(fitted, tmp_path):
     model = fitted(network)
     path = tmp_path / "model.safetensors"
@@ -460,6 +473,7 @@ def test_saved_and_loaded(fitted, tmp_path):
         )
 
 
+@pytest.mark.deep
 def test_divergence_says_what_to_do():
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
         network(learning_rate=1e30, n_epochs=3).fit(*blobs(5, 17))
