@@ -107,6 +107,7 @@ class SetNetwork(nn.Module):
     def __init__(self, sizes: Sizes, dropout: float) -> None:
         super().__init__()
         width = sizes.width
+        self.n_heads = sizes.n_heads
         for name, n in (("item", sizes.n_features), ("pair", sizes.n_pair_features)):
             self.register_buffer(f"{name}_mean", torch.zeros(n))
             self.register_buffer(f"{name}_spread", torch.ones(n))
@@ -123,7 +124,7 @@ class SetNetwork(nn.Module):
         self.to_category = nn.Linear(width, sizes.n_categories) if sizes.n_categories else None
         self.to_pairs = nn.Linear(width, width)
         self.same = nn.Sequential(
-            nn.Linear(2 * width + _N_OWN + sizes.n_pair_features, width),
+            nn.Linear(2 * sizes.n_heads + _N_OWN + sizes.n_pair_features, width),
             nn.GELU(),
             nn.Linear(width, 1),
         )
@@ -155,7 +156,11 @@ class SetNetwork(nn.Module):
     def log_odds(self, first: Tensor, second: Tensor, own: Tensor, pairs: Tensor) -> Tensor:
         """Of pairs of encoded items, the same whichever is first."""
         scaled = (pairs - self.pair_mean) / self.pair_spread
-        both = torch.cat([(first - second).abs(), first * second, own, scaled], dim=1)
+        # Few numbers, not some of each unit: those would tell clusters of training by heart.
+        of_heads = (len(first), self.n_heads, -1)
+        products = (first * second).view(of_heads).sum(dim=2)
+        distances = (first - second).square().view(of_heads).sum(dim=2)
+        both = torch.cat([products, distances, own, scaled], dim=1)
         found: Tensor = self.same(both)[:, 0]
         return found
 
