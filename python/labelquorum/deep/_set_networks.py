@@ -164,20 +164,20 @@ class SetNetwork(nn.Module):
         found: Tensor = self.same(both)[:, 0]
         return found
 
-    @torch.no_grad()
     def predict(self, features: Floats, pairs: Floats | None) -> tuple[Floats, Floats | None]:
         """P(same cluster) of all pairs of a set, and P(category) of its items."""
         self.eval()
         device = self.of_features.weight.device
         of_set = as_tensors(features, pairs, device)
-        items, own, kinds = self.encode(batch_of([of_set]))
-        same = np.empty(len(own))
-        for places, first, second in pair_blocks(len(features), _PAIRS_PER_BLOCK):
-            found = self.log_odds(items[first], items[second], own[places], of_set[1][places])
-            same[places] = torch.sigmoid(found.double()).cpu().numpy()
-        if kinds is None:
-            return same, None
-        return same, torch.softmax(kinds.double(), dim=1).cpu().numpy()
+        with torch.no_grad():
+            items, own, kinds = self.encode(batch_of([of_set]))
+            same = np.empty(len(own))
+            for places, first, second in pair_blocks(len(features), _PAIRS_PER_BLOCK):
+                found = self.log_odds(items[first], items[second], own[places], of_set[1][places])
+                same[places] = torch.sigmoid(found.double()).cpu().numpy()
+            if kinds is None:
+                return same, None
+            return same, torch.softmax(kinds.double(), dim=1).cpu().numpy()
 
 
 def as_tensors(
@@ -223,7 +223,7 @@ class SetNetworks(Ensemble):
         self.networks = nn.ModuleList(made).to(device)
 
     def __iter__(self) -> Iterator[SetNetwork]:
-        return iter(self.networks)  # type: ignore[arg-type]
+        return iter(self.networks)
 
 
 def chunks_of(chosen: NDArray[np.intp], sizes: NDArray[np.intp], n_most: int) -> list[list[int]]:
