@@ -24,7 +24,7 @@ constexpr std::size_t patience = 32;  // steps without a new best in a sequence 
 constexpr std::size_t max_restarts = 50;
 constexpr std::size_t few_nodes = 200;  // get so many restarts; larger problems fewer
 constexpr std::size_t max_passes = 100;
-constexpr std::size_t max_reads = 800'000'000;  // of weights, by moves: some seconds
+constexpr std::size_t max_reads = 200'000'000;  // of weights, by moves: some seconds
 
 std::size_t renumber(Labels& labels) {
     constexpr auto none = static_cast<Node>(-1);
