@@ -1,15 +1,17 @@
-"""The examples of the docstrings, as the installed package has them, and the code of docs/*.md."""
+"""The examples of the docstrings, as the installed package has them, and what is in docs."""
 
 import ast
 import doctest
 import importlib
 import pkgutil
 import re
+import runpy
 import shlex
 import sys
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 import labelquorum
@@ -21,7 +23,9 @@ MODULES = sorted(
     for folder, prefix in [(FOLDER, "labelquorum."), (FOLDER / "deep", "labelquorum.deep.")]
     for info in pkgutil.iter_modules([str(folder)], prefix)
 )
-PAGES = sorted((Path(__file__).resolve().parents[1] / "docs").glob("*.md"))
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+GALLERY = sorted(DOCS.glob("gallery/*.py"))
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ANSWERS = b"n\none\nn\nother\n" + b"1\n2\n" * 5  # of someone who labels texts
 
@@ -41,6 +45,28 @@ def test_the_examples_of_a_module_are_true(name):
 @pytest.mark.parametrize("name", labelquorum.__all__)
 def test_every_public_name_has_a_docstring(name):
     assert name.startswith("__") or getattr(labelquorum, name).__doc__
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="docs is in checkouts only")
+@pytest.mark.parametrize(
+    "module",
+    [
+        "labelquorum",
+        "labelquorum.review",
+        "labelquorum.text",
+        pytest.param("labelquorum.deep", marks=pytest.mark.deep),
+    ],
+)
+def test_every_public_name_is_in_the_reference(module):
+    listed = re.findall(r"^   ([\w.]+)$", (DOCS / "api.rst").read_text("utf-8"), re.MULTILINE)
+    prefix = module.removeprefix("labelquorum").lstrip(".")
+    names = {
+        f"{prefix}.{name}".lstrip(".")
+        for name in importlib.import_module(module).__all__
+        if name not in ("__version__", "review", "text")
+    }
+    assert names <= set(listed)
+    assert len(listed) == len(set(listed))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +92,13 @@ def test_the_code_of_a_page_runs_and_gives_what_it_says(page, tmp_path, monkeypa
                 _check(value, lines[-1].partition("  # ")[2], lines[-1])
             else:
                 exec("\n".join(lines), names)
+
+
+@pytest.mark.parametrize("example", GALLERY, ids=lambda example: example.stem)
+def test_an_example_of_the_gallery_runs(example):
+    runpy.run_path(str(example))
+    assert plt.get_fignums()
+    plt.close("all")
 
 
 def _check(value, said, line):
