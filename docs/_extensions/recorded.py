@@ -168,13 +168,13 @@ def spread(columns, rows, title):
 
 
 def shown(value, unit):
-    """Write a value, numbers with three digits that count (shares with one after the point)."""
+    """Write a value: numbers with three digits that count, texts up to a colon."""
     if value is None:
         return ""
     if isinstance(value, list):
         return " x ".join(shown(one, unit) for one in value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value).replace("|", r"\|")
+        return str(value).partition(":")[0].replace("|", r"\|")
     number = value * UNITS.get(unit, 1)
     if unit == "%":
         text = f"{number:.1f}"
@@ -182,12 +182,14 @@ def shown(value, unit):
         text = f"{number:,.0f}"
     else:
         text = f"{number:.3g}"
-    return f"{text} {unit}".strip()
+    return f"{text}\u00a0{unit}" if unit else text  # never on two lines
 
 
 def markdown_table(titles, rows):
-    """Write a table as MyST reads it."""
-    lines = [titles, ["---"] * len(titles), *rows]
+    """Write a table as MyST reads it, columns of numbers to the right."""
+    columns = zip(*rows, strict=True)
+    of_numbers = [all(cell[:1].isdigit() for cell in column if cell) for column in columns]
+    lines = [titles, ["---:" if numbers else "---" for numbers in of_numbers], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
