@@ -20,7 +20,11 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_templates", "gallery/*", "pictures/*.ipynb", "pictures/*.py", "pictures/*.zip"]
+exclude_patterns = [
+    "_templates",
+    "gallery",
+    *(f"pictures/*.{kind}" for kind in ("ipynb", "py", "zip")),
+]
 html_theme = "furo"
 html_title = f"labelquorum {release}"
 html_copy_source = False
