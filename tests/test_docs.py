@@ -17,7 +17,7 @@ import pytest
 import labelquorum
 from labelquorum.cli import main
 
-FOLDER = Path(labelquorum.__path__[0])
+FOLDER = Path(labelquorum.__file__).parent
 MODULES = sorted(
     info.name
     for folder, prefix in [(FOLDER, "labelquorum."), (FOLDER / "deep", "labelquorum.deep.")]
