@@ -25,6 +25,7 @@ exclude_patterns = [
     "gallery",
     *(f"pictures/*.{kind}" for kind in ("ipynb", "py", "zip")),
 ]
+templates_path = ["_templates"]
 html_theme = "furo"
 html_title = f"labelquorum {release}"
 html_copy_source = False
