@@ -281,7 +281,7 @@ def document(content):
     named = ~is_pronoun
     both_named, both_pronouns = named[i] & named[j], is_pronoun[i] & is_pronoun[j]
     same_text, same_head = text_code[i] == text_code[j], head_code[i] == head_code[j]
-    W, H = _incidence(content_words), _incidence([[head] for head in heads])
+    W = _incidence(content_words)
     rare = np.log(n / np.maximum(1, W.sum(axis=0)))
     common = (W @ W.T).toarray()
     weighted = (W @ sparse.diags_array(rare.astype(np.float32)) @ W.T).toarray()
@@ -292,7 +292,6 @@ def document(content):
     has_head = padded[:, head_place]  # [a, b]: a has the head of b
     G = _incidence([{f"^{h}$"[k : k + 3] for k in range(max(1, len(h)))} for h in heads])
     alike = (G @ G.T).toarray() / np.sqrt(np.outer(G.sum(axis=1), G.sum(axis=1)))
-    del H
     known = gender > 0
     same_gender = known[i] & known[j] & (gender[i] == gender[j])
     other_gender = known[i] & known[j] & (gender[i] != gender[j])

@@ -50,7 +50,6 @@ def run(script, *args, out, env=None):
         ("learning_curves.py", [*CURVES, "--strategies", "random", "margin", "TypiClust"]),
         ("novelty.py", ["--sets", "digits", "--rows", 600, "--draws", 1]),
         ("scale.py", ["--rows", 100, 1000, "--max-growth", 1000]),
-        ("self_training.py", ["--sets", "digits", "--rows", 800, "--draws", 1]),
         ("scale_clusterer.py", ["--rows", 500, "--features", 4, "--clusters", 3]),
         ("bench_text.py", ["--rows", 2000]),
         ("worst_cases.py", ["--max-rows", 500, "--cases", 0, 5]),

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from labelquorum.representatives import RepresentativeSampler
     from labelquorum.s3vm import S3VM
     from labelquorum.searcher import NeighborSearcher
-    from labelquorum.self_training import CurriculumSelfTraining
     from labelquorum.set_clusterer import PairwiseSetClusterer
     from labelquorum.set_metrics import evaluate_sets, set_scores
     from labelquorum.signatures import SignatureTable
@@ -62,7 +61,6 @@ __all__ = [
     "ClusterGridDisplay",
     "ConsensusClusterer",
     "CoveragePrecisionDisplay",
-    "CurriculumSelfTraining",
     "KNNLabelPropagation",
     "KNeighborsTransformer",
     "LabelPropagation",
@@ -110,7 +108,6 @@ _MODULE_OF = {
     "ClusterGridDisplay": "display",
     "ConsensusClusterer": "clusterer",
     "CoveragePrecisionDisplay": "display",
-    "CurriculumSelfTraining": "self_training",
     "KNNLabelPropagation": "knn_label_propagation",
     "KNeighborsTransformer": "transformers",
     "LabelPropagation": "propagation",

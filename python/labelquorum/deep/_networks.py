@@ -13,7 +13,7 @@ from torch import Tensor, nn
 _EPSILON = 1e-5
 _SETTLING_ROWS = 1000
 _MOST_SETTLING_ROWS = 10_000
-_COMBINATOR = (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0)
+_COMBINATOR = (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 class Outputs(NamedTuple):

@@ -107,6 +107,7 @@ class SetNetwork(nn.Module):
     def __init__(self, sizes: Sizes, dropout: float) -> None:
         super().__init__()
         width = sizes.width
+        self.n_heads = sizes.n_heads
         for name, n in (("item", sizes.n_features), ("pair", sizes.n_pair_features)):
             self.register_buffer(f"{name}_mean", torch.zeros(n))
             self.register_buffer(f"{name}_spread", torch.ones(n))
@@ -123,7 +124,7 @@ class SetNetwork(nn.Module):
         self.to_category = nn.Linear(width, sizes.n_categories) if sizes.n_categories else None
         self.to_pairs = nn.Linear(width, width)
         self.same = nn.Sequential(
-            nn.Linear(2 * width + _N_OWN + sizes.n_pair_features, width),
+            nn.Linear(2 * sizes.n_heads + _N_OWN + sizes.n_pair_features, width),
             nn.GELU(),
             nn.Linear(width, 1),
         )
@@ -155,24 +156,28 @@ class SetNetwork(nn.Module):
     def log_odds(self, first: Tensor, second: Tensor, own: Tensor, pairs: Tensor) -> Tensor:
         """Of pairs of encoded items, the same whichever is first."""
         scaled = (pairs - self.pair_mean) / self.pair_spread
-        both = torch.cat([(first - second).abs(), first * second, own, scaled], dim=1)
+        # Few numbers, not some of each unit: those would tell clusters of training by heart.
+        of_heads = (len(first), self.n_heads, -1)
+        products = (first * second).view(of_heads).sum(dim=2)
+        distances = (first - second).square().view(of_heads).sum(dim=2)
+        both = torch.cat([products, distances, own, scaled], dim=1)
         found: Tensor = self.same(both)[:, 0]
         return found
 
-    @torch.no_grad()
     def predict(self, features: Floats, pairs: Floats | None) -> tuple[Floats, Floats | None]:
         """P(same cluster) of all pairs of a set, and P(category) of its items."""
         self.eval()
         device = self.of_features.weight.device
         of_set = as_tensors(features, pairs, device)
-        items, own, kinds = self.encode(batch_of([of_set]))
-        same = np.empty(len(own))
-        for places, first, second in pair_blocks(len(features), _PAIRS_PER_BLOCK):
-            found = self.log_odds(items[first], items[second], own[places], of_set[1][places])
-            same[places] = torch.sigmoid(found.double()).cpu().numpy()
-        if kinds is None:
-            return same, None
-        return same, torch.softmax(kinds.double(), dim=1).cpu().numpy()
+        with torch.no_grad():
+            items, own, kinds = self.encode(batch_of([of_set]))
+            same = np.empty(len(own))
+            for places, first, second in pair_blocks(len(features), _PAIRS_PER_BLOCK):
+                found = self.log_odds(items[first], items[second], own[places], of_set[1][places])
+                same[places] = torch.sigmoid(found.double()).cpu().numpy()
+            if kinds is None:
+                return same, None
+            return same, torch.softmax(kinds.double(), dim=1).cpu().numpy()
 
 
 def as_tensors(
@@ -218,7 +223,7 @@ class SetNetworks(Ensemble):
         self.networks = nn.ModuleList(made).to(device)
 
     def __iter__(self) -> Iterator[SetNetwork]:
-        return iter(self.networks)  # type: ignore[arg-type]
+        return iter(self.networks)
 
 
 def chunks_of(chosen: NDArray[np.intp], sizes: NDArray[np.intp], n_most: int) -> list[list[int]]:

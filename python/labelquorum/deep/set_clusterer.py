@@ -115,12 +115,13 @@ class SetClusterer(BaseSetClusterer):
     Attention without positions (Lee et al., "Set transformer", ICML 2019): another order of the
     items gives the same results in that order. What is known of pairs (their cosine, their distance
     and `pairs`) adds to the attention that two items pay each other. The pair head takes
-    ``|a - b|`` and ``a * b`` of two encoded items and what is known of the pair, so that (b, a)
-    gives the same. Its loss is the binary cross-entropy of "same cluster", in which sets weigh the
-    same, and within a set the pairs of one cluster as much as those of two; that of the category
-    head is cross-entropy. P(same) is multiplied by the probability that both items are of one
-    category (unless that does harm: see `category_weight_`); a cluster has the category that is
-    most probable by all of its items.
+    products and distances of two encoded items, one for each head, and what is known of the pair,
+    so that (b, a) gives the same.
+    Its loss is the binary cross-entropy of "same cluster", in which sets weigh the same, and within
+    a set the pairs of one cluster as much as those of two; that of the category head is
+    cross-entropy. P(same) is multiplied by the probability that both items are of one category
+    (unless that does harm: see `category_weight_`); a cluster has the category that is most
+    probable by all of its items.
 
     Sets of a batch are not filled up to the same size. A set of n items takes O(n ** 2) time and
     memory; in training, about 1 GB for n = 2,000.
