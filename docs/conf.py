@@ -40,7 +40,8 @@ autodoc_mock_imports = ["safetensors", "torch"]
 autodoc_default_options = {
     "members": True,
     # What scikit-learn's and Python's own bases give is in their documentation.
-    "inherited-members": "BaseEstimator, ClassifierMixin, ClusterMixin, TransformerMixin, tuple",
+    "inherited-members": "BaseEstimator, ClassifierMixin, ClusterMixin, TransformerMixin, "
+    "_MetadataRequester, _SetOutputMixin, tuple",
     "exclude-members": ", ".join(
         f"set_{method}_request"
         for method in ("fit", "partial_fit", "predict", "predict_proba", "score", "transform")
