@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Before NumPy is imported. Matrices of tests are so small that threads only wait for each other.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+for library in ("OMP", "OPENBLAS"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 _COMMON = {
     "deadline": None,

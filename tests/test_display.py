@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import NotFittedError
 
 import labelquorum as lq
+from strategies import share
 
 TEXTS = [
     "lost my credit card",
@@ -196,6 +197,7 @@ def naive_agreement(partitions, labels, first, second):
     return together / both if both else np.nan
 
 
+@share(0.1)
 @given(st.data())
 def test_agreement_is_that_of_all_pairs(data):
     n, m = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 4))

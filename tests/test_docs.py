@@ -33,7 +33,7 @@ ANSWERS = b"n\none\nn\nother\n" + b"1\n2\n" * 5  # of someone who labels texts
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.deep) if ".deep." in name else name
+        pytest.param(name, marks=pytest.mark.deep) if ".deep" in name else name
         for name in MODULES
         if not name.endswith(("__main__", "_core"))
     ],

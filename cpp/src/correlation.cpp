@@ -24,7 +24,7 @@ constexpr std::size_t patience = 32;  // steps without a new best in a sequence 
 constexpr std::size_t max_restarts = 50;
 constexpr std::size_t few_nodes = 200;  // get so many restarts; larger problems fewer
 constexpr std::size_t max_passes = 100;
-constexpr std::size_t max_reads = 1'500'000'000;  // of weights, by moves: some seconds
+constexpr std::size_t max_reads = 800'000'000;  // of weights, by moves: some seconds
 
 std::size_t renumber(Labels& labels) {
     constexpr auto none = static_cast<Node>(-1);
@@ -48,7 +48,6 @@ public:
     DensePart(const DenseWeights<Real>& all, std::vector<Node> nodes)
         : all_(all), nodes_(std::move(nodes)) {}
 
-    const std::vector<Node>& nodes() const { return nodes_; }
     std::size_t size() const { return nodes_.size(); }
 
     template <class Body>
@@ -68,35 +67,38 @@ private:
     std::vector<Node> nodes_;
 };
 
-template <class Index, class Real>
+// A copy, so that one class serves graphs of all types, with the edges of a node side by side.
 class SparsePart {
 public:
     // places: of all nodes of the graph; those of other problems have another entry in part_of.
-    SparsePart(const GraphView<Index, Real>& graph, std::vector<Node> nodes,
-               const std::vector<Node>& places, const std::vector<Node>& part_of)
-        : graph_(graph), nodes_(std::move(nodes)), places_(places), part_of_(part_of) {}
+    template <class Index, class Real>
+    SparsePart(const GraphView<Index, Real>& graph, const std::vector<Node>& nodes,
+               const std::vector<Node>& places, const std::vector<Node>& part_of) {
+        ends_.reserve(nodes.size());
+        for (const Node node : nodes) {
+            const auto end = static_cast<std::size_t>(graph.indptr[node + 1]);
+            for (auto e = static_cast<std::size_t>(graph.indptr[node]); e < end; ++e) {
+                const auto target = static_cast<Node>(graph.indices[e]);
+                if (target == node || part_of[target] != part_of[node]) continue;
+                edges_.emplace_back(places[target], static_cast<double>(graph.weights[e]));
+            }
+            ends_.push_back(edges_.size());
+        }
+    }
 
-    const std::vector<Node>& nodes() const { return nodes_; }
-    std::size_t size() const { return nodes_.size(); }
+    std::size_t size() const { return ends_.size(); }
 
     template <class Body>
     void for_each(Node v, const Body& body) const {
-        const Node node = nodes_[v];
-        const auto begin = static_cast<std::size_t>(graph_.indptr[node]);
-        const auto end = static_cast<std::size_t>(graph_.indptr[node + 1]);
-        for (std::size_t e = begin; e < end; ++e) {
-            const auto target = static_cast<Node>(graph_.indices[e]);
-            if (target == node || part_of_[target] != part_of_[node]) continue;
-            body(places_[target], static_cast<double>(graph_.weights[e]));
+        for (std::size_t e = v == 0 ? 0 : ends_[v - 1]; e < ends_[v]; ++e) {
+            body(edges_[e].first, edges_[e].second);
         }
     }
     static constexpr bool is_dense = false;
 
 private:
-    const GraphView<Index, Real>& graph_;
-    std::vector<Node> nodes_;
-    const std::vector<Node>& places_;
-    const std::vector<Node>& part_of_;
+    std::vector<std::pair<Node, double>> edges_;
+    std::vector<std::size_t> ends_;
 };
 
 // Weights of one node summed by the cluster they lead to.
@@ -288,8 +290,8 @@ public:
         std::iota(best.begin(), best.end(), Node{0});
         improve(best);
         double value = within(best);
-        std::mt19937_64 random(part_.nodes().front());
         const std::size_t n = part_.size();
+        std::mt19937_64 random(n);  // so that a problem beside others is solved as alone
         std::size_t n_restarts = max_restarts;
         if (n > few_nodes) n_restarts = n_restarts * few_nodes / n * few_nodes / n;
         for (std::size_t i = 0; i < n_restarts && n > 2; ++i) {
@@ -327,17 +329,24 @@ private:
         }
     }
 
-    // Some clusters become nodes again.
-    static void dissolve(Labels& labels, std::mt19937_64& random) {
+    // Some clusters become nodes again, of which some join others by chance.
+    void dissolve(Labels& labels, std::mt19937_64& random) const {
         const std::size_t n_clusters = renumber(labels);
+        std::vector<std::int32_t> groups = groups_of(labels, n_clusters);
         std::vector<std::uint8_t> goes(n_clusters, 0);
         const std::size_t n = std::min<std::size_t>(n_clusters, 1 + random() % 3);
         for (std::size_t i = 0; i < n; ++i) goes[random() % n_clusters] = 1;
         const std::size_t keep_one_in = 1 + random() % 3;
-        auto next = static_cast<Node>(n_clusters);
-        for (Node& label : labels) {
-            if (label < n_clusters && goes[label] != 0 && random() % keep_one_in == 0) {
-                label = next++;
+        for (Node v = 0; v < labels.size(); ++v) {
+            if (labels[v] >= n_clusters || goes[labels[v]] == 0) continue;
+            if (random() % keep_one_in != 0) continue;
+            const Node other = labels[random() % labels.size()];
+            if (random() % 2 == 0 && may_join(groups_[v], groups[other])) {
+                labels[v] = other;
+                groups[other] = std::max(groups[other], groups_[v]);
+            } else {
+                labels[v] = static_cast<Node>(groups.size());
+                groups.push_back(groups_[v]);
             }
         }
         compact(labels);
@@ -482,6 +491,7 @@ private:
                 for (const Node v : members[a]) {
                     part_.for_each(v, [&](Node u, double weight) {
                         if (weight > 0) links_.add(labels[u], weight);
+                        ++n_reads_;
                     });
                 }
                 for (const Node b : links_.met()) {
@@ -530,6 +540,7 @@ private:
             } else {
                 part_.for_each(v, [&](Node u, double weight) {
                     if (labels[u] == a || labels[u] == b) body(u, weight);
+                    ++n_reads_;
                 });
             }
         };
@@ -709,10 +720,10 @@ std::vector<std::int32_t> correlation_clustering(const GraphView<Index, Real>& g
             if (graph.weights[e] > 0) connected.unite(static_cast<Node>(u), static_cast<Node>(v));
         }
     }
-    return solve<Real>(
+    return solve<double>(
         connected, n, groups, executor,
         [&](const std::vector<Node>& nodes, const auto& places, const auto& part_of) {
-            return SparsePart<Index, Real>(graph, nodes, places, part_of);
+            return SparsePart(graph, nodes, places, part_of);
         });
 }
 

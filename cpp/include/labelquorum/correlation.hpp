@@ -29,7 +29,7 @@ struct DenseWeights {
 // graphs by lifted multicuts", ICCV 2015): the two clusters with most weight between them are
 // joined while that is positive. Then nodes move, alone and in sequences between two clusters (as
 // in Kernighan and Lin, Bell System Technical Journal 49, 1970), and clusters are joined, until
-// none of these helps, or weights have been read 1.5 billion times. Few nodes are solved again and
+// none of these helps, or weights have been read 800 million times. Few nodes are solved again and
 // again from a result of which some clusters were dissolved. Nodes that no chain of positive
 // weights connects are solved apart, in parallel.
 //
