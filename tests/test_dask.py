@@ -1,0 +1,306 @@
+"""On Dask: the labels of the in-memory functions, whatever the chunks, and whoever dies."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import adjusted_rand_score
+
+import labelquorum as lq
+from strategies import cuts, ensembles, planted, share
+
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
+da = pytest.importorskip("dask.array")
+dd = pytest.importorskip("dask.dataframe")
+pd = pytest.importorskip("pandas")
+lqd = pytest.importorskip("labelquorum.dask")
+
+
+@pytest.fixture(autouse=True)
+def in_this_thread():
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two worker processes, and the client that is connected to them."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as workers,
+        distributed.Client(workers, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def chunked(rows, chunks):
+    """The rows in these chunks."""
+    return da.concatenate([da.from_array(rows[chunk], chunks=-1) for chunk in chunks])
+
+
+def frame_of(rows, n_chunks, index=None):
+    frame = pd.DataFrame(rows, index, [f"p{i}" for i in range(rows.shape[1])])
+    return dd.from_pandas(frame, npartitions=n_chunks, sort=False)
+
+
+# mini_clusters
+
+
+@share(0.5)
+@given(data=st.data(), rows=ensembles(max_rows=100, max_partitions=8))
+def test_labels_are_the_in_memory_ones_for_any_chunks(data, rows):
+    options = {
+        "n_clusters": data.draw(st.none() | st.integers(1, 4)),
+        "min_agree": data.draw(st.sampled_from([1, 0.5, 1.0])),
+        "min_differ": data.draw(st.sampled_from([0, 0.5, 0.9])),
+        "min_size": data.draw(st.integers(1, 3)),
+    }
+    partitions = chunked(rows, data.draw(cuts(len(rows), max_chunks=20)))
+    if data.draw(st.booleans()):
+        partitions = partitions.rechunk({1: 1})
+    with dask.config.set(scheduler="synchronous"):
+        labels = lqd.mini_clusters(partitions, **options)
+        assert isinstance(labels, da.Array)
+        assert labels.dtype == np.int32
+        assert labels.chunks[0] == partitions.chunks[0]
+        found = labels.compute()
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, lq.mini_clusters(rows, **options))
+
+
+def test_chunks_of_unknown_sizes_and_empty_ones_are_taken():
+    rows = planted(np.random.default_rng(0), 300, 5)
+    partitions = chunked(rows, [slice(0, 100), slice(100, 110), slice(110, 300)])
+    some = partitions[(partitions[:, 0] != 3) & (da.arange(300, chunks=(100, 10, 190)) % 300 < 100)]
+    assert np.isnan(some.shape[0])
+    labels = lqd.mini_clusters(some)
+    kept = rows[:100][rows[:100, 0] != 3]
+    np.testing.assert_array_equal(labels.compute(), lq.mini_clusters(kept))
+
+
+@pytest.mark.parametrize("n_chunks", [1, 7])
+def test_a_data_frame_gives_a_series_with_its_index(n_chunks):
+    rows = planted(np.random.default_rng(1), 200, 4, abstain=0.1)
+    index = [f"sample {i}" for i in range(200)]
+    labels = lqd.mini_clusters(frame_of(rows, n_chunks, index), min_agree=3)
+    assert isinstance(labels, dd.Series)
+    found = labels.compute()
+    assert found.name == labels.name == "label"
+    assert found.dtype == labels.dtype == np.int32
+    assert found.index.tolist() == index
+    np.testing.assert_array_equal(found, lq.mini_clusters(rows, min_agree=3))
+
+
+def test_a_sample_on_which_all_abstain_takes_no_part():
+    rows = planted(np.random.default_rng(2), 200, 4)
+    eligible = np.arange(200) % 3 > 0
+    labels = lqd.mini_clusters(da.from_array(np.where(eligible[:, None], rows, -1), chunks=(9, 4)))
+    np.testing.assert_array_equal(labels.compute(), lq.mini_clusters(rows, eligible=eligible))
+
+
+@pytest.mark.parametrize(
+    ("partitions", "options", "error", "message"),
+    [
+        (np.zeros((3, 2), int), {}, TypeError, "partitions is a ndarray; wanted a Dask array"),
+        (da.zeros((3, 2)), {}, TypeError, r"partitions holds floats \(float64\); wanted integers"),
+        (da.zeros(3, dtype=int), {}, ValueError, r"partitions has shape \(3,\); wanted 2-D"),
+        (da.zeros((3, 0), dtype=int), {}, ValueError, "it holds no partition"),
+        (da.zeros((3, 2), dtype=int), {"min_agree": 3}, ValueError, "min_agree is 3"),
+        (da.zeros((3, 2), dtype=int), {"min_differ": 1.5}, ValueError, "min_differ is 1.5"),
+        (da.zeros((3, 2), dtype=int), {"n_clusters": 0}, ValueError, "n_clusters"),
+        (da.zeros((3, 2), dtype=int), {"min_size": "x"}, TypeError, "min_size"),
+        (da.zeros((3, 2), dtype=int), {"n_jobs": 0}, ValueError, "n_jobs"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_computed(partitions, options, error, message):
+    with pytest.raises(error, match=message):
+        lqd.mini_clusters(partitions, **options)
+
+
+def test_a_data_frame_of_floats_is_refused():
+    with pytest.raises(TypeError, match=r"partitions\['p1'\] holds floats"):
+        lqd.mini_clusters(dd.from_pandas(pd.DataFrame({"p0": [1], "p1": [1.0]}), npartitions=1))
+
+
+def test_no_sample_at_all_is_refused():
+    nothing = da.from_array(np.arange(10).reshape(5, 2), chunks=(2, 2))
+    nothing = nothing[nothing[:, 0] < 0]
+    with pytest.raises(ValueError, match="it holds no sample"):
+        lqd.mini_clusters(nothing).compute()
+
+
+def test_chunks_that_change_are_told():
+    n_calls = []
+
+    def changing(block):
+        n_calls.append(1)
+        return block + len(n_calls)
+
+    partitions = da.from_array(np.arange(10).reshape(5, 2), chunks=-1)
+    labels = lqd.mini_clusters(partitions.map_blocks(changing, meta=np.empty((0, 0), int)))
+    with pytest.raises(ValueError, match="a row now that they did not hold when they were counted"):
+        labels.compute()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing kills like that there")
+@pytest.mark.parametrize("kind", ["array", "frame"])
+def test_worker_processes_give_the_same_labels_even_if_they_are_killed(cluster, tmp_path, kind):
+    rows = planted(np.random.default_rng(3), 20_000, 6, noise=0.2)
+    expected = lq.mini_clusters(rows, 4, min_agree=5)
+    marker = tmp_path / "kill"
+
+    def read(block):
+        if marker.exists():
+            marker.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return block
+
+    if kind == "array":
+        partitions = da.from_array(rows, chunks=(1900, 6)).map_blocks(read, meta=rows[:0])
+    else:
+        frame = frame_of(rows, 9)
+        partitions = frame.map_partitions(read, meta=frame._meta)
+    with cluster.as_current():
+        marker.touch()
+        labels = lqd.mini_clusters(partitions, 4, min_agree=5)
+        distributed.wait(labels)
+        assert not marker.exists()
+        marker.touch()
+        np.testing.assert_array_equal(labels.compute(), expected)
+        assert not marker.exists()
+
+
+# ConsensusClusterer
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    return make_blobs(3000, centers=5, n_features=6, random_state=0)
+
+
+def test_categories_are_those_of_the_in_memory_pipeline(cluster, blobs):
+    X, _ = blobs
+    expected = lq.ConsensusClusterer(random_state=0).fit(X)
+    with cluster.as_current():
+        model = lqd.ConsensusClusterer(max_samples=600, random_state=0)
+        labels = model.fit(da.from_array(X, chunks=(701, 3))).predict(da.from_array(X, chunks=500))
+        assert isinstance(labels, da.Array)
+        found = labels.compute()
+    assert len(model.sample_) == 600
+    assert model.n_clusters_ == expected.n_clusters_ == 5
+    assert adjusted_rand_score(expected.labels_, found) >= 0.99
+
+
+def test_everything_is_drawn_where_it_is_little():
+    X, _ = make_blobs(200, centers=3, random_state=0)
+    model = lqd.ConsensusClusterer(3, random_state=0).fit(da.from_array(X, chunks=(70, 2)))
+    expected = lq.ConsensusClusterer(3, random_state=0).fit(X)
+    np.testing.assert_array_equal(model.estimator_.labels_, expected.labels_)
+    np.testing.assert_array_equal(
+        model.predict(da.from_array(X, chunks=(30, 2))).compute(), expected.predict(X)
+    )
+
+
+def test_the_same_samples_are_drawn_whatever_the_chunks(blobs):
+    X, y = blobs
+    some = np.where(np.arange(3000) % 30 == 0, y, -1)
+    drawn = []
+    for n_rows in (3000, 999, 170):
+        chunks = da.from_array(X, chunks=(n_rows, 6))
+        model = lqd.ConsensusClusterer(5, max_samples=300, n_partitions=4, random_state=3)
+        model.fit(chunks[da.ones(3000, dtype=bool, chunks=n_rows)], some)
+        drawn.append((model.sample_, model.predict(chunks).compute()))
+    for sample, labels in drawn:
+        np.testing.assert_array_equal(sample, drawn[0][0])
+        np.testing.assert_array_equal(labels, drawn[0][1])
+    # All that are labeled, and others at random.
+    assert np.isin(np.flatnonzero(some >= 0), sample).all()
+    assert 290 <= len(sample) <= 300
+
+
+def test_a_data_frame_with_known_names_gives_a_series_of_names(blobs):
+    X, y = blobs
+    index = pd.Index([f"sample {i}" for i in range(3000)])
+    frame = pd.DataFrame(X, index, list("abcdef"))
+    names = pd.Series([["red", "blue"][c] if c < 2 and i < 90 else None for i, c in enumerate(y)])
+    names.index = index
+    chunks = dd.from_pandas(frame, npartitions=4, sort=False)
+    model = lqd.ConsensusClusterer(5, max_samples=400, n_partitions=8, random_state=0)
+    model.fit(chunks, dd.from_pandas(names, npartitions=4, sort=False))
+    assert model.classes_.tolist() == ["blue", "red", "new 0", "new 1", "new 2"]
+    assert model.feature_names_in_.tolist() == list("abcdef")
+    labels = model.predict(chunks)
+    assert isinstance(labels, dd.Series)
+    found = labels.compute()
+    assert labels.dtype == found.dtype == object
+    assert found.index.equals(index)
+    assert (found[y == 0] == "red").mean() > 0.99
+    shares = model.predict_proba(chunks)
+    assert isinstance(shares, dd.DataFrame)
+    found_shares = shares.compute()
+    assert found_shares.columns.tolist() == model.classes_.tolist()
+    assert (found_shares.idxmax(axis=1) == found).mean() > 0.999
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(chunks.rename(columns={"a": "z"})).compute()
+
+
+def test_probabilities_and_a_classifier(blobs):
+    X, y = blobs
+    chunks = da.from_array(X, chunks=(700, 6))
+    model = lqd.ConsensusClusterer(
+        5, max_samples=400, n_partitions=8, classifier=LogisticRegression(), random_state=0
+    )
+    model.fit(chunks)
+    shares = model.predict_proba(chunks)
+    assert shares.shape == (3000, 5)
+    assert shares.dtype == shares.compute().dtype == np.float64
+    np.testing.assert_array_equal(
+        shares.compute(), model.estimator_.classifier_.predict_proba(X), strict=True
+    )
+    labels = model.predict(chunks).compute()
+    np.testing.assert_array_equal(labels, model.estimator_.predict(X))
+    assert adjusted_rand_score(y, labels) > 0.99
+
+
+def test_it_is_cloned_and_pickled(blobs):
+    X = da.from_array(blobs[0], chunks=(700, 6))
+    model = lqd.ConsensusClusterer(5, max_samples=200, n_partitions=4, random_state=0)
+    assert clone(model).get_params() == model.get_params()
+    model.fit(X)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X).compute(), model.predict(X).compute())
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "options", "error", "message"),
+    [
+        (np.zeros((9, 2)), None, {}, TypeError, "X is a ndarray; wanted a Dask array or DataFrame"),
+        (da.zeros(9), None, {}, ValueError, r"X has shape \(9,\); wanted 2-D"),
+        (da.zeros((9, 2)), np.zeros(8), {}, ValueError, "y holds 8 samples, X 9; wanted as many"),
+        (da.zeros((9, 2)), np.zeros((9, 2)), {}, ValueError, r"y has shape \(9, 2\)"),
+        (da.zeros((9, 2)), None, {"max_samples": 2}, ValueError, "max_samples is 2; wanted at"),
+        (da.zeros((9, 2)), None, {"max_samples": 1.5}, TypeError, "max_samples"),
+        (da.full((9, 2), np.nan), None, {}, ValueError, "NaN"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(X, y, options, error, message):
+    with pytest.raises(error, match=message):
+        lqd.ConsensusClusterer(2, **options).fit(X, y)
+
+
+def test_other_features_than_those_of_fit_are_refused(blobs):
+    model = lqd.ConsensusClusterer(5, max_samples=50, n_partitions=4, random_state=0)
+    model.fit(da.from_array(blobs[0], chunks=(700, 6)))
+    with pytest.raises(ValueError, match="X has 3 features; wanted 6, as in fit"):
+        model.predict(da.zeros((9, 3)))
