@@ -16,6 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 
 import labelquorum as lq
+from labelquorum._files import FileError
+from labelquorum.cli import main
 from strategies import cuts, ensembles, planted, share
 
 dask = pytest.importorskip("dask")
@@ -24,6 +26,7 @@ da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 pd = pytest.importorskip("pandas")
 lqd = pytest.importorskip("labelquorum.dask")
+_folders = pytest.importorskip("labelquorum._folders")
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +40,7 @@ def cluster():
     """Two worker processes, and the client that is connected to them."""
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
         ) as workers,
         distributed.Client(workers, set_as_default=False) as client,
     ):
@@ -154,31 +157,31 @@ def test_chunks_that_change_are_told():
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing kills like that there")
-@pytest.mark.parametrize("kind", ["array", "frame"])
-def test_worker_processes_give_the_same_labels_even_if_they_are_killed(cluster, tmp_path, kind):
+@pytest.mark.parametrize("when", ["counting", "labeling"])
+def test_worker_processes_give_the_same_labels_even_if_one_is_killed(cluster, tmp_path, when):
     rows = planted(np.random.default_rng(3), 20_000, 6, noise=0.2)
-    expected = lq.mini_clusters(rows, 4, min_agree=5)
     marker = tmp_path / "kill"
 
-    def read(block):
+    def read(chunk):
         if marker.exists():
             marker.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
-        return block
+        return chunk
 
-    if kind == "array":
+    if when == "counting":
+        marker.touch()
         partitions = da.from_array(rows, chunks=(1900, 6)).map_blocks(read, meta=rows[:0])
     else:
         frame = frame_of(rows, 9)
         partitions = frame.map_partitions(read, meta=frame._meta)
     with cluster.as_current():
-        marker.touch()
         labels = lqd.mini_clusters(partitions, 4, min_agree=5)
-        distributed.wait(labels)
-        assert not marker.exists()
-        marker.touch()
-        np.testing.assert_array_equal(labels.compute(), expected)
-        assert not marker.exists()
+        if when == "labeling":
+            distributed.wait(labels)
+            marker.touch()
+        found = labels.compute()
+    assert not marker.exists()
+    np.testing.assert_array_equal(found, lq.mini_clusters(rows, 4, min_agree=5))
 
 
 # ConsensusClusterer
@@ -304,3 +307,224 @@ def test_other_features_than_those_of_fit_are_refused(blobs):
     model.fit(da.from_array(blobs[0], chunks=(700, 6)))
     with pytest.raises(ValueError, match="X has 3 features; wanted 6, as in fit"):
         model.predict(da.zeros((9, 3)))
+
+
+# Folders
+
+
+@pytest.fixture
+def rows():
+    return planted(np.random.default_rng(5), 1000, 6, n_groups=4, n_ids=5, abstain=0.02)
+
+
+@pytest.fixture
+def folder(tmp_path, rows):
+    """Partitions in five files, one of them with no row, and a file that is no data."""
+    source = tmp_path / "partitions"
+    write_folder(source, pd.DataFrame(rows, columns=list("abcdef")))
+    (source / "_SUCCESS").touch()
+    return source
+
+
+def write_folder(source, frame):
+    source.mkdir()
+    for i, places in enumerate([slice(0, 10), slice(10, 10), slice(10, 500), slice(500, 1000)]):
+        frame[places].to_parquet(source / f"part-{i}.parquet", index=False)
+
+
+def read_folder(out):
+    return pd.concat([pd.read_parquet(path) for path in sorted(out.glob("*.parquet"))])
+
+
+def names(out):
+    return sorted(path.name for path in out.glob("*.parquet"))
+
+
+def damage(path):
+    """Overwrite the data, and leave the index at the end as it is."""
+    data = bytearray(path.read_bytes())
+    data[8:200] = bytes(192)
+    path.write_bytes(data)
+
+
+OPTIONS = ["--min-agree", "5", "--min-size", "3"]
+
+
+def consensus(source, *options):
+    return main(["consensus", str(source), *OPTIONS, *map(str, options)])
+
+
+def test_consensus_of_a_folder_has_the_labels_of_the_function(folder, rows, capsys):
+    assert consensus(folder) == 0
+    out = folder.with_name("partitions-labels")
+    expected = lq.mini_clusters(rows, min_agree=5, min_size=3)
+    found = read_folder(out)
+    assert found.columns.tolist() == ["label"]
+    assert found.label.dtype == np.int32
+    np.testing.assert_array_equal(found.label, expected)
+    assert names(out) == names(folder)
+    # Readers of folders of Parquet files see nothing else, and no signatures are left.
+    np.testing.assert_array_equal(pd.read_parquet(out).label, expected)
+    assert [path.name for path in (out / ".labelquorum").iterdir()] == ["settings.json"]
+    printed = capsys.readouterr()
+    assert "4 files, 1,000 samples, 6 partitions" in printed.out
+    assert (
+        f"{expected.max() + 1:,} mini-clusters cover {(expected >= 0).sum():,} sam" in printed.out
+    )
+    assert "counting" in printed.err
+    assert consensus(folder, "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_consensus_on_worker_processes_is_the_same(cluster, folder, rows):
+    assert consensus(folder, "--scheduler", cluster.scheduler.address) == 0
+    found = read_folder(folder.with_name("partitions-labels"))
+    np.testing.assert_array_equal(found.label, lq.mini_clusters(rows, min_agree=5, min_size=3))
+
+
+def test_a_rerun_goes_on_with_what_is_missing(folder, rows, capsys):
+    out = folder.with_name("partitions-labels")
+    assert consensus(folder) == 0
+    (out / "part-2.parquet").unlink()
+    times = {name: (out / name).stat().st_mtime_ns for name in names(out)}
+    assert consensus(folder) == 0
+    assert {name: (out / name).stat().st_mtime_ns for name in times} == times
+    np.testing.assert_array_equal(
+        read_folder(out).label, lq.mini_clusters(rows, min_agree=5, min_size=3)
+    )
+    capsys.readouterr()
+    assert consensus(folder) == 0
+    assert "complete already, 4 files" in capsys.readouterr().out
+
+
+def test_a_damaged_file_is_named_and_what_is_finished_is_kept(folder, rows, capsys):
+    whole = (folder / "part-3.parquet").read_bytes()
+    out = folder.with_name("partitions-labels")
+    damage(folder / "part-3.parquet")
+    assert consensus(folder, "--quiet", "--n-jobs", 1) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"labelquorum: {folder}/part-3.parquet: ")
+    assert names(out) == []
+    kept = sorted((out / ".labelquorum").glob("*.npz"))
+    assert {path.name[:6] for path in kept} <= {"part-0", "part-1", "part-2"}
+    assert kept
+    times = [path.stat().st_mtime_ns for path in kept]
+    (folder / "part-3.parquet").write_bytes(whole[: len(whole) // 2])
+    assert consensus(folder, "--quiet") == 1
+    assert "part-3.parquet: damaged or not a .parquet file" in capsys.readouterr().err
+    assert [path.stat().st_mtime_ns for path in kept] == times
+    (folder / "part-3.parquet").write_bytes(whole)
+    assert consensus(folder, "--quiet") == 0
+    np.testing.assert_array_equal(
+        read_folder(out).label, lq.mini_clusters(rows, min_agree=5, min_size=3)
+    )
+
+
+def test_labels_of_another_call_are_not_mixed_with_new_ones(folder, tmp_path, capsys):
+    out = tmp_path / "labels"
+    # Nothing is finished by wrong usage: the next call may have other options.
+    assert consensus(folder, "--out", out, "--min-agree", "7") == 2
+    assert consensus(folder, "--out", out, "--n-clusters", "2") == 0
+    before = (out / "part-0.parquet").read_bytes()
+    assert consensus(folder, "--out", out, "--n-clusters", "3") == 1
+    assert "holds labels of another call: other n_clusters; wanted" in capsys.readouterr().err
+    (folder / "part-4.parquet").write_bytes((folder / "part-0.parquet").read_bytes())
+    assert consensus(folder, "--out", out, "--n-clusters", "2") == 1
+    assert "holds labels of another call: other files; wanted" in capsys.readouterr().err
+    assert (out / "part-0.parquet").read_bytes() == before
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    assert consensus(folder, "--out", tmp_path / "other") == 1
+    assert "holds other files; wanted an empty folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--out", "SOURCE"], 2, "--out is FILE itself"),
+        (["--scheduler", "nonsense://here"], 1, "scheduler nonsense://here: "),
+        (["--min-differ", "1.5"], 2, "min_differ is 1.5"),
+    ],
+)
+def test_what_cannot_be_done_with_a_folder_is_said(folder, capsys, options, code, message):
+    assert consensus(folder, *[folder if o == "SOURCE" else o for o in options]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_folders_of_something_else_are_refused(folder, rows, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert consensus(tmp_path / "empty") == 1
+    assert "the folder holds no .parquet file" in capsys.readouterr().err
+    pd.DataFrame(rows, columns=list("abcxyz")).to_parquet(folder / "part-4.parquet")
+    assert consensus(folder, "--quiet") == 1
+    error = capsys.readouterr().err
+    assert "part-4.parquet: has the columns a, b, c, x, y, z; wanted a, b, c, d, e, f" in error
+    pd.DataFrame(rows + 0.5, columns=list("abcdef")).to_parquet(folder / "part-4.parquet")
+    assert consensus(folder, "--quiet") == 1
+    assert "part-4.parquet: column 'a' has type double; cluster ids" in capsys.readouterr().err
+
+
+def test_a_scheduler_for_a_single_file_is_wrong_usage(folder, capsys):
+    for command in ("fit", "consensus"):
+        assert main([command, str(folder / "part-0.parquet"), "--scheduler", "tcp://x:1"]) == 2
+        assert "--scheduler is given with a single file" in capsys.readouterr().err
+
+
+def test_a_worker_that_dies_again_and_again_names_the_file(cluster, folder):
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    scheduler = cluster.cluster.scheduler
+    allowed, scheduler.allowed_failures = scheduler.allowed_failures, 0
+    try:
+        with pytest.raises(FileError, match=r"part-2.parquet: workers died of it again and again"):
+            _folders._run(cluster, {folder / "part-2.parquet": dask.delayed(die)()}, "dying", None)
+    finally:
+        scheduler.allowed_failures = allowed
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Features of five blobs, of which two have known names, and their numbers."""
+    X, y = make_blobs(1000, centers=5, n_features=4, random_state=0)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    known = [["red", "blue"][c] if c < 2 and i % 10 == 0 else None for i, c in enumerate(y)]
+    frame["intent"] = pd.Series(known, dtype=object)
+    write_folder(tmp_path / "samples", frame)
+    return tmp_path / "samples", y
+
+
+def test_fit_of_a_folder_labels_each_file(cluster, samples, capsys):
+    source, y = samples
+    options = ["--label-column", "intent", "--n-clusters", "5"]
+    address = cluster.scheduler.address
+    assert main(["fit", str(source), *options, "--scheduler", address]) == 0
+    out = source.with_name("samples-labels")
+    found = read_folder(out)
+    assert found.columns.tolist() == ["label", "confidence"]
+    assert found.confidence.dtype == np.float32
+    assert adjusted_rand_score(y, found.label) >= 0.99
+    # A known name stays, whatever else the votes say.
+    given = pd.concat([pd.read_parquet(path) for path in sorted(source.glob("*.parquet"))]).intent
+    assert (found.label.to_numpy() == given.to_numpy())[given.notna()].all()
+    printed = capsys.readouterr().out
+    assert "new 0" in printed
+    assert "4 files, 1,000 samples, 4 features" in printed
+    before = found
+    (out / "part-3.parquet").unlink()
+    assert main(["fit", str(source), *options, "--quiet", "--n-jobs", "1"]) == 0
+    pd.testing.assert_frame_equal(read_folder(out), before)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--labels", "known.csv"], 2, "--labels is for single files"),
+        (["--no-discover"], 2, "--no-discover needs known labels"),
+        (["--label-column", "nope"], 1, "no column 'nope'"),
+        ([], 1, "column 'intent' has type"),
+    ],
+)
+def test_fit_of_a_folder_says_what_is_wrong(samples, capsys, options, code, message):
+    assert main(["fit", str(samples[0]), "--quiet", *options]) == code
+    assert message in capsys.readouterr().err

@@ -321,7 +321,7 @@ class ConsensusClusterer(BaseEstimator):
             Categories, of classes_; strings are objects.
         """
         dtype = to_labels(self._classes(X), np.array([-1])).dtype
-        return _by_chunk(_predicted, _as_chunks(X, "X"), self._model(), dtype)
+        return _by_chunk(_predicted, _as_chunks(X, "X"), self.on_cluster(), dtype)
 
     def predict_proba(self, X: Any) -> Any:
         """Estimate the probabilities of the categories, as the in-memory estimator does.
@@ -339,7 +339,7 @@ class ConsensusClusterer(BaseEstimator):
         classes = self._classes(X)
         dtype = np.dtype(np.float32 if self.estimator_.classifier_ is None else np.float64)
         chunks = _as_chunks(X, "X")
-        return _by_chunk(_probabilities, chunks, self._model(), dtype, classes.tolist())
+        return _by_chunk(_probabilities, chunks, self.on_cluster(), dtype, classes.tolist())
 
     def _classes(self, X: Any) -> NDArray[Any]:
         """The categories, if these samples can be told which one they are in."""
@@ -352,7 +352,7 @@ class ConsensusClusterer(BaseEstimator):
         classes: NDArray[Any] = self.classes_
         return classes
 
-    def _model(self) -> Delayed:
+    def on_cluster(self) -> Delayed:
         """The fitted estimator on the cluster, which can make it again where a worker dies."""
         model = copy(self.estimator_)
         model.n_jobs = 1

@@ -1,0 +1,287 @@
+"""Folders of Parquet files in, folders of labels out: a file for each file, by tasks of Dask.
+
+Each file is written under a temporary name and renamed when complete. What is finished stays, and
+the same call goes on from there: beside the results, a hidden folder keeps what they were made of,
+and until all of them are there the signatures of each file.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelquorum._feature_files import read_features, write_columns
+from labelquorum._files import (
+    FileError,
+    check_format,
+    differing_settings,
+    read_partitions,
+    reading,
+    replacing,
+    write_labels,
+)
+from labelquorum._labels import has_label, to_labels
+from labelquorum._validation import as_n_threads
+from labelquorum.signatures import SignatureTable
+
+try:
+    import dask.array as da
+    from dask import delayed
+    from dask.delayed import Delayed
+    from distributed import Client, KilledWorker, LocalCluster, as_completed
+
+    from labelquorum.dask import ConsensusClusterer, MiniClusters, merged
+except ImportError as error:
+    raise FileError(f'folders need Dask ({error}): pip install "labelquorum[dask]"') from error
+
+_Show: TypeAlias = Callable[[str, float], None] | None
+
+_KEPT = ".labelquorum"
+_FORMAT_VERSION = 1
+_CONNECTING_S = 20
+
+
+@contextmanager
+def cluster(address: str | None, n_jobs: int | None) -> Iterator[Client]:
+    """A client of the cluster with this scheduler; None for threads of this process."""
+    if address is None:
+        with (
+            LocalCluster(
+                n_workers=1,
+                threads_per_worker=as_n_threads(n_jobs),
+                processes=False,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL + 1,  # errors are reported by whoever asked
+            ) as threads,
+            Client(threads) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(address, timeout=_CONNECTING_S)
+    except (OSError, ValueError) as error:
+        raise FileError(f"scheduler {address}: {' '.join(str(error).split())}") from error
+    with client:
+        yield client
+
+
+class MiniClustersFound(NamedTuple):
+    """What was found, in numbers."""
+
+    n_samples: int
+    n_signatures: int
+    n_clusters: int
+    n_labeled: int
+
+
+class _Look(NamedTuple):
+    columns: list[str]
+    types: list[Any]
+    n_rows: int
+
+
+class Folder:
+    """The .parquet files of a folder, and the folder of their labels.
+
+    Raises FileError where that holds something else than labels of these files and settings.
+    """
+
+    def __init__(self, source: Path, out: Path, settings: dict[str, Any]) -> None:
+        self.source, self.out = source, out
+        names = sorted(path.name for path in source.iterdir() if path.suffix.lower() == ".parquet")
+        self.files = [source / name for name in names if not name.startswith((".", "_"))]
+        if not self.files:
+            raise FileError(f"{source}: the folder holds no .parquet file")
+        check_format(self.files[0])
+        facts = [path.stat() for path in self.files]
+        versions = [f"{fact.st_size}-{fact.st_mtime_ns}" for fact in facts]
+        names = [path.name for path in self.files]
+        settings = {
+            "version": _FORMAT_VERSION,
+            "files": dict(zip(names, versions, strict=True)),
+            **settings,
+        }
+        self._kept = out / _KEPT
+        # Signatures depend on their file alone: another version of it has others.
+        self._tables = {
+            path: self._kept / f"{path.name}-{version}.npz"
+            for path, version in zip(self.files, versions, strict=True)
+        }
+        try:
+            if not self._kept.exists() and out.exists() and any(out.iterdir()):
+                raise FileError(f"{out}: holds other files; wanted an empty folder, or a new one")
+            self._kept.mkdir(parents=True, exist_ok=True)
+            if not any(out.glob("*.parquet")):
+                (self._kept / "settings.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(f"{out}: cannot be written: {error.strerror}") from error
+        differing = differing_settings(self._kept / "settings.json", settings)
+        if differing:
+            raise FileError(
+                f"{out}: holds labels of another call: other {', '.join(differing)}; wanted an "
+                "empty folder, or the same files and options"
+            )
+        self.missing = [path for path in self.files if not (out / path.name).exists()]
+        self._looks: dict[Path, Any] = {}
+
+    def look(self, client: Client, show: _Show) -> list[str]:
+        """The names of the columns; files with other columns than the first has are refused."""
+        looking = {path: delayed(_look)(path) for path in self.files}
+        self._looks = _run(client, looking, "looking", show)
+        wanted = self._looks[self.files[0]].columns
+        for path, look in self._looks.items():
+            if look.columns != wanted:
+                raise FileError(
+                    f"{path}: has the columns {_shown(look.columns)}; wanted {_shown(wanted)}, as "
+                    f"in {self.files[0].name}"
+                )
+        return wanted
+
+    def mini_clusters(
+        self, client: Client, n_partitions: int, options: dict[str, Any], show: _Show
+    ) -> MiniClustersFound:
+        """Label the samples, whose partitions the files hold, with their mini-clusters."""
+        counting = {
+            path: delayed(_count)(path, kept, n_partitions)
+            for path, kept in self._tables.items()
+            if not kept.exists()
+        }
+        _run(client, counting, "counting", show)
+        table = merged([delayed(_kept_table)(kept) for kept in self._tables.values()])
+        found = client.persist(delayed(MiniClusters)(table, **options))
+        numbers: MiniClustersFound
+        numbers = _run(client, {self.source: delayed(_numbers)(found)}, "merging", show)[
+            self.source
+        ]
+        labeling = {
+            path: delayed(_label_rows)(path, self.out / path.name, found) for path in self.missing
+        }
+        _run(client, labeling, "labeling", show)
+        for kept in self._kept.glob("*.npz"):
+            kept.unlink()
+        return numbers
+
+    def features(
+        self, client: Client, label_column: str | None, show: _Show
+    ) -> tuple[Any, Any | None]:
+        """The features of all samples as a Dask array, and their known labels where some are."""
+        self.look(client, show)
+        rows, known = [], []
+        for path, (columns, types, n_rows) in self._looks.items():
+            if not n_rows:
+                continue
+            found = delayed(_features)(path, label_column)
+            dtypes = [t for name, t in zip(columns, types, strict=True) if name != label_column]
+            dtype = np.result_type(*dtypes) if dtypes else np.float64
+            rows.append(da.from_delayed(found[0], (n_rows, len(dtypes)), dtype))
+            if label_column is not None:
+                known.append(da.from_delayed(found[1], (n_rows,), object))
+        if not rows:
+            raise FileError(f"{self.source}: the files hold no sample")
+        return da.concatenate(rows), da.concatenate(known) if known else None
+
+    def label(
+        self, client: Client, model: ConsensusClusterer, label_column: str | None, show: _Show
+    ) -> None:
+        """Label the samples, whose features the files hold, as a fitted model says."""
+        found = model.on_cluster()
+        labeling = {
+            path: delayed(_label_samples)(path, self.out / path.name, found, label_column)
+            for path in self.missing
+        }
+        _run(client, labeling, "labeling", show)
+
+
+def _shown(columns: list[str]) -> str:
+    return ", ".join(columns[:10]) + (", ..." if len(columns) > 10 else "")
+
+
+def _run(client: Client, tasks: dict[Path, Delayed], stage: str, show: _Show) -> dict[Path, Any]:
+    """Run a task for each file; the first error ends it."""
+    futures = dict(zip(client.compute(list(tasks.values())), tasks, strict=True))
+    results = {}
+    for future in as_completed(futures, loop=client.loop):
+        path = futures[future]
+        try:
+            results[path] = future.result()
+        except KilledWorker as error:
+            raise FileError(
+                f"{path}: workers died of it again and again, for lack of memory as a rule; "
+                "finished files are kept: the same call goes on from there"
+            ) from error
+        if show is not None:
+            show(stage, len(results) / len(futures))
+    return {path: results[path] for path in tasks}
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let errors say which file they are about."""
+    try:
+        yield
+    except (TypeError, ValueError, MemoryError) as error:
+        raise FileError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _look(path: Path) -> _Look:
+    import pyarrow.parquet as pq
+
+    with reading(path), pq.ParquetFile(path) as file:
+        # pandas keeps the row names of a data frame in such columns.
+        fields = [f for f in file.schema_arrow if not f.name.startswith("__index_level_")]
+        types = [field.type.to_pandas_dtype() for field in fields]
+        return _Look([field.name for field in fields], types, file.metadata.num_rows)
+
+
+def _count(path: Path, kept: Path, n_partitions: int) -> None:
+    table = SignatureTable(n_partitions)
+    with _naming(path):
+        for chunk, _ in read_partitions(path):
+            table.update(chunk, n_jobs=1)
+    with replacing(kept) as file:
+        file.write(table.to_bytes())
+
+
+def _kept_table(kept: Path) -> SignatureTable:
+    with _naming(kept):
+        return SignatureTable.from_bytes(kept.read_bytes())
+
+
+def _numbers(found: MiniClusters) -> MiniClustersFound:
+    return MiniClustersFound(
+        found.table.n_samples,
+        len(found.table),
+        int(found.labels.max()) + 1,
+        int(found.table.counts[found.labels >= 0].sum()),
+    )
+
+
+def _label_rows(path: Path, out: Path, found: MiniClusters) -> None:
+    with _naming(path), replacing(out) as file:
+        labels = (found.of(chunk) for chunk, _ in read_partitions(path))
+        write_labels(out, file, labels, _look(path).n_rows)
+
+
+def _features(path: Path, label_column: str | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    X, known = read_features(path, label_column=label_column)
+    return X, None if known is None else known.astype(object)
+
+
+def _label_samples(path: Path, out: Path, model: Any, label_column: str | None) -> None:
+    dtype = to_labels(model.classes_, np.array([-1])).dtype
+    labels, confidence = np.empty(0, dtype), np.empty(0, np.float32)
+    with _naming(path), replacing(out) as file:
+        if _look(path).n_rows:
+            X, known = _features(path, label_column)
+            shares = model.predict_proba(X)
+            labels = to_labels(model.classes_, model._given(shares.argmax(axis=1))).astype(dtype)
+            confidence = shares.max(axis=1)
+            if known is not None:
+                labels = np.where(has_label(known), known, labels).astype(dtype)
+        write_columns(out, file, {"label": labels, "confidence": confidence})
