@@ -3,11 +3,14 @@
 import ast
 import doctest
 import importlib
+import importlib.util
 import pkgutil
 import re
 import shlex
+import shutil
 import sys
 import tempfile
+from itertools import filterfalse
 from pathlib import Path
 
 import pytest
@@ -22,7 +25,10 @@ MODULES = sorted(
     for info in pkgutil.iter_modules([str(folder)], prefix)
 )
 PAGES = sorted((Path(__file__).resolve().parents[1] / "docs").glob("*.md"))
-BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A comment before it says what a block needs, or which file it is.
+BLOCK = re.compile(
+    r"^(?:<!-- (needs|file) ([^>]*) -->\n)?```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 ANSWERS = b"n\none\nn\nother\n" + b"1\n2\n" * 5  # of someone who labels texts
 
 
@@ -52,20 +58,38 @@ def test_every_public_name_has_a_docstring(name):
     ids=lambda page: page.stem,
 )
 def test_the_code_of_a_page_runs_and_gives_what_it_says(page, tmp_path, monkeypatch):
+    if page.stem == "scale_out":
+        pytest.importorskip("labelquorum.dask")
     monkeypatch.chdir(tmp_path)
-    names = {}
+    monkeypatch.syspath_prepend(tmp_path)
+    names = {"__name__": "__main__"}
+    missing = set()
     for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
-        language, code = block.groups()
-        if language == "bash":
+        remark, words, language, code = block.groups()
+        if remark == "file":
+            (tmp_path / words).write_text(code, encoding="utf-8")
+        elif remark == "needs" and (lacking := set(filterfalse(_is_there, words.split()))):
+            missing |= lacking
+        elif language == "bash":
             _run_commands(code, monkeypatch)
-            continue
-        for statement in ast.parse(code).body:
-            lines = code.splitlines()[statement.lineno - 1 : statement.end_lineno]
-            if isinstance(statement, ast.Expr) and "  # " in lines[-1]:
-                value = eval("\n".join(lines), names)
-                _check(value, lines[-1].partition("  # ")[2], lines[-1])
-            else:
-                exec("\n".join(lines), names)
+        else:
+            _run_statements(code, names)
+    if missing:
+        pytest.skip(f"ran without the blocks that need {', '.join(sorted(missing))}")
+
+
+def _is_there(name):
+    return bool(shutil.which("java") if name == "java" else importlib.util.find_spec(name))
+
+
+def _run_statements(code, names):
+    for statement in ast.parse(code).body:
+        lines = code.splitlines()[statement.lineno - 1 : statement.end_lineno]
+        if isinstance(statement, ast.Expr) and "  # " in lines[-1]:
+            value = eval("\n".join(lines), names)
+            _check(value, lines[-1].partition("  # ")[2], lines[-1])
+        else:
+            exec("\n".join(lines), names)
 
 
 def _check(value, said, line):
