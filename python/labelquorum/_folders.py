@@ -68,7 +68,10 @@ def cluster(address: str | None, n_jobs: int | None) -> Iterator[Client]:
     except (OSError, ValueError) as error:
         raise FileError(f"scheduler {address}: {' '.join(str(error).split())}") from error
     with client:
-        yield client
+        try:
+            yield client
+        except KilledWorker as error:
+            raise FileError(f"scheduler {address}: {' '.join(str(error).split())}") from error
 
 
 class MiniClustersFound(NamedTuple):
@@ -94,24 +97,21 @@ class Folder:
 
     def __init__(self, source: Path, out: Path, settings: dict[str, Any]) -> None:
         self.source, self.out = source, out
-        names = sorted(path.name for path in source.iterdir() if path.suffix.lower() == ".parquet")
-        self.files = [source / name for name in names if not name.startswith((".", "_"))]
+        self.files = sorted(
+            path
+            for path in source.iterdir()
+            if path.suffix.lower() == ".parquet" and not path.name.startswith((".", "_"))
+        )
         if not self.files:
             raise FileError(f"{source}: the folder holds no .parquet file")
         check_format(self.files[0])
-        facts = [path.stat() for path in self.files]
-        versions = [f"{fact.st_size}-{fact.st_mtime_ns}" for fact in facts]
-        names = [path.name for path in self.files]
-        settings = {
-            "version": _FORMAT_VERSION,
-            "files": dict(zip(names, versions, strict=True)),
-            **settings,
-        }
+        facts = {path.name: path.stat() for path in self.files}
+        files = {name: f"{fact.st_size}-{fact.st_mtime_ns}" for name, fact in facts.items()}
+        settings = {"version": _FORMAT_VERSION, "files": files, **settings}
         self._kept = out / _KEPT
-        # Signatures depend on their file alone: another version of it has others.
+        # Signatures depend on their file alone: when it has changed, they have another name.
         self._tables = {
-            path: self._kept / f"{path.name}-{version}.npz"
-            for path, version in zip(self.files, versions, strict=True)
+            path: self._kept / f"{path.name}-{files[path.name]}.npz" for path in self.files
         }
         try:
             if not self._kept.exists() and out.exists() and any(out.iterdir()):
@@ -134,7 +134,7 @@ class Folder:
         """The names of the columns; files with other columns than the first has are refused."""
         looking = {path: delayed(_look)(path) for path in self.files}
         self._looks = _run(client, looking, "looking", show)
-        wanted = self._looks[self.files[0]].columns
+        wanted: list[str] = self._looks[self.files[0]].columns
         for path, look in self._looks.items():
             if look.columns != wanted:
                 raise FileError(
@@ -155,16 +155,14 @@ class Folder:
         _run(client, counting, "counting", show)
         table = merged([delayed(_kept_table)(kept) for kept in self._tables.values()])
         found = client.persist(delayed(MiniClusters)(table, **options))
-        numbers: MiniClustersFound
-        numbers = _run(client, {self.source: delayed(_numbers)(found)}, "merging", show)[
-            self.source
-        ]
+        merging = _run(client, {self.source: delayed(_numbers)(found)}, "merging", show)
         labeling = {
             path: delayed(_label_rows)(path, self.out / path.name, found) for path in self.missing
         }
         _run(client, labeling, "labeling", show)
         for kept in self._kept.glob("*.npz"):
             kept.unlink()
+        numbers: MiniClustersFound = merging[self.source]
         return numbers
 
     def features(
@@ -176,10 +174,10 @@ class Folder:
         for path, (columns, types, n_rows) in self._looks.items():
             if not n_rows:
                 continue
-            found = delayed(_features)(path, label_column)
-            dtypes = [t for name, t in zip(columns, types, strict=True) if name != label_column]
-            dtype = np.result_type(*dtypes) if dtypes else np.float64
-            rows.append(da.from_delayed(found[0], (n_rows, len(dtypes)), dtype))
+            found = delayed(_features)(path, label_column, dask_key_name=f"features of {path}")
+            of_features = [t for c, t in zip(columns, types, strict=True) if c != label_column]
+            shape = n_rows, len(of_features)
+            rows.append(da.from_delayed(found[0], shape, _common_type(of_features)))
             if label_column is not None:
                 known.append(da.from_delayed(found[1], (n_rows,), object))
         if not rows:
@@ -227,6 +225,13 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except (TypeError, ValueError, MemoryError) as error:
         raise FileError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _common_type(types: list[Any]) -> Any:
+    try:
+        return np.result_type(*types)
+    except (TypeError, ValueError):
+        return object  # what cannot be features is refused when it is read
 
 
 def _look(path: Path) -> _Look:

@@ -535,10 +535,11 @@ def _folder(args: argparse.Namespace, *names: str) -> Any:
     """The folder to work on; what it holds already has to be of the same options."""
     from labelquorum._folders import Folder
 
-    out: Path = args.out or args.file.with_name(f"{args.file.name}-labels")
-    _check_other(out, args.file, "FILE")
+    source = args.file.resolve()  # workers may be elsewhere
+    out: Path = (args.out or source.with_name(f"{source.name}-labels")).resolve()
+    _check_other(out, source, "FILE")
     options = {name: getattr(args, name) for name in names}
-    return Folder(args.file, out, {"command": args.command.__name__.strip("_"), **options})
+    return Folder(source, out, {"command": args.command.__name__.strip("_"), **options})
 
 
 def _print_complete(args: argparse.Namespace, folder: Any) -> None:

@@ -219,9 +219,11 @@ class ConsensusClusterer(BaseEstimator):
 
     Notes
     -----
-    Equal `random_state` and data draw equal samples, whatever the chunks. Categories so rare that
-    too few of their samples are drawn are not found. A sample with a known label that was not drawn
-    gets the label that the categories suggest.
+    Equal `random_state` and data draw equal samples, whatever the chunks. What is predicted is that
+    of the in-memory estimator, given each chunk: without a `classifier`, neighbours are searched
+    there with a recall of 0.95, so that other chunks may change a label on the border of two
+    categories. Categories so rare that too few of their samples are drawn are not found, and a
+    sample with a known label that was not drawn gets what the others suggest.
 
     Examples
     --------
@@ -387,8 +389,8 @@ def _as_chunks(values: Any, name: str) -> Any:
 
 def _pieces(chunks: Any) -> list[Delayed]:
     """Each chunk by itself."""
-    pieces: Any = chunks.to_delayed()
-    return pieces if isinstance(chunks, dd.DataFrame) else pieces.ravel().tolist()
+    pieces = chunks.to_delayed()
+    return list(pieces if isinstance(chunks, dd.DataFrame) else pieces.ravel())
 
 
 def _example(chunks: Any) -> Any:
@@ -453,7 +455,7 @@ def _as_rows(X: Any) -> Any:
 def _as_labels(y: Any) -> Any:
     """The known labels as a Dask array whose chunks have known sizes."""
     if isinstance(y, dd.Series):
-        meta = pd.Series(dtype=y.dtype if y.dtype.kind in "iuf" else object)
+        meta = pd.Series(dtype=y.dtype if _is_plain(y) else object)
         return y.map_partitions(_plain, meta=meta).to_dask_array(lengths=True)
     if not isinstance(y, da.Array):
         y = da.from_array(np.asarray(y), chunks=_LABELS_PER_CHUNK)
@@ -462,9 +464,13 @@ def _as_labels(y: Any) -> Any:
     return _sized(y)
 
 
+def _is_plain(labels: Any) -> bool:
+    return isinstance(labels.dtype, np.dtype) and labels.dtype.kind in "iuf"
+
+
 def _plain(labels: pd.Series) -> pd.Series:
-    """Strings as objects, with None where there is none."""
-    if labels.dtype.kind in "iuf":
+    """Strings, and integers of which some are missing, as objects, with None where one is."""
+    if _is_plain(labels):
         return labels
     return pd.Series(labels.to_numpy(object, na_value=None), labels.index, object)
 
