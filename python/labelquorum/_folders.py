@@ -7,7 +7,6 @@ and until all of them are there the signatures of each file.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,14 +26,13 @@ from labelquorum._files import (
     write_labels,
 )
 from labelquorum._labels import has_label, to_labels
-from labelquorum._validation import as_n_threads
 from labelquorum.signatures import SignatureTable
 
 try:
     import dask.array as da
-    from dask import delayed
+    from dask import config, delayed
     from dask.delayed import Delayed
-    from distributed import Client, KilledWorker, LocalCluster, as_completed
+    from distributed import Client, KilledWorker, as_completed
 
     from labelquorum.dask import ConsensusClusterer, MiniClusters, merged
 except ImportError as error:
@@ -47,21 +45,20 @@ _FORMAT_VERSION = 1
 _CONNECTING_S = 20
 
 
+class Workers(NamedTuple):
+    """Who does the tasks: a cluster; or this process, one after the other."""
+
+    client: Client | None
+    n_jobs: int | None  # threads of each task
+
+
 @contextmanager
-def cluster(address: str | None, n_jobs: int | None) -> Iterator[Client]:
-    """A client of the cluster with this scheduler; None for threads of this process."""
+def workers(address: str | None, n_jobs: int | None) -> Iterator[Workers]:
+    """The workers of the cluster with this scheduler; None for this process."""
     if address is None:
-        with (
-            LocalCluster(
-                n_workers=1,
-                threads_per_worker=as_n_threads(n_jobs),
-                processes=False,
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL + 1,  # errors are reported by whoever asked
-            ) as threads,
-            Client(threads) as client,
-        ):
-            yield client
+        # In its main thread, where Ctrl-C gets to the kernels, which have threads of their own.
+        with config.set(scheduler="synchronous"):
+            yield Workers(None, n_jobs)
         return
     try:
         client = Client(address, timeout=_CONNECTING_S)
@@ -69,7 +66,7 @@ def cluster(address: str | None, n_jobs: int | None) -> Iterator[Client]:
         raise FileError(f"scheduler {address}: {' '.join(str(error).split())}") from error
     with client:
         try:
-            yield client
+            yield Workers(client, 1)
         except KilledWorker as error:
             raise FileError(f"scheduler {address}: {' '.join(str(error).split())}") from error
 
@@ -130,10 +127,10 @@ class Folder:
         self.missing = [path for path in self.files if not (out / path.name).exists()]
         self._looks: dict[Path, Any] = {}
 
-    def look(self, client: Client, show: _Show) -> list[str]:
+    def look(self, by: Workers, show: _Show) -> list[str]:
         """The names of the columns; files with other columns than the first has are refused."""
         looking = {path: delayed(_look)(path) for path in self.files}
-        self._looks = _run(client, looking, "looking", show)
+        self._looks = _run(by, looking, "looking", show)
         wanted: list[str] = self._looks[self.files[0]].columns
         for path, look in self._looks.items():
             if look.columns != wanted:
@@ -144,32 +141,33 @@ class Folder:
         return wanted
 
     def mini_clusters(
-        self, client: Client, n_partitions: int, options: dict[str, Any], show: _Show
+        self, by: Workers, n_partitions: int, options: dict[str, Any], show: _Show
     ) -> MiniClustersFound:
         """Label the samples, whose partitions the files hold, with their mini-clusters."""
         counting = {
-            path: delayed(_count)(path, kept, n_partitions)
+            path: delayed(_count)(path, kept, n_partitions, by.n_jobs)
             for path, kept in self._tables.items()
             if not kept.exists()
         }
-        _run(client, counting, "counting", show)
+        _run(by, counting, "counting", show)
         table = merged([delayed(_kept_table)(kept) for kept in self._tables.values()])
-        found = client.persist(delayed(MiniClusters)(table, **options))
-        merging = _run(client, {self.source: delayed(_numbers)(found)}, "merging", show)
+        found = delayed(MiniClusters)(table, **options).persist()
+        merging = _run(by, {self.source: delayed(_numbers)(found)}, "merging", show)
         labeling = {
-            path: delayed(_label_rows)(path, self.out / path.name, found) for path in self.missing
+            path: delayed(_label_rows)(path, self.out / path.name, found, by.n_jobs)
+            for path in self.missing
         }
-        _run(client, labeling, "labeling", show)
+        _run(by, labeling, "labeling", show)
         for kept in self._kept.glob("*.npz"):
             kept.unlink()
         numbers: MiniClustersFound = merging[self.source]
         return numbers
 
     def features(
-        self, client: Client, label_column: str | None, show: _Show
+        self, by: Workers, label_column: str | None, show: _Show
     ) -> tuple[Any, Any | None]:
         """The features of all samples as a Dask array, and their known labels where some are."""
-        self.look(client, show)
+        self.look(by, show)
         rows, known = [], []
         for path, (columns, types, n_rows) in self._looks.items():
             if not n_rows:
@@ -185,37 +183,45 @@ class Folder:
         return da.concatenate(rows), da.concatenate(known) if known else None
 
     def label(
-        self, client: Client, model: ConsensusClusterer, label_column: str | None, show: _Show
+        self, by: Workers, model: ConsensusClusterer, label_column: str | None, show: _Show
     ) -> None:
         """Label the samples, whose features the files hold, as a fitted model says."""
-        found = model.on_cluster()
+        found = model.on_cluster(by.n_jobs)
         labeling = {
             path: delayed(_label_samples)(path, self.out / path.name, found, label_column)
             for path in self.missing
         }
-        _run(client, labeling, "labeling", show)
+        _run(by, labeling, "labeling", show)
 
 
 def _shown(columns: list[str]) -> str:
     return ", ".join(columns[:10]) + (", ..." if len(columns) > 10 else "")
 
 
-def _run(client: Client, tasks: dict[Path, Delayed], stage: str, show: _Show) -> dict[Path, Any]:
+def _run(by: Workers, tasks: dict[Path, Delayed], stage: str, show: _Show) -> dict[Path, Any]:
     """Run a task for each file; the first error ends it."""
-    futures = dict(zip(client.compute(list(tasks.values())), tasks, strict=True))
     results = {}
+    for path, result in _finished(by.client, tasks):
+        results[path] = result
+        if show is not None:
+            show(stage, len(results) / len(tasks))
+    return results
+
+
+def _finished(client: Client | None, tasks: dict[Path, Delayed]) -> Iterator[tuple[Path, Any]]:
+    if client is None:
+        for path, task in tasks.items():
+            yield path, task.compute()
+        return
+    futures = dict(zip(client.compute(list(tasks.values())), tasks, strict=True))
     for future in as_completed(futures, loop=client.loop):
-        path = futures[future]
         try:
-            results[path] = future.result()
+            yield futures[future], future.result()
         except KilledWorker as error:
             raise FileError(
-                f"{path}: workers died of it again and again, for lack of memory as a rule; "
-                "finished files are kept: the same call goes on from there"
+                f"{futures[future]}: workers died of it again and again, for lack of memory as a "
+                "rule; finished files are kept: the same call goes on from there"
             ) from error
-        if show is not None:
-            show(stage, len(results) / len(futures))
-    return {path: results[path] for path in tasks}
 
 
 @contextmanager
@@ -244,11 +250,11 @@ def _look(path: Path) -> _Look:
         return _Look([field.name for field in fields], types, file.metadata.num_rows)
 
 
-def _count(path: Path, kept: Path, n_partitions: int) -> None:
+def _count(path: Path, kept: Path, n_partitions: int, n_jobs: int | None) -> None:
     table = SignatureTable(n_partitions)
     with _naming(path):
         for chunk, _ in read_partitions(path):
-            table.update(chunk, n_jobs=1)
+            table.update(chunk, n_jobs=n_jobs)
     with replacing(kept) as file:
         file.write(table.to_bytes())
 
@@ -267,9 +273,9 @@ def _numbers(found: MiniClusters) -> MiniClustersFound:
     )
 
 
-def _label_rows(path: Path, out: Path, found: MiniClusters) -> None:
+def _label_rows(path: Path, out: Path, found: MiniClusters, n_jobs: int | None) -> None:
     with _naming(path), replacing(out) as file:
-        labels = (found.of(chunk) for chunk, _ in read_partitions(path))
+        labels = (found.of(chunk, n_jobs) for chunk, _ in read_partitions(path))
         write_labels(out, file, labels, _look(path).n_rows)
 
 

@@ -45,7 +45,7 @@ _FOLDERS = """\
 FILE can also be a folder of .parquet files of equal columns, whose number does not matter (needs
 Dask: pip install "labelquorum[dask]"). The result then is a folder with a file of the same name for
 each of them. The work is done on a Dask cluster with --scheduler, whose workers have to see the
-same folders, else by threads. What is finished is kept: the same command goes on from there.
+same folders, else file by file. What is finished is kept: the same command goes on from there.
 """
 
 _FIT = f"""\
@@ -390,7 +390,7 @@ def _add_scheduler(add: Callable[..., object]) -> None:
     add(
         "--scheduler",
         metavar="ADDRESS",
-        help="the Dask cluster that works on a folder, as tcp://10.0.0.1:8786 (default: threads)",
+        help="the Dask cluster that works on a folder, as tcp://10.0.0.1:8786 (default: none)",
     )
 
 
@@ -503,7 +503,7 @@ def _fit(args: argparse.Namespace) -> None:
 
 
 def _fit_folder(args: argparse.Namespace, started: float) -> None:
-    from labelquorum._folders import cluster
+    from labelquorum._folders import workers
 
     if args.labels is not None:
         raise _UsageError("--labels is for single files; wanted --label-column for a folder")
@@ -515,12 +515,12 @@ def _fit_folder(args: argparse.Namespace, started: float) -> None:
         return
     from labelquorum.dask import ConsensusClusterer
 
-    with cluster(args.scheduler, args.n_jobs) as client:
+    with workers(args.scheduler, args.n_jobs) as by:
         with progress(not args.quiet) as show:
-            X, known = folder.features(client, args.label_column, show)
+            X, known = folder.features(by, args.label_column, show)
         model = _fitted(ConsensusClusterer, args, X, known)
         with progress(not args.quiet) as show:
-            folder.label(client, model, args.label_column, show)
+            folder.label(by, model, args.label_column, show)
     if not args.quiet:
         _print_categories(model.estimator_)
         print(
@@ -726,18 +726,18 @@ def _consensus(args: argparse.Namespace) -> None:
 
 
 def _consensus_folder(args: argparse.Namespace, started: float) -> None:
-    from labelquorum._folders import cluster
+    from labelquorum._folders import workers
 
     names = ("n_clusters", "min_agree", "min_differ", "min_size")
     folder = _folder(args, *names)
     if not folder.missing:
         _print_complete(args, folder)
         return
-    with cluster(args.scheduler, args.n_jobs) as client, progress(not args.quiet) as show:
-        n_partitions = len(folder.look(client, show))
+    with workers(args.scheduler, args.n_jobs) as by, progress(not args.quiet) as show:
+        n_partitions = len(folder.look(by, show))
         _check_thresholds(args, n_partitions)
         options = {name: getattr(args, name) for name in (*names, "n_jobs")}
-        found = folder.mini_clusters(client, n_partitions, options, show)
+        found = folder.mini_clusters(by, n_partitions, options, show)
     if not args.quiet:
         print(
             f"{folder.source}: {len(folder.files):,} files, {found.n_samples:,} samples, "

@@ -139,9 +139,9 @@ class MiniClusters:
         self.table = table
         self.labels = lq.mini_clusters(table, *args, **kwargs)
 
-    def of(self, partitions: Any) -> NDArray[np.int32]:
+    def of(self, partitions: Any, n_jobs: int | None = 1) -> NDArray[np.int32]:
         """The labels of samples that were counted."""
-        ids = self.table.lookup(partitions, n_jobs=1)
+        ids = self.table.lookup(partitions, n_jobs=n_jobs)
         if ids.min() < 0:
             raise ValueError(
                 "partitions hold a row now that they did not hold when they were counted; wanted "
@@ -354,10 +354,10 @@ class ConsensusClusterer(BaseEstimator):
         classes: NDArray[Any] = self.classes_
         return classes
 
-    def on_cluster(self) -> Delayed:
+    def on_cluster(self, n_jobs: int | None = 1) -> Delayed:
         """The fitted estimator on the cluster, which can make it again where a worker dies."""
         model = copy(self.estimator_)
-        model.n_jobs = 1
+        model.n_jobs = n_jobs
         # It is sent once, whatever its size.
         with config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
             return delayed(model).persist()
