@@ -61,6 +61,10 @@ def frame_of(rows, n_chunks, index=None):
     return dd.from_pandas(frame, npartitions=n_chunks, sort=False)
 
 
+def test_it_is_loaded_on_first_use():
+    assert lq.dask is lqd
+
+
 # mini_clusters
 
 

@@ -42,10 +42,10 @@ line; .csv, the column "label" or the only one.
 """
 
 _FOLDERS = """\
-FILE can also be a folder of .parquet files of equal columns, whose number does not matter (needs
-Dask: pip install "labelquorum[dask]"). The result then is a folder with a file of the same name for
-each of them. The work is done on a Dask cluster with --scheduler, whose workers have to see the
-same folders, else file by file. What is finished is kept: the same command goes on from there.
+FILE can also be a folder of any number of .parquet files with equal columns (needs Dask: pip
+install "labelquorum[dask]"). The result then is a folder with a file of the same name for each. The
+work is done on a Dask cluster with --scheduler, whose workers have to see the same folders, else
+file by file. What is finished is kept: the same command goes on from there.
 """
 
 _FIT = f"""\
