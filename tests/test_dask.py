@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
-from sklearn.datasets import make_blobs
+from sklearn.datasets import load_digits, make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
+from sklearn.svm import LinearSVC
 
 import labelquorum as lq
 from labelquorum._files import FileError
@@ -213,14 +214,48 @@ def test_categories_are_those_of_the_in_memory_pipeline(cluster, blobs):
     assert adjusted_rand_score(expected.labels_, found) >= 0.99
 
 
-def test_everything_is_drawn_where_it_is_little():
-    X, _ = make_blobs(200, centers=3, random_state=0)
-    model = lqd.ConsensusClusterer(3, random_state=0).fit(da.from_array(X, chunks=(70, 2)))
-    expected = lq.ConsensusClusterer(3, random_state=0).fit(X)
-    np.testing.assert_array_equal(model.estimator_.labels_, expected.labels_)
-    np.testing.assert_array_equal(
-        model.predict(da.from_array(X, chunks=(30, 2))).compute(), expected.predict(X)
+@pytest.fixture(scope="module")
+def digits():
+    """Some, whose categories are a matter of opinion, with a few labels."""
+    X, y = load_digits(return_X_y=True)
+    return X[:700], np.where((y < 3) & (np.arange(len(y)) % 20 == 0), y, -1)[:700]
+
+
+@pytest.mark.parametrize("kind", ["array", "frame"])
+def test_where_all_are_drawn_the_labels_are_the_in_memory_ones(digits, kind):
+    X, known = digits
+    names = np.array(["none", "zero", "one", "two"], dtype=object)[known + 1]
+    names[known < 0] = None
+    options = {"n_clusters": 10, "n_partitions": 8, "random_state": 0}
+    expected = lq.ConsensusClusterer(**options).fit(X, names)
+    chunks = da.from_array(X, chunks=(170, 30))
+    if kind == "frame":
+        chunks = frame_of(X, 4)
+        names = dd.from_pandas(pd.Series(names), npartitions=4)
+    model = lqd.ConsensusClusterer(**options)
+    labels = model.fit_predict(chunks, names)
+    assert isinstance(labels, da.Array)
+    assert labels.dtype == object
+    assert labels.chunks[0] == ((170, 170, 170, 170, 20) if kind == "array" else (175,) * 4)
+    np.testing.assert_array_equal(labels.compute(), expected.labels_)
+    found = model.predict(chunks).compute()
+    np.testing.assert_array_equal(found, expected.predict(X))
+
+
+@pytest.mark.parametrize("classifier", [None, LinearSVC()])
+def test_drawn_samples_and_known_ones_have_their_labels_and_others_what_is_predicted(
+    digits, classifier
+):
+    X, known = digits
+    model = lqd.ConsensusClusterer(
+        10, max_samples=300, n_partitions=8, classifier=classifier, random_state=0
     )
+    labels = model.fit_predict(da.from_array(X, chunks=(170, 64)), known).compute()
+    expected = model.estimator_.predict(X)
+    expected[model.sample_] = model.estimator_.labels_
+    expected[known >= 0] = known[known >= 0]
+    assert labels.dtype == expected.dtype
+    np.testing.assert_array_equal(labels, expected)
 
 
 def test_the_same_samples_are_drawn_whatever_the_chunks(blobs):
@@ -544,6 +579,15 @@ def test_fit_of_a_folder_labels_each_file(cluster, samples, capsys):
     printed = capsys.readouterr().out
     assert "new 0" in printed
     assert "4 files, 1,000 samples, 4 features" in printed
+    assert names(out) == names(source)
+    # As of one file that holds them all.
+    whole = pd.concat([pd.read_parquet(path) for path in sorted(source.glob("*.parquet"))])
+    whole.to_parquet(source.with_name("whole.parquet"))
+    table = source.with_name("whole-labels.parquet")
+    command = ["fit", str(source.with_name("whole.parquet")), *options, "--out", str(table)]
+    assert main([*command, "--quiet"]) == 0
+    expected = pd.read_parquet(table)[["label", "confidence"]]
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
     before = found
     (out / "part-3.parquet").unlink()
     assert main(["fit", str(source), *options, "--quiet", "--n-jobs", "1"]) == 0

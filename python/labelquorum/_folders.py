@@ -25,7 +25,6 @@ from labelquorum._files import (
     replacing,
     write_labels,
 )
-from labelquorum._labels import has_label, to_labels
 from labelquorum.signatures import SignatureTable
 
 try:
@@ -34,7 +33,7 @@ try:
     from dask.delayed import Delayed
     from distributed import Client, KilledWorker, as_completed
 
-    from labelquorum.dask import ConsensusClusterer, MiniClusters, merged
+    from labelquorum.dask import ConsensusClusterer, Fitted, MiniClusters, merged
 except ImportError as error:
     raise FileError(f'folders need Dask ({error}): pip install "labelquorum[dask]"') from error
 
@@ -187,10 +186,12 @@ class Folder:
     ) -> None:
         """Label the samples, whose features the files hold, as a fitted model says."""
         found = model.on_cluster(by.n_jobs)
-        labeling = {
-            path: delayed(_label_samples)(path, self.out / path.name, found, label_column)
-            for path in self.missing
-        }
+        labeling, first = {}, 0
+        for path, look in self._looks.items():
+            if path in self.missing:
+                out = self.out / path.name
+                labeling[path] = delayed(_label_samples)(path, out, found, first, label_column)
+            first += look.n_rows
         _run(by, labeling, "labeling", show)
 
 
@@ -205,7 +206,7 @@ def _run(by: Workers, tasks: dict[Path, Delayed], stage: str, show: _Show) -> di
         results[path] = result
         if show is not None:
             show(stage, len(results) / len(tasks))
-    return results
+    return {path: results[path] for path in tasks}  # in their order, not in that of finishing
 
 
 def _finished(client: Client | None, tasks: dict[Path, Delayed]) -> Iterator[tuple[Path, Any]]:
@@ -284,15 +285,13 @@ def _features(path: Path, label_column: str | None) -> tuple[NDArray[Any], NDArr
     return X, None if known is None else known.astype(object)
 
 
-def _label_samples(path: Path, out: Path, model: Any, label_column: str | None) -> None:
-    dtype = to_labels(model.classes_, np.array([-1])).dtype
-    labels, confidence = np.empty(0, dtype), np.empty(0, np.float32)
+def _label_samples(
+    path: Path, out: Path, found: Fitted, first: int, label_column: str | None
+) -> None:
     with _naming(path), replacing(out) as file:
         if _look(path).n_rows:
             X, known = _features(path, label_column)
-            shares = model.predict_proba(X)
-            labels = to_labels(model.classes_, model._given(shares.argmax(axis=1))).astype(dtype)
-            confidence = shares.max(axis=1)
-            if known is not None:
-                labels = np.where(has_label(known), known, labels).astype(dtype)
+        else:
+            X, known = np.empty((0, 0)), None
+        labels, confidence = found.of_fit(X, first, known)
         write_columns(out, file, {"label": labels, "confidence": confidence})

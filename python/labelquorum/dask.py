@@ -183,7 +183,8 @@ class ConsensusClusterer(BaseEstimator):
     """Find categories in a sample of the data, and label all of it, chunk by chunk.
 
     `fit` draws samples, those with a known label first, and gives them to
-    `labelquorum.ConsensusClusterer`; `predict` applies that to chunks.
+    `labelquorum.ConsensusClusterer`; `predict` applies that to chunks. Where all samples are drawn,
+    `fit_predict` gives the labels that they have in memory.
 
     Parameters
     ----------
@@ -222,8 +223,8 @@ class ConsensusClusterer(BaseEstimator):
     Equal `random_state` and data draw equal samples, whatever the chunks. What is predicted is that
     of the in-memory estimator, given each chunk: without a `classifier`, neighbours are searched
     there with a recall of 0.95, so that other chunks may change a label on the border of two
-    categories. Categories so rare that too few of their samples are drawn are not found, and a
-    sample with a known label that was not drawn gets what the others suggest.
+    categories. Categories so rare that too few of their samples are drawn are not found. Where
+    other samples (or seeds) would change the categories in memory, so they do here.
 
     Examples
     --------
@@ -291,6 +292,37 @@ class ConsensusClusterer(BaseEstimator):
         TypeError, ValueError, MemoryError
             As `labelquorum.ConsensusClusterer`; if X is no Dask object.
         """
+        self._fit(X, y)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None) -> Any:
+        """Draw samples, find their categories, and label all samples.
+
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
+
+        Returns
+        -------
+        Dask array of shape (n_samples,)
+            For drawn samples the labels_ of estimator_, for those with a known label that; for all
+            others what `predict` says. So where all samples are drawn, these are the labels_ of
+            `labelquorum.ConsensusClusterer`. Strings are objects.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As `fit`.
+        """
+        rows, known = self._fit(X, y)
+        arrays = [rows] if known is None else [rows, known.rechunk((rows.chunks[0],))[:, None]]
+        found = self.on_cluster()
+        meta = np.empty(0, _label_type(self.classes_))
+        return da.map_blocks(_labels_of_fit, *arrays, found=found, drop_axis=1, meta=meta)
+
+    def _fit(self, X: Any, y: Any) -> tuple[Any, Any | None]:
+        """Fit, and return samples and known labels as arrays with chunks of known sizes."""
         if as_positive(self.max_samples, "max_samples") < 3:
             raise ValueError(f"max_samples is {self.max_samples}; wanted at least 3")
         rows = _as_rows(X)
@@ -307,7 +339,7 @@ class ConsensusClusterer(BaseEstimator):
         for name in ("classes_", "n_clusters_", "n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
-        return self
+        return rows, known
 
     def predict(self, X: Any) -> Any:
         """Say which category samples belong to, as `labelquorum.ConsensusClusterer.predict` does.
@@ -322,8 +354,8 @@ class ConsensusClusterer(BaseEstimator):
         Dask array of shape (n_samples,); or Dask Series named "label", with the frame's index
             Categories, of classes_; strings are objects.
         """
-        dtype = to_labels(self._classes(X), np.array([-1])).dtype
-        return _by_chunk(_predicted, _as_chunks(X, "X"), self.on_cluster(), dtype)
+        chunks = self._checked(X)
+        return _by_chunk(_predicted, chunks, self.on_cluster(), _label_type(self.classes_))
 
     def predict_proba(self, X: Any) -> Any:
         """Estimate the probabilities of the categories, as the in-memory estimator does.
@@ -338,38 +370,89 @@ class ConsensusClusterer(BaseEstimator):
         Dask array of shape (n_samples, n_clusters_); or Dask DataFrame, with the frame's index
             One column for each of classes_.
         """
-        classes = self._classes(X)
+        chunks = self._checked(X)
         dtype = np.dtype(np.float32 if self.estimator_.classifier_ is None else np.float64)
-        chunks = _as_chunks(X, "X")
-        return _by_chunk(_probabilities, chunks, self.on_cluster(), dtype, classes.tolist())
+        columns = self.classes_.tolist()
+        return _by_chunk(_probabilities, chunks, self.on_cluster(), dtype, columns)
 
-    def _classes(self, X: Any) -> NDArray[Any]:
-        """The categories, if these samples can be told which one they are in."""
+    def _checked(self, X: Any) -> Any:
+        """The chunks, if they have the features of fit."""
         check_is_fitted(self)
-        n_features = _as_chunks(X, "X").shape[1]
+        chunks = _as_chunks(X, "X")
+        n_features = chunks.shape[1]
         if n_features != self.n_features_in_:
             raise ValueError(
                 f"X has {n_features} features; wanted {self.n_features_in_}, as in fit"
             )
-        classes: NDArray[Any] = self.classes_
-        return classes
+        return chunks
 
     def on_cluster(self, n_jobs: int | None = 1) -> Delayed:
-        """The fitted estimator on the cluster, which can make it again where a worker dies."""
-        model = copy(self.estimator_)
-        model.n_jobs = n_jobs
+        """What was fitted, on the cluster, which can make it again where a worker dies."""
         # It is sent once, whatever its size.
         with config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
-            return delayed(model).persist()
+            return delayed(Fitted(self.estimator_, self.sample_, n_jobs)).persist()
 
 
-def _predicted(chunk: Any, model: Any) -> NDArray[Any]:
-    labels: NDArray[Any] = model.predict(chunk)
+def _label_type(classes: NDArray[Any]) -> np.dtype[Any]:
+    """The type that holds all labels, and that a sample has none."""
+    return to_labels(classes, np.array([-1])).dtype
+
+
+class Fitted:
+    """A fitted estimator, and which samples it was fitted on: what it takes to label any chunk."""
+
+    def __init__(self, estimator: Any, sample: NDArray[np.int64], n_jobs: int | None) -> None:
+        self.estimator = copy(estimator)
+        self.estimator.n_jobs = n_jobs
+        self._sample = sample
+
+    def of_fit(
+        self, chunk: NDArray[Any], first: int, known: NDArray[Any] | None
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Labels and confidence of samples of fit, of which the number of the first is given."""
+        model = self.estimator
+        labels = np.empty(len(chunk), _label_type(model.classes_))
+        confidence = np.empty(len(chunk), dtype=np.float32)
+        begin, end = np.searchsorted(self._sample, [first, first + len(chunk)])
+        drawn = self._sample[begin:end] - first
+        labels[drawn], confidence[drawn] = model.labels_[begin:end], model.confidence_[begin:end]
+        others = np.ones(len(chunk), dtype=bool)
+        others[drawn] = False
+        if others.any():
+            labels[others], confidence[others] = self._said_of(chunk[others])
+        if known is not None:
+            is_known = has_label(known)
+            labels[is_known] = known[is_known]
+        return labels, confidence
+
+    def _said_of(self, rows: Any) -> tuple[NDArray[Any], Any]:
+        model = self.estimator
+        if hasattr(model, "feature_names_in_"):
+            rows = pd.DataFrame(rows, columns=model.feature_names_in_)
+        if model.classifier_ is not None and not hasattr(model.classifier_, "predict_proba"):
+            return model.predict(rows), np.nan
+        shares = model.predict_proba(rows)
+        return to_labels(model.classes_, model._given(shares.argmax(axis=1))), shares.max(axis=1)
+
+
+def _labels_of_fit(
+    chunk: NDArray[Any],
+    known: NDArray[Any] | None = None,
+    *,
+    found: Fitted,
+    block_info: dict[int, Any],
+) -> NDArray[Any]:
+    first = block_info[0]["array-location"][0][0]
+    return found.of_fit(chunk, first, None if known is None else known[:, 0])[0]
+
+
+def _predicted(chunk: Any, found: Fitted) -> NDArray[Any]:
+    labels: NDArray[Any] = found.estimator.predict(chunk)
     return labels
 
 
-def _probabilities(chunk: Any, model: Any) -> NDArray[np.floating[Any]]:
-    probabilities: NDArray[np.floating[Any]] = model.predict_proba(chunk)
+def _probabilities(chunk: Any, found: Fitted) -> NDArray[np.floating[Any]]:
+    probabilities: NDArray[np.floating[Any]] = found.estimator.predict_proba(chunk)
     return probabilities
 
 
