@@ -1,9 +1,9 @@
 """mini_clusters of 10^8 rows x 10 in Parquet files on Dask worker processes, and a model of more.
 
 Measured: `labelquorum.dask.mini_clusters` from files to files, `labelquorum consensus` on the same
-cluster, the function in memory (with reading and writing), and Dask's own groupby().size() of the
-same columns; all labels and counts are asserted to be equal. The memory of the client, which is
-also the scheduler's process here, has a bar of 1 GiB.
+cluster and without one, the function in memory (with reading and writing), and Dask's own
+groupby().size() of the same columns; all labels and counts are asserted to be equal. The memory of
+the client, which is also the scheduler's process here, has a bar of 1 GiB.
 
 Then the constants of each step (reading and counting, merging tables up to --max-table signatures,
 moving them, extraction, labeling, a task of the scheduler) and from these, on paper, 10^9 to 10^11
@@ -84,7 +84,7 @@ def on_dask(source, out):
 
 def by_command(source, out, scheduler):
     options = ["--n-clusters", str(OPTIONS["n_clusters"]), "--min-agree", str(OPTIONS["min_agree"])]
-    options += ["--out", str(out), "--scheduler", scheduler, "--quiet"]
+    options += ["--out", str(out), "--quiet", *scheduler]
     with PeakMemory() as peak:
         seconds, code = timed(lambda: labelquorum_command(["consensus", str(source), *options]))
     if code:
@@ -218,14 +218,18 @@ def main():
         client.run(lambda: __import__("labelquorum.dask"))
         found["dask"] = on_dask(source, results / "dask")
         print(f"labelquorum.dask {found['dask']}", flush=True)
-        found["command"] = by_command(source, results / "command", address)
+        found["command"] = by_command(source, results / "command", ["--scheduler", address])
         print(f"labelquorum consensus {found['command']}", flush=True)
         found["groupby"] = None if args.without_groupby else by_group(source)
         print(f"groupby().size() {found['groupby']}", flush=True)
         task_s = task_seconds(client)
+    found["command_alone"] = by_command(
+        source, results / "command-alone", ["--n-jobs", str(args.threads)]
+    )
+    print(f"without a cluster {found['command_alone']}", flush=True)
     labels, found["in_memory"] = in_memory(source, results / "in-memory.parquet", args.threads)
     print(f"in memory {found['in_memory']}", flush=True)
-    for name in ("dask", "command"):
+    for name in ("dask", "command", "command-alone"):
         np.testing.assert_array_equal(labels_of(results / name), labels)
     shutil.rmtree(results)
     del labels
@@ -245,7 +249,7 @@ def main():
             f"({row['seconds'][row['bottleneck']]:.0f} s)"
         )
     record(args, found)
-    if max(found["dask"]["client_gib"], found["command"]["client_gib"]) >= BAR_GIB:
+    if max(found[name]["client_gib"] for name in ("dask", "command")) >= BAR_GIB:
         raise SystemExit("too much memory on the client")
 
 
