@@ -35,8 +35,8 @@ myst_heading_anchors = 3
 default_role = "py:obj"
 autodoc_typehints = "none"  # numpydoc's lists have the types in words
 # PyTorch takes 200 MB and half a minute to install and says nothing in the reference, so that the
-# pages are made without it, and are the same whether it is there or not.
-autodoc_mock_imports = ["safetensors", "torch"]
+# pages are made without it, and are the same whether it is there or not. Dask, too.
+autodoc_mock_imports = ["dask", "distributed", "safetensors", "torch"]
 autodoc_default_options = {
     "members": True,
     # What scikit-learn's and Python's own bases give is in their documentation.
