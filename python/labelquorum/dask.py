@@ -208,11 +208,11 @@ class ConsensusClusterer(BaseEstimator):
     Attributes
     ----------
     estimator_ : labelquorum.ConsensusClusterer
-        Fitted on the drawn samples; its labels_, confidence_, report and all others are of these.
+        Fitted on the drawn samples; its `labels_`, `confidence_`, report and all else are of these.
     sample_ : int64 array
         The numbers of the drawn samples, ascending.
     classes_, n_clusters_, n_features_in_, feature_names_in_
-        As those of estimator_.
+        As those of `estimator_`.
 
     See Also
     --------
@@ -306,9 +306,9 @@ class ConsensusClusterer(BaseEstimator):
         Returns
         -------
         Dask array of shape (n_samples,)
-            For drawn samples the labels_ of estimator_, for those with a known label that; for all
-            others what `predict` says. So where all samples are drawn, these are the labels_ of
-            `labelquorum.ConsensusClusterer`. Strings are objects.
+            For drawn samples the `labels_` of `estimator_`, for those with a known label that; for
+            all others what `predict` says. So where all samples are drawn, these are the `labels_`
+            of `labelquorum.ConsensusClusterer`. Strings are objects.
 
         Raises
         ------
@@ -352,7 +352,7 @@ class ConsensusClusterer(BaseEstimator):
         Returns
         -------
         Dask array of shape (n_samples,); or Dask Series named "label", with the frame's index
-            Categories, of classes_; strings are objects.
+            Categories, of `classes_`; strings are objects.
         """
         chunks = self._checked(X)
         return _by_chunk(_predicted, chunks, self.on_cluster(), _label_type(self.classes_))
@@ -367,8 +367,8 @@ class ConsensusClusterer(BaseEstimator):
 
         Returns
         -------
-        Dask array of shape (n_samples, n_clusters_); or Dask DataFrame, with the frame's index
-            One column for each of classes_.
+        Dask array of shape (n_samples, `n_clusters_`); or Dask DataFrame, with the frame's index
+            One column for each of `classes_`.
         """
         chunks = self._checked(X)
         dtype = np.dtype(np.float32 if self.estimator_.classifier_ is None else np.float64)
