@@ -131,6 +131,7 @@ def _versions():
         "numba",
         "polars",
         "duckdb",
+        "dask",
         "faiss-cpu",
         "hdbscan",
         "hnswlib",

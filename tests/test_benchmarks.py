@@ -71,6 +71,16 @@ def test_billion(tmp_path):
     assert results["without_label"] + sum(results["sizes"]) == 2000
 
 
+def test_scale_dask(tmp_path):
+    pytest.importorskip("labelquorum.dask")
+    out = tmp_path / "results.json"
+    args = ["--rows", 2000, "--rows-per-file", 500, "--workers", 1, "--max-table", 10**4]
+    run("scale_dask.py", tmp_path, *args, "--without-groupby", out=out)
+    results = json.loads(out.read_text())["results"]
+    assert results["growth"]["rows"] == [1000]
+    assert len(results["model"]) == 9
+
+
 def make_up_ensembles(folder):
     (folder / "ensembles").mkdir()
     rng = np.random.default_rng(0)

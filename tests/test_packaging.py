@@ -14,7 +14,18 @@ import labelquorum as lq
 from labelquorum import _core
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = {"sklearn", "faiss", "matplotlib", "torch", "pandas", "polars", "pyarrow", "rich"}
+HEAVY = {
+    "dask",
+    "distributed",
+    "sklearn",
+    "faiss",
+    "matplotlib",
+    "torch",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "rich",
+}
 
 
 def test_what_is_installed_is_the_package_alone_and_small():

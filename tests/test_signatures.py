@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib.util
+import io
 import pickle
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -91,6 +95,16 @@ def test_lookup_gives_the_id_or_minus_one_and_counts_nothing(rows, queries, n_jo
     assert_holds(table, expected)
 
 
+DUPLICATES = {
+    "pickle": lambda table: pickle.loads(pickle.dumps(table)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "bytes": lambda table: lq.SignatureTable.from_bytes(table.to_bytes()),
+}
+if importlib.util.find_spec("pyarrow"):
+    DUPLICATES["arrow"] = lambda table: lq.SignatureTable.from_arrow(table.to_arrow())
+
+
 class TableMachine(RuleBasedStateMachine):
     """Any sequence of calls on several tables leaves each equal to its dict."""
 
@@ -143,14 +157,9 @@ class TableMachine(RuleBasedStateMachine):
         with pytest.raises(ValueError, match="2147483648"):
             pair[0].update(rows)
 
-    @rule(target=tables, pair=tables, way=st.sampled_from(["pickle", "copy", "deepcopy"]))
+    @rule(target=tables, pair=tables, way=st.sampled_from(sorted(DUPLICATES)))
     def duplicate(self, pair, way):
-        duplicated = {
-            "pickle": lambda table: pickle.loads(pickle.dumps(table)),
-            "copy": copy.copy,
-            "deepcopy": copy.deepcopy,
-        }[way](pair[0])
-        return self._add((duplicated, copy.deepcopy(pair[1])))
+        return self._add((DUPLICATES[way](pair[0]), copy.deepcopy(pair[1])))
 
     @invariant()
     def every_table_equals_its_dict(self):
@@ -528,6 +537,140 @@ def test_a_damaged_pickle_is_refused(damage):
     data = pickle.dumps(table_of(np.arange(3000).reshape(1000, 3)))
     with pytest.raises((pickle.UnpicklingError, EOFError, ValueError)):
         pickle.loads(data[: len(data) // 2] if damage == "cut" else b"")
+
+
+# Bytes and Arrow
+
+
+def test_the_same_table_has_the_same_bytes_in_any_process():
+    code = "import labelquorum as lq, sys; table = lq.SignatureTable(2); "
+    code += "table.update([[3, 3, -1], [200, 7, 7]]); sys.stdout.buffer.write(table.to_bytes())"
+    written = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    rows = np.array([[3, 200], [3, 7], [-1, 7]])
+    assert table_of(rows).to_bytes() == written
+    table = lq.SignatureTable.from_bytes(memoryview(bytearray(written)))
+    assert_holds(table, expected_table(rows))
+    assert table.update(rows[::-1]).tolist() == [2, 1, 0]
+
+
+def test_the_bytes_and_the_arrow_file_of_version_0_1_are_still_read():
+    # Of these rows, by 0.1.0; never made again.
+    expected = expected_table(
+        np.array([[0, -1, MAX_ID], [3, 2, 1], [0, -1, MAX_ID], [-1, -1, -1], [3, 2, 0]])
+    )
+    data = (DATA / "signature_table_v1.npz").read_bytes()
+    assert_holds(lq.SignatureTable.from_bytes(data), expected)
+    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = parquet.read_table(DATA / "signature_table_v1.parquet")
+    assert_holds(lq.SignatureTable.from_arrow(arrow), expected)
+
+
+def saved_in_format(number):
+    file = io.BytesIO()
+    np.savez(file, format=number, what_only_later_versions_know=np.arange(3))
+    return file.getvalue()
+
+
+def saved_array():
+    file = io.BytesIO()
+    np.save(file, np.arange(3))
+    return file.getvalue()
+
+
+def saved(**state):
+    file = io.BytesIO()
+    empty = {"signatures": np.zeros((0, 2), np.int8), "counts": np.zeros(0, np.int64)}
+    np.savez(file, **{"format": 1, "n_partitions": 2} | empty | state)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "no SignatureTable, or damaged"),
+        (b"PK", "no SignatureTable, or damaged"),
+        (pickle.dumps({"format": 1}), "no SignatureTable, or damaged"),
+        (saved_array(), "no SignatureTable, or damaged"),
+        (saved_in_format(2), "format 2; this version of labelquorum reads format 1"),
+        (saved(n_partitions=0), "n_partitions"),
+        (saved(n_partitions=2**31), "n_partitions"),
+        (saved(counts=np.ones(1, np.int64)), "signatures is empty"),
+        (saved(signatures=np.zeros((1, 3), int), counts=np.ones(1, int)), "3 partitions"),
+        (saved(signatures=np.zeros((1, 2), int), counts=np.zeros(1, int)), "counts holds 0"),
+    ],
+)
+def test_bytes_of_anything_else_are_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        lq.SignatureTable.from_bytes(data)
+
+
+def test_bytes_have_to_be_bytes():
+    with pytest.raises(TypeError, match="data is a str; wanted bytes"):
+        lq.SignatureTable.from_bytes("table")
+
+
+def test_damaged_bytes_are_refused_or_give_the_same_table():
+    expected = table_of(planted(np.random.default_rng(0), 50, 3))
+    whole = expected.to_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x55
+        for data in (damaged, whole[:place]):
+            try:
+                table = lq.SignatureTable.from_bytes(data)
+            except ValueError:
+                continue
+            assert_same(table, expected)
+
+
+def test_arrow_has_a_column_for_each_partition_and_the_counts():
+    pa = pytest.importorskip("pyarrow")
+    table = lq.SignatureTable.from_counts([[0, -1], [5, 6]], [10, 20])
+    arrow = table.to_arrow()
+    assert arrow.to_pydict() == {"p0": [0, -1], "p1": [5, 6], "count": [10, 20]}
+    assert arrow.schema.types == [pa.int32(), pa.int32(), pa.int64()]
+    # Tables one after the other are merged; ids stay those of the first.
+    twice = lq.SignatureTable.from_arrow(pa.concat_tables([arrow, arrow.slice(1), arrow]))
+    assert twice.counts.tolist() == [20, 60]
+    np.testing.assert_array_equal(twice.signatures, table.signatures)
+    assert len(lq.SignatureTable.from_arrow(lq.SignatureTable(3).to_arrow())) == 0
+
+
+def test_arrow_of_other_engines_is_taken():
+    pa = pytest.importorskip("pyarrow")
+    polars = pytest.importorskip("polars")
+    rows = planted(np.random.default_rng(8), 500, 3, n_ids=4, noise=0.2)
+    frame = polars.DataFrame({f"c{p}": column for p, column in enumerate(rows.T)})
+    counted = frame.group_by(frame.columns).len("count")
+    for data in (counted, counted.to_arrow(), pa.table(counted).to_batches()[0]):
+        table = lq.SignatureTable.from_arrow(data)
+        assert table.n_samples == len(rows)
+        assert len(table) == len(table_of(rows))
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        ({"p0": [1]}, ValueError, "columns p0; wanted exactly one named 'count'"),
+        ({"count": [1]}, ValueError, "it holds no partition"),
+        ({"p0": [None, 1], "count": [1, 1]}, TypeError, "holds NaN"),
+        ({"p0": ["a"], "count": [1]}, TypeError, "wanted integers"),
+        ({"p0": [1], "count": [1.5]}, TypeError, "counts has dtype float64"),
+        ({"p0": [1], "count": [0]}, ValueError, "counts holds 0"),
+    ],
+)
+def test_arrow_without_counts_of_integers_is_refused(columns, error, message):
+    pa = pytest.importorskip("pyarrow")
+    with pytest.raises(error, match=message):
+        lq.SignatureTable.from_arrow(pa.table(columns))
+
+
+def test_arrow_of_a_later_format_is_refused():
+    pytest.importorskip("pyarrow")
+    arrow = table_of(np.array([[1, 2]])).to_arrow()
+    later = arrow.replace_schema_metadata({"labelquorum.format": "2"})
+    with pytest.raises(ValueError, match="format 2; this version of labelquorum reads format 1"):
+        lq.SignatureTable.from_arrow(later)
 
 
 # Sizes at which several threads share the work

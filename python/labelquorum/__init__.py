@@ -2,7 +2,8 @@
 
 Everything public is listed in ``__all__`` and loaded on first use, so that ``import labelquorum``
 stays fast and pulls in neither scikit-learn nor matplotlib. ``labelquorum.deep`` and
-``labelquorum.SetClusterer``, too, are loaded on first use, but not listed: they need PyTorch.
+``labelquorum.SetClusterer``, too, are loaded on first use, but not listed: they need PyTorch. So is
+``labelquorum.dask``, which needs Dask.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from labelquorum._core import WorkLimitError, instruction_set
 
 if TYPE_CHECKING:
+    from labelquorum import dask as dask
     from labelquorum import deep as deep
     from labelquorum import review, text
     from labelquorum._communities import communities
@@ -147,7 +149,7 @@ _MODULE_OF = {
     "symmetrize_graph": "graphs",
 }
 
-_MODULES = ("deep", "review", "text")  # themselves public
+_MODULES = ("dask", "deep", "review", "text")  # themselves public
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ renamed when complete: whatever happens, there is never half a file under its na
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import secrets
@@ -70,7 +71,8 @@ def reading(path: Path) -> Iterator[None]:
             raise FileError(f"{path}: the file is empty")
         yield
     except OSError as error:
-        raise FileError(f"{path}: {error.strerror or error}") from error
+        message = " ".join((error.strerror or str(error)).split())
+        raise FileError(f"{path}: {message}") from error
     except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         message = " ".join(str(error).split())
         raise FileError(f"{path}: damaged or not a {path.suffix} file ({message})") from error
@@ -102,6 +104,19 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
+
+
+def differing_settings(path: Path, settings: dict[str, Any]) -> list[str]:
+    """Which settings differ from those in a file, which is written where it is missing.
+
+    What is kept beside it was made with these, and a later call must not go on with others.
+    """
+    if path.exists():
+        found = json.loads(path.read_text())
+        return [name for name in settings if found.get(name) != settings[name]]
+    with replacing(path) as file:
+        file.write(json.dumps(settings, indent=1).encode())
+    return []
 
 
 def _read_npy(path: Path, key: str | None, header: bool | None) -> Iterator[Chunk]:

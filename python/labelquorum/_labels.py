@@ -43,11 +43,7 @@ def known_labels(y: Any, n_samples: int, estimator: str, *, shares: bool = True)
         assert_all_finite(array, input_name="y")
     if array.ndim == 2:
         return _soft_labels(array)
-    if array.dtype.kind == "O":
-        labeled = np.array([label is not None and label != -1 for label in array], dtype=bool)
-    else:
-        labeled = np.ones(n_samples, bool) if array.dtype.kind in "USTb" else array != -1
-    samples = np.flatnonzero(labeled)
+    samples = np.flatnonzero(has_label(array))
     if not len(samples):
         raise ValueError("y holds no label: every sample is -1 or None; wanted at least one")
     known = array[samples]
@@ -62,6 +58,16 @@ def known_labels(y: Any, n_samples: int, estimator: str, *, shares: bool = True)
     certain = np.zeros((len(samples), len(classes)))
     certain[np.arange(len(samples)), codes] = 1
     return KnownLabels(classes, samples, certain)
+
+
+def has_label(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which samples have a label: all but -1 and None."""
+    if labels.dtype.kind == "O":
+        return np.array([label is not None and label != -1 for label in labels], dtype=bool)
+    if labels.dtype.kind in "USTb":
+        return np.ones(len(labels), dtype=bool)
+    known: NDArray[np.bool_] = labels != -1
+    return known
 
 
 def _soft_labels(shares: NDArray[Any]) -> KnownLabels:

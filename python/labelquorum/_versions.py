@@ -8,7 +8,16 @@ from importlib.metadata import PackageNotFoundError, version
 
 from labelquorum import _core
 
-_DEPENDENCIES = ("numpy", "scipy", "scikit-learn", "faiss-cpu", "rich", "matplotlib", "pyarrow")
+_DEPENDENCIES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "faiss-cpu",
+    "rich",
+    "matplotlib",
+    "pyarrow",
+    "dask",
+)
 
 
 def show_versions() -> None:

@@ -464,7 +464,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         Returns
         -------
         array of shape (n_new or n_samples,)
-            Of classes_; -1 (None, where they are no numbers) where a category is most likely that
+            Of `classes_`; -1 (None, where they are no numbers) where a category is most likely that
             has too few labels.
 
         Raises
@@ -501,7 +501,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        float64 array of shape (n_new or n_samples, len(classes_))
+        float64 array of shape (n_new or n_samples, len(`classes_`))
             What is missing to 1 is that of categories with too few labels.
 
         Raises

@@ -41,6 +41,13 @@ same .parquet or .csv file (--label-column), or from another file (--labels): .n
 line; .csv, the column "label" or the only one.
 """
 
+_FOLDERS = """\
+FILE can also be a folder of any number of .parquet files with equal columns (needs Dask: pip
+install "labelquorum[dask]"). The result then is a folder with a file of the same name for each. The
+work is done on a Dask cluster with --scheduler, whose workers have to see the same folders, else
+file by file. What is finished is kept: the same command goes on from there.
+"""
+
 _FIT = f"""\
 Find categories on which many clusterings agree, around those that are known, if any are.
 
@@ -48,6 +55,10 @@ Find categories on which many clusterings agree, around those that are known, if
 The result is a table with the columns label, confidence (0 to 1) and pseudo_label (the label, for
 the most certain samples). It is written under a temporary name and renamed when
 complete.
+
+{_FOLDERS}
+Categories are found in at most 100,000 samples, drawn at random but for half of them at most, which
+are drawn among those with a known label (--label-column); the tables have no pseudo_label.
 """
 
 _REPORT = f"""\
@@ -61,7 +72,7 @@ many of the labels are right; nothing is learned from these. It needs Jinja2:
 pip install "labelquorum[report]".
 """
 
-_CONSENSUS = """\
+_CONSENSUS = f"""\
 Extract mini-clusters, the pseudo-labels on which partitions agree, from a file.
 
 FILE holds one row per sample and one column per partition: integers, a negative one where the
@@ -73,7 +84,8 @@ model abstains.
 
 The result has one integer per sample: its mini-cluster, or -1. It is written under a temporary
 name and renamed when complete.
-"""
+
+{_FOLDERS}"""
 
 _LABEL = """\
 Label texts in the terminal, the most telling ones first.
@@ -182,8 +194,9 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="where to write the table: .csv, .parquet or .npz "
-        "(default: FILE with -labels.csv instead of its extension)",
+        "(default: FILE with -labels.csv instead of its extension; of a folder, FILE-labels)",
     )
+    _add_scheduler(parser.add_argument)
     _add_common(parser.add_argument)
     parser.set_defaults(command=_fit)
 
@@ -275,8 +288,9 @@ def _add_consensus(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="where to write the labels, in the format of its extension "
-        "(default: FILE with .labels before its extension)",
+        "(default: FILE with .labels before its extension; of a folder, FILE-labels)",
     )
+    _add_scheduler(add)
     add(
         "--n-clusters",
         type=_positive,
@@ -372,6 +386,14 @@ def _add_common(add: Callable[..., object]) -> None:
     add("--quiet", action="store_true", help="print nothing but errors")
 
 
+def _add_scheduler(add: Callable[..., object]) -> None:
+    add(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="the Dask cluster that works on a folder, as tcp://10.0.0.1:8786 (default: none)",
+    )
+
+
 def _add_n_jobs(add: Callable[..., object]) -> None:
     add(
         "--n-jobs",
@@ -460,12 +482,16 @@ def _check_other(out: Path, source: Path, name: str) -> None:
 def _fit(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     source: Path = args.file
+    if source.is_dir():
+        _fit_folder(args, started)
+        return
+    _check_no_scheduler(args)
     out: Path = args.out or source.with_name(f"{source.stem}-labels.csv")
     check_output(out)
     _check_samples(args, out)
     with replacing(out) as file:
         X, known = _read(args)
-        model = _fitted(args, X, known)
+        model = _fitted(lq.ConsensusClusterer, args, X, known)
         columns = {
             "label": model.labels_,
             "confidence": model.confidence_,
@@ -473,7 +499,57 @@ def _fit(args: argparse.Namespace) -> None:
         }
         write_columns(out, file, columns)
     if not args.quiet:
-        _print_found(model, known, source, X, out, started)
+        _print_found(model, source, X, out, started)
+
+
+def _fit_folder(args: argparse.Namespace, started: float) -> None:
+    from labelquorum._folders import workers
+
+    if args.labels is not None:
+        raise _UsageError("--labels is for single files; wanted --label-column for a folder")
+    if not args.discover and args.label_column is None:
+        raise _UsageError("--no-discover needs known labels: --label-column")
+    folder = _folder(args, "label_column", "n_clusters", "min_cluster_size", "discover", "seed")
+    if not folder.missing:
+        _print_complete(args, folder)
+        return
+    from labelquorum.dask import ConsensusClusterer
+
+    with workers(args.scheduler, args.n_jobs) as by:
+        with progress(not args.quiet) as show:
+            X, known = folder.features(by, args.label_column, show)
+        model = _fitted(ConsensusClusterer, args, X, known)
+        with progress(not args.quiet) as show:
+            folder.label(by, model, args.label_column, show)
+    if not args.quiet:
+        _print_categories(model.estimator_)
+        print(
+            f"(of {len(model.sample_):,} samples, which were drawn)\n"
+            f"{folder.source}: {len(folder.files):,} files, {len(X):,} samples, "
+            f"{X.shape[1]:,} features\n"
+            f"{folder.out}: written after {time.perf_counter() - started:.1f} s"
+        )
+
+
+def _folder(args: argparse.Namespace, *names: str) -> Any:
+    """The folder to work on; what it holds already has to be of the same options."""
+    from labelquorum._folders import Folder
+
+    source = args.file.resolve()  # workers may be elsewhere
+    out: Path = (args.out or source.with_name(f"{source.name}-labels")).resolve()
+    _check_other(out, source, "FILE")
+    options = {name: getattr(args, name) for name in names}
+    return Folder(source, out, {"command": args.command.__name__.strip("_"), **options})
+
+
+def _print_complete(args: argparse.Namespace, folder: Any) -> None:
+    if not args.quiet:
+        print(f"{folder.out}: complete already, {len(folder.files):,} files")
+
+
+def _check_no_scheduler(args: argparse.Namespace) -> None:
+    if args.scheduler is not None:
+        raise _UsageError("--scheduler is given with a single file; wanted a folder of them")
 
 
 def _report(args: argparse.Namespace) -> None:
@@ -509,14 +585,14 @@ def _report(args: argparse.Namespace) -> None:
                     f"wanted {height * width}"
                 )
             images = X.reshape(-1, height, width)
-        model = _fitted(args, X, known)
+        model = _fitted(lq.ConsensusClusterer, args, X, known)
         try:
             page = report_page(model, X=X, texts=texts, images=images, y=truth)
         except (TypeError, ValueError) as error:
             raise FileError(f"{source}: {' '.join(str(error).split())}") from error
         file.write(page.encode())
     if not args.quiet:
-        _print_found(model, known, source, X, out, started)
+        _print_found(model, source, X, out, started)
 
 
 def _check_samples(args: argparse.Namespace, out: Path) -> None:
@@ -528,9 +604,9 @@ def _check_samples(args: argparse.Namespace, out: Path) -> None:
         raise _UsageError("--no-discover needs known labels: --labels or --label-column")
 
 
-def _fitted(args: argparse.Namespace, X: NDArray[Any], known: NDArray[Any] | None) -> Any:
+def _fitted(kind: type[Any], args: argparse.Namespace, X: Any, known: Any) -> Any:
     """Find categories; warnings are printed, a line each."""
-    model = lq.ConsensusClusterer(
+    model = kind(
         args.n_clusters,
         min_cluster_size=args.min_cluster_size,
         discover=args.discover,
@@ -551,10 +627,8 @@ def _fitted(args: argparse.Namespace, X: NDArray[Any], known: NDArray[Any] | Non
     return model
 
 
-def _print_found(
-    model: Any, known: NDArray[Any] | None, source: Path, X: NDArray[Any], out: Path, started: float
-) -> None:
-    _print_categories(model, known)
+def _print_found(model: Any, source: Path, X: NDArray[Any], out: Path, started: float) -> None:
+    _print_categories(model)
     print(
         f"{source}: {len(X):,} samples, {X.shape[1]:,} features\n"
         f"{out}: written after {time.perf_counter() - started:.1f} s"
@@ -584,13 +658,13 @@ def _check_length(path: Path, found: int, source: Path, wanted: int, what: str) 
         )
 
 
-def _print_categories(model: Any, known: NDArray[Any] | None) -> None:
+def _print_categories(model: Any) -> None:
     """Print a line for each category, and which known labels look wrong."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    names = set() if known is None else set(known.tolist())
+    names = set(model.classes_[: model._n_known].tolist())
     labels = model.labels_
     table = Table("category", "kind")
     for name in ("samples", "confidence"):
@@ -620,6 +694,10 @@ def _print_categories(model: Any, known: NDArray[Any] | None) -> None:
 def _consensus(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     source: Path = args.file
+    if source.is_dir():
+        _consensus_folder(args, started)
+        return
+    _check_no_scheduler(args)
     check_format(source)
     out: Path = args.out or source.with_suffix(f".labels{source.suffix}")
     check_format(out)
@@ -644,6 +722,29 @@ def _consensus(args: argparse.Namespace) -> None:
             f"{labels.max() + 1:,} mini-clusters cover {n_labeled:,} samples "
             f"({n_labeled / table.n_samples:.1%})\n"
             f"{out}: written after {time.perf_counter() - started:.1f} s"
+        )
+
+
+def _consensus_folder(args: argparse.Namespace, started: float) -> None:
+    from labelquorum._folders import workers
+
+    names = ("n_clusters", "min_agree", "min_differ", "min_size")
+    folder = _folder(args, *names)
+    if not folder.missing:
+        _print_complete(args, folder)
+        return
+    with workers(args.scheduler, args.n_jobs) as by, progress(not args.quiet) as show:
+        n_partitions = len(folder.look(by, show))
+        _check_thresholds(args, n_partitions)
+        options = {name: getattr(args, name) for name in (*names, "n_jobs")}
+        found = folder.mini_clusters(by, n_partitions, options, show)
+    if not args.quiet:
+        print(
+            f"{folder.source}: {len(folder.files):,} files, {found.n_samples:,} samples, "
+            f"{n_partitions} partitions, {found.n_signatures:,} signatures\n"
+            f"{found.n_clusters:,} mini-clusters cover {found.n_labeled:,} samples "
+            f"({found.n_labeled / found.n_samples:.1%})\n"
+            f"{folder.out}: written after {time.perf_counter() - started:.1f} s"
         )
 
 

@@ -89,8 +89,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
     confidence_, probabilities_ : float32 array of shape (n_samples,)
         What of all that a sample shares with categories it shares with its own, 0 to 1.
     pseudo_labels_ : array of shape (n_samples,)
-        As labels_, for the most certain samples; -1 (None among strings) elsewhere.
-    classes_ : array of shape (n_clusters_,)
+        As `labels_`, for the most certain samples; -1 (None among strings) elsewhere.
+    classes_ : array of shape (`n_clusters_`,)
         The categories, known ones first.
     n_clusters_ : int
         How many these are.
@@ -100,9 +100,9 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Samples whose known label the partitions speak against, most suspect first.
     history_ : list of dict
         One entry for each round of voting: "round", "n_partitions" (that voted), "n_clusters",
-        "coverage" (share of samples with a pseudo-label), "confidence" (mean of confidence_). There
-        is one round: later ones, in which classifiers trained on the pseudo-labels voted too, made
-        labels worse on all data they were tried on.
+        "coverage" (share of samples with a pseudo-label), "confidence" (mean of `confidence_`).
+        There is one round: later ones, in which classifiers trained on the pseudo-labels voted too,
+        made labels worse on all data they were tried on.
     category_table_ : pandas.DataFrame
         Size, confidence and nearest category of each, and how many known labels it has.
     n_features_in_, feature_names_in_
@@ -177,7 +177,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         groups : array-like of shape (n_samples,), optional
             Samples of the same group (a number or name; -1 or None: no group) get the same label:
             their shares are averaged and decide between the categories they are in by themselves;
-            confidence_ is that of the group. A known label is that of its whole group.
+            `confidence_` is that of the group. A known label is that of its whole group.
 
         Returns
         -------
@@ -324,12 +324,12 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
 
     @property
     def category_table_(self) -> pd.DataFrame:
-        """A table of the categories: a row for each of classes_.
+        """A table of the categories: a row for each of `classes_`.
 
         Columns: "size" (samples), "share" (of all samples), "confidence" (its mean), "known" (or
-        new), "n_labeled" (samples that `y` named), "n_suspect" (of suspect_labels_), "nearest" (the
-        other category with the largest mean share of its samples' votes), "nearest_share" (that
-        mean). Without `discover`, new categories are in it, though labels_ has -1 there.
+        new), "n_labeled" (samples that `y` named), "n_suspect" (of `suspect_labels_`), "nearest"
+        (the other category with the largest mean share of its samples' votes), "nearest_share"
+        (that mean). Without `discover`, new categories are in it, though `labels_` has -1 there.
 
         Raises
         ------
@@ -399,7 +399,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Returns
         -------
         array of shape (n_samples,)
-            As labels_ of a fit with that many clusters. Nothing of the estimator changes.
+            As `labels_` of a fit with that many clusters. Nothing of the estimator changes.
         """
         check_is_fitted(self)
         n_clusters = max(self._n_known, as_positive(n_clusters, "n_clusters"))
@@ -540,8 +540,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Returns
         -------
         array of shape (n_new,)
-            Categories, of classes_. Without `discover`, -1 (None among strings) where that is a new
-            one.
+            Categories, of `classes_`. Without `discover`, -1 (None among strings) where that is a
+            new one.
         """
         check_is_fitted(self)
         numbers: NDArray[np.int32]
@@ -562,9 +562,9 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
 
         Returns
         -------
-        array of shape (n_new, n_clusters_)
-            One column for each of classes_. The mean of what the 10 nearest training samples share
-            with the categories; or what the classifier says.
+        array of shape (n_new, `n_clusters_`)
+            One column for each of `classes_`. The mean of what the 10 nearest training samples
+            share with the categories; or what the classifier says.
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)

@@ -120,11 +120,11 @@ class ClusterGridDisplay:
         Parameters
         ----------
         estimator : ConsensusClusterer or other fitted clusterer
-            Its labels_ say the categories; its confidence_ (or probabilities_, as HDBSCAN has them)
-            which samples are shown.
+            Its `labels_` say the categories; its `confidence_` (or `probabilities_`, as HDBSCAN has
+            them) which samples are shown.
         X, image_shape, texts, categories, n_samples, n_keywords, figure
             As for `from_labels`; X need not be what the clusterer was fitted on. Categories come
-            in the order of the estimator's classes_ where it has them: known ones first.
+            in the order of the estimator's `classes_` where it has them: known ones first.
 
         Returns
         -------
@@ -240,7 +240,7 @@ class ClusterGridDisplay:
         Returns
         -------
         ClusterGridDisplay
-            Itself, with figure_ and axes_.
+            Itself, with `figure_` and `axes_`.
         """
         n_shown = max(len(rows) for rows in self.samples)
         n_rows, n_columns = len(self.categories), 1
@@ -376,7 +376,7 @@ class AgreementDisplay:
         Parameters
         ----------
         estimator : ConsensusClusterer
-            Its partitions_ vote, its labels_ say the categories.
+            Its `partitions_` vote, its `labels_` say the categories.
         ax : matplotlib Axes, optional
             Where to draw; None for those of a new figure.
 
@@ -444,8 +444,8 @@ class AgreementDisplay:
         Returns
         -------
         AgreementDisplay
-            Itself, with ax_, figure_ and im_. Up to 30 categories have their names at the sides,
-            up to 8 the numbers in the cells.
+            Itself, with `ax_`, `figure_` and `im_`. Up to 30 categories have their names at the
+            sides, up to 8 the numbers in the cells.
         """
         from matplotlib.colors import PowerNorm
 
@@ -659,7 +659,7 @@ class CoveragePrecisionDisplay:
         Returns
         -------
         CoveragePrecisionDisplay
-            Itself, with ax_, figure_ and line_.
+            Itself, with `ax_`, `figure_` and `line_`.
         """
         self.ax_ = _axes(ax)
         self.figure_ = self.ax_.figure

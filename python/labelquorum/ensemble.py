@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -20,7 +19,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.utils import check_array, check_random_state
 
 from labelquorum import _core
-from labelquorum._files import replacing
+from labelquorum._files import differing_settings, replacing
 from labelquorum._kmeans import kmeans_centers, nearest_center
 from labelquorum._progress import progress
 from labelquorum._validation import as_n_threads, as_points, as_positive, check_finite
@@ -566,18 +565,12 @@ class _Store:
         settings = {"version": _FORMAT_VERSION, **settings, "shape": list(np.shape(rows))}
         settings["content"] = hashlib.blake2b(content.data, digest_size=16).hexdigest()
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "settings.json"
-        if path.exists():
-            found = json.loads(path.read_text())
-            differing = [name for name in settings if found.get(name) != settings[name]]
-            if differing:
-                raise ValueError(
-                    f"directory {folder} holds partitions of another call: other "
-                    f"{', '.join(differing)}; wanted an empty folder, or the same arguments"
-                )
-        else:
-            with replacing(path) as file:
-                file.write(json.dumps(settings, indent=1).encode())
+        differing = differing_settings(folder / "settings.json", settings)
+        if differing:
+            raise ValueError(
+                f"directory {folder} holds partitions of another call: other "
+                f"{', '.join(differing)}; wanted an empty folder, or the same arguments"
+            )
 
     def _path(self, i: int) -> Path:
         return self._folder / f"partitions-{i:03}.npy"

@@ -28,9 +28,9 @@ class Explanation:
     sample: int
     """Its index."""
     category: Any
-    """What the votes make of it. Without `discover`, labels_ has -1 where that is a new one."""
+    """What the votes make of it. Without `discover`, `labels_` has -1 where that is a new one."""
     confidence: float
-    """Its share of that category, as in confidence_."""
+    """Its share of that category, as in `confidence_`."""
     runner_up: Any
     """The other category with the largest share."""
     runner_up_share: float

@@ -52,7 +52,7 @@ class RepresentativeSampler(BaseEstimator):
         The samples to label, that of the largest cluster first: in each cluster the sample nearest
         to the mean. Fewer where fewer samples differ.
     clusters_ : int32 array of shape (n_train,)
-        The cluster of each training sample, its place in indices_; -1 for none.
+        The cluster of each training sample, its place in `indices_`; -1 for none.
     distances_ : float64 array of shape (n_train,)
         Of each sample from the mean of its cluster (of sparse rows, after reduction to 128
         columns); NaN without one.
@@ -181,8 +181,8 @@ class RepresentativeSampler(BaseEstimator):
 
         Parameters
         ----------
-        y : array-like of shape (len(indices_),)
-            The labels of indices_, in their order: integers, -1 where there is none, or strings,
+        y : array-like of shape (len(`indices_`),)
+            The labels of `indices_`, in their order: integers, -1 where there is none, or strings,
             None where there is none.
         max_distance_percentile : float in [0, 100], optional
             Only to this share of each cluster, its samples nearest to the mean. None for all.

@@ -349,7 +349,7 @@ class S3VM(ClassifierMixin, BaseEstimator):
         For each pair of classes, n_pairs = n_classes * (n_classes - 1) / 2, whether unlabeled
         samples had a say: not where `safe` fell back, nor where there are none.
     C_, gamma_ : float
-        What "scale" came to; gamma_ with "rbf" only.
+        What "scale" came to; `gamma_` with "rbf" only.
     coef_ : float64 array of shape (n_pairs, n_features)
         For each pair, in the order 0-1, 0-2, ..., 1-2, ..., the normal of the separator, which has
         the second class on its positive side. With "linear" only.

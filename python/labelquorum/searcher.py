@@ -92,7 +92,7 @@ class NeighborSearcher(BaseEstimator):
         Samples searched.
     n_features_in_ : int
         Features of each.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Their names, where the data had names.
 
     See Also

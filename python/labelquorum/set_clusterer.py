@@ -84,10 +84,11 @@ class PairwiseSetClusterer(BaseSetClusterer):
 
     Notes
     -----
-    Features of a pair (a, b) are |a - b|, a * b, the cosine and the Euclidean distance of their
-    items' features; or, where `pairs` are given, those alone. All are the same for (b, a). P(same)
-    is multiplied by the probability that both items are of one category (unless that does harm: see
-    category_weight_); a cluster has the category that is most probable by all of its items.
+    Features of a pair (a, b) are ``|a - b|``, ``a * b``, the cosine and the Euclidean distance of
+    their items' features; or, where `pairs` are given, those alone. All are the same for (b, a).
+    P(same) is multiplied by the probability that both items are of one category (unless that does
+    harm: see `category_weight_`); a cluster has the category that is most probable by all of its
+    items.
 
     Pairs decided by a classifier and put together by correlation clustering: Finley and Joachims,
     "Supervised clustering with support vector machines" (ICML 2005).

@@ -6,7 +6,11 @@ the other functions need, and it can be built in chunks, on several machines, or
 
 from __future__ import annotations
 
-from typing import Any
+import io
+import struct
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,11 +25,36 @@ from labelquorum._validation import (
     as_positive,
 )
 
-_PICKLE_FORMAT = 1
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FORMAT = 1  # of pickles, bytes and Arrow
+_ARROW_FORMAT = b"labelquorum.format"
+_NAMES = ("format", "n_partitions", "signatures", "counts")
+_COUNT = "count"
+# What comes of reading damaged .npz files.
+_DAMAGES = (
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class _FormatError(ValueError):
+    pass
 
 
 class SignatureTable:
     """Signatures of partitions with their counts: streaming, mergeable, picklable.
+
+    Tables also go to bytes and Arrow, and come back with the same ids. Formats carry a version,
+    which is checked; what one version of the package wrote, later ones read.
 
     Ids number the signatures 0, 1, ... in order of first appearance, whatever the chunks and the
     number of threads. Several threads may use one table at once: changes take turns.
@@ -104,6 +133,93 @@ class SignatureTable:
         table = cls(len(columns))
         table._add_counted(columns, _as_counts(counts, len(columns[0])))
         return table
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> SignatureTable:
+        """Make the table again whose `to_bytes` this is.
+
+        Parameters
+        ----------
+        data : bytes-like
+            Nothing in it is ever executed, unlike a pickle.
+
+        Returns
+        -------
+        SignatureTable
+            With the same ids.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `data` is no bytes, was not made by `to_bytes`, is damaged, or has a format that
+            this version does not know.
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data is a {type(data).__name__}; wanted bytes")
+        file = io.BytesIO(data)
+        try:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("no zip file")
+            with np.load(file, allow_pickle=False) as arrays:
+                _check_format(arrays["format"])
+                state = {name: arrays[name] for name in _NAMES}
+        except _FormatError:
+            raise
+        except _DAMAGES as error:
+            message = " ".join(str(error).split())
+            raise ValueError(f"data is no SignatureTable, or damaged ({message})") from error
+        table = cls.__new__(cls)
+        table.__setstate__(state)
+        return table
+
+    @classmethod
+    def from_arrow(cls, data: Any) -> SignatureTable:
+        """Make a table from one of Arrow, by `to_arrow` or counted by any engine.
+
+        Parameters
+        ----------
+        data : pyarrow.Table, or what gives one
+            Whatever `pyarrow.table` takes: record batches, a polars DataFrame, a relation of
+            DuckDB. The column "count" holds how many samples each row stands for; all other
+            columns are partitions, in their order. Rows that occur twice are added up: tables put
+            one after the other are thereby merged.
+
+        Returns
+        -------
+        SignatureTable
+            With ids in order of first appearance.
+
+        Raises
+        ------
+        ImportError
+            If pyarrow is missing.
+        TypeError, ValueError
+            If there is no column "count", or a column holds anything but integers; if `to_arrow`
+            of another version made it, in a format that this one does not know.
+
+        Examples
+        --------
+        >>> import labelquorum as lq
+        >>> import pyarrow as pa
+        >>> counted = pa.table({"p0": [0, 1], "p1": [5, 6], "count": [40, 20]})
+        >>> lq.SignatureTable.from_arrow(counted)
+        SignatureTable(n_partitions=2, n_samples=60, n_signatures=2)
+        """
+        import pyarrow as pa
+
+        arrow = pa.table(data)
+        found = (arrow.schema.metadata or {}).get(_ARROW_FORMAT)
+        if found is not None:
+            _check_format(found.decode())
+        names = arrow.column_names
+        if names.count(_COUNT) != 1:
+            raise ValueError(
+                f"data has the columns {', '.join(names)}; wanted exactly one named {_COUNT!r}"
+            )
+        place = names.index(_COUNT)
+        counts = arrow.column(place).to_numpy()
+        rows = [column.to_numpy() for column in arrow.remove_column(place).columns]
+        return cls.from_counts(rows, counts) if len(counts) else cls(len(rows))
 
     def _add_counted(self, columns: list[Any], counts: NDArray[np.int64]) -> None:
         ids = np.empty(len(counts), dtype=np.int32)
@@ -245,6 +361,47 @@ class SignatureTable:
         columns = as_columns(partitions_chunk, "partitions_chunk", self.n_partitions)
         return self._core.lookup(columns, as_n_threads(n_jobs), None)
 
+    def to_bytes(self) -> bytes:
+        """Write the table as bytes, for `from_bytes` in any process on any machine.
+
+        Returns
+        -------
+        bytes
+            NumPy's .npz format: the arrays "format", "n_partitions", "signatures" (in the smallest
+            integers that hold them) and "counts". The same table gives the same bytes.
+
+        Examples
+        --------
+        >>> import labelquorum as lq
+        >>> table = lq.SignatureTable.from_counts([[0, 1], [5, 6]], [10, 20])
+        >>> lq.SignatureTable.from_bytes(table.to_bytes()).counts
+        array([10, 20])
+        """
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **self.__getstate__())
+        return buffer.getvalue()
+
+    def to_arrow(self) -> pa.Table:
+        """Write the table as one of Arrow, for `from_arrow` and other engines.
+
+        Returns
+        -------
+        pyarrow.Table
+            A row for each signature, by id: int32 columns "p0", "p1", ... (-1 is an abstention) and
+            "count", int64. The schema's metadata hold the format's version.
+
+        Raises
+        ------
+        ImportError
+            If pyarrow is missing: ``pip install "labelquorum[parquet]"``.
+        """
+        import pyarrow as pa
+
+        frozen = self.__copy__()
+        columns = {f"p{i}": pa.array(column) for i, column in enumerate(frozen.signatures.T)}
+        columns[_COUNT] = pa.array(frozen.counts)
+        return pa.table(columns).replace_schema_metadata({_ARROW_FORMAT: b"%d" % _FORMAT})
+
     @property
     def n_partitions(self) -> int:
         """Number of partitions (columns)."""
@@ -287,22 +444,26 @@ class SignatureTable:
         frozen = self._core.copy()
         signatures = frozen.signatures(as_n_threads(None))
         return {
-            "format": _PICKLE_FORMAT,
+            "format": _FORMAT,
             "n_partitions": frozen.n_partitions,
             "signatures": signatures.astype(_smallest_dtype(signatures)),
             "counts": frozen.counts(),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if state.get("format") != _PICKLE_FORMAT:
-            raise ValueError(
-                f"this pickled SignatureTable has format {state.get('format')!r}; this version of "
-                f"labelquorum reads format {_PICKLE_FORMAT}"
-            )
-        self._core = _core.SignatureTable(state["n_partitions"])
+        _check_format(state.get("format"))
+        self._core = SignatureTable(int(state["n_partitions"]))._core
         if len(state["counts"]):
             columns = as_columns(state["signatures"], "signatures", self.n_partitions)
             self._add_counted(columns, _as_counts(state["counts"], len(columns[0])))
+
+
+def _check_format(found: Any) -> None:
+    if str(found) != str(_FORMAT):
+        raise _FormatError(
+            f"this SignatureTable was saved in format {found}; this version of labelquorum reads "
+            f"format {_FORMAT}"
+        )
 
 
 def _as_counts(counts: ArrayLike, n: int) -> NDArray[np.int64]:

@@ -54,7 +54,7 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Samples of `fit`.
     n_features_in_ : int
         Features of each.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (`n_features_in_`,)
         Their names, where the data had names.
 
     See Also
@@ -151,7 +151,7 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Returns
         -------
-        CSR matrix of shape (n_queries, n_samples_fit_)
+        CSR matrix of shape (n_queries, `n_samples_fit_`)
             Each row nearest first; zero distances are stored. Of scikit-learn's type.
 
         Raises

@@ -76,7 +76,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
     labels_ : int32 array of shape (n_samples,)
         Cluster of each sample.
     pseudo_labels_ : int32 array of shape (n_samples,)
-        The last mini-clusters, numbered as labels_; -1 where a sample is in none.
+        The last mini-clusters, numbered as `labels_`; -1 where a sample is in none.
     history_ : list of dict
         For the first steps and each round: "coverage" (share of samples with a pseudo-label),
         "n_mini_clusters", "agreement" (mean share of the networks that a sample's vote gets),

@@ -164,7 +164,7 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         Returns
         -------
         float32 array of shape (n_new, n_classes)
-            One column for each of classes_.
+            One column for each of `classes_`.
         """
         shares: Floats = self._shares(X)[0]
         return shares

@@ -120,8 +120,8 @@ class SetClusterer(BaseSetClusterer):
     Its loss is the binary cross-entropy of "same cluster", in which sets weigh the same, and within
     a set the pairs of one cluster as much as those of two; that of the category head is
     cross-entropy. P(same) is multiplied by the probability that both items are of one category
-    (unless that does harm: see category_weight_); a cluster has the category that is most probable
-    by all of its items.
+    (unless that does harm: see `category_weight_`); a cluster has the category that is most
+    probable by all of its items.
 
     Sets of a batch are not filled up to the same size. A set of n items takes O(n ** 2) time and
     memory; in training, about 1 GB for n = 2,000.
