@@ -39,6 +39,7 @@ LINES = {
     "precision": "pseudo-labels: precision",
     "coverage": "pseudo-labels: coverage",
     "vote": "vote of all networks: accuracy",
+    "single": "one network: accuracy",
 }
 LOADERS = SETS | {"20news-terms": news_terms}
 
@@ -102,20 +103,20 @@ def summary(runs):
 
 
 def draw(results, path):
-    """Precision and coverage of the pseudo-labels, and the vote's accuracy, by round."""
+    """Precision and coverage of the pseudo-labels, and the accuracies, by round; means of runs."""
     sets = [name for name, result in results.items() if "kingdra" in result]
-    figure, axes = plt.subplots(1, len(sets), figsize=(4 * len(sets), 3.4), squeeze=False)
+    figure, axes = plt.subplots(1, len(sets), figsize=(4 * len(sets), 3.6), squeeze=False)
     for name, ax in zip(sets, axes[0], strict=True):
-        runs = results[name]["kingdra"]["runs"]
-        for color, (field, label) in enumerate(LINES.items()):
-            for i, one in enumerate(runs):
-                values = [100 * entry[field] for entry in one["rounds"]]
-                ax.plot(values, color=f"C{color}", alpha=0.7, label=None if i else label)
-        ax.set(title=name, xlabel="round (0: before pseudo-labels)", ylim=(0, 101))
-        ax.set_xticks(range(len(values)))
-        ax.grid(alpha=0.3)
-    axes[0, 0].set_ylabel("%")
-    axes[0, 0].legend(loc="lower right")
+        runs = [run["rounds"] for run in results[name]["kingdra"]["runs"]]
+        history = [
+            {
+                label: float(np.mean([entry[field] for entry in same]))
+                for field, label in LINES.items()
+            }
+            for same in zip(*runs, strict=True)
+        ]
+        lq.HistoryDisplay.from_history(history, ax=ax)
+        ax.set(title=name, xlabel="round (0: before pseudo-labels)")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -28,3 +28,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_runtest_setup(item):
     if item.get_closest_marker("deep"):
         pytest.importorskip("safetensors.torch")
+
+
+@pytest.fixture
+def no_window():
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    with mpl.rc_context():
+        plt.switch_backend("agg")
+        yield
+        plt.close("all")

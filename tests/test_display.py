@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,14 +26,7 @@ TEXTS = [
 NAMES = ["card", "card", "card", "login", "login", None]
 
 
-@pytest.fixture(autouse=True)
-def no_window():
-    import matplotlib.pyplot as plt
-
-    with mpl.rc_context():
-        plt.switch_backend("agg")
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("no_window")
 
 
 def titles(display):
@@ -246,82 +238,12 @@ def test_names_are_no_formulas_and_drawn_where_one_wants_it():
     assert max(len(text.get_text()) for text in axes.get_xticklabels()) == 18
 
 
-@pytest.fixture
-def fitted():
-    X, classes = make_blobs(150, 4, centers=3, cluster_std=2.5, random_state=0)
-    y = np.full(150, None, dtype=object)
-    y[np.flatnonzero(classes == 1)[:10]] = "one"
-    model = lq.ConsensusClusterer(3, n_partitions=8, random_state=0).fit(X, y)
-    return model, np.array(["zero", "one", "two"])[classes], y
-
-
-def test_an_estimator_gives_partitions_and_labels(fitted):
-    model, _, _ = fitted
+def test_an_estimator_gives_partitions_and_labels():
+    X, _ = make_blobs(150, 4, centers=3, random_state=0)
+    model = lq.ConsensusClusterer(3, n_partitions=8, random_state=0).fit(X)
     display = lq.AgreementDisplay.from_estimator(model)
     expected = lq.AgreementDisplay.from_predictions(model.partitions_, model.labels_)
     np.testing.assert_array_equal(display.agreement, expected.agreement)
-
-
-def test_precision_is_that_of_the_surest_labels():
-    rng = np.random.default_rng(0)
-    y_true = rng.integers(-1, 3, 400)
-    y_pred = np.where(rng.random(400) < 0.8, (y_true + 1) % 3, rng.integers(-1, 3, 400))
-    confidence = rng.integers(0, 6, 400) / 5
-    display = lq.CoveragePrecisionDisplay.from_predictions(y_true, y_pred, confidence)
-    right = (y_pred >= 0) & (y_pred == (y_true + 1) % 3)
-    known = y_true >= 0
-    assert display.threshold.tolist() == [1.0, 0.8, 0.6, 0.4, 0.2, 0.0]
-    for i, threshold in enumerate(display.threshold):
-        kept = known & (y_pred >= 0) & (confidence >= threshold)
-        assert display.coverage[i] == pytest.approx(kept.sum() / known.sum())
-        assert display.precision[i] == pytest.approx(right[kept].mean())
-        assert display.confidence[i] == pytest.approx(confidence[kept].mean())
-    np.testing.assert_array_equal(display.line_.get_ydata(), display.precision)
-
-
-def test_what_fit_knew_does_not_count_and_known_categories_keep_their_names(fitted):
-    model, truth, y = fitted
-    display = lq.CoveragePrecisionDisplay.from_estimator(model, truth)
-    unknown = y == None  # noqa: E711
-    classes = {"one": "one"}  # the others are matched
-    rest = unknown & (model.labels_ != "one") & (truth != "one")
-    pairs = [("zero", "two"), ("two", "zero")]
-    best = max(
-        pairs,
-        key=lambda p: sum(
-            np.sum(rest & (model.labels_ == f"new {i}") & (truth == name))
-            for i, name in enumerate(p)
-        ),
-    )
-    classes |= {f"new {i}": name for i, name in enumerate(best)}
-    right = np.array([classes[label] for label in model.labels_]) == truth
-    assert display.precision[-1] == pytest.approx(right[unknown].mean())
-    assert display.coverage[-1] == 1
-    chosen = unknown & (model.pseudo_labels_ != None)  # noqa: E711
-    assert display.in_use == pytest.approx((chosen.sum() / unknown.sum(), right[chosen].mean()))
-    # A known category whose name is no true label is never right.
-    renamed = np.where(truth == "one", "another", truth)
-    of_known = unknown & (model.labels_ == "one")
-    wrong = lq.CoveragePrecisionDisplay.from_estimator(model, renamed)
-    assert wrong.precision[-1] == pytest.approx(right[unknown & ~of_known].sum() / unknown.sum())
-
-
-def test_without_true_labels_there_is_no_precision(fitted):
-    display = lq.CoveragePrecisionDisplay.from_estimator(fitted[0])
-    assert display.precision is None
-    assert display.ax_.get_ylabel() == "mean confidence"
-    assert "precision" not in [text.get_text() for text in display.ax_.get_legend().get_texts()]
-
-
-def test_a_curve_has_at_most_1000_points():
-    n = 30_000
-    confidence = np.arange(n) / n
-    display = lq.CoveragePrecisionDisplay.from_predictions(
-        np.ones(n, int), np.ones(n, int), confidence
-    )
-    assert len(display.coverage) == 1000
-    assert display.coverage[-1] == 1
-    np.testing.assert_allclose(np.diff(display.coverage), 1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -335,34 +257,8 @@ def test_a_curve_has_at_most_1000_points():
         ),
         (lambda m: lq.AgreementDisplay.from_predictions([[0]], [-1]), ValueError, "no category"),
         (lambda m: lq.AgreementDisplay.from_estimator(m), NotFittedError, "not fitted"),
-        (lambda m: lq.CoveragePrecisionDisplay.from_estimator(m), NotFittedError, "not fitted"),
-        (
-            lambda m: lq.CoveragePrecisionDisplay.from_predictions([0], [0, 1], [1]),
-            ValueError,
-            "y_pred holds 2 samples, y_true 1",
-        ),
-        (
-            lambda m: lq.CoveragePrecisionDisplay.from_predictions([-1], [0], [1]),
-            ValueError,
-            "y_true holds no label",
-        ),
-        (
-            lambda m: lq.CoveragePrecisionDisplay.from_predictions([0], [-1], [1]),
-            ValueError,
-            "no sample that counts has a label",
-        ),
-        (
-            lambda m: lq.CoveragePrecisionDisplay.from_predictions([0], [0], None),
-            TypeError,
-            "confidence has dtype object",
-        ),
-        (
-            lambda m: lq.CoveragePrecisionDisplay.from_predictions([0], [0], [np.nan]),
-            ValueError,
-            "confidence holds NaN",
-        ),
     ],
 )
-def test_bad_arguments_of_the_other_displays_are_named(call, error, message):
+def test_bad_arguments_of_a_heat_map_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call(lq.ConsensusClusterer())

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from labelquorum.clusterer import ConsensusClusterer
     from labelquorum.codebooks import assign_codebooks
     from labelquorum.correlation import correlation_clustering
-    from labelquorum.deep.set_clusterer import SetClusterer as SetClusterer
-    from labelquorum.display import (
-        AgreementDisplay,
-        ClusterGridDisplay,
+    from labelquorum.curves import (
         CoveragePrecisionDisplay,
+        HistoryDisplay,
+        LearningCurveDisplay,
     )
+    from labelquorum.deep.set_clusterer import SetClusterer as SetClusterer
+    from labelquorum.display import AgreementDisplay, ClusterGridDisplay
     from labelquorum.ensemble import base_partitions
     from labelquorum.evaluation import evaluate_clustering
     from labelquorum.graphs import connected_components, normalize_graph, symmetrize_graph
@@ -63,10 +64,12 @@ __all__ = [
     "ClusterGridDisplay",
     "ConsensusClusterer",
     "CoveragePrecisionDisplay",
+    "HistoryDisplay",
     "KNNLabelPropagation",
     "KNeighborsTransformer",
     "LabelPropagation",
     "LabelSpreading",
+    "LearningCurveDisplay",
     "NeighborSearcher",
     "PairwiseSetClusterer",
     "PoissonLearning",
@@ -109,11 +112,13 @@ _MODULE_OF = {
     "AgreementDisplay": "display",
     "ClusterGridDisplay": "display",
     "ConsensusClusterer": "clusterer",
-    "CoveragePrecisionDisplay": "display",
+    "CoveragePrecisionDisplay": "curves",
+    "HistoryDisplay": "curves",
     "KNNLabelPropagation": "knn_label_propagation",
     "KNeighborsTransformer": "transformers",
     "LabelPropagation": "propagation",
     "LabelSpreading": "propagation",
+    "LearningCurveDisplay": "curves",
     "NeighborSearcher": "searcher",
     "PairwiseSetClusterer": "set_clusterer",
     "PoissonLearning": "propagation",

@@ -1,10 +1,10 @@
-"""Pictures of categories: representatives of each, how they agree, and how sure they are."""
+"""Pictures of categories: representatives of each, and how they agree."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,6 @@ from labelquorum._validation import (
     as_texts,
     check_finite,
 )
-from labelquorum.metrics import is_right
 from labelquorum.text import as_confidence, keywords, representatives
 
 if TYPE_CHECKING:
@@ -36,9 +35,6 @@ _TEXT_WIDTH = 9.0
 _CHARACTERS_PER_LINE = 110
 _MOST_NAMED, _MOST_NUMBERED = 30, 8  # categories of a heat map
 _CHARACTERS_PER_NAME = 18
-_MOST_POINTS = 1000
-# Okabe and Ito's colours, which colour-blind readers tell apart.
-_BLUE, _ORANGE = "#0072B2", "#E69F00"
 
 
 class ClusterGridDisplay:
@@ -449,7 +445,7 @@ class AgreementDisplay:
         """
         from matplotlib.colors import PowerNorm
 
-        self.ax_ = _axes(ax)
+        self.ax_ = new_axes(ax)
         self.figure_ = self.ax_.figure
         n = len(self.categories)
         # Between categories shares are small: their roots have the colours.
@@ -511,259 +507,8 @@ def like_side_by_side(agreement: NDArray[np.float64]) -> NDArray[np.intp]:
     return order
 
 
-class CoveragePrecisionDisplay:
-    """How sure labels are, and how many of them right, where only the surest are kept.
-
-    Made by `from_estimator` or `from_predictions`, which draw it; `plot` draws it again.
-
-    Parameters
-    ----------
-    coverage : array of shape (n_points,)
-        Share of the samples whose label is kept, rising.
-    threshold : array of shape (n_points,)
-        The least confidence of these labels.
-    confidence : array of shape (n_points,)
-        The mean of theirs: what the model says of itself. Not a precision.
-    precision : array of shape (n_points,), optional
-        Share of these labels that are right.
-    in_use : tuple of float, optional
-        Coverage and precision of the pseudo-labels; without a precision, coverage and mean
-        confidence.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
-    line_ : matplotlib Line2D
-        The precision; without one, the mean confidence.
-
-    See Also
-    --------
-    labelquorum.label_quality : what some checks by hand guarantee.
-
-    Examples
-    --------
-    >>> import labelquorum as lq
-    >>> labels, confidence = [0, 0, 1, 1], [0.9, 0.8, 0.7, 0.4]
-    >>> display = lq.CoveragePrecisionDisplay.from_predictions(
-    ...     ["cat", "cat", "dog", "cat"], labels, confidence
-    ... )
-    >>> display.coverage.tolist(), display.precision.tolist()
-    ([0.25, 0.5, 0.75, 1.0], [1.0, 1.0, 1.0, 0.75])
-    """
-
-    def __init__(
-        self,
-        *,
-        coverage: NDArray[np.float64],
-        threshold: NDArray[np.float64],
-        confidence: NDArray[np.float64],
-        precision: NDArray[np.float64] | None = None,
-        in_use: tuple[float, float] | None = None,
-    ) -> None:
-        self.coverage = coverage
-        self.threshold = threshold
-        self.confidence = confidence
-        self.precision = precision
-        self.in_use = in_use
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, y: ArrayLike | None = None, *, ax: Axes | None = None
-    ) -> Self:
-        """Draw the labels of a fitted clusterer, and mark its pseudo-labels.
-
-        Parameters
-        ----------
-        estimator : ConsensusClusterer
-            Already fitted.
-        y : array-like of shape (n_samples,), optional
-            True labels to measure with: integers, negative where unknown, or strings, None where
-            unknown. Samples whose label was known to `fit` are left out, since they keep it. A
-            known category is right where `y` has its name; new ones are matched with the other
-            classes one to one, as `clustering_accuracy` does, which flatters where few true labels
-            are known. Without `y`, there is no precision, and what is drawn is the mean confidence.
-        ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
-
-        Returns
-        -------
-        CoveragePrecisionDisplay
-
-        Raises
-        ------
-        TypeError, ValueError
-            If y is of the wrong type or length, or has no label of a sample that `fit` knew none
-            of.
-        """
-        check_is_fitted(estimator, "labels_")
-        return cls(**coverage_of(estimator, judged(estimator, y))).plot(ax=ax)
-
-    @classmethod
-    def from_predictions(
-        cls,
-        y_true: ArrayLike,
-        y_pred: ArrayLike,
-        confidence: ArrayLike,
-        *,
-        ax: Axes | None = None,
-    ) -> Self:
-        """Draw labels of any model.
-
-        Parameters
-        ----------
-        y_true : array-like of shape (n_samples,)
-            Classes: integers, negative where unknown, or strings, None where unknown. Samples of
-            unknown class are left out.
-        y_pred : array-like of shape (n_samples,)
-            Categories, in the same form; negative or None where a sample has none. Matched with
-            the classes one to one, as `clustering_accuracy` does.
-        confidence : float array-like of shape (n_samples,)
-            How sure each label is, not negative.
-        ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
-
-        Returns
-        -------
-        CoveragePrecisionDisplay
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is of the wrong type, shape or range, or the lengths differ.
-        WorkLimitError
-            If there are more than 10^8 combinations of a class and a category.
-        """
-        names, classes = as_codes(y_true, "y_true")
-        categories, codes = as_codes(y_pred, "y_pred")
-        if len(codes) != len(classes):
-            raise ValueError(
-                f"y_pred holds {len(codes)} samples, y_true {len(classes)}; wanted as many"
-            )
-        if not names:
-            raise ValueError("y_true holds no label: every one is -1 or None; wanted at least one")
-        sureness = as_confidence(np.asarray(confidence), len(codes))
-        assert sureness is not None
-        right = is_right(classes, codes, len(names), np.full(len(categories), -2))
-        some = classes >= 0
-        return cls(**_coverage(codes[some] >= 0, sureness[some], right[some])).plot(ax=ax)
-
-    def plot(self, *, ax: Axes | None = None) -> Self:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
-
-        Returns
-        -------
-        CoveragePrecisionDisplay
-            Itself, with `ax_`, `figure_` and `line_`.
-        """
-        self.ax_ = _axes(ax)
-        self.figure_ = self.ax_.figure
-        (self.line_,) = self.ax_.plot(
-            self.coverage, self.confidence, "--", color=_ORANGE, label="mean confidence"
-        )
-        if self.precision is not None:
-            (self.line_,) = self.ax_.plot(
-                self.coverage, self.precision, color=_BLUE, label="precision"
-            )
-        if self.in_use is not None:
-            color = _BLUE if self.precision is not None else _ORANGE
-            self.ax_.plot(*self.in_use, "o", color=color, markersize=8, label="pseudo-labels")
-        lines = [self.confidence] if self.precision is None else [self.confidence, self.precision]
-        least = min(float(line.min()) for line in lines)
-        self.ax_.set(
-            xlabel="coverage: share of samples kept, the surest first",
-            ylabel="precision" if self.precision is not None else "mean confidence",
-            xlim=(0, 1.02),
-            ylim=(max(0.0, np.floor(10 * least - 1) / 10), 1.01),
-        )
-        self.ax_.grid(alpha=0.3)
-        self.ax_.legend(framealpha=0)
-        return self
-
-
-class Judged(NamedTuple):
-    """The labels of a clusterer against true ones."""
-
-    samples: NDArray[np.intp]
-    """Those that count: their true label is known, and was not given to `fit`."""
-    right: NDArray[np.bool_]
-    """Whether the label of each of all samples is right."""
-    classes: list[Any]
-    """The true labels there are."""
-    codes: NDArray[np.int32]
-    """That of each sample, -1 where unknown."""
-
-
-def judged(estimator: Any, y: ArrayLike | None) -> Judged | None:
-    """Compare the labels of a fitted ConsensusClusterer with true ones, where there are some."""
-    if y is None:
-        return None
-    classes, codes = as_codes(y, "y")
-    known = estimator._known
-    if len(codes) != len(estimator.labels_):
-        raise ValueError(
-            f"y holds {len(codes)} samples, the estimator was fitted on {len(estimator.labels_)}; "
-            "wanted as many"
-        )
-    samples = np.flatnonzero((codes >= 0) if known is None else (codes >= 0) & (known < 0))
-    if not len(samples):
-        raise ValueError(
-            "y holds no label that was not given to fit: every other one is -1 or None; wanted at "
-            "least one"
-        )
-    place_of = {name: place for place, name in enumerate(classes)}
-    class_of = np.full(estimator.n_clusters_, -2)
-    for k, name in enumerate(estimator.classes_[: estimator._n_known].tolist()):
-        class_of[k] = place_of.get(name, -1)
-    of_samples = np.full(len(codes), -1, dtype=np.int32)
-    of_samples[samples] = codes[samples]
-    numbers = estimator._given(estimator._outcome.numbers)
-    return Judged(samples, is_right(of_samples, numbers, len(classes), class_of), classes, codes)
-
-
-def coverage_of(estimator: Any, truth: Judged | None) -> dict[str, Any]:
-    """What a CoveragePrecisionDisplay shows of a fitted ConsensusClusterer."""
-    given = estimator._given(estimator._outcome.numbers) >= 0
-    samples = np.arange(len(given)) if truth is None else truth.samples
-    right = None if truth is None else truth.right[samples]
-    found = _coverage(given[samples], estimator.confidence_[samples], right)
-    chosen = estimator._is_pseudo_label[samples]
-    values = estimator.confidence_[samples] if right is None else right
-    if chosen.any():
-        found["in_use"] = float(chosen.mean()), float(values[chosen].mean())
-    return found
-
-
-def _coverage(
-    has_label: NDArray[np.bool_],
-    confidence: NDArray[np.floating[Any]],
-    right: NDArray[np.bool_] | None,
-) -> dict[str, Any]:
-    """What is kept at each threshold, of at most 1,000 of them, evenly spaced in coverage."""
-    labeled = np.flatnonzero(has_label)
-    if not len(labeled):
-        raise ValueError("no sample that counts has a label; wanted at least one")
-    order = labeled[np.argsort(-confidence[labeled], kind="stable")]
-    values = confidence[order].astype(np.float64)
-    # Samples of the same confidence are all in, or all out.
-    lasts = np.flatnonzero(np.append(values[1:] < values[:-1], True))
-    wanted = np.linspace(0, len(lasts) - 1, min(_MOST_POINTS, len(lasts))).round().astype(np.intp)
-    lasts = lasts[wanted]
-    n_kept = lasts + 1
-    return {
-        "coverage": n_kept / len(has_label),
-        "threshold": values[lasts],
-        "confidence": values.cumsum()[lasts] / n_kept,
-        "precision": None if right is None else right[order].cumsum()[lasts] / n_kept,
-    }
-
-
-def _axes(ax: Axes | None) -> Axes:
+def new_axes(ax: Axes | None) -> Axes:
+    """The axes that were given, else those of a new figure."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt

@@ -26,16 +26,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelquorum._validation import as_texts
 from labelquorum.clusterer import LEAST_OF_SHARE, least_confidence
-from labelquorum.display import (
-    AgreementDisplay,
-    CoveragePrecisionDisplay,
-    Judged,
-    agreement_of,
-    coverage_of,
-    judged,
-    like_side_by_side,
-    shortened,
-)
+from labelquorum.curves import CoveragePrecisionDisplay, Judged, coverage_of, judged
+from labelquorum.display import AgreementDisplay, agreement_of, like_side_by_side, shortened
 from labelquorum.explanation import mean_shares
 from labelquorum.quality import samples_to_check
 from labelquorum.text import keywords, representatives
