@@ -200,7 +200,7 @@ double true_recall(const labelquorum::Neighbors<double>& found,
 TEST(a_wanted_recall_is_reached) {
     for (const auto& [n, m] : {std::pair<std::size_t, std::size_t>{13'000, 12}, {12'000, 120}}) {
         const Groups points(n, m, 60, 1);
-        const Groups others(4000, m, 60, 1);
+        const Groups others(6000, m, 60, 1);
         const Points queries = others.view();
         for (const Metric metric : {Metric::euclidean, Metric::cosine, Metric::inner_product}) {
             for (const Points* of : {static_cast<const Points*>(nullptr), &queries}) {
