@@ -26,7 +26,13 @@ import torch
 from labelquorum.deep import Kingdra, LadderClassifier, LadderIM, _losses, _training
 from labelquorum.deep import kingdra as kingdra_module
 from labelquorum.deep._checkpoints import Checkpoint
-from labelquorum.deep._networks import LadderEnsemble, combine, standardized
+from labelquorum.deep._networks import (
+    Ensemble,
+    LadderEnsemble,
+    Outputs,
+    combine,
+    standardized,
+)
 
 pytestmark = pytest.mark.deep
 
@@ -126,6 +132,8 @@ def naive_ladder(network, m, x, n):
         h = z + own(network.shift[layer])
         h = np.maximum(h, 0) if layer < len(network.up) - 1 else h * own(network.scale)
     logits, cost, below = h, 0.0, softmax(h[:n], axis=1)
+    if not any(network.costs):
+        return logits, cost
     for layer in range(len(network.up), -1, -1):
         if layer < len(network.up):
             below = below @ own(network.down[layer])
@@ -151,7 +159,7 @@ def test_the_ladder_equals_a_naive_one(n, costs):
         for parameter in network.parameters():
             parameter += 0.3 * torch.from_numpy(rng.normal(size=parameter.shape)).float()
     x = rng.normal(size=(2, 20, 5)).astype(np.float32)
-    outputs = network(torch.from_numpy(x), n)
+    outputs = network(torch.from_numpy(x[:, :n]), torch.from_numpy(x))
     total = 0.0
     for m in range(2):
         logits, cost = naive_ladder(network, m, x[m], n)
@@ -182,26 +190,30 @@ def test_noise_has_the_scale_and_is_each_networks_own():
 # Training
 
 
-def trained(seeds, X, labels, n_steps=15):
+def trained(seeds, X, labels, neighbors=None, n_steps=15):
     network = LadderEnsemble(
         (X.shape[1], 12, 3), seeds, torch.device("cpu"), noise=0.3, costs=[1, 0.1, 0.01]
     )
     loss = _training.Loss("information", 4.0)
-    training = _training.Training(network, X, loss, n_steps=n_steps)
+    training = _training.Training(network, X, loss, n_steps=n_steps, neighbors=neighbors)
     training.train(labels, _training.Schedule(n_steps, 40, 10, 0.01))
     return network
 
 
+@pytest.mark.parametrize("has_neighbors", [False, True])
 @pytest.mark.parametrize("is_labeled", [False, True])
-def test_an_ensemble_equals_its_networks_trained_alone(blobs, exact, is_labeled):
+def test_an_ensemble_equals_its_networks_trained_alone(blobs, exact, is_labeled, has_neighbors):
     X = torch.from_numpy(blobs[0] / 10)
+    neighbors = None
+    if has_neighbors:
+        neighbors = torch.from_numpy(lq.kneighbors(X.numpy(), 4)[1].astype(np.int64))
     labels = None
     if is_labeled:
         rng = np.random.default_rng(0)
         labels = torch.from_numpy(rng.integers(-1, 3, size=(3, len(X))))
-    together = trained([4, 5, 6], X, labels)
+    together = trained([4, 5, 6], X, labels, neighbors)
     for m, seed in enumerate([4, 5, 6]):
-        alone = trained([seed], X, None if labels is None else labels[m : m + 1])
+        alone = trained([seed], X, None if labels is None else labels[m : m + 1], neighbors)
         for name, parameter in alone.named_parameters():
             torch.testing.assert_close(
                 together.get_parameter(name)[m], parameter[0], rtol=1e-3, atol=1e-4
@@ -309,8 +321,8 @@ def test_a_samples_label_does_not_depend_on_others(blobs):
 def test_kingdra_beats_k_means_on_digits():
     X, y = load_digits(return_X_y=True)
     model = Kingdra(
-        10, n_first_steps=250, n_rounds=3, n_steps=60, mu=8, hidden=(128, 128),
-        labeled_batch_size=100, learning_rate=0.005, random_state=0,
+        10, n_first_steps=600, n_rounds=4, n_steps=200, hidden=(128, 128), batch_size=100,
+        labeled_batch_size=50, learning_rate=0.005, random_state=0,
     ).fit(X)  # fmt: skip
     of_kmeans = [
         lq.clustering_accuracy(y, KMeans(10, n_init=1, random_state=seed).fit_predict(X))
@@ -320,10 +332,49 @@ def test_kingdra_beats_k_means_on_digits():
     pseudo = model.pseudo_labels_
     assert lq.clustering_accuracy(y[pseudo >= 0], pseudo[pseudo >= 0]) > 0.93
     coverage = [entry["coverage"] for entry in model.history_]
-    assert len(coverage) == 4
+    assert len(coverage) == 5
     assert coverage[-1] > coverage[0]
     assert coverage[-1] == pytest.approx((pseudo >= 0).mean())
     assert (pseudo[pseudo >= 0] == model.labels_[pseudo >= 0]).mean() > 0.95
+
+
+class Seen(Ensemble):
+    """Keeps the rows that it is given."""
+
+    def __init__(self, n_networks):
+        super().__init__(range(n_networks), torch.device("cpu"))
+        self.weights = torch.nn.Parameter(torch.ones(1))
+        self.rows = []
+
+    def forward(self, x, disturbed):
+        self.rows.append((x[:, :, 0].long(), disturbed[:, :, 0].long()))
+        return Outputs(x * self.weights, disturbed * self.weights, x.new_zeros(()))
+
+
+def test_neighbours_stand_for_samples_and_labeled_ones_for_themselves():
+    X = torch.arange(20.0)[:, None].expand(-1, 2)
+    neighbors = torch.stack([(torch.arange(20) + 1) % 20, (torch.arange(20) + 5) % 20], dim=1)
+    labels = torch.full((3, 20), -1)
+    labels[:, :4] = torch.tensor([0, 0, 1, 1])
+    seen = Seen(3)
+    training = _training.Training(
+        seen, X, _training.Loss("information", 4.0), n_steps=40, neighbors=neighbors
+    )
+    training.train(labels, _training.Schedule(40, 10, 6, 0.01))
+    steps = set()
+    for rows, disturbed in seen.rows:
+        gap = (disturbed[:, :10] - rows) % 20
+        steps |= set(gap.flatten().tolist())
+        assert not (gap[0] == gap[1]).all()  # each network draws for itself
+        assert set(disturbed[:, 10:].flatten().tolist()) <= {0, 1, 2, 3}
+    assert steps == {1, 5}
+
+
+def test_few_samples_have_fewer_neighbours(blobs):
+    X, _ = blobs
+    few = LadderIM(2, **SMALL, n_steps=3, n_neighbors=10).fit(X[:4])
+    all_of_them = LadderIM(2, **SMALL, n_steps=3, n_neighbors=3).fit(X[:4])
+    np.testing.assert_array_equal(few.predict_proba(X), all_of_them.predict_proba(X))
 
 
 def test_the_last_complete_mini_clusters_serve(blobs, monkeypatch):
@@ -493,6 +544,7 @@ def test_ctrl_c_keeps_what_there_is_and_progress_tells_of_it(blobs, tmp_path, mo
         ({"n_clusters": 301}, ValueError, "n_clusters is 301, X holds 300 samples"),
         ({"loss": "none"}, ValueError, "loss is 'none'"),
         ({"mu": -1}, ValueError, "mu is -1"),
+        ({"n_neighbors": -1}, ValueError, "n_neighbors is -1"),
         ({"hidden": (16, 0)}, ValueError, r"hidden\[1\] is 0"),
         ({"noise": -0.1}, ValueError, "noise is -0.1"),
         ({"denoising_costs": (1, 1)}, ValueError, "denoising_costs holds 2 numbers; wanted four"),

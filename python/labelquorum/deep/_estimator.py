@@ -22,11 +22,13 @@ from labelquorum.deep._checkpoints import Checkpoint, read, write
 from labelquorum.deep._losses import CLUSTERING
 from labelquorum.deep._networks import Ensemble, LadderEnsemble, ModuleEnsemble
 from labelquorum.deep._training import Loss, Schedule, Training, predict
+from labelquorum.neighbors import kneighbors
 
 Floats = NDArray[np.float32]
 
 # Of all features together, as of the pixels of MNIST, for which the usual noise is known to suit.
 _SPREAD = 0.3
+_RECALL = 0.95  # of the neighbours that stand for a sample
 
 
 class DeepEstimator(BaseEstimator):
@@ -66,6 +68,8 @@ class DeepEstimator(BaseEstimator):
 
     def _check_clusters(self, n_samples: int) -> None:
         as_choice(self.loss, "loss", CLUSTERING)
+        if self.n_neighbors != 0:
+            as_positive(self.n_neighbors, "n_neighbors")
         as_non_negative(self.mu, "mu")
         if as_positive(self.n_clusters, "n_clusters") > n_samples:
             raise ValueError(
@@ -116,9 +120,24 @@ class DeepEstimator(BaseEstimator):
     def _schedule(self, n_steps: int, labeled_batch_size: int = 0) -> Schedule:
         return Schedule(n_steps, self.batch_size, labeled_batch_size, self.learning_rate)
 
+    def _neighbors(self, rows: torch.Tensor) -> torch.Tensor | None:
+        """For each row its nearest neighbours, where these stand for it."""
+        k = min(self.n_neighbors, len(rows) - 1)
+        if not k:
+            return None
+        n_threads = torch.get_num_threads()
+        _, found = kneighbors(rows.cpu().numpy(), k, recall=_RECALL, n_jobs=n_threads)
+        return torch.from_numpy(found.astype(np.int64)).to(rows.device)
+
     @contextmanager
     def _training(
-        self, rows: torch.Tensor, n_outputs: int, n_networks: int, loss: Loss, n_steps: int
+        self,
+        rows: torch.Tensor,
+        n_outputs: int,
+        n_networks: int,
+        loss: Loss,
+        n_steps: int,
+        neighbors: torch.Tensor | None = None,
     ) -> Iterator[Training]:
         """A training of new networks, or of those that the directory kept."""
         self._seeds_ = self._seeds(n_networks)
@@ -130,7 +149,13 @@ class DeepEstimator(BaseEstimator):
             checkpoint = Checkpoint(Path(self.directory), settings, rows)
         with progress(self.verbose) as show:
             yield Training(
-                self._networks, rows, loss, n_steps=n_steps, checkpoint=checkpoint, show=show
+                self._networks,
+                rows,
+                loss,
+                n_steps=n_steps,
+                neighbors=neighbors,
+                checkpoint=checkpoint,
+                show=show,
             )
 
     def _settings(self) -> dict[str, Any]:

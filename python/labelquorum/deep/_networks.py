@@ -58,11 +58,11 @@ class Ensemble(nn.Module):
             row.normal_(0.0, scale, generator=generator)
         return found
 
-    def forward(self, x: Tensor, n_any: int) -> Outputs:
+    def forward(self, x: Tensor, disturbed: Tensor) -> Outputs:
         """What a training step needs, of rows (n_networks, batch, n_features).
 
-        The first `n_any` rows are any samples, the others labeled ones, of which only noisy logits
-        are wanted.
+        The first rows of `disturbed` stand for those of `x`: the same, or others much like them.
+        Behind them are labeled ones. All get noise.
         """
         raise NotImplementedError
 
@@ -107,10 +107,13 @@ class LadderEnsemble(Ensemble):
         self.up = nn.ParameterList(weights(below, above) for below, above in pairs)
         self.shift = nn.ParameterList(units(0.0, width) for width in widths[1:])
         self.scale = units(1.0, widths[-1])
-        self.down = nn.ParameterList(weights(above, below) for below, above in pairs)
+        # Only denoising goes down again.
+        self.down = nn.ParameterList(
+            weights(above, below) for below, above in (pairs if any(costs) else ())
+        )
         self.combinators = nn.ParameterList(
             nn.Parameter(torch.cat([units(value, width).detach() for value in _COMBINATOR], dim=1))
-            for width in widths
+            for width in (widths if any(costs) else ())
         )
         for layer, width in enumerate(widths[1:]):
             self.register_buffer(f"mean{layer}", torch.zeros(n, 1, width, device=device))
@@ -159,9 +162,10 @@ class LadderEnsemble(Ensemble):
                 total = total + self.costs[layer] / n * squares.sum()
         return total
 
-    def forward(self, x: Tensor, n_any: int) -> Outputs:
-        clean = self._encode(x[:, :n_any], 0.0, n_any)
-        noisy = self._encode(x, self.noise_scale, n_any)
+    def forward(self, x: Tensor, disturbed: Tensor) -> Outputs:
+        n = x.shape[1]
+        clean = self._encode(x, 0.0, n)
+        noisy = self._encode(disturbed, self.noise_scale, n)
         return Outputs(clean.logits, noisy.logits, self._denoising_cost(clean, noisy))
 
     def settle(self, X: Tensor) -> None:
@@ -269,15 +273,16 @@ class ModuleEnsemble(Ensemble):
                 made.append(factory().to(device))
         self.networks = nn.ModuleList(made)
 
-    def forward(self, x: Tensor, n_any: int) -> Outputs:
-        noisy = x + self.noise(x, self.noise_scale)
+    def forward(self, x: Tensor, disturbed: Tensor) -> Outputs:
+        noisy = disturbed + self.noise(disturbed, self.noise_scale)
         logits = torch.stack(
             [
-                network(torch.cat([clean, other])).float()
-                for network, clean, other in zip(self.networks, x[:, :n_any], noisy, strict=True)
+                network(torch.cat(rows)).float()
+                for network, *rows in zip(self.networks, x, noisy, strict=True)
             ]
         )
-        return Outputs(logits[:, :n_any], logits[:, n_any:], logits.new_zeros(()))
+        n = x.shape[1]
+        return Outputs(logits[:, :n], logits[:, n:], logits.new_zeros(()))
 
     def logits(self, x: Tensor) -> Tensor:
         return torch.stack([network(x).float() for network in self.networks])

@@ -44,22 +44,25 @@ class Kingdra(ClusterMixin, DeepEstimator):
         different samples (Ladder-DOT).
     mu : float, default=4.0
         Weight of equal sizes of clusters.
+    n_neighbors : int, default=10
+        A sample and one of so many nearest neighbours, with noise, should be in one cluster; 0: the
+        sample itself, with noise.
     network : callable, optional
         Makes a `torch.nn.Module` that takes rows (n, n_features) to logits (n, n_clusters): used
         instead of ladder networks. `hidden` and `denoising_costs` then have no use.
-    hidden : sequence of int, default=(1200, 1200)
+    hidden : sequence of int, default=(400, 400)
         Widths of the hidden layers.
     noise : float, default=0.3
         Standard deviation of the noise on the features, which are scaled to a standard deviation
         of 0.3, and on the normalised units of each layer.
-    denoising_costs : four floats, default=(1, 0.01, 0.0004, 0.01)
+    denoising_costs : four floats, default=(0, 0, 0, 0)
         Weights of the squared errors of denoising: of each feature, of each unit of the first
         hidden layer, of each unit of the others, and of each class.
     batch_size : int, default=250
         Samples of a training step.
     labeled_batch_size : int, default=125
         Samples with a pseudo-label of a training step, as many of each cluster in the mean.
-    learning_rate : float, default=0.002
+    learning_rate : float, default=0.005
         Of Adam; in the last third of each round it falls to 0.
     directory : path-like, optional
         Where to keep the state, once a minute and after each round: a fit with the same arguments
@@ -100,7 +103,8 @@ class Kingdra(ClusterMixin, DeepEstimator):
 
     Other than in the published code, predictions are those of all networks (matched one to one and
     averaged), and by the statistics of training samples (10,000 at most), so that a sample's label
-    does not depend on those beside it.
+    does not depend on those beside it. Networks are those of `LadderIM`: predictions should be the
+    same for neighbours, and nothing is denoised by default.
 
     Products are made in bfloat16 where the device has instructions for it. Memory: the features in
     float32, and some 16 bytes for each weight of each network.
@@ -129,13 +133,14 @@ class Kingdra(ClusterMixin, DeepEstimator):
         min_confidence: float = 0.0,
         loss: str = "information",
         mu: float = 4.0,
+        n_neighbors: int = 10,
         network: Callable[[], torch.nn.Module] | None = None,
-        hidden: Sequence[int] = (1200, 1200),
+        hidden: Sequence[int] = (400, 400),
         noise: float = 0.3,
-        denoising_costs: Sequence[float] = (1.0, 0.01, 0.0004, 0.01),
+        denoising_costs: Sequence[float] = (0.0, 0.0, 0.0, 0.0),
         batch_size: int = 250,
         labeled_batch_size: int = 125,
-        learning_rate: float = 0.002,
+        learning_rate: float = 0.005,
         directory: str | Path | None = None,
         device: Any = None,
         random_state: Any = None,
@@ -149,6 +154,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
         self.min_confidence = min_confidence
         self.loss = loss
         self.mu = mu
+        self.n_neighbors = n_neighbors
         self.network = network
         self.hidden = hidden
         self.noise = noise
@@ -192,7 +198,10 @@ class Kingdra(ClusterMixin, DeepEstimator):
         self._check_clusters(len(rows))
         n_steps = self.n_first_steps + self.n_rounds * self.n_steps
         loss = Loss(self.loss, self.mu)
-        with self._training(rows, self.n_clusters, self.n_networks, loss, n_steps) as training:
+        neighbors = self._neighbors(rows)
+        with self._training(
+            rows, self.n_clusters, self.n_networks, loss, n_steps, neighbors
+        ) as training:
             while training.round <= self.n_rounds:
                 is_first = training.round == 0
                 training.train(
