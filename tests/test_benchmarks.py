@@ -279,4 +279,5 @@ def test_deep(tmp_path):
     assert len(results["vote"]["runs"][0]["rounds"]) == 1
     assert out.with_suffix(".png").exists()
     run("bench_deep.py", "--steps", 1, "--networks", 2, "--widths", 8, 4, 3, out=out)
-    assert json.loads(out.read_text())["results"]["times_faster"]["together, 2"] > 0
+    for kind in ("denoising", "no denoising"):
+        assert json.loads(out.read_text())["results"][kind]["times_faster"]["together, 2"] > 0
