@@ -315,9 +315,9 @@ rng = np.random.default_rng(0)
 {setup}
 
 def interrupt():
-    global sent
+    global sent, used
     time.sleep(0.5)
-    sent = time.monotonic()
+    sent, used = time.monotonic(), time.process_time()
     os.kill(os.getpid(), signal.SIGINT)
 
 for n_jobs in (1, 2):
@@ -330,9 +330,11 @@ for n_jobs in (1, 2):
             {call}
             completed += 1
     except KeyboardInterrupt:
-        seconds = time.monotonic() - sent
+        seconds, computed = time.monotonic() - sent, time.process_time() - used
     thread.join()
-    assert seconds < 1.0, f"stopped after {{seconds:.2f}} s with {{n_jobs}} threads"
+    # On a busy machine the time that it computed is what it would have taken.
+    is_soon = seconds < 1.0 or (seconds < 10.0 and computed < 1.0)
+    assert is_soon, f"{{n_jobs}} threads: stopped after {{seconds:.2f}} s, {{computed:.2f}} s of work"
 {check}
 print("interrupted twice")
 """
