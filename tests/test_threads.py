@@ -334,7 +334,7 @@ for n_jobs in (1, 2):
     thread.join()
     # On a busy machine the time that it computed is what it would have taken.
     is_soon = seconds < 1.0 or (seconds < 10.0 and computed < 1.0)
-    assert is_soon, f"{{n_jobs}} threads: stopped after {{seconds:.2f}} s, {{computed:.2f}} s of work"
+    assert is_soon, f"{{n_jobs}} threads: stopped after {{seconds:.2f}} s, {{computed:.2f}} of work"
 {check}
 print("interrupted twice")
 """
