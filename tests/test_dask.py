@@ -470,6 +470,9 @@ def test_labels_of_another_call_are_not_mixed_with_new_ones(folder, tmp_path, ca
     before = (out / "part-0.parquet").read_bytes()
     assert consensus(folder, "--out", out, "--n-clusters", "3") == 1
     assert "holds labels of another call: other n_clusters; wanted" in capsys.readouterr().err
+    assert consensus(folder, "--out", tmp_path / "all", "--min-agree", "1.0") == 0
+    assert consensus(folder, "--out", tmp_path / "all", "--min-agree", "1") == 1
+    assert "holds labels of another call: other min_agree; wanted" in capsys.readouterr().err
     (folder / "part-4.parquet").write_bytes((folder / "part-0.parquet").read_bytes())
     assert consensus(folder, "--out", out, "--n-clusters", "2") == 1
     assert "holds labels of another call: other files; wanted" in capsys.readouterr().err

@@ -538,7 +538,8 @@ def _folder(args: argparse.Namespace, *names: str) -> Any:
     source = args.file.resolve()  # workers may be elsewhere
     out: Path = (args.out or source.with_name(f"{source.name}-labels")).resolve()
     _check_other(out, source, "FILE")
-    options = {name: getattr(args, name) for name in names}
+    # As text, since 1.0 is a fraction and 1 a vote.
+    options = {name: repr(getattr(args, name)) for name in names}
     return Folder(source, out, {"command": args.command.__name__.strip("_"), **options})
 
 
