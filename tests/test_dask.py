@@ -69,7 +69,7 @@ def test_it_is_loaded_on_first_use():
 # mini_clusters
 
 
-@share(0.5)
+@share(0.3)
 @given(data=st.data(), rows=ensembles(max_rows=100, max_partitions=8))
 def test_labels_are_the_in_memory_ones_for_any_chunks(data, rows):
     options = {
