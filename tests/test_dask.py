@@ -69,7 +69,7 @@ def test_it_is_loaded_on_first_use():
 # mini_clusters
 
 
-@share(0.5)
+@share(0.3)
 @given(data=st.data(), rows=ensembles(max_rows=100, max_partitions=8))
 def test_labels_are_the_in_memory_ones_for_any_chunks(data, rows):
     options = {
@@ -470,6 +470,9 @@ def test_labels_of_another_call_are_not_mixed_with_new_ones(folder, tmp_path, ca
     before = (out / "part-0.parquet").read_bytes()
     assert consensus(folder, "--out", out, "--n-clusters", "3") == 1
     assert "holds labels of another call: other n_clusters; wanted" in capsys.readouterr().err
+    assert consensus(folder, "--out", tmp_path / "all", "--min-agree", "1.0") == 0
+    assert consensus(folder, "--out", tmp_path / "all", "--min-agree", "1") == 1
+    assert "holds labels of another call: other min_agree; wanted" in capsys.readouterr().err
     (folder / "part-4.parquet").write_bytes((folder / "part-0.parquet").read_bytes())
     assert consensus(folder, "--out", out, "--n-clusters", "2") == 1
     assert "holds labels of another call: other files; wanted" in capsys.readouterr().err

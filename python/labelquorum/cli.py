@@ -282,7 +282,7 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
 
 def _add_consensus(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", metavar="FILE", type=Path, help=".npy, .npz, .parquet or .csv")
+    add("file", metavar="FILE", type=Path, help=".npy, .npz, .parquet, .csv, or a folder")
     add(
         "--out",
         type=Path,
@@ -522,7 +522,7 @@ def _fit_folder(args: argparse.Namespace, started: float) -> None:
         with progress(not args.quiet) as show:
             folder.label(by, model, args.label_column, show)
     if not args.quiet:
-        _print_categories(model.estimator_)
+        _print_categories(model.estimator_, model.sample_)
         print(
             f"(of {len(model.sample_):,} samples, which were drawn)\n"
             f"{folder.source}: {len(folder.files):,} files, {len(X):,} samples, "
@@ -538,7 +538,8 @@ def _folder(args: argparse.Namespace, *names: str) -> Any:
     source = args.file.resolve()  # workers may be elsewhere
     out: Path = (args.out or source.with_name(f"{source.name}-labels")).resolve()
     _check_other(out, source, "FILE")
-    options = {name: getattr(args, name) for name in names}
+    # As text, since 1.0 is a fraction and 1 a vote.
+    options = {name: repr(getattr(args, name)) for name in names}
     return Folder(source, out, {"command": args.command.__name__.strip("_"), **options})
 
 
@@ -658,8 +659,11 @@ def _check_length(path: Path, found: int, source: Path, wanted: int, what: str) 
         )
 
 
-def _print_categories(model: Any) -> None:
-    """Print a line for each category, and which known labels look wrong."""
+def _print_categories(model: Any, numbers: NDArray[np.int64] | None = None) -> None:
+    """Print a line for each category, and which known labels look wrong.
+
+    Rows are named as `numbers` has them, where these are given.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -682,7 +686,7 @@ def _print_categories(model: Any) -> None:
     if n_missing:
         table.add_row("", "none", f"{n_missing:,}")
     Console().print(table)
-    suspects = model.suspect_labels_
+    suspects = model.suspect_labels_ if numbers is None else numbers[model.suspect_labels_]
     if len(suspects):
         rows = ", ".join(map(str, suspects[:_SHOWN_SUSPECTS].tolist()))
         rows += ", ..." if len(suspects) > _SHOWN_SUSPECTS else ""
