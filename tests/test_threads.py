@@ -315,9 +315,9 @@ rng = np.random.default_rng(0)
 {setup}
 
 def interrupt():
-    global sent, used
+    global sent
     time.sleep(0.5)
-    sent, used = time.monotonic(), time.process_time()
+    sent = time.monotonic()
     os.kill(os.getpid(), signal.SIGINT)
 
 for n_jobs in (1, 2):
@@ -330,11 +330,9 @@ for n_jobs in (1, 2):
             {call}
             completed += 1
     except KeyboardInterrupt:
-        seconds, computed = time.monotonic() - sent, time.process_time() - used
+        seconds = time.monotonic() - sent
     thread.join()
-    # On a busy machine the time that it computed is what it would have taken.
-    is_soon = seconds < 1.0 or (seconds < 10.0 and computed < 1.0)
-    assert is_soon, f"{{n_jobs}} threads: stopped after {{seconds:.2f}} s, {{computed:.2f}} of work"
+    assert seconds < 1.0, f"stopped after {{seconds:.2f}} s with {{n_jobs}} threads"
 {check}
 print("interrupted twice")
 """

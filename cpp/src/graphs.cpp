@@ -89,6 +89,16 @@ void for_each_edge(std::size_t node, const std::vector<Edge<Weight>>& out,
     for (; next != in.end() && edges == Edges::either; ++next) f(*next);
 }
 
+// Gives a vector its size. What is large takes its time, since all of it is written.
+template <class T>
+void grow(std::vector<T>& values, std::size_t n, const Executor& executor) {
+    values.reserve(n);
+    while (values.size() < n) {
+        executor.checkpoint();
+        values.resize(std::min(n, values.size() + 256 * grain));
+    }
+}
+
 // The edges the other way round: those into node i are [indptr[i], indptr[i + 1]), by source.
 template <class Weight>
 struct Incoming {
@@ -98,11 +108,13 @@ struct Incoming {
 
 template <class Weight, class Rows>
 Incoming<Weight> incoming(const Rows& rows, const Executor& executor) {
-    const std::size_t n_edges = rows.end(rows.n_nodes - 1);
-    Incoming<Weight> result{std::vector<std::size_t>(rows.n_nodes + 1, 0),
-                            std::vector<Edge<Weight>>(n_edges)};
-    for (std::size_t e = 0; e < n_edges; ++e) {
-        ++result.indptr[static_cast<std::size_t>(rows.edge(e).target) + 1];
+    Incoming<Weight> result{std::vector<std::size_t>(rows.n_nodes + 1, 0), {}};
+    grow(result.edges, rows.end(rows.n_nodes - 1), executor);
+    for (std::size_t i = 0; i < rows.n_nodes; ++i) {
+        if (i % grain == 0) executor.checkpoint();
+        for (std::size_t e = rows.begin(i); e < rows.end(i); ++e) {
+            ++result.indptr[static_cast<std::size_t>(rows.edge(e).target) + 1];
+        }
     }
     std::partial_sum(result.indptr.begin(), result.indptr.end(), result.indptr.begin());
     std::vector<std::size_t> next(result.indptr.begin(), result.indptr.end() - 1);
@@ -161,8 +173,9 @@ Graph<Index, Weight> build(const Rows& rows, Edges edges, Combine combine, bool 
         throw std::length_error("edges: " + std::to_string(ends.back()) +
                                 " do not fit the type of the indices");
     }
-    Graph<Index, Weight> graph{std::vector<Index>(n_nodes + 1), std::vector<Index>(ends.back()),
-                               std::vector<Weight>(ends.back())};
+    Graph<Index, Weight> graph{std::vector<Index>(n_nodes + 1), {}, {}};
+    grow(graph.indices, ends.back(), executor);
+    grow(graph.weights, ends.back(), executor);
     std::transform(ends.begin(), ends.end(), graph.indptr.begin(),
                    [](std::size_t end) { return static_cast<Index>(end); });
     executor.run_ranges(n_nodes, grain, [&](std::size_t begin, std::size_t end, int) {
