@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import NotFittedError
 
@@ -206,6 +207,16 @@ def sampler():
             lambda: lq.LearningCurveDisplay.from_predictions([0], {5: [0, 1]}),
             ValueError,
             r"y_pred\[5\] holds 2 samples, y_true 1",
+        ),
+        (
+            lambda: lq.LearningCurveDisplay.from_estimator(KMeans(2), [0]),
+            TypeError,
+            "estimator is a KMeans, which asks for no labels; wanted a PreClusteringSampler",
+        ),
+        (
+            lambda: lq.HistoryDisplay.from_estimator(KMeans(2).fit([[0], [1]])),
+            TypeError,
+            "estimator is a KMeans, which has no rounds with a coverage",
         ),
         (lambda: lq.HistoryDisplay.from_history([]), ValueError, "0 rounds and no share"),
         (

@@ -356,6 +356,11 @@ class LearningCurveDisplay:
         TypeError, ValueError
             If an argument is of the wrong type, length or range, or y holds no class.
         """
+        if not (hasattr(estimator, "query") and hasattr(estimator, "teach")):
+            raise TypeError(
+                f"estimator is a {type(estimator).__name__}, which asks for no labels; wanted a "
+                "PreClusteringSampler"
+            )
         check_is_fitted(estimator, "clusters_")
         n_wanted = as_positive(n_labels, "n_labels")
         n_at_once = as_positive(batch_size, "batch_size")
@@ -511,10 +516,15 @@ class HistoryDisplay:
 
         Raises
         ------
-        ValueError
-            If its rounds hold no share.
+        TypeError
+            If the estimator has no rounds with a coverage.
         """
-        check_is_fitted(estimator, "history_")
+        check_is_fitted(estimator)
+        if not all("coverage" in entry for entry in getattr(estimator, "history_", [{}])):
+            raise TypeError(
+                f"estimator is a {type(estimator).__name__}, which has no rounds with a coverage; "
+                "wanted a Kingdra or ConsensusClusterer"
+            )
         return cls.from_history(estimator.history_, ax=ax)
 
     @classmethod

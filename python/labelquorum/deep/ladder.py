@@ -245,8 +245,8 @@ class LadderIM(ClusterMixin, DeepEstimator):
 
     Other than there, the noisy prediction is one of a neighbour (which should be in the same
     cluster: Van Gansbeke et al., "SCAN: learning to classify images without labels", ECCV 2020),
-    and nothing is denoised by default: that takes half of the time, and with neighbours clusters
-    are as good without. Neighbours are found by Euclidean distance, with a recall of 0.95.
+    and nothing is denoised by default: that takes nearly half of the time, and with neighbours
+    clusters are as good without. These are found by Euclidean distance, with a recall of 0.95.
 
     Examples
     --------
