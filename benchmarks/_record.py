@@ -23,11 +23,19 @@ import labelquorum as lq
 RESULTS = Path(__file__).parent / "results"
 
 
+def _file(text):
+    """Refuse what cannot be written to, before hours are spent on what would be."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder or in none; wanted a file")
+    return path
+
+
 def parser(doc):
     """Make an argument parser with the options of every script."""
     options = argparse.ArgumentParser(description=doc.splitlines()[0])
     options.add_argument(
-        "--out", type=Path, help="file of the results (default: results/SCRIPT.json)"
+        "--out", type=_file, help="file of the results (default: results/SCRIPT.json)"
     )
     options.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     return options

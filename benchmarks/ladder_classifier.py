@@ -2,11 +2,12 @@
 
 All 60,000 training images are seen, with the labels of so many; accuracy is on the 10,000 test
 images. Draws of labels are seeds 0, 1, ...; the defaults otherwise. `--keep` keeps what was done
-so far of each draw, so that the same command goes on from there.
+so far of each draw, and what it came to, so that the same command goes on from there.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -42,22 +43,25 @@ def main():
     steps = {} if args.steps is None else {"n_steps": args.steps}
     rows = []
     for seed in args.draws:
-        y = drawn(classes[:60_000], args.labels, seed)
-        model = lq.deep.LadderClassifier(
-            **steps,
-            device=args.device,
-            directory=None if args.keep is None else args.keep / f"mnist-{args.labels}-{seed}",
-            random_state=seed,
-            verbose=True,
-        )
-        started = time.perf_counter()
-        model.fit(X[:60_000], y)
-        seconds = time.perf_counter() - started
-        row = {"seed": seed, "n_steps": model.n_steps, "seconds": seconds}
-        row["passes"] = model.n_steps * model.batch_size / 60_000
-        row["accuracy"] = float((model.predict(X[60_000:]) == classes[60_000:]).mean())
+        folder = None if args.keep is None else args.keep / f"mnist-{args.labels}-{seed}"
+        kept = None if folder is None else folder / "result.json"
+        if kept is not None and kept.exists():
+            row = json.loads(kept.read_text())
+        else:
+            y = drawn(classes[:60_000], args.labels, seed)
+            model = lq.deep.LadderClassifier(
+                **steps, device=args.device, directory=folder, random_state=seed, verbose=True
+            )
+            started = time.perf_counter()
+            model.fit(X[:60_000], y)
+            seconds = time.perf_counter() - started
+            row = {"seed": seed, "n_steps": model.n_steps, "seconds": seconds}
+            row["passes"] = model.n_steps * model.batch_size / 60_000
+            row["accuracy"] = float((model.predict(X[60_000:]) == classes[60_000:]).mean())
+            if kept is not None:
+                kept.write_text(json.dumps(row))
         rows.append(row)
-        print(f"seed {seed}: {row['accuracy']:.4f}, {seconds:.0f} s", flush=True)
+        print(f"seed {seed}: {row['accuracy']:.4f}, {row['seconds']:.0f} s", flush=True)
         found = [row["accuracy"] for row in rows]
         mean, deviation = float(np.mean(found)), float(np.std(found))
         record(
