@@ -5,7 +5,7 @@ A model-epoch is all samples seen once by one network: 70,000 samples of 784 fea
 module for one network in float32, its layers, batch normalisation and combinators in PyTorch's own
 operations, Adam, in a loop over networks. "together" is the library's ensemble in its own precision
 (bfloat16 where the device has instructions for it) and in float32. Both with the denoising of the
-ladder (the published system) and without it (the library's default).
+ladder and without it.
 """
 
 from __future__ import annotations

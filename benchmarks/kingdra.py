@@ -1,9 +1,11 @@
-"""Clusters of Kingdra beside a single Ladder-IM and the vote of ten, and its rounds as a picture.
+"""Clusters of Kingdra beside its parts, and its rounds as a picture.
 
-One configuration for all sets, the defaults. "single" is the mean over the ten networks of a run
-and "vote" their aligned average, both after as many steps as Kingdra makes in all, without rounds;
-"first" are the same two when Kingdra's rounds begin. Accuracies are those of the best one-to-one
-matching. Every round's coverage and precision of the pseudo-labels are kept, and drawn.
+One configuration for all sets, the defaults. "kingdra" begins with the consensus of partitions of
+the features, "random" is the same from random weights, as published. "vote" makes as many steps as
+Kingdra in all, without rounds. Of each, "single" is the mean over the ten networks of a run, "vote"
+their aligned average, "first" the same two when the rounds begin. Beside them k-means, and the
+consensus of the partitions, without networks. Accuracies are those of the best one-to-one matching.
+Every round's coverage and precision of the pseudo-labels are kept, and drawn.
 
 `--keep` keeps what was done so far of each run, so that the same command goes on from there.
 """
@@ -41,6 +43,7 @@ LINES = {
     "vote": "vote of all networks: accuracy",
     "single": "one network: accuracy",
 }
+PARTS = ["kingdra", "vote", "random"]
 LOADERS = SETS | {"20news-terms": news_terms}
 
 
@@ -126,9 +129,7 @@ def main():
     options = parser(__doc__)
     options.add_argument("--set", nargs="+", choices=LOADERS, default=["digits", "pendigits"])
     options.add_argument("--runs", type=int, nargs="+", default=[0, 1, 2], help="seeds")
-    options.add_argument(
-        "--parts", nargs="+", choices=["kingdra", "vote"], default=["kingdra", "vote"]
-    )
+    options.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options.add_argument("--settings", type=json.loads, default={}, help="JSON, of Kingdra")
     options.add_argument("--device", help="cpu or cuda (a GPU where there is one, otherwise)")
     options.add_argument("--keep", type=Path, help="folder to go on from")
@@ -146,14 +147,24 @@ def main():
             )
             for seed in args.runs
         ]
-        results[name] = {"k-means": float(np.mean(of_kmeans))}
+        of_consensus = []
+        for seed in args.runs:
+            partitions = lq.base_partitions(
+                X, truth.max() + 1, random_state=seed, n_jobs=args.threads
+            )
+            labels = lq.consensus(partitions, truth.max() + 1, n_jobs=args.threads)
+            of_consensus.append(lq.clustering_accuracy(truth, labels))
+        results[name] = {
+            "k-means": float(np.mean(of_kmeans)),
+            "consensus": float(np.mean(of_consensus)),
+        }
+        print(name, json.dumps(results[name]), flush=True)
         whole = lq.deep.Kingdra(**given)
         n_steps = whole.n_first_steps + whole.n_rounds * whole.n_steps
         alone = given | {"n_rounds": 0, "n_first_steps": n_steps}
-        for part, settings in (("kingdra", given), ("vote", alone)):
-            if part not in args.parts:
-                continue
-            runs = []
+        settings_of = {"kingdra": given, "vote": alone, "random": given | {"n_partitions": 0}}
+        for part in args.parts:
+            settings, runs = settings_of[part], []
             for seed in args.runs:
                 keep = None if args.keep is None else args.keep / f"{name}-{part}-{seed}"
                 runs.append(run(X, truth, seed, settings, keep))

@@ -277,6 +277,8 @@ def test_deep(tmp_path):
     results = json.loads(out.read_text())["results"]["digits"]
     assert len(results["kingdra"]["runs"][0]["rounds"]) == 2
     assert len(results["vote"]["runs"][0]["rounds"]) == 1
+    assert results["random"]["accuracy"]["mean"] != results["kingdra"]["accuracy"]["mean"]
+    assert results["consensus"] > results["k-means"]
     assert out.with_suffix(".png").exists()
     run("bench_deep.py", "--steps", 1, "--networks", 2, "--widths", 8, 4, 3, out=out)
     for kind in ("denoising", "no denoising"):

@@ -16,19 +16,19 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from labelquorum._consensus import consensus
 from labelquorum._progress import progress
 from labelquorum._validation import as_choice, as_non_negative, as_positive
 from labelquorum.deep._checkpoints import Checkpoint, read, write
 from labelquorum.deep._losses import CLUSTERING
 from labelquorum.deep._networks import Ensemble, LadderEnsemble, ModuleEnsemble
 from labelquorum.deep._training import Loss, Schedule, Training, predict
-from labelquorum.neighbors import kneighbors
+from labelquorum.ensemble import base_partitions
 
 Floats = NDArray[np.float32]
 
 # Of all features together, as of the pixels of MNIST, for which the usual noise is known to suit.
 _SPREAD = 0.3
-_RECALL = 0.95  # of the neighbours that stand for a sample
 
 
 class DeepEstimator(BaseEstimator):
@@ -68,9 +68,10 @@ class DeepEstimator(BaseEstimator):
 
     def _check_clusters(self, n_samples: int) -> None:
         as_choice(self.loss, "loss", CLUSTERING)
-        if self.n_neighbors != 0:
-            as_positive(self.n_neighbors, "n_neighbors")
         as_non_negative(self.mu, "mu")
+        as_positive(self.labeled_batch_size, "labeled_batch_size")
+        if self.n_partitions != 0:
+            as_positive(self.n_partitions, "n_partitions")
         if as_positive(self.n_clusters, "n_clusters") > n_samples:
             raise ValueError(
                 f"n_clusters is {self.n_clusters}, X holds {n_samples} samples; wanted fewer"
@@ -89,8 +90,8 @@ class DeepEstimator(BaseEstimator):
         self._factor = _SPREAD / float(spread) if spread > 0 else 1.0
         return self._as_tensor(rows)
 
-    def _checked_rows(self, X: Any, *, reset: bool) -> NDArray[np.floating[Any]]:
-        X = validate_data(
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        return validate_data(
             self,
             X,
             accept_sparse="csr",
@@ -98,6 +99,9 @@ class DeepEstimator(BaseEstimator):
             reset=reset,
             ensure_min_samples=2 if reset else 1,
         )
+
+    def _checked_rows(self, X: Any, *, reset: bool) -> NDArray[np.floating[Any]]:
+        X = self._checked(X, reset=reset)
         rows: NDArray[np.floating[Any]] = X.toarray() if sparse.issparse(X) else X
         return rows
 
@@ -120,24 +124,30 @@ class DeepEstimator(BaseEstimator):
     def _schedule(self, n_steps: int, labeled_batch_size: int = 0) -> Schedule:
         return Schedule(n_steps, self.batch_size, labeled_batch_size, self.learning_rate)
 
-    def _neighbors(self, rows: torch.Tensor) -> torch.Tensor | None:
-        """For each row its nearest neighbours, where these stand for it."""
-        k = min(self.n_neighbors, len(rows) - 1)
-        if not k:
+    def _starts(self, X: Any, n_networks: int) -> torch.Tensor | None:
+        """For each network clusters to learn from first: what half of the partitions agree on."""
+        if not self.n_partitions:
             return None
-        n_threads = torch.get_num_threads()
-        _, found = kneighbors(rows.cpu().numpy(), k, recall=_RECALL, n_jobs=n_threads)
-        return torch.from_numpy(found.astype(np.int64)).to(rows.device)
+        partitions = base_partitions(
+            self._checked(X, reset=False),
+            self.n_clusters,
+            n_partitions=self.n_partitions,
+            directory=None if self.directory is None else Path(self.directory) / "partitions",
+            random_state=self.random_state,
+            n_jobs=torch.get_num_threads(),
+            verbose=self.verbose,
+        )
+        rng = check_random_state(self.random_state)
+        half = -(-self.n_partitions // 2)
+        found = []
+        for _ in range(n_networks):
+            chosen = partitions[:, np.sort(rng.permutation(self.n_partitions)[:half])]
+            found.append(consensus(chosen, self.n_clusters).astype(np.int64))
+        return torch.from_numpy(np.stack(found))
 
     @contextmanager
     def _training(
-        self,
-        rows: torch.Tensor,
-        n_outputs: int,
-        n_networks: int,
-        loss: Loss,
-        n_steps: int,
-        neighbors: torch.Tensor | None = None,
+        self, rows: torch.Tensor, n_outputs: int, n_networks: int, loss: Loss, n_steps: int
     ) -> Iterator[Training]:
         """A training of new networks, or of those that the directory kept."""
         self._seeds_ = self._seeds(n_networks)
@@ -149,13 +159,7 @@ class DeepEstimator(BaseEstimator):
             checkpoint = Checkpoint(Path(self.directory), settings, rows)
         with progress(self.verbose) as show:
             yield Training(
-                self._networks,
-                rows,
-                loss,
-                n_steps=n_steps,
-                neighbors=neighbors,
-                checkpoint=checkpoint,
-                show=show,
+                self._networks, rows, loss, n_steps=n_steps, checkpoint=checkpoint, show=show
             )
 
     def _settings(self) -> dict[str, Any]:

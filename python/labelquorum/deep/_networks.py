@@ -58,11 +58,11 @@ class Ensemble(nn.Module):
             row.normal_(0.0, scale, generator=generator)
         return found
 
-    def forward(self, x: Tensor, disturbed: Tensor) -> Outputs:
+    def forward(self, x: Tensor, n_any: int) -> Outputs:
         """What a training step needs, of rows (n_networks, batch, n_features).
 
-        The first rows of `disturbed` stand for those of `x`: the same, or others much like them.
-        Behind them are labeled ones. All get noise.
+        The first `n_any` rows are any samples, the others labeled ones, of which only noisy logits
+        are wanted.
         """
         raise NotImplementedError
 
@@ -162,10 +162,9 @@ class LadderEnsemble(Ensemble):
                 total = total + self.costs[layer] / n * squares.sum()
         return total
 
-    def forward(self, x: Tensor, disturbed: Tensor) -> Outputs:
-        n = x.shape[1]
-        clean = self._encode(x, 0.0, n)
-        noisy = self._encode(disturbed, self.noise_scale, n)
+    def forward(self, x: Tensor, n_any: int) -> Outputs:
+        clean = self._encode(x[:, :n_any], 0.0, n_any)
+        noisy = self._encode(x, self.noise_scale, n_any)
         return Outputs(clean.logits, noisy.logits, self._denoising_cost(clean, noisy))
 
     def settle(self, X: Tensor) -> None:
@@ -273,16 +272,15 @@ class ModuleEnsemble(Ensemble):
                 made.append(factory().to(device))
         self.networks = nn.ModuleList(made)
 
-    def forward(self, x: Tensor, disturbed: Tensor) -> Outputs:
-        noisy = disturbed + self.noise(disturbed, self.noise_scale)
+    def forward(self, x: Tensor, n_any: int) -> Outputs:
+        noisy = x + self.noise(x, self.noise_scale)
         logits = torch.stack(
             [
-                network(torch.cat(rows)).float()
-                for network, *rows in zip(self.networks, x, noisy, strict=True)
+                network(torch.cat([clean, other])).float()
+                for network, clean, other in zip(self.networks, x[:, :n_any], noisy, strict=True)
             ]
         )
-        n = x.shape[1]
-        return Outputs(logits[:, :n], logits[:, n:], logits.new_zeros(()))
+        return Outputs(logits[:, :n_any], logits[:, n_any:], logits.new_zeros(()))
 
     def logits(self, x: Tensor) -> Tensor:
         return torch.stack([network(x).float() for network in self.networks])

@@ -22,15 +22,15 @@ _ROWS_PER_BLOCK = 256
 
 
 class Loss(NamedTuple):
-    """What is minimised: a clustering loss ("information", "dot" or none) and more."""
+    """What is minimised: a clustering loss of all rows ("information", "dot" or none) and more."""
 
     clustering: str | None
     mu: float
 
     def __call__(self, outputs: Outputs, targets: Tensor | None) -> Tensor:
-        """Of a batch whose noisy logits beyond those of the clean ones have targets."""
-        n = outputs.clean.shape[1]
-        clean, noisy = outputs.clean, outputs.noisy[:, :n]
+        """Of a batch whose rows beyond those with clean logits have targets."""
+        n_any = outputs.clean.shape[1]
+        clean, noisy = outputs.clean, outputs.noisy[:, :n_any]
         total = outputs.cost
         if self.clustering == "information":
             total = total + _losses.information(clean, self.mu)
@@ -39,7 +39,7 @@ class Loss(NamedTuple):
         if self.clustering is not None:
             total = total + _losses.consistency(clean, noisy)
         if targets is not None:
-            total = total + _losses.cross_entropy(outputs.noisy[:, n:], targets)
+            total = total + _losses.cross_entropy(outputs.noisy[:, n_any:], targets)
         return total
 
 
@@ -96,9 +96,7 @@ def precision(device: torch.device) -> AbstractContextManager[object]:
 class Training:
     """One fit: rounds of steps, kept now and then where there is a folder for that.
 
-    `round`, `history` and `arrays` are where it stands: at the start, or where it was left. Where
-    there are `neighbors`, (n_samples, n_neighbors), one of them at random stands for a sample in
-    the noisy rows.
+    `round`, `history` and `arrays` are where it stands: at the start, or where it was left.
     """
 
     def __init__(
@@ -108,12 +106,10 @@ class Training:
         loss: Loss,
         *,
         n_steps: int,
-        neighbors: Tensor | None = None,
         checkpoint: Checkpoint | None = None,
         show: Callable[..., None] | None = None,
     ) -> None:
         self._ensemble, self._X, self._loss = ensemble, X, loss
-        self._neighbors = neighbors
         self._n_steps = n_steps  # of all rounds
         self._order = torch.empty(0)
         self._checkpoint, self._show = checkpoint, show
@@ -176,19 +172,12 @@ class Training:
                 torch.randperm(len(X), generator=g, device=X.device) for g in ensemble.generators
             ]
             self._order = torch.stack(orders)
-        rows = self._order[:, batch * n : (batch + 1) * n]
-        disturbed, wanted = rows, None
-        if self._neighbors is not None:
-            k = self._neighbors.shape[1]
-            which = [
-                torch.randint(k, (n,), generator=g, device=X.device) for g in ensemble.generators
-            ]
-            disturbed = self._neighbors[rows, torch.stack(which)]
+        rows, wanted = self._order[:, batch * n : (batch + 1) * n], None
         if targets is not None:
             more, wanted = targets.draw(schedule.labeled_batch_size, ensemble.generators)
-            disturbed = torch.cat([disturbed, more], dim=1)
+            rows = torch.cat([rows, more], dim=1)
         with precision(X.device):
-            outputs = ensemble(X[rows], X[disturbed])
+            outputs = ensemble(X[rows], n)
         value = self._loss(outputs, wanted)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(value)

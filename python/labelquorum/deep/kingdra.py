@@ -36,7 +36,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
     n_steps : int, default=500
         Training steps of a round.
     n_first_steps : int, default=1000
-        Training steps of clustering alone, before there are pseudo-labels.
+        Training steps before the networks first vote.
     min_confidence : float, default=0.0
         Least mean probability, over the networks, of a sample that may get a pseudo-label.
     loss : {"information", "dot"}, default="information"
@@ -44,9 +44,10 @@ class Kingdra(ClusterMixin, DeepEstimator):
         different samples (Ladder-DOT).
     mu : float, default=4.0
         Weight of equal sizes of clusters.
-    n_neighbors : int, default=10
-        A sample and one of so many nearest neighbours, with noise, should be in one cluster; 0: the
-        sample itself, with noise.
+    n_partitions : int, default=32
+        Clusterings of the features (`base_partitions`) that are made first; each network starts
+        from the consensus of a random half of them. 0: at random, where distances between samples
+        say nothing (as between images in colour).
     network : callable, optional
         Makes a `torch.nn.Module` that takes rows (n, n_features) to logits (n, n_clusters): used
         instead of ladder networks. `hidden` and `denoising_costs` then have no use.
@@ -55,7 +56,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
     noise : float, default=0.3
         Standard deviation of the noise on the features, which are scaled to a standard deviation
         of 0.3, and on the normalised units of each layer.
-    denoising_costs : four floats, default=(0, 0, 0, 0)
+    denoising_costs : four floats, default=(1, 0.01, 0.0004, 0.01)
         Weights of the squared errors of denoising: of each feature, of each unit of the first
         hidden layer, of each unit of the others, and of each class.
     batch_size : int, default=250
@@ -99,12 +100,16 @@ class Kingdra(ClusterMixin, DeepEstimator):
     learning" (ICLR 2020). All networks first cluster; then, in rounds, samples on which all agree
     become mini-clusters (between which nine of ten networks differ), and each network learns from
     them, by cross-entropy, beside its clustering loss. Where there are fewer mini-clusters than
-    clusters, the last complete ones serve; where there were none, networks go on clustering.
+    clusters, the last complete ones serve; where there were none, networks go on as they began.
+
+    Other than there, networks do not start from nothing (`n_partitions`): from random weights they
+    often join two categories and cut another, in steps that nothing takes back, and a vote of them
+    is little better. What clusterings of the features agree on, which differs from network to
+    network, is learned in the first steps, beside the clustering loss.
 
     Other than in the published code, predictions are those of all networks (matched one to one and
     averaged), and by the statistics of training samples (10,000 at most), so that a sample's label
-    does not depend on those beside it. Networks are those of `LadderIM`: predictions should be the
-    same for neighbours, and nothing is denoised by default.
+    does not depend on those beside it. Networks are those of `LadderIM`.
 
     Products are made in bfloat16 where the device has instructions for it. Memory: the features in
     float32, and some 16 bytes for each weight of each network.
@@ -133,11 +138,11 @@ class Kingdra(ClusterMixin, DeepEstimator):
         min_confidence: float = 0.0,
         loss: str = "information",
         mu: float = 4.0,
-        n_neighbors: int = 10,
+        n_partitions: int = 32,
         network: Callable[[], torch.nn.Module] | None = None,
         hidden: Sequence[int] = (400, 400),
         noise: float = 0.3,
-        denoising_costs: Sequence[float] = (0.0, 0.0, 0.0, 0.0),
+        denoising_costs: Sequence[float] = (1.0, 0.01, 0.0004, 0.01),
         batch_size: int = 250,
         labeled_batch_size: int = 125,
         learning_rate: float = 0.005,
@@ -154,7 +159,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
         self.min_confidence = min_confidence
         self.loss = loss
         self.mu = mu
-        self.n_neighbors = n_neighbors
+        self.n_partitions = n_partitions
         self.network = network
         self.hidden = hidden
         self.noise = noise
@@ -189,7 +194,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
             If training diverges; the message says what to change.
         """
         self._check_parameters()
-        for name in ("n_networks", "n_first_steps", "labeled_batch_size"):
+        for name in ("n_networks", "n_first_steps"):
             as_positive(getattr(self, name), name)
         if self.n_rounds != 0:
             as_positive(self.n_rounds, "n_rounds")
@@ -198,14 +203,12 @@ class Kingdra(ClusterMixin, DeepEstimator):
         self._check_clusters(len(rows))
         n_steps = self.n_first_steps + self.n_rounds * self.n_steps
         loss = Loss(self.loss, self.mu)
-        neighbors = self._neighbors(rows)
-        with self._training(
-            rows, self.n_clusters, self.n_networks, loss, n_steps, neighbors
-        ) as training:
+        starts = self._starts(X, self.n_networks)
+        with self._training(rows, self.n_clusters, self.n_networks, loss, n_steps) as training:
             while training.round <= self.n_rounds:
                 is_first = training.round == 0
                 training.train(
-                    training.arrays.get("labels"),
+                    training.arrays.get("labels", starts),
                     self._schedule(
                         self.n_first_steps if is_first else self.n_steps, self.labeled_batch_size
                     ),
