@@ -249,8 +249,8 @@ class LadderIM(ClusterMixin, DeepEstimator):
 
     Other than there, a network does not start from nothing, since it then often joins two
     categories and cuts another in a thousand steps, and stays so: it also learns, by cross-entropy,
-    what clusterings of the features agree on. From there the other costs lead it to better clusters
-    than those.
+    what clusterings of the features agree on. On images the other costs lead it from there to better
+    clusters; on small tables they did not.
 
     Examples
     --------
