@@ -119,6 +119,8 @@ def draw(results, path):
             for same in zip(*runs, strict=True)
         ]
         lq.HistoryDisplay.from_history(history, ax=ax)
+        least = min(min(entry.values()) for entry in history)
+        ax.set(ylim=(np.floor(10 * least) / 10 - 0.1, 1.005))  # where the lines are
         ax.set(title=name, xlabel="round (0: before pseudo-labels)")
     figure.tight_layout()
     figure.savefig(path, dpi=110)

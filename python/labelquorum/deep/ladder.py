@@ -249,7 +249,7 @@ class LadderIM(ClusterMixin, DeepEstimator):
 
     Other than there, a network does not start from nothing, since it then often joins two
     categories and cuts another in a thousand steps, and stays so: it also learns, by cross-entropy,
-    what clusterings of the features agree on. On images the other costs lead it from there to better
+    what clusterings of the features agree on. On images the other costs lead from there to better
     clusters; on small tables they did not.
 
     Examples
