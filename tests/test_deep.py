@@ -389,6 +389,17 @@ def test_agreement_is_measured_after_matching():
     assert kingdra_module._agreement(votes, 3) == pytest.approx((5 + 2 / 3) / 6)
 
 
+def test_networks_are_matched_with_the_one_most_like_all():
+    rng = np.random.default_rng(0)
+    clusters = rng.integers(0, 4, 500).astype(np.int32)
+    others = [rng.permutation(4).astype(np.int32)[clusters] for _ in range(4)]
+    unlike_all = rng.integers(0, 4, 500).astype(np.int32)
+    order = kingdra_module._aligned(np.stack([unlike_all, *others]), 4)
+    assert (np.sort(order, axis=1) == np.arange(4)).all()
+    for of, names in zip(others, np.argsort(order[1:], axis=1), strict=True):
+        np.testing.assert_array_equal(names[of], np.argsort(order[1])[others[0]])
+
+
 def head():
     return torch.nn.Sequential(
         torch.nn.Linear(8, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), torch.nn.Linear(16, 3)

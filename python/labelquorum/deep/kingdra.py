@@ -245,7 +245,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
         return found
 
     def _averaged(self, shares: Floats) -> Floats:
-        """The mean over the networks, in the clusters' order of the first."""
+        """The mean over the networks, each with its clusters in the same order."""
         columns = [of[:, order] for of, order in zip(shares, self._order, strict=True)]
         mean: Floats = np.mean(columns, axis=0)
         return mean
@@ -281,8 +281,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
 def _matching(first: Codes, second: Codes, n: int) -> Codes:
     """For each cluster of `first` the one of `second` it shares samples with, one to one."""
     both = (first >= 0) & (second >= 0)
-    shared = np.zeros((n, n), dtype=np.int64)
-    np.add.at(shared, (first[both], second[both]), 1)
+    shared = np.bincount(first[both] * n + second[both], minlength=n * n).reshape(n, n)
     matched: Codes = linear_sum_assignment(shared, maximize=True)[1].astype(np.int32)
     return matched
 
@@ -293,8 +292,18 @@ def _renamed(found: Codes, words: Codes, n: int) -> Codes:
 
 
 def _aligned(votes: Codes, n: int) -> Codes:
-    """For each network its clusters in the order of the first network's."""
-    return np.stack([_matching(votes[0], of, n) for of in votes])
+    """For each network its clusters in the order of those of the one that is most like all.
+
+    Of the first one, say, the others may be unlike: the average is then of clusters that do not
+    belong together.
+    """
+    matched = np.stack([[_matching(first, of, n) for of in votes] for first in votes])
+    shared = [
+        sum((names[first] == of).mean() for names, of in zip(row, votes, strict=True))
+        for row, first in zip(matched, votes, strict=True)
+    ]
+    found: Codes = matched[int(np.argmax(shared))]
+    return found
 
 
 def _agreement(votes: Codes, n: int) -> float:
