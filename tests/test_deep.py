@@ -389,6 +389,14 @@ def test_agreement_is_measured_after_matching():
     assert kingdra_module._agreement(votes, 3) == pytest.approx((5 + 2 / 3) / 6)
 
 
+def test_a_checkpoint_of_other_samples_is_refused(blobs, tmp_path):
+    X, _ = blobs
+    settings = SMALL | {"n_steps": 3, "n_partitions": 0}
+    LadderIM(3, **settings, directory=tmp_path).fit(X)
+    with pytest.raises(ValueError, match="another fit: other content"):
+        LadderIM(3, **settings, directory=tmp_path).fit(X + np.eye(300, 8))
+
+
 def test_networks_are_matched_with_the_one_most_like_all():
     rng = np.random.default_rng(0)
     clusters = rng.integers(0, 4, 500).astype(np.int32)
