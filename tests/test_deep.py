@@ -384,6 +384,20 @@ def test_the_last_complete_mini_clusters_serve(blobs, monkeypatch):
         assert lq.clustering_accuracy(y, row.numpy()) == 1
 
 
+def test_unsure_samples_get_no_pseudo_label_unless_their_cluster_is_as_unsure():
+    truth = np.repeat([0, 1], 50)
+    sure = np.concatenate([np.linspace(0.8, 1, 50), np.linspace(0.6, 0.7, 50)])
+    one = np.stack([sure, 1 - sure], axis=1)
+    one[50:] = one[50:, ::-1]
+    shares = np.stack([one, one]).astype(np.float32)
+    votes = np.stack([truth, truth]).astype(np.int32)
+    found = Kingdra(2, min_confidence=0.85)._agreed(shares, votes)
+    np.testing.assert_array_equal(found[:50] >= 0, sure[:50] >= 0.85)
+    np.testing.assert_array_equal(found[50:] >= 0, sure[50:] >= 0.65)  # the surer half
+    assert lq.clustering_accuracy(truth[found >= 0], found[found >= 0]) == 1
+    assert (Kingdra(2, min_confidence=0)._agreed(shares, votes) >= 0).all()
+
+
 def test_agreement_is_measured_after_matching():
     votes = np.array([[0, 0, 1, 1, 2, 2], [2, 2, 0, 0, 1, 1], [0, 0, 1, 2, 2, 2]], dtype=np.int32)
     assert kingdra_module._agreement(votes, 3) == pytest.approx((5 + 2 / 3) / 6)

@@ -37,8 +37,9 @@ class Kingdra(ClusterMixin, DeepEstimator):
         Training steps of a round.
     n_first_steps : int, default=1000
         Training steps before the networks first vote.
-    min_confidence : float, default=0.0
-        Least mean probability, over the networks, of a sample that may get a pseudo-label.
+    min_confidence : float, default=0.95
+        Least mean probability, over the networks, of a sample with a pseudo-label. The surer half
+        of each mini-cluster has one in any case, so that no cluster goes without.
     loss : {"information", "dot"}, default="information"
         What makes clusters: information maximisation (Ladder-IM), or orthogonal predictions of
         different samples (Ladder-DOT).
@@ -135,7 +136,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
         n_rounds: int = 5,
         n_steps: int = 500,
         n_first_steps: int = 1000,
-        min_confidence: float = 0.0,
+        min_confidence: float = 0.95,
         loss: str = "information",
         mu: float = 4.0,
         n_partitions: int = 32,
@@ -235,13 +236,14 @@ class Kingdra(ClusterMixin, DeepEstimator):
         return self
 
     def _agreed(self, shares: Floats, votes: Codes) -> Codes:
-        """The mini-clusters of samples of which the networks are sure enough."""
-        found: Codes = mini_clusters(
-            list(votes),
-            self.n_clusters,
-            min_differ=_STRONG_NEGATIVE,
-            eligible=shares.max(axis=2).mean(axis=0) >= self.min_confidence,
-        )
+        """The mini-clusters, without the samples of which the networks are not sure enough."""
+        found: Codes = mini_clusters(list(votes), self.n_clusters, min_differ=_STRONG_NEGATIVE)
+        confidence = shares.max(axis=2).mean(axis=0)
+        for cluster in range(int(found.max()) + 1):
+            inside = found == cluster
+            # Some clusters are less sure than others as a whole; none may lose all its samples.
+            enough = min(self.min_confidence, float(np.median(confidence[inside])))
+            found[inside & (confidence < enough)] = -1
         return found
 
     def _averaged(self, shares: Floats) -> Floats:
