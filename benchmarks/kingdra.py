@@ -7,7 +7,9 @@ their aligned average, "first" the same two when the rounds begin. Beside them k
 consensus of the partitions, without networks. Accuracies are those of the best one-to-one matching.
 Every round's coverage and precision of the pseudo-labels are kept, and drawn.
 
-`--keep` keeps what was done so far of each run, so that the same command goes on from there.
+`--keep` keeps what was done so far of each run, so that the same command goes on from there. Runs may
+be made one by one, or side by side: a command that names them all finds them. Times are of the
+process that ended a run.
 """
 
 from __future__ import annotations
@@ -79,17 +81,23 @@ class Watched(lq.deep.Kingdra):
 
 def run(X, truth, seed, settings, keep):
     """One run: the rounds, and what it comes to."""
-    if keep is not None:
+    kept = None if keep is None else keep / "result.json"
+    if kept is not None:
         keep.mkdir(parents=True, exist_ok=True)
+        if kept.exists() and (found := json.loads(kept.read_text()))["settings"] == settings:
+            return found  # where settings differ, the checkpoint is refused
     model = Watched(len(np.unique(truth)), directory=keep, random_state=seed, **settings)
     model.watch(truth, None if keep is None else keep / "rounds.json")
     started = time.perf_counter()
     model.fit(X)
-    result = {"seed": seed, "seconds": time.perf_counter() - started, "rounds": model.rounds}
+    result = {"seed": seed, "settings": settings, "seconds": time.perf_counter() - started}
+    result["rounds"] = model.rounds
     steps = model.n_first_steps + model.n_rounds * model.n_steps
     batch = min(model.batch_size, len(truth))
     result["model_epochs"] = steps * batch / len(truth) * model.n_networks
     result["accuracy"] = lq.clustering_accuracy(truth, model.labels_)
+    if kept is not None:
+        kept.write_text(json.dumps(result))
     return result
 
 
