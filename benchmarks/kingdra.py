@@ -7,9 +7,9 @@ their aligned average, "first" the same two when the rounds begin. Beside them k
 consensus of the partitions, without networks. Accuracies are those of the best one-to-one matching.
 Every round's coverage and precision of the pseudo-labels are kept, and drawn.
 
-`--keep` keeps what was done so far of each run, so that the same command goes on from there. Runs may
-be made one by one, or side by side: a command that names them all finds them. Times are of the
-process that ended a run.
+`--keep` keeps what was done so far of each run, so that the same command goes on from there. Runs
+may be made one by one, or side by side: a command that names them all finds them. Times are of
+the process that ended a run.
 """
 
 from __future__ import annotations
