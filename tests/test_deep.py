@@ -154,7 +154,7 @@ def test_the_ladder_equals_a_naive_one(n, costs):
         for parameter in network.parameters():
             parameter += 0.3 * torch.from_numpy(rng.normal(size=parameter.shape)).float()
     x = rng.normal(size=(2, 20, 5)).astype(np.float32)
-    outputs = network(torch.from_numpy(x), n)
+    outputs = network(torch.from_numpy(x), [], n)
     total = 0.0
     for m in range(2):
         logits, cost = naive_ladder(network, m, x[m], n)
@@ -169,7 +169,7 @@ def test_predictions_normalise_by_all_samples(blobs, exact):
     network = LadderEnsemble((8, 7, 3), [1, 2], torch.device("cpu"), noise=0.3, costs=[1])
     with torch.no_grad():
         network.settle(X)
-    expected = network._encode(X.expand(2, -1, -1), 0.0, len(X)).logits
+    expected = network._encode(X.expand(2, -1, -1), [], len(X)).logits
     torch.testing.assert_close(network.logits(X), expected, rtol=1e-3, atol=1e-4)
 
 
@@ -185,12 +185,12 @@ def test_noise_has_the_scale_and_is_each_networks_own():
 # Training
 
 
-def trained(seeds, X, labels, n_steps=15):
+def trained(seeds, X, labels, n_steps=15, **options):
     network = LadderEnsemble(
         (X.shape[1], 12, 3), seeds, torch.device("cpu"), noise=0.3, costs=[1, 0.1, 0.01]
     )
     loss = _training.Loss("information", 4.0)
-    training = _training.Training(network, X, loss, n_steps=n_steps)
+    training = _training.Training(network, X, loss, n_steps=n_steps, **options)
     training.train(labels, _training.Schedule(n_steps, 40, 10, 0.01))
     return network
 
@@ -209,6 +209,20 @@ def test_an_ensemble_equals_its_networks_trained_alone(blobs, exact, is_labeled)
             torch.testing.assert_close(
                 together.get_parameter(name)[m], parameter[0], rtol=1e-3, atol=1e-4
             )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch of itself, as it compiles
+def test_compiled_networks_become_the_same(blobs, exact, monkeypatch):
+    made, compile_ = [], torch.compile
+    monkeypatch.setattr(torch, "compile", lambda *of, **how: made.append(of) or compile_(*of, **how))
+    X = torch.from_numpy(blobs[0] / 10)
+    labels = torch.from_numpy(np.random.default_rng(0).integers(-1, 3, size=(2, len(X))))
+    plain, compiled = (trained([4, 5], X, labels, compile=of) for of in (False, True))
+    assert made == [(compiled,)]
+    for name, parameter in plain.named_parameters():
+        torch.testing.assert_close(
+            compiled.get_parameter(name), parameter, rtol=1e-3, atol=1e-4, msg=name
+        )
 
 
 def test_targets_are_drawn_from_classes_alike():

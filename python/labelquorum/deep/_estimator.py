@@ -159,7 +159,13 @@ class DeepEstimator(BaseEstimator):
             checkpoint = Checkpoint(Path(self.directory), settings, rows)
         with progress(self.verbose) as show:
             yield Training(
-                self._networks, rows, loss, n_steps=n_steps, checkpoint=checkpoint, show=show
+                self._networks,
+                rows,
+                loss,
+                n_steps=n_steps,
+                compile=self.compile,
+                checkpoint=checkpoint,
+                show=show,
             )
 
     def _settings(self) -> dict[str, Any]:

@@ -58,7 +58,11 @@ class Ensemble(nn.Module):
             row.normal_(0.0, scale, generator=generator)
         return found
 
-    def forward(self, x: Tensor, n_any: int) -> Outputs:
+    def draw(self, x: Tensor) -> list[Tensor]:
+        """The noise of a training step on rows x. Apart from the step, so that can be compiled."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, noise: list[Tensor], n_any: int) -> Outputs:
         """What a training step needs, of rows (n_networks, batch, n_features).
 
         The first `n_any` rows are any samples, the others labeled ones, of which only noisy logits
@@ -122,11 +126,18 @@ class LadderEnsemble(Ensemble):
     def _statistics(self, layer: int) -> tuple[Tensor, Tensor]:
         return getattr(self, f"mean{layer}"), getattr(self, f"var{layer}")
 
-    def _encode(self, x: Tensor, noise: float, statistics: list[Norm] | int) -> Encoded:
-        """Go up. The statistics are given, or those of so many first rows."""
-        if torch.is_autocast_enabled(x.device.type):
-            x = x.to(torch.get_autocast_dtype(x.device.type))
-        h = x if not noise else x + self.noise(x, noise)
+    def draw(self, x: Tensor) -> list[Tensor]:
+        if not self.noise_scale:
+            return []
+        dtype = _dtype(x)
+        widths = [*(weights.shape[1] for weights in self.up), self.up[-1].shape[2]]
+        like = [x.new_empty(*x.shape[:2], width, dtype=dtype) for width in widths]
+        return [self.noise(layer, self.noise_scale) for layer in like]
+
+    def _encode(self, x: Tensor, noise: list[Tensor], statistics: list[Norm] | int) -> Encoded:
+        """Go up, with the noise of each layer if any. Statistics: given, or of so many rows."""
+        x = x.to(_dtype(x))
+        h = x + noise[0] if noise else x
         found = Encoded([h], [], h)
         for layer, (weights, shift) in enumerate(zip(self.up, self.shift, strict=True)):
             z = torch.bmm(h, weights)
@@ -136,7 +147,7 @@ class LadderEnsemble(Ensemble):
                 norm = statistics[layer]
                 z = norm(z)
             if noise:
-                z = z + self.noise(z, noise)
+                z = z + noise[layer + 1]
             found.layers.append(z)
             found.norms.append(norm)
             h = z + shift.to(z.dtype)
@@ -162,9 +173,9 @@ class LadderEnsemble(Ensemble):
                 total = total + self.costs[layer] / n * squares.sum()
         return total
 
-    def forward(self, x: Tensor, n_any: int) -> Outputs:
-        clean = self._encode(x[:, :n_any], 0.0, n_any)
-        noisy = self._encode(x, self.noise_scale, n_any)
+    def forward(self, x: Tensor, noise: list[Tensor], n_any: int) -> Outputs:
+        clean = self._encode(x[:, :n_any], [], n_any)
+        noisy = self._encode(x, noise, n_any)
         return Outputs(clean.logits, noisy.logits, self._denoising_cost(clean, noisy))
 
     def settle(self, X: Tensor) -> None:
@@ -177,7 +188,7 @@ class LadderEnsemble(Ensemble):
         for begin in range(0, len(chosen), _SETTLING_ROWS):
             rows = chosen[begin : begin + _SETTLING_ROWS]
             share = len(rows) / len(chosen)
-            encoded = self._encode(rows.expand(len(self), -1, -1), 0.0, len(rows))
+            encoded = self._encode(rows.expand(len(self), -1, -1), [], len(rows))
             for layer, norm in enumerate(encoded.norms):
                 mean, var = self._statistics(layer)
                 mean += share * norm.mean
@@ -188,7 +199,13 @@ class LadderEnsemble(Ensemble):
         for layer in range(len(self.up)):
             mean, var = self._statistics(layer)
             norms.append(Norm(mean, var.rsqrt()))
-        return self._encode(x.expand(len(self), *x.shape), 0.0, norms).logits
+        return self._encode(x.expand(len(self), *x.shape), [], norms).logits
+
+
+def _dtype(x: Tensor) -> torch.dtype:
+    """In which products with x are made."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 class Norm(NamedTuple):
@@ -272,8 +289,11 @@ class ModuleEnsemble(Ensemble):
                 made.append(factory().to(device))
         self.networks = nn.ModuleList(made)
 
-    def forward(self, x: Tensor, n_any: int) -> Outputs:
-        noisy = x + self.noise(x, self.noise_scale)
+    def draw(self, x: Tensor) -> list[Tensor]:
+        return [self.noise(x, self.noise_scale)]
+
+    def forward(self, x: Tensor, noise: list[Tensor], n_any: int) -> Outputs:
+        noisy = x + noise[0]
         logits = torch.stack(
             [
                 network(torch.cat([clean, other])).float()

@@ -106,10 +106,12 @@ class Training:
         loss: Loss,
         *,
         n_steps: int,
+        compile: bool = False,
         checkpoint: Checkpoint | None = None,
         show: Callable[..., None] | None = None,
     ) -> None:
         self._ensemble, self._X, self._loss = ensemble, X, loss
+        self._forward = torch.compile(ensemble, dynamic=False) if compile else ensemble
         self._n_steps = n_steps  # of all rounds
         self._order = torch.empty(0)
         self._checkpoint, self._show = checkpoint, show
@@ -177,7 +179,8 @@ class Training:
             more, wanted = targets.draw(schedule.labeled_batch_size, ensemble.generators)
             rows = torch.cat([rows, more], dim=1)
         with precision(X.device):
-            outputs = ensemble(X[rows], n)
+            x = X[rows]
+            outputs = self._forward(x, ensemble.draw(x), n)
         value = self._loss(outputs, wanted)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(value)

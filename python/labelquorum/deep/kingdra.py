@@ -69,6 +69,9 @@ class Kingdra(ClusterMixin, DeepEstimator):
     directory : path-like, optional
         Where to keep the state, once a minute and after each round: a fit with the same arguments
         goes on from there. `random_state` then has to be an int.
+    compile : bool, default=False
+        Compile the networks first (`torch.compile`; a minute, and on a processor a C++ compiler has
+        to be there). Steps then take about half of the time. Results differ by rounding.
     device : str or torch.device, optional
         None for a GPU where there is one, else the processor.
     random_state : int, RandomState instance or None, default=None
@@ -148,6 +151,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
         labeled_batch_size: int = 125,
         learning_rate: float = 0.005,
         directory: str | Path | None = None,
+        compile: bool = False,
         device: Any = None,
         random_state: Any = None,
         verbose: bool = False,
@@ -169,6 +173,7 @@ class Kingdra(ClusterMixin, DeepEstimator):
         self.labeled_batch_size = labeled_batch_size
         self.learning_rate = learning_rate
         self.directory = directory
+        self.compile = compile
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

@@ -41,6 +41,9 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
     directory : path-like, optional
         Where to keep the state, once a minute: a fit with the same arguments goes on from there.
         `random_state` then has to be an int.
+    compile : bool, default=False
+        Compile the networks first (`torch.compile`; a minute, and on a processor a C++ compiler has
+        to be there). Steps then take about half of the time. Results differ by rounding.
     device : str or torch.device, optional
         None for a GPU where there is one, else the processor.
     random_state : int, RandomState instance or None, default=None
@@ -97,6 +100,7 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         labeled_batch_size: int = 100,
         learning_rate: float = 0.002,
         directory: str | Path | None = None,
+        compile: bool = False,
         device: Any = None,
         random_state: Any = None,
         verbose: bool = False,
@@ -109,6 +113,7 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         self.labeled_batch_size = labeled_batch_size
         self.learning_rate = learning_rate
         self.directory = directory
+        self.compile = compile
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -221,6 +226,9 @@ class LadderIM(ClusterMixin, DeepEstimator):
     directory : path-like, optional
         Where to keep the state, once a minute: a fit with the same arguments goes on from there.
         `random_state` then has to be an int.
+    compile : bool, default=False
+        Compile the networks first (`torch.compile`; a minute, and on a processor a C++ compiler has
+        to be there). Steps then take about half of the time. Results differ by rounding.
     device : str or torch.device, optional
         None for a GPU where there is one, else the processor.
     random_state : int, RandomState instance or None, default=None
@@ -279,6 +287,7 @@ class LadderIM(ClusterMixin, DeepEstimator):
         labeled_batch_size: int = 125,
         learning_rate: float = 0.005,
         directory: str | Path | None = None,
+        compile: bool = False,
         device: Any = None,
         random_state: Any = None,
         verbose: bool = False,
@@ -295,6 +304,7 @@ class LadderIM(ClusterMixin, DeepEstimator):
         self.labeled_batch_size = labeled_batch_size
         self.learning_rate = learning_rate
         self.directory = directory
+        self.compile = compile
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
