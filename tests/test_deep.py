@@ -420,7 +420,9 @@ def test_agreement_is_measured_after_matching():
 def test_a_checkpoint_of_other_samples_is_refused(blobs, tmp_path):
     X, _ = blobs
     settings = SMALL | {"n_steps": 3, "n_partitions": 0}
-    LadderIM(3, **settings, directory=tmp_path).fit(X)
+    first = LadderIM(3, **settings, directory=tmp_path).fit(X)
+    again = LadderIM(3, **settings, directory=tmp_path).fit(np.asfortranarray(X))
+    np.testing.assert_array_equal(first.labels_, again.labels_)
     with pytest.raises(ValueError, match="another fit: other content"):
         LadderIM(3, **settings, directory=tmp_path).fit(X + np.eye(300, 8))
 

@@ -106,7 +106,8 @@ class DeepEstimator(BaseEstimator):
         return rows
 
     def _as_tensor(self, rows: NDArray[np.floating[Any]]) -> torch.Tensor:
-        scaled = ((rows - self._mean) * self._factor).astype(np.float32)
+        # Row by row, whatever the order was: batches are rows, and so is what a checkpoint hashes.
+        scaled = ((rows - self._mean) * self._factor).astype(np.float32, order="C")
         return torch.from_numpy(scaled).to(self._device())
 
     def _seeds(self, n: int) -> list[int]:
