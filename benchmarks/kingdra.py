@@ -116,7 +116,8 @@ def summary(runs):
 def draw(results, path):
     """Precision and coverage of the pseudo-labels, and the accuracies, by round; means of runs."""
     sets = [name for name, result in results.items() if "kingdra" in result]
-    figure, axes = plt.subplots(1, len(sets), figsize=(4 * len(sets), 3.6), squeeze=False)
+    size = (max(5.5, 4 * len(sets)), 4)
+    figure, axes = plt.subplots(1, len(sets), figsize=size, squeeze=False, layout="constrained")
     for name, ax in zip(sets, axes[0], strict=True):
         runs = [run["rounds"] for run in results[name]["kingdra"]["runs"]]
         history = [
@@ -128,9 +129,11 @@ def draw(results, path):
         ]
         lq.HistoryDisplay.from_history(history, ax=ax)
         least = min(min(entry.values()) for entry in history)
-        ax.set(ylim=(np.floor(10 * least) / 10 - 0.1, 1.005))  # where the lines are
+        ax.set(ylim=(np.floor(20 * least) / 20, 1.005))  # where the lines are
         ax.set(title=name, xlabel="round (0: before pseudo-labels)")
-    figure.tight_layout()
+        ax.get_legend().remove()  # one for all is enough
+    handles = axes[0][0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
