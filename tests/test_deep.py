@@ -213,10 +213,8 @@ def test_an_ensemble_equals_its_networks_trained_alone(blobs, exact, is_labeled)
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch of itself, as it compiles
 def test_compiled_networks_become_the_same(blobs, exact, monkeypatch):
-    made, compile_ = [], torch.compile
-    monkeypatch.setattr(
-        torch, "compile", lambda *of, **how: made.append(of) or compile_(*of, **how)
-    )
+    made, compiling = [], torch.compile
+    monkeypatch.setattr(torch, "compile", lambda of, **how: made.append(of) or compiling(of, **how))
     X = torch.from_numpy(blobs[0] / 10)
     labels = torch.from_numpy(np.random.default_rng(0).integers(-1, 3, size=(2, len(X))))
     plain, compiled = (trained([4, 5], X, labels, compile=of) for of in (False, True))
