@@ -59,7 +59,7 @@ class Ensemble(nn.Module):
         return found
 
     def draw(self, x: Tensor) -> list[Tensor]:
-        """The noise of a training step on rows x; drawn apart, so that `forward` can be compiled."""
+        """The noise of a training step on rows x; apart, so that `forward` can be compiled."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, noise: list[Tensor], n_any: int) -> Outputs:
