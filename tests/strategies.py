@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.sparse
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -15,6 +16,8 @@ from hypothesis.extra import numpy as hnp
 INTEGER_TYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 MAX_ID = 2**31 - 1
 THREADS = [1, 2, 8]
+GRAPH_INDICES = [np.int32, np.int64]
+GRAPH_WEIGHTS = [np.float32, np.float64]
 
 
 def share(fraction):
@@ -183,3 +186,22 @@ SHAPES = [
     "zero rows",
     "huge",
 ]
+
+
+@st.composite
+def graphs(draw, max_nodes=40, non_negative=True):
+    """A CSR graph with unsorted rows, edges stored more than once, self-loops and stored zeros.
+
+    Weights are small integers, so that sums are exact.
+    """
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(1, max_nodes))
+    density = draw(st.sampled_from([0.0, 0.5, 3.0, n]))
+    n_edges = int(rng.poisson(density * n))
+    rows = np.sort(rng.integers(n, size=n_edges))
+    index = draw(st.sampled_from(GRAPH_INDICES))
+    graph = scipy.sparse.csr_array((n, n), dtype=draw(st.sampled_from(GRAPH_WEIGHTS)))
+    graph.indptr = np.searchsorted(rows, np.arange(n + 1)).astype(index)
+    graph.indices = rng.integers(n, size=n_edges).astype(index)
+    graph.data = rng.integers(0 if non_negative else -3, 5, size=n_edges).astype(graph.dtype)
+    return graph

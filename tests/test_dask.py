@@ -22,8 +22,8 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.svm import LinearSVC
 
 import labelquorum as lq
-from labelquorum._files import FileError
-from labelquorum.cli import main
+from labelquorum._shared.files import FileError
+from labelquorum.cli.main import main
 from strategies import cuts, ensembles, planted, share
 
 dask = pytest.importorskip("dask")

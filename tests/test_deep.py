@@ -23,11 +23,13 @@ pytest.importorskip("safetensors.torch")
 
 import torch
 
-from labelquorum.deep import Kingdra, LadderClassifier, LadderIM, _losses, _training
-from labelquorum.deep import _estimator as estimator_module
+from labelquorum.deep import Kingdra, LadderClassifier, LadderIM
+from labelquorum.deep import estimator as estimator_module
 from labelquorum.deep import kingdra as kingdra_module
-from labelquorum.deep._checkpoints import Checkpoint
-from labelquorum.deep._networks import LadderEnsemble, combine, standardized
+from labelquorum.deep import losses as _losses
+from labelquorum.deep import training as _training
+from labelquorum.deep.checkpoints import Checkpoint
+from labelquorum.deep.networks import LadderEnsemble, combine, standardized
 
 pytestmark = pytest.mark.deep
 

@@ -18,43 +18,43 @@ if TYPE_CHECKING:
     from labelquorum import dask as dask
     from labelquorum import deep as deep
     from labelquorum import review, text
-    from labelquorum._communities import communities
-    from labelquorum._consensus import consensus
-    from labelquorum._mini_clusters import mini_clusters
-    from labelquorum._versions import show_versions
-    from labelquorum.active_learning import PreClusteringSampler
-    from labelquorum.agreement import agreement_degrees, agreement_graph, coassociation
-    from labelquorum.clusterer import ConsensusClusterer
-    from labelquorum.codebooks import assign_codebooks
-    from labelquorum.correlation import correlation_clustering
-    from labelquorum.curves import (
+    from labelquorum._shared.versions import show_versions
+    from labelquorum.active_learning.pre_clustering import PreClusteringSampler
+    from labelquorum.active_learning.representatives import RepresentativeSampler
+    from labelquorum.clustering.base_partitions import base_partitions
+    from labelquorum.clustering.clusterer import ConsensusClusterer
+    from labelquorum.clustering.consensus import consensus
+    from labelquorum.deep.set_clusterer import SetClusterer as SetClusterer
+    from labelquorum.display.categories import AgreementDisplay, ClusterGridDisplay
+    from labelquorum.display.curves import (
         CoveragePrecisionDisplay,
         HistoryDisplay,
         LearningCurveDisplay,
     )
-    from labelquorum.deep.set_clusterer import SetClusterer as SetClusterer
-    from labelquorum.display import AgreementDisplay, ClusterGridDisplay
-    from labelquorum.ensemble import base_partitions
-    from labelquorum.evaluation import evaluate_clustering
-    from labelquorum.graphs import connected_components, normalize_graph, symmetrize_graph
-    from labelquorum.knn_label_propagation import KNNLabelPropagation
-    from labelquorum.metrics import clustering_accuracy
-    from labelquorum.neighbors import kneighbors, kneighbors_graph
-    from labelquorum.propagation import (
+    from labelquorum.graphs.affinity import affinity_graph
+    from labelquorum.graphs.communities import communities
+    from labelquorum.graphs.correlation import correlation_clustering
+    from labelquorum.graphs.csr import connected_components, normalize_graph, symmetrize_graph
+    from labelquorum.neighbors.search import kneighbors, kneighbors_graph
+    from labelquorum.neighbors.searcher import NeighborSearcher
+    from labelquorum.neighbors.transformer import KNeighborsTransformer
+    from labelquorum.quality.checks import label_quality, n_checks_needed, samples_to_check
+    from labelquorum.quality.evaluation import evaluate_clustering
+    from labelquorum.quality.metrics import clustering_accuracy
+    from labelquorum.semi_supervised.knn_label_propagation import KNNLabelPropagation
+    from labelquorum.semi_supervised.propagation import (
         LabelPropagation,
         LabelSpreading,
         PoissonLearning,
-        affinity_graph,
     )
-    from labelquorum.quality import label_quality, n_checks_needed, samples_to_check
-    from labelquorum.representatives import RepresentativeSampler
-    from labelquorum.s3vm import S3VM
-    from labelquorum.searcher import NeighborSearcher
-    from labelquorum.set_clusterer import PairwiseSetClusterer
-    from labelquorum.set_metrics import evaluate_sets, set_scores
-    from labelquorum.signatures import SignatureTable
-    from labelquorum.transformers import KNeighborsTransformer
-    from labelquorum.votes import combine_votes, partition_weights
+    from labelquorum.semi_supervised.s3vm import S3VM
+    from labelquorum.sets.metrics import evaluate_sets, set_scores
+    from labelquorum.sets.pairwise import PairwiseSetClusterer
+    from labelquorum.votes.agreement import agreement_degrees, agreement_graph, coassociation
+    from labelquorum.votes.codebooks import assign_codebooks
+    from labelquorum.votes.mini_clusters import mini_clusters
+    from labelquorum.votes.signatures import SignatureTable
+    from labelquorum.votes.weights import combine_votes, partition_weights
 
     __version__: str
 
@@ -109,49 +109,49 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "AgreementDisplay": "display",
-    "ClusterGridDisplay": "display",
-    "ConsensusClusterer": "clusterer",
-    "CoveragePrecisionDisplay": "curves",
-    "HistoryDisplay": "curves",
-    "KNNLabelPropagation": "knn_label_propagation",
-    "KNeighborsTransformer": "transformers",
-    "LabelPropagation": "propagation",
-    "LabelSpreading": "propagation",
-    "LearningCurveDisplay": "curves",
-    "NeighborSearcher": "searcher",
-    "PairwiseSetClusterer": "set_clusterer",
-    "PoissonLearning": "propagation",
-    "PreClusteringSampler": "active_learning",
-    "RepresentativeSampler": "representatives",
-    "S3VM": "s3vm",
+    "AgreementDisplay": "display.categories",
+    "ClusterGridDisplay": "display.categories",
+    "ConsensusClusterer": "clustering.clusterer",
+    "CoveragePrecisionDisplay": "display.curves",
+    "HistoryDisplay": "display.curves",
+    "KNNLabelPropagation": "semi_supervised.knn_label_propagation",
+    "KNeighborsTransformer": "neighbors.transformer",
+    "LabelPropagation": "semi_supervised.propagation",
+    "LabelSpreading": "semi_supervised.propagation",
+    "LearningCurveDisplay": "display.curves",
+    "NeighborSearcher": "neighbors.searcher",
+    "PairwiseSetClusterer": "sets.pairwise",
+    "PoissonLearning": "semi_supervised.propagation",
+    "PreClusteringSampler": "active_learning.pre_clustering",
+    "RepresentativeSampler": "active_learning.representatives",
+    "S3VM": "semi_supervised.s3vm",
     "SetClusterer": "deep.set_clusterer",
-    "SignatureTable": "signatures",
-    "affinity_graph": "propagation",
-    "agreement_degrees": "agreement",
-    "agreement_graph": "agreement",
-    "assign_codebooks": "codebooks",
-    "base_partitions": "ensemble",
-    "clustering_accuracy": "metrics",
-    "coassociation": "agreement",
-    "combine_votes": "votes",
-    "communities": "_communities",
-    "connected_components": "graphs",
-    "consensus": "_consensus",
-    "correlation_clustering": "correlation",
-    "evaluate_clustering": "evaluation",
-    "evaluate_sets": "set_metrics",
-    "kneighbors": "neighbors",
-    "kneighbors_graph": "neighbors",
-    "label_quality": "quality",
-    "mini_clusters": "_mini_clusters",
-    "n_checks_needed": "quality",
-    "normalize_graph": "graphs",
-    "partition_weights": "votes",
-    "samples_to_check": "quality",
-    "set_scores": "set_metrics",
-    "show_versions": "_versions",
-    "symmetrize_graph": "graphs",
+    "SignatureTable": "votes.signatures",
+    "affinity_graph": "graphs.affinity",
+    "agreement_degrees": "votes.agreement",
+    "agreement_graph": "votes.agreement",
+    "assign_codebooks": "votes.codebooks",
+    "base_partitions": "clustering.base_partitions",
+    "clustering_accuracy": "quality.metrics",
+    "coassociation": "votes.agreement",
+    "combine_votes": "votes.weights",
+    "communities": "graphs.communities",
+    "connected_components": "graphs.csr",
+    "consensus": "clustering.consensus",
+    "correlation_clustering": "graphs.correlation",
+    "evaluate_clustering": "quality.evaluation",
+    "evaluate_sets": "sets.metrics",
+    "kneighbors": "neighbors.search",
+    "kneighbors_graph": "neighbors.search",
+    "label_quality": "quality.checks",
+    "mini_clusters": "votes.mini_clusters",
+    "n_checks_needed": "quality.checks",
+    "normalize_graph": "graphs.csr",
+    "partition_weights": "votes.weights",
+    "samples_to_check": "quality.checks",
+    "set_scores": "sets.metrics",
+    "show_versions": "_shared.versions",
+    "symmetrize_graph": "graphs.csr",
 }
 
 _MODULES = ("dask", "deep", "review", "text")  # themselves public

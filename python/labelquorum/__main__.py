@@ -2,6 +2,6 @@
 
 import sys
 
-from labelquorum.cli import main
+from labelquorum.cli.main import main
 
 sys.exit(main())

@@ -13,6 +13,20 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+import labelquorum as lq
+from labelquorum._shared.arguments import (
+    as_columns,
+    as_min_agree,
+    as_min_differ,
+    as_n_threads,
+    as_positive,
+)
+from labelquorum._shared.labels import has_label, to_labels
+from labelquorum.votes.signatures import SignatureTable
 
 try:
     import dask.array as da
@@ -24,21 +38,6 @@ except ImportError as error:
     raise ImportError(
         f'labelquorum.dask needs Dask ({error}); wanted: pip install "labelquorum[dask]"'
     ) from error
-
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
-
-import labelquorum as lq
-from labelquorum._labels import has_label, to_labels
-from labelquorum._validation import (
-    as_columns,
-    as_min_agree,
-    as_min_differ,
-    as_n_threads,
-    as_positive,
-)
-from labelquorum.signatures import SignatureTable
 
 __all__ = ["ConsensusClusterer", "mini_clusters"]
 

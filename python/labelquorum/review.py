@@ -21,10 +21,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelquorum._files import replacing
-from labelquorum._text_files import fields_of_any_length
-from labelquorum._validation import as_codes, as_place, as_positive, as_texts
-from labelquorum.text import as_confidence
+from labelquorum._shared.arguments import as_codes, as_confidence, as_place, as_positive, as_texts
+from labelquorum._shared.files import fields_of_any_length, replacing
 
 __all__ = [
     "Answers",

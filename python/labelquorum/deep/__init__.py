@@ -5,6 +5,10 @@ Needs PyTorch: ``pip install "labelquorum[deep]"``.
 
 from __future__ import annotations
 
+from labelquorum.deep.kingdra import Kingdra
+from labelquorum.deep.ladder import LadderClassifier, LadderIM
+from labelquorum.deep.set_clusterer import SetClusterer
+
 try:
     import safetensors
     import torch
@@ -13,10 +17,6 @@ except ImportError as error:
         f"labelquorum.deep needs PyTorch and safetensors ({error}); "
         'wanted: pip install "labelquorum[deep]"'
     ) from error
-
-from labelquorum.deep.kingdra import Kingdra
-from labelquorum.deep.ladder import LadderClassifier, LadderIM
-from labelquorum.deep.set_clusterer import SetClusterer
 
 del safetensors, torch
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import ClusterMixin
 
-from labelquorum._mini_clusters import mini_clusters
-from labelquorum._validation import as_non_negative, as_positive
-from labelquorum.deep._estimator import DeepEstimator, Floats
-from labelquorum.deep._training import Loss, predict
+from labelquorum._shared.arguments import as_non_negative, as_positive
+from labelquorum.deep.estimator import DeepEstimator, Floats
+from labelquorum.deep.training import Loss, predict
+from labelquorum.votes.mini_clusters import mini_clusters
 
 _STRONG_NEGATIVE = 0.9  # of the networks
 
@@ -128,6 +128,8 @@ class Kingdra(ClusterMixin, DeepEstimator):
     >>> lq.clustering_accuracy(y, model.labels_) > 0.95
     True
     """
+
+    __module__ = "labelquorum.deep"
 
     _ARRAYS = ("labels_", "pseudo_labels_", "_order")
 

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, ClusterMixin
 
-from labelquorum._labels import known_labels
-from labelquorum._validation import as_positive
-from labelquorum.deep._estimator import DeepEstimator, Floats
-from labelquorum.deep._training import Loss, predict
+from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.labels import known_labels
+from labelquorum.deep.estimator import DeepEstimator, Floats
+from labelquorum.deep.training import Loss, predict
 
 
 class LadderClassifier(ClassifierMixin, DeepEstimator):
@@ -86,6 +86,8 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
     >>> model.score(X[300:], y[300:]) > 0.8
     True
     """
+
+    __module__ = "labelquorum.deep"
 
     _ARRAYS = ("_codes",)
 
@@ -269,6 +271,8 @@ class LadderIM(ClusterMixin, DeepEstimator):
     >>> lq.clustering_accuracy(y, model.labels_) > 0.95
     True
     """
+
+    __module__ = "labelquorum.deep"
 
     _ARRAYS = ("labels_",)
 

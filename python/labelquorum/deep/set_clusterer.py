@@ -16,7 +16,17 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from labelquorum._sets import (
+from labelquorum._shared.arguments import as_non_negative, as_positive
+from labelquorum.deep.checkpoints import Checkpoint, State, read, write
+from labelquorum.deep.set_networks import (
+    SetNetwork,
+    SetNetworks,
+    Sizes,
+    as_tensors,
+    batch_of,
+    chunks_of,
+)
+from labelquorum.sets.base import (
     BaseSetClusterer,
     Examples,
     Floats,
@@ -25,16 +35,6 @@ from labelquorum._sets import (
     draw_pairs,
     names_of,
     places_of,
-)
-from labelquorum._validation import as_non_negative, as_positive
-from labelquorum.deep._checkpoints import Checkpoint, State, read, write
-from labelquorum.deep._set_networks import (
-    SetNetwork,
-    SetNetworks,
-    Sizes,
-    as_tensors,
-    batch_of,
-    chunks_of,
 )
 
 _PAIRS_PER_SET = 4096  # of which a network learns in a step
@@ -149,6 +149,8 @@ class SetClusterer(BaseSetClusterer):
     >>> bool(lq.evaluate_sets(clusters[150:], found).scores["b_cubed"].f1 > 0.95)
     True
     """
+
+    __module__ = "labelquorum"
 
     def __init__(
         self,

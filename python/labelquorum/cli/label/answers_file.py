@@ -1,0 +1,168 @@
+"""The file of a person's answers: one JSON line each, on the disk before the next question.
+
+The first line says what the answers are about. A line that was cut off when the program was killed
+can only be the last one: it is reported and taken away, or completed where nothing but its end is
+missing. Anything else that is wrong is an error, and the file stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from labelquorum._shared.files import FileError
+
+_KIND = "labelquorum answers"
+_VERSION = 1
+_FIELDS: dict[str, dict[str, type]] = {  # of each event
+    "label": {"row": int, "label": str},
+    "skip": {"row": int},
+    "check": {"row": int, "rows": list},
+    "give": {"row": int, "rows": list, "label": str},
+    "decline": {},
+    "undo": {},
+}
+
+
+class AnswersFile:
+    """A file of answers, open for more; a context manager.
+
+    `about` maps what the answers are about (the texts, options) to what it is now; a file begun
+    with anything else is refused, with what differs. `events` are the answers found in it,
+    `message` says what was done about a line that was cut off.
+    """
+
+    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+        self.path = path
+        self.events: list[dict[str, Any]] = []
+        self.message = ""
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+            self._file = os.open(path, flags, 0o666)
+        except OSError as error:
+            raise FileError(f"{path}: cannot be opened: {error.strerror}") from error
+        try:
+            self._lock()
+            self._read(about)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Write an event; when this returns, it is on the disk."""
+        self._write(_line(event))
+        self.events.append(event)
+
+    def _lock(self) -> None:
+        if sys.platform == "win32":
+            return
+        import fcntl
+
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FileError(f"{self.path}: another process writes answers to it") from error
+        except OSError:  # a file system without locks
+            pass
+
+    def _write(self, line: bytes) -> None:
+        size = os.fstat(self._file).st_size
+        try:
+            n_written = os.write(self._file, line)
+            if n_written < len(line):
+                raise OSError(None, "the disk is full")
+            os.fsync(self._file)
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(self._file, size)
+            raise FileError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+    def _read(self, about: dict[str, Any]) -> None:
+        head = {"kind": _KIND, "version": _VERSION, **about}
+        with open(self._file, "rb", closefd=False) as file:
+            content = file.read()
+        *lines, rest = content.split(b"\n")
+        if not lines and not _line(head).startswith(rest):
+            raise FileError(f"{self.path}: is no file of answers; wanted another name")
+        if lines:
+            self._check_head(lines[0], head)
+        self.events = [self._event(line, number) for number, line in enumerate(lines[1:], 2)]
+        if rest:
+            self._recover(rest, len(content), has_head=bool(lines))
+        if not lines:
+            self._write(_line(head))
+
+    def _check_head(self, line: bytes, head: dict[str, Any]) -> None:
+        found = _parsed(line)
+        if not isinstance(found, dict) or found.get("kind") != _KIND:
+            raise FileError(f"{self.path}: is no file of answers; wanted another name")
+        if found.get("version") != _VERSION:
+            raise FileError(
+                f"{self.path}: has the format {found.get('version')!r}; wanted {_VERSION}: it "
+                "comes from another version of labelquorum"
+            )
+        other = [
+            f"{name} was {found.get(name)!r}, is {value!r}"
+            for name, value in head.items()
+            if found.get(name) != value
+        ]
+        if other:
+            raise FileError(
+                f"{self.path}: these answers are about something else: {'; '.join(other)}; go back "
+                "to what it was, or begin another file of answers (--answers)"
+            )
+
+    def _event(self, line: bytes, number: int) -> dict[str, Any]:
+        event = _parsed(line)
+        if not _is_event(event):
+            shown = line[:60].decode(errors="replace")
+            raise FileError(f"{self.path}: line {number} is damaged: {shown!r}")
+        return dict(event)
+
+    def _recover(self, rest: bytes, size: int, *, has_head: bool) -> None:
+        """Complete the last line, which has no end, or take it away."""
+        event = _parsed(rest)
+        if has_head and _is_event(event):
+            self._write(b"\n")
+            self.events.append(event)
+            self.message = f"{self.path}: the end of the last line was missing; the answer is there"
+            return
+        os.ftruncate(self._file, size - len(rest))
+        if has_head:
+            shown = rest[:60].decode(errors="replace")
+            lost = f"the last line was cut off, and that answer is lost: {shown!r}"
+        else:
+            lost = "the first line was cut off; nothing is lost"
+        self.message = f"{self.path}: {lost}"
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    return json.dumps(event).encode() + b"\n"
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_event(event: Any) -> bool:
+    kind = event.get("event") if isinstance(event, dict) else None
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        return False
+    wanted = _FIELDS[kind]
+    rows = event.get("rows", [])
+    return all(isinstance(event.get(name), kind) for name, kind in wanted.items()) and all(
+        isinstance(row, int) for row in rows
+    )

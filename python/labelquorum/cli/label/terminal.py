@@ -1,0 +1,329 @@
+"""A terminal, or a pipe, that asks for labels of texts."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from labelquorum.active_learning.session import LabelingSession, Offer, Question
+
+try:
+    import termios
+    import tty
+except ImportError:  # Windows: a key counts when Enter follows
+    _HAS_KEYS = False
+else:
+    _HAS_KEYS = True
+
+_N_NUMBERS = 9  # proposals that have a key
+_LINES_BESIDE = 12  # of the screen, that the text leaves to what is asked
+_FEWEST_LINES = 4
+_MAX_NAME = 200
+_NO_LABELS = ("-1", "nan", "none", "null")  # what a file of labels means by no label
+
+_HELP = """\
+1 to 9   give the text this category
+n        name its category: a new one, or one you gave before
+g        one answer for a group of texts that are alike; you see 3 more of it first
+s        skip: the text gets no label from you
+u        undo: take the last answer back, then the one before it, ...
+t        show the whole text
+c        show all categories
+q        stop; the same command goes on from here"""
+
+
+class TerminalClosedError(Exception):
+    """Nobody answers any more: the input has ended, or the terminal is gone."""
+
+
+def visible(text: str) -> str:
+    r"""The text without anything that a terminal would obey; line breaks are kept.
+
+    Control characters become their pictures (ESC: U+241B) or, like those that change the direction
+    of the text, <U+200E>; half a surrogate pair becomes U+FFFD; a tab becomes four spaces.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_visible_character, text.replace("\r\n", "\n")))
+
+
+@lru_cache(maxsize=4096)
+def _visible_character(character: str) -> str:
+    kind, code = unicodedata.category(character), ord(character)
+    if character in "\n\u200c\u200d":  # joiners, of Persian and of emoji
+        return character
+    if character == "\t":
+        return "    "
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if kind in ("Zl", "Zp"):
+        return "\n"
+    if kind == "Cs":
+        return "\ufffd"
+    return f"<U+{code:04X}>" if kind in ("Cc", "Cf") else character
+
+
+class _Screen(Console):
+    def on_broken_pipe(self) -> None:  # instead of ending the program
+        raise BrokenPipeError
+
+
+class Terminal:
+    """Where questions are shown and answers come from.
+
+    On a terminal a key counts at once, and only a key that is pressed after the question is there;
+    of a pipe, each line is a key.
+    """
+
+    def __init__(self, source: int, target: TextIO) -> None:
+        self._source = source
+        self._target = target
+        self._read_so_far = b""
+        self.has_keys = _HAS_KEYS and os.isatty(source)
+        if hasattr(target, "reconfigure"):
+            target.reconfigure(errors="backslashreplace")
+        self._screen = _Screen(file=target, highlight=False, markup=False, emoji=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines."""
+        return self._screen.size.width, self._screen.size.height
+
+    def show(self, text: str = "", style: str = "") -> None:
+        """Print a text, whatever it holds."""
+        with self._writing():
+            self._screen.print(Text(visible(text), style=style), soft_wrap=True)
+
+    def show_beginning(self, text: str, n_lines: int, style: str = "") -> bool:
+        """Print as much of a text as fits into so many lines; whether that was all of it."""
+        width = self.size[0]
+        # No line of the screen holds more characters; what cannot be seen is not looked at.
+        beginning = Text(visible(text[: width * (n_lines + 1)]), style=style)
+        with self._writing():
+            lines = beginning.wrap(self._screen, width, overflow="fold")
+            for line in lines[:n_lines]:
+                self._screen.print(line, soft_wrap=True)
+        return len(lines) <= n_lines and len(text) <= width * (n_lines + 1)
+
+    def key(self) -> str:
+        """Ask for a key; "" for Enter alone."""
+        if not self.has_keys:
+            return self.line("> ").strip()
+        with self._single_keys():
+            self._prompt("> ")
+            # An arrow key, or a text that was pasted, is more than one; none of it counts.
+            key = self._read().decode(errors="replace")
+        if key in ("", "\x04"):  # Ctrl-D
+            raise TerminalClosedError
+        self.show(key[:1].strip())
+        return key.strip(" \n")
+
+    def line(self, prompt: str) -> str:
+        """Ask for a line."""
+        self._prompt(prompt)
+        while b"\n" not in self._read_so_far:
+            read = self._read()
+            if not read and not self._read_so_far:
+                raise TerminalClosedError
+            self._read_so_far += read or b"\n"  # the last line may have no end
+        line, _, self._read_so_far = self._read_so_far.partition(b"\n")
+        if not self.has_keys:
+            self.show()
+        return line.decode(errors="replace").removesuffix("\r")
+
+    def _prompt(self, prompt: str) -> None:
+        with self._writing():
+            self._target.write(prompt)
+            self._target.flush()
+
+    def _read(self) -> bytes:
+        """What is there, at least one byte; nothing at the end."""
+        try:
+            return os.read(self._source, 1 << 12)
+        except OSError:
+            return b""
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # Python would try once more at its end, and complain.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._target.fileno())
+            os.close(nowhere)
+            raise TerminalClosedError from error
+
+    @contextmanager
+    def _single_keys(self) -> Iterator[None]:
+        try:
+            before = termios.tcgetattr(self._source)
+            tty.setcbreak(self._source, termios.TCSAFLUSH)  # forgets what was typed before
+        except termios.error as error:
+            raise TerminalClosedError from error
+        try:
+            yield
+        finally:
+            with suppress(termios.error):
+                termios.tcsetattr(self._source, termios.TCSADRAIN, before)
+
+
+def ask_all(session: LabelingSession, texts: Sequence[str], terminal: Terminal) -> None:
+    """Ask until the person stops or the terminal is closed."""
+    is_over = False
+    with suppress(TerminalClosedError):
+        while not is_over:
+            asked = session.ask()
+            if asked is None:
+                is_over = _ask_whether_to_undo(session, terminal)
+            elif isinstance(asked, Offer):
+                is_over = _ask_offer(session, asked, texts, terminal)
+            else:
+                is_over = _ask_question(session, asked, texts, terminal)
+
+
+def _ask_whether_to_undo(session: LabelingSession, terminal: Terminal) -> bool:
+    """Show that nothing is left until that is answered; whether the person stops."""
+    terminal.show(f"\n{_progress(session)}\n\nNothing is left to ask.")
+    terminal.show("  u undo   q stop", style="dim")
+    while True:
+        key = terminal.key()
+        if key == "u":
+            session.undo()
+            return False
+        if key == "q":
+            return True
+        if key:
+            terminal.show(f"{key[:20]!r} is no key here: u or q")
+
+
+def _ask_question(
+    session: LabelingSession, asked: Question, texts: Sequence[str], terminal: Terminal
+) -> bool:
+    """Show a question until it is answered; whether the person stops."""
+    _show_question(session, asked, texts[asked.row], terminal)
+    numbered = {str(i + 1): p.category for i, p in enumerate(asked.proposals[:_N_NUMBERS])}
+    while True:
+        key = terminal.key()
+        if key in numbered:
+            terminal.show(numbered[key], style="bold")
+            session.answer(asked.row, numbered[key])
+            return False
+        if key == "n":
+            name = _ask_name(session, terminal)
+            if name is not None:
+                session.answer(asked.row, name)
+                return False
+        elif key == "g" and asked.n_alike:
+            session.check(asked.row)
+            return False
+        elif key == "s":
+            session.skip(asked.row)
+            return False
+        elif key == "u" and session.can_undo:
+            session.undo()
+            return False
+        elif key == "q":
+            return True
+        elif key == "t":
+            terminal.show("\n" + texts[asked.row])
+        elif key == "c":
+            _show_categories(session, terminal)
+        elif key == "?":
+            terminal.show(_HELP)
+        elif key:
+            terminal.show(f"{key[:20]!r} is no key here; ? shows what is")
+
+
+def _show_question(
+    session: LabelingSession, asked: Question, text: str, terminal: Terminal
+) -> None:
+    terminal.show()
+    terminal.show(_progress(session), style="dim")
+    if asked.check is not None:
+        which, n_checks = asked.check
+        terminal.show(f"Text {which} of {n_checks} to see of a group", style="dim")
+    terminal.show()
+    proposals = asked.proposals[:_N_NUMBERS]
+    n_lines = max(_FEWEST_LINES, terminal.size[1] - _LINES_BESIDE - len(proposals))
+    if not terminal.show_beginning(text, n_lines, style="bold"):
+        terminal.show(f"... ({len(text):,} characters; t shows all)", style="dim")
+    terminal.show()
+    for number, (category, share) in enumerate(proposals, 1):
+        likely = "      " if share is None else f"{share:4.0%}  "
+        terminal.show(f"  {number}  {likely}{category}")
+    n_more = len(asked.proposals) - len(proposals)
+    if n_more:
+        terminal.show(f"     and {n_more:,} more: c shows all, n takes a name")
+    keys = ["n name another" if proposals else "n name its category", "s skip"]
+    keys += ["u undo"] if session.can_undo else []
+    keys += [f"g one answer for {asked.n_alike + 1:,} alike"] if asked.n_alike else []
+    terminal.show("  " + "   ".join([*keys, "? help", "q stop"]), style="dim")
+
+
+def _progress(session: LabelingSession) -> str:
+    line = f"{session.n_labeled:,} labelled, "
+    if session.n_of_group:
+        line += f"{session.n_of_group:,} with their group, "
+    line += f"{session.n_left:,} left"
+    if session.lower_bound > 0:
+        line += f"; of the proposed labels at least {session.lower_bound:.1%} are right"
+    return line
+
+
+def _ask_name(session: LabelingSession, terminal: Terminal) -> str | None:
+    """A category by its name; None where there is none after all."""
+    name = " ".join(terminal.line("name: ").split())
+    if not name:
+        return None
+    if not name.isprintable() or len(name) > _MAX_NAME or name.lower() in _NO_LABELS:
+        terminal.show(
+            f"A name has 1 to {_MAX_NAME} printable characters, and none of "
+            f"{', '.join(_NO_LABELS)}, which say that there is no label."
+        )
+        return None
+    # "Billing" is no other category than "billing".
+    known = {category.casefold(): category for category in session.categories}
+    return known.get(name.casefold(), name)
+
+
+def _show_categories(session: LabelingSession, terminal: Terminal) -> None:
+    for category, n_labels in session.categories.items():
+        terminal.show(f"  {n_labels:6,}  {category}")
+
+
+def _ask_offer(
+    session: LabelingSession, asked: Offer, texts: Sequence[str], terminal: Terminal
+) -> bool:
+    """Show an offer until it is answered; whether the person stops."""
+    terminal.show()
+    terminal.show(
+        f"All {asked.n_checked} texts of the group that you saw are {asked.category!r}. Give that "
+        f"label to the {len(asked.rows):,} others too?",
+        style="bold",
+    )
+    terminal.show("  y yes   n no, ask on   u undo   t show the others   q stop", style="dim")
+    while True:
+        key = terminal.key()
+        if key in ("y", "n"):
+            session.give(asked) if key == "y" else session.decline()
+            return False
+        if key == "u":
+            session.undo()
+            return False
+        if key == "q":
+            return True
+        if key == "t":
+            for row in asked.rows:
+                terminal.show_beginning(f"  {texts[row]}", 1)
+        elif key:
+            terminal.show(f"{key[:20]!r} is no key here: y, n, u, t or q")

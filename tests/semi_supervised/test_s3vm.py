@@ -1,0 +1,405 @@
+"""S3VM: objectives against plain sums and differences, limits, contracts of scikit-learn."""
+
+from __future__ import annotations
+
+import pickle
+import tracemalloc
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+from scipy.optimize import check_grad
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_blobs, make_moons
+from sklearn.kernel_approximation import Nystroem
+from sklearn.svm import LinearSVC
+from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
+
+import labelquorum as lq
+from labelquorum.semi_supervised.s3vm import (
+    Separator,
+    clearly_helps,
+    samples_of,
+    semi_supervised_objective,
+    shares_to_try,
+    supervised_objective,
+    votes,
+)
+from strategies import THREADS, share
+
+# scikit-learn exempts its own estimators, by name, from taking -1 for a class.
+MINUS_ONE = {"check_classifiers_classes": "-1 is no class but the lack of a label"}
+
+
+@parametrize_with_checks(
+    [lq.S3VM(), lq.S3VM("rbf"), lq.S3VM(safe=True)], expected_failed_checks=lambda _: MINUS_ONE
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_the_check_of_classes_passes_in_the_form_for_semi_supervised_estimators(kernel):
+    check_classifiers_classes("LabelSpreading", lq.S3VM(kernel))
+
+
+# The objectives
+
+
+@st.composite
+def problems(draw):
+    """Some features, dense or sparse, labels of some samples, weights, and what they cost."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n, d = draw(st.integers(2, 20)), draw(st.integers(1, 6))
+    features = rng.normal(size=(n, d)) * (rng.random((n, d)) < 0.7)
+    n_labeled = draw(st.integers(1, n))
+    labeled = np.sort(rng.choice(n, n_labeled, replace=False))
+    signs = rng.choice([-1.0, 1.0], n_labeled)
+    w = rng.normal(size=d)
+    form = sparse.csr_array if draw(st.booleans()) else np.asarray
+    return form(features), labeled, signs, w, rng.uniform(-1, 1), rng.uniform(0.1, 9, 2)
+
+
+@given(problems())
+def test_the_supervised_objective_is_its_sum_and_has_its_gradient(problem):
+    features, labeled, signs, w, b, (C, _) = problem
+    rows = features[labeled]
+    value, _ = supervised_objective(np.append(w, b), rows, signs, C)
+    dense = rows.toarray() if sparse.issparse(rows) else rows
+    plain = (w @ w + b * b) / 2
+    for x, sign in zip(dense, signs, strict=True):
+        plain += C * max(0, 1 - sign * (x @ w + b)) ** 2
+    assert value == pytest.approx(plain)
+    at = np.append(w, b)
+    scale = 1 + np.abs(supervised_objective(at, rows, signs, C)[1]).max()
+    assert gap_of_gradient(supervised_objective, at, rows, signs, C) < 1e-5 * scale
+
+
+@given(problems())
+def test_the_semi_supervised_objective_is_its_sum_and_has_its_gradient(problem):
+    features, labeled, signs, w, balance, (C, C_unlabeled) = problem
+    samples = samples_of(features, labeled)
+    args = samples, signs, balance, C, C_unlabeled
+    value, gradient = semi_supervised_objective(w, *args)
+    dense = features.toarray() if sparse.issparse(features) else features
+    sign_of = dict(zip(labeled.tolist(), signs, strict=True))
+    rest = [x for i, x in enumerate(dense) if i not in sign_of]
+    mean = sum(rest) / len(rest) if rest else np.zeros(len(w))
+    plain = w @ w / 2
+    for i, x in enumerate(dense):
+        f = (x - mean) @ w + balance
+        if i in sign_of:
+            plain += C * max(0, 1 - sign_of[i] * f) ** 2
+        else:
+            plain += C_unlabeled * np.exp(-3 * f**2)
+    assert value == pytest.approx(plain)
+    scale = 1 + np.abs(gradient).max()
+    assert gap_of_gradient(semi_supervised_objective, w, *args) < 1e-5 * scale
+
+
+def gap_of_gradient(objective, at, *args):
+    return check_grad(lambda p: objective(p, *args)[0], lambda p: objective(p, *args)[1], at)
+
+
+def test_shares_to_try_are_wilson_bounds_and_differ():
+    assert shares_to_try(0.5, 10, 2) == pytest.approx([0.5, 0.349, 0.651, 0.232, 0.768], abs=1e-3)
+    assert shares_to_try(0.3, 10_000, 2) == [0.3]
+    assert all(0 < s < 1 for s in shares_to_try(0.01, 100, 2))
+
+
+def test_only_separators_nearly_as_good_speak_against_it():
+    samples = samples_of(np.linspace(-1, 1, 101)[:, None], np.array([0]))
+
+    def cut(at, badness):
+        return Separator(np.array([1.0]), -at, badness)
+
+    best, svm = cut(0.0, 1.0), cut(0.5, 0.0)
+    assert clearly_helps(best, [best, cut(0.2, 1.2), cut(0.5, 1.3)], svm, samples)
+    assert not clearly_helps(best, [best, cut(0.3, 1.2)], svm, samples)
+    assert clearly_helps(svm, [svm, best], svm, samples)  # they say the same
+
+
+# What it finds
+
+
+def blobs(seed=0, n=200, n_classes=2, n_labeled=2):
+    centers = 8 * np.eye(n_classes, 5)
+    X, classes = make_blobs(n, centers=centers, random_state=seed)
+    y = np.full(n, -1)
+    for c in range(n_classes):
+        y[np.flatnonzero(classes == c)[:n_labeled]] = c
+    return X, classes, y
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+@pytest.mark.parametrize("safe", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_groups_are_found_from_one_label_each(kernel, safe, n_classes):
+    X, classes, y = blobs(n_classes=n_classes, n_labeled=1)
+    model = lq.S3VM(kernel, safe=safe, random_state=0).fit(X, y)
+    assert (model.transduction_ == classes).mean() > 0.98
+    assert (model.predict(X) == classes).mean() > 0.98
+    n_separators = n_classes * (n_classes - 1) // 2
+    assert model.used_unlabeled_.shape == (n_separators,)
+    shape = (len(X),) if n_classes == 2 else (len(X), n_classes)
+    assert model.decision_function(X).shape == shape
+    if kernel == "linear":
+        assert model.coef_.shape == (n_separators, X.shape[1])
+        assert model.intercept_.shape == (n_separators,)
+        values = X @ model.coef_.T + model.intercept_
+        if n_classes == 2:
+            assert np.allclose(values[:, 0], model.decision_function(X))
+    else:
+        assert not hasattr(model, "coef_")
+
+
+def test_moons_are_told_apart_from_five_labels():
+    X, classes = make_moons(500, noise=0.05, random_state=0)
+    y = np.where(np.arange(500) < 5, classes, -1)
+    assert 0 < classes[:5].sum() < 5
+    wrong = lq.S3VM("rbf").fit(X, y).transduction_ != classes
+    assert wrong.mean() < 0.01
+    supervised = lq.S3VM("rbf").fit(X[:5], y[:5])
+    assert (supervised.predict(X) != classes).mean() > 0.1
+
+
+def test_the_share_of_a_class_is_found_though_labels_misrepresent_it():
+    X, classes, _ = blobs(n=300)
+    y = np.full(300, -1)
+    y[np.flatnonzero(classes == 0)[:8]] = 0
+    y[np.flatnonzero(classes == 1)[:2]] = 1
+    assert (lq.S3VM().fit(X, y).transduction_ == classes).all()
+
+
+@pytest.mark.parametrize("positive", [0.2, 0.5, 0.7])
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_given_shares_balance_the_unlabeled_samples(kernel, positive):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))  # without groups, so that nothing else decides
+    y = np.full(200, -1)
+    y[:2] = 0, 1
+    model = lq.S3VM(kernel, class_shares=[1 - positive, positive]).fit(X, y)
+    assert model.decision_function(X[2:]).mean() == pytest.approx(2 * positive - 1, abs=1e-6)
+
+
+@given(st.integers(0, 1000))
+@share(0.1)
+def test_with_all_samples_labeled_it_is_the_supervised_machine(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(60, 4)) + rng.normal(size=4)
+    y = (X[:, 0] + rng.normal(size=60) > 0) + 1 * (rng.random(60) < 0.2)
+    y[:3] = 0, 1, 2
+    model = lq.S3VM(C=0.7).fit(X, y)
+    for place, pair in enumerate(combinations(range(3), 2)):
+        of_pair = np.isin(y, pair)
+        peer = LinearSVC(C=0.7, tol=1e-10, dual=False, max_iter=10_000).fit(X[of_pair], y[of_pair])
+        values = X @ model.coef_[place] + model.intercept_[place]
+        assert np.allclose(values, peer.decision_function(X), atol=5e-3)
+    assert (model.transduction_ == y).all()
+    assert not model.used_unlabeled_.any()
+
+
+def test_with_all_samples_labeled_the_kernel_machine_is_a_linear_one_on_kernel_features():
+    X, classes = make_moons(80, noise=0.2, random_state=0)
+    model = lq.S3VM("rbf", C=2.0, gamma=1.5, random_state=0).fit(X, classes)
+    features = Nystroem(gamma=1.5, n_components=80, random_state=0).fit_transform(X)
+    peer = LinearSVC(C=2.0, tol=1e-10, dual=False, max_iter=10_000).fit(features, classes)
+    assert np.allclose(model.decision_function(X), peer.decision_function(features), atol=5e-3)
+
+
+def test_unlabeled_samples_of_weight_0_do_not_count():
+    X, _, y = blobs()
+    model = lq.S3VM(unlabeled_weight=0, C=1.0).fit(X, y)
+    supervised = lq.S3VM(C=1.0).fit(X[y >= 0], y[y >= 0])
+    assert np.allclose(model.coef_, supervised.coef_)
+
+
+def test_safe_falls_back_to_the_supervised_machine():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(200, 20))  # no groups: any cut is as good as another
+    y = np.full(200, -1)
+    y[:10] = X[:10, 0] > 0
+    safe, plain = lq.S3VM(safe=True, random_state=0).fit(X, y), lq.S3VM().fit(X, y)
+    supervised = lq.S3VM(C=safe.C_).fit(X[:10], y[:10])
+    assert not safe.used_unlabeled_.any()
+    assert plain.used_unlabeled_.all()
+    assert np.allclose(safe.coef_, supervised.coef_)
+    assert not np.allclose(safe.coef_, plain.coef_)
+
+
+def test_the_pairs_vote():
+    values = np.array([[1.0, 1.0, 1.0], [-2.0, -1.0, 3.0], [-1.0, 0.5, -0.2]])
+    shares = votes(values, 3)
+    assert shares.argmax(axis=1).tolist() == [2, 0, 0]
+    assert shares.round().tolist() == [[0, 1, 2], [2, 0, 1], [1, 1, 1]]  # the last: a tie
+    assert votes[2, 0] > max(votes[2, 1:])  # -(-1) - 0.5 is the largest sum
+
+
+def test_unlabeled_samples_help_with_several_classes():
+    X, classes = load_digits(return_X_y=True)
+    X, classes = X[:600], classes[:600]
+    y = np.where(np.arange(600) < 60, classes, -1)
+    supervised = lq.S3VM(unlabeled_weight=0).fit(X, y).transduction_
+    for safe in (False, True):
+        model = lq.S3VM(safe=safe, random_state=0).fit(X, y)
+        gain = (model.transduction_ == classes).mean() - (supervised == classes).mean()
+        assert gain > 0.02
+
+
+# What must not matter
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_order_scale_copies_and_constant_columns_do_not_matter(kernel):
+    X, classes, y = blobs(3, n_classes=3)
+    order = np.random.default_rng(0).permutation(len(X))
+    with_constant = np.column_stack([X, np.full(len(X), 7.0)])
+    for other, labels, truth in (
+        (X[order], y[order], classes[order]),
+        (1e6 * X, y, classes),
+        (1e-6 * X, y, classes),
+        (np.repeat(X, 2, axis=0), np.repeat(y, 2), np.repeat(classes, 2)),
+        (with_constant, y, classes),
+    ):
+        model = lq.S3VM(kernel).fit(other, labels)
+        assert (model.transduction_ == truth).all()
+
+
+def test_order_does_not_change_the_function_found():
+    X, _, y = blobs(4)
+    order = np.random.default_rng(0).permutation(len(X))
+    here, there = lq.S3VM().fit(X, y), lq.S3VM().fit(X[order], y[order])
+    assert np.allclose(here.decision_function(X), there.decision_function(X), atol=0.01)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_threads_do_not_matter(kernel):
+    X, _, y = blobs(n_classes=3)
+    models = [lq.S3VM(kernel, random_state=0, n_jobs=n).fit(X, y) for n in THREADS]
+    for model in models[1:]:
+        assert np.array_equal(model.decision_function(X), models[0].decision_function(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int16])
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_dtypes_do_not_matter(kernel, dtype):
+    X, _, y = blobs()
+    X = X.round()
+    model = lq.S3VM(kernel, random_state=0).fit(X.astype(dtype), y)
+    wide = lq.S3VM(kernel, random_state=0).fit(X, y)
+    assert np.array_equal(model.decision_function(X), wide.decision_function(X))
+
+
+@pytest.mark.parametrize("form", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+def test_sparse_is_as_dense(form):
+    X, _, y = blobs(n_classes=3)
+    X[np.abs(X) < 1] = 0
+    dense, model = lq.S3VM().fit(X, y), lq.S3VM().fit(form(X), y)
+    assert np.allclose(model.decision_function(form(X)), dense.decision_function(X), atol=0.01)
+    assert np.array_equal(model.transduction_, dense.transduction_)
+
+
+def test_wide_sparse_features_are_never_dense():
+    rng = np.random.default_rng(0)
+    n, d = 1_000, 100_000  # 800 MB if they were
+    classes = np.arange(n) % 2
+    columns = rng.integers(d // 2, size=(n, 5)) + d // 2
+    columns[:, 0] = 10 * classes + rng.integers(10, size=n)
+    X = sparse.csr_array((np.ones(5 * n), columns.ravel(), np.arange(0, 5 * n + 1, 5)), (n, d))
+    y = np.where(np.arange(n) < 60, classes, -1)
+    tracemalloc.start()
+    model = lq.S3VM().fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (model.transduction_ == classes).mean() > 0.9
+    assert peak < 100e6
+
+
+def test_more_samples_than_components_are_approximated():
+    X, classes, y = blobs(n=300)
+    model = lq.S3VM("rbf", n_components=20, random_state=0).fit(X, y)
+    assert model._weights.shape == (1, 20)
+    assert (model.transduction_ == classes).all()
+
+
+def test_strings_with_none_are_labels_and_given_ones_stay():
+    X, classes, y = blobs()
+    names = np.array(["left", "right"], dtype=object)[classes]
+    labels = np.where(y >= 0, names, None)
+    first = np.flatnonzero(y == 0)[0]
+    labels[first] = "right"  # wrong, but given
+    model = lq.S3VM().fit(X, labels)
+    assert model.classes_.tolist() == ["left", "right"]
+    assert model.transduction_[first] == "right"
+    assert model.predict(X[:5]).tolist() == names[:5].tolist()
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_clones_and_pickles_say_the_same(kernel):
+    X, _, y = blobs(n_classes=3)
+    model = lq.S3VM(kernel, random_state=0).fit(X, y)
+    for other in (pickle.loads(pickle.dumps(model)), clone(model).fit(X, y)):
+        assert np.array_equal(other.decision_function(X), model.decision_function(X))
+
+
+def test_progress_is_shown(capsys):
+    X, _, y = blobs()
+    lq.S3VM(verbose=True).fit(X, y)
+    assert "pairs of classes" in capsys.readouterr().err
+
+
+def test_samples_that_are_all_equal_are_no_error():
+    X, y = np.ones((6, 2)), [0, 1, -1, -1, -1, -1]
+    for kernel in ("linear", "rbf"):
+        assert np.isfinite(lq.S3VM(kernel).fit(X, y).decision_function(X)).all()
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"kernel": "poly"}, ValueError, "kernel is 'poly'; wanted one of linear, rbf"),
+        ({"C": 0}, ValueError, "C is 0; wanted a number above 0, or 'scale'"),
+        ({"C": -1.0}, ValueError, r"C is -1.0; wanted"),
+        ({"C": "auto"}, ValueError, "C is 'auto'; wanted one of scale"),
+        ({"kernel": "rbf", "gamma": "auto"}, ValueError, "gamma is 'auto'; wanted one of scale"),
+        ({"kernel": "rbf", "gamma": None}, TypeError, "gamma is None"),
+        ({"unlabeled_weight": -1}, ValueError, "unlabeled_weight is -1"),
+        ({"n_components": 0}, ValueError, "n_components is 0"),
+        ({"n_jobs": 0}, ValueError, "n_jobs is 0"),
+        ({"class_shares": [0.5, 0.2, 0.3]}, ValueError, r"class_shares has shape \(3,\); wanted 2"),
+        ({"class_shares": [0.5, 0.6]}, ValueError, r"class_shares is \[0.5, 0.6\]; wanted 2"),
+        ({"class_shares": [0.0, 1.0]}, ValueError, r"class_shares is \[0.0, 1.0\]; wanted 2"),
+        ({"class_shares": [np.nan, 0.5]}, ValueError, "class_shares is .*; wanted 2"),
+        ({"class_shares": ["a", "b"]}, TypeError, "class_shares has dtype <U1; wanted 2"),
+    ],
+)
+def test_bad_parameters_are_refused_by_name(parameters, error, message):
+    X, _, y = blobs()
+    with pytest.raises(error, match=message):
+        lq.S3VM(**parameters).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([-1] * 4, "y holds no label"),
+        ([None] * 4, "y holds no label"),
+        ([3, -1, 3, -1], "y holds one class only, 3; wanted labels of two or more"),
+        (["a", None, None, "a"], "y holds one class only, 'a'"),
+        ([0, 1, -1], "y holds 3 samples, X or graph 4; wanted as many"),
+    ],
+)
+def test_bad_labels_are_refused(y, message):
+    with pytest.raises(ValueError, match=message):
+        lq.S3VM().fit(np.eye(4), y)
+
+
+def test_sparse_features_are_refused_with_rbf():
+    with pytest.raises(TypeError, match="Sparse data was passed"):
+        lq.S3VM("rbf").fit(sparse.eye_array(4, format="csr"), [0, 1, -1, -1])

@@ -1,0 +1,285 @@
+"""Every benchmark runs, at a size that proves nothing but that."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+pytest.importorskip("polars")
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+CURVES = ["--sets", "digits", "--pool", 220, "--test", 100, "--seeds", 1]
+
+
+def run(script, *args, out, env=None):
+    command = [sys.executable, BENCHMARKS / script, *args, "--out", out]
+    done = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | (env or {}),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("script", "args"),
+    [
+        ("bench_mini_clusters.py", ["--rows", 600, "--naive-rows", 100, 200]),
+        ("bench_signatures.py", ["--rows", 1000, "--repeats", 1]),
+        ("bench_agreement.py", ["--max-rows", 300, "--limit", 0.3]),
+        ("bench_codebooks.py", ["--sets", "small", "--rows", 300]),
+        ("bench_correlation.py", ["--draws", 4, "--nodes", 50, "--weights", 2000]),
+        ("bench_neighbors.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss Flat"]),
+        ("bench_propagation.py", ["--rows", 300, "--nodes", 500, "--iterations", 2]),
+        ("bench_searcher.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss_hnsw"]),
+        ("few_labels.py", ["--splits", 1, "--labels", 20, "--rows", 400]),
+        ("label_quality.py", ["--sets", "digits", "--rows", 500, "--draws", 3]),
+        ("learning_curves.py", [*CURVES, "--strategies", "random", "margin", "TypiClust"]),
+        ("novelty.py", ["--sets", "digits", "--rows", 600, "--draws", 1]),
+        ("scale.py", ["--rows", 100, 1000, "--max-growth", 1000]),
+        ("scale_clusterer.py", ["--rows", 500, "--features", 4, "--clusters", 3]),
+        ("bench_text.py", ["--rows", 2000]),
+        ("worst_cases.py", ["--max-rows", 500, "--cases", 0, 5]),
+    ],
+)
+def test_script_runs_and_records(script, args, tmp_path):
+    out = tmp_path / "results.json"
+    assert run(script, *args, out=out)
+    recorded = json.loads(out.read_text())
+    assert recorded["results"]
+    assert recorded["command"].startswith(f"python benchmarks/{script}")
+    assert str(tmp_path) not in out.read_text()
+
+
+def test_billion(tmp_path):
+    out = tmp_path / "results.json"
+    run("scale_billion.py", tmp_path, "--rows", 2000, out=out)
+    results = json.loads(out.read_text())["results"]
+    assert results["without_label"] + sum(results["sizes"]) == 2000
+
+
+def test_scale_dask(tmp_path):
+    pytest.importorskip("labelquorum.dask")
+    out = tmp_path / "results.json"
+    args = ["--rows", 2000, "--rows-per-file", 500, "--workers", 1, "--max-table", 10**4]
+    run("scale_dask.py", tmp_path, *args, "--without-groupby", out=out)
+    results = json.loads(out.read_text())["results"]
+    assert results["growth"]["rows"] == [1000]
+    assert len(results["model"]) == 9
+
+
+def make_up_ensembles(folder):
+    (folder / "ensembles").mkdir()
+    rng = np.random.default_rng(0)
+    classes = rng.integers(3, size=200)
+    members = np.where(rng.random((200, 100)) < 0.9, classes[:, None], 3).astype(np.uint8)
+    np.savez(folder / "ensembles" / "made_up.npz", members=members, gt=classes)
+
+
+def test_real_ensembles(tmp_path):
+    make_up_ensembles(tmp_path)
+    out = tmp_path / "results.json"
+    run("real_ensembles.py", "--draws", 2, out=out, env={"LABELQUORUM_DATA": str(tmp_path)})
+    first = json.loads(out.read_text())["results"][0]
+    assert first["precision"] == 1
+    assert first["n_found"] == 3
+
+
+def test_propagation_accuracy(tmp_path):
+    out = tmp_path / "results.json"
+    run("propagation_accuracy.py", *["--sets", "digits", "--draws", 2, "--rows", 300], out=out)
+    results = json.loads(out.read_text())["results"]
+    of = {(row["method"], row["per_class"]): row["mean"] for row in results}
+    assert 0.5 < of["LabelSpreading", 1] < of["LabelSpreading", 10] <= 1
+
+
+def test_consensus_ensembles(tmp_path):
+    make_up_ensembles(tmp_path)
+    out = tmp_path / "results.json"
+    args = ["--draws", 2, "--rows", 300, "--max-rows", 3000, "--methods"]
+    args += ["labelquorum", "LWEA", "LWGP", "EAC"]
+    run("consensus_ensembles.py", *args, out=out, env={"LABELQUORUM_DATA": str(tmp_path)})
+    rows = json.loads(out.read_text())["results"]["ensembles"]
+    assert [row["method"] for row in rows] == ["labelquorum", "LWEA", "LWGP", "EAC"]
+    assert all(row["nmi"] > 0.9 for row in rows)
+
+
+def test_s3vm(tmp_path):
+    out = tmp_path / "results.json"
+    args = ["--tasks", "gaussians", "moons", "digits", "--labels", 10, "--pairs", 2, "--draws", 2]
+    run("s3vm.py", *args, out=out)
+    results = json.loads(out.read_text())["results"]
+    assert list(results) == ["gaussians", "moons", "digits pairs, 10 labels"]
+    for task in results.values():
+        assert task["S3VM"]["error"] < task["supervised"]["error"]
+    assert results["digits pairs, 10 labels"]["losses"]["S3VM, safe"]["draws"] == 4
+
+
+def test_evaluate_takes_named_sets(tmp_path):
+    out = tmp_path / "results.json"
+    args = ["--set", "digits", "--rows", 300, "--seeds", 2, "--methods", "labelquorum", "HDBSCAN"]
+    printed = json.loads(run("evaluate.py", *args, out=out).splitlines()[-1])
+    assert list(printed) == ["labelquorum", "HDBSCAN"]
+    for scores in printed.values():
+        assert 0.2 < scores["acc"] < 1
+        assert {"nmi", "ari", "seconds", "peak_bytes"} <= set(scores)
+    assert [scores["runs"] for scores in printed.values()] == [2, 1]  # HDBSCAN has no seed
+    assert printed["HDBSCAN"]["coverage"] < 1
+    assert json.loads(out.read_text())["results"]["digits"] == printed
+
+
+def documents(n):
+    """Made up: in each sentence, Ann or Bob, then a pronoun."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        mentions, sentences = [], []
+        for s in range(8):
+            who = int(rng.integers(2))
+            sentences.append(f"{('Ann', 'Bob')[who]} said {('she', 'he')[who]} saw it .")
+            for place, kind, words in ((0, "PROP", ("Ann", "Bob")), (2, "PRON", ("she", "he"))):
+                mentions.append(
+                    {"text": words[who], "kind": kind, "category": "PER", "sentence": s}
+                    | {"first_token": place, "last_token": place, "cluster": who}
+                )
+            place = {"text": "it", "kind": "PRON", "category": "LOC", "sentence": s, "cluster": 2}
+            mentions.append(place | {"first_token": 4, "last_token": 4})
+        yield {"document": str(i), "sentences": sentences, "mentions": mentions}
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("with_test", [False, True])
+def test_evaluate_sets(tmp_path, with_test):
+    path = tmp_path / "documents.jsonl"
+    path.write_text("".join(json.dumps(of) + "\n" for of in documents(6)))
+    more = ["--test", path, "--methods", "PairwiseSetClusterer"] if with_test else ["--folds", 2]
+    args = ["--train", path, *more]
+    printed = run("evaluate_sets.py", *args, out=tmp_path / "results.json").splitlines()
+    scores = json.loads(printed[-1])
+    assert {"PairwiseSetClusterer", "exact match", "head match", "agglomerative"} <= set(scores)
+    assert with_test or "SetClusterer" in scores
+    for row in scores.values():
+        assert list(row) == ["conll", "b3", "ceaf_e", "muc", "mixed", "seconds"]
+    ours = scores.keys() & {"SetClusterer", "PairwiseSetClusterer"}
+    assert all(scores[name]["mixed"] == 0 for name in ours)
+    assert scores["PairwiseSetClusterer"]["conll"] > scores["exact match"]["conll"]
+
+
+@pytest.mark.deep
+def test_hanging_out(tmp_path):
+    out = tmp_path / "results.json"
+    run("hanging_out.py", "--train", 20, "--test", 5, "--epochs", 2, out=out)
+    assert len(json.loads(out.read_text())["results"]) == 4
+
+
+@pytest.mark.parametrize("form", ["npz", "npy beside jsonl.gz"])
+def test_evaluate_takes_files(tmp_path, form):
+    rng = np.random.default_rng(0)
+    names = np.array(["bad", "good", "oos"])[np.arange(90) % 3]
+    X = (rng.normal(size=(90, 4)) + 100 * (names == "good")[:, None]).astype(np.float16)
+    if form == "npz":
+        np.savez(tmp_path / "set.npz", X=X, y=names)
+        args = ["--data", tmp_path / "set.npz"]
+    else:
+        np.save(tmp_path / "set.npy", X)
+        with gzip.open(tmp_path / "set.jsonl.gz", "wt") as lines:
+            lines.writelines(json.dumps({"label": str(name)}) + "\n" for name in names)
+        args = ["--data", tmp_path / "set.npy", "--labels", tmp_path / "set.jsonl.gz"]
+    args += ["--without", "oos", "--methods", "k-means", "--seeds", 1]
+    printed = run("evaluate.py", *args, out=tmp_path / "results.json").splitlines()
+    assert "60 x 4, 2 classes" in printed[1]
+    assert json.loads(printed[-1])["k-means"]["acc"] == 1
+
+
+def test_evaluate_survives_a_method_that_fails(tmp_path):
+    args = ["--set", "digits", "--rows", 300, "--seeds", 1, "--methods", "k-means"]
+    printed = run("evaluate.py", *args, "--timeout", 0.01, out=tmp_path / "results.json")
+    assert json.loads(printed.splitlines()[-1]) == {"k-means": {"error": "over 0.01 s"}}
+
+
+def test_known_categories(tmp_path):
+    out = tmp_path / "results.json"
+    methods = ["labelquorum", "k-means", "seeded k-means", "GCD k-means", "logistic regression"]
+    args = ["--sets", "digits", "--rows", 600, "--draws", 2, "--known", 0.5, "--methods", *methods]
+    run("known_categories.py", *args, out=out)
+    rows = json.loads(out.read_text())["results"]
+    of = {(row["method"], row["share_wrong"]): row for row in rows}
+    assert 0.4 < of["GCD k-means", 0.0]["all"] < 1
+    assert of["labelquorum", 0.1]["by_name"] <= of["labelquorum", 0.0]["by_name"] + 0.05
+    assert ("GCD k-means", 0.1) not in of
+    assert of["logistic regression", 0.0]["by_name"] > 0.7
+    assert of["logistic regression", 0.0]["all"] is None
+
+
+def test_the_protocol_of_known_categories(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import known_categories
+
+    classes = np.repeat(np.arange(8), 50)
+    drawn, y, n_known = known_categories.draw(classes, 0.5, 0.0, 3)
+    assert n_known == 4
+    assert np.bincount(y[y >= 0]).tolist() == [5] * 4
+    np.testing.assert_array_equal(y[y >= 0], drawn[y >= 0])
+    again, wrong, _ = known_categories.draw(classes, 0.5, 0.1, 3)
+    np.testing.assert_array_equal(again, drawn)
+    np.testing.assert_array_equal(wrong >= 0, y >= 0)
+    assert (wrong != y).sum() == 2
+    assert wrong.max() < n_known
+
+    # Clusters swapped: right under the matching, wrong by name.
+    swapped = np.where(drawn == 0, 1, np.where(drawn == 1, 0, drawn))
+    of = known_categories.scores(drawn, swapped, n_known)
+    assert (of["all"], of["known"], of["new"], of["by_name"]) == (1, 1, 1, 0.5)
+    # One matching over all: new samples put into a known category's cluster take nothing from it.
+    half = (drawn == 7) & (np.arange(400) % 2 == 0)
+    of = known_categories.scores(drawn, np.where(half, 0, drawn), n_known)
+    assert (of["all"], of["known"], of["new"]) == (375 / 400, 1, 175 / 200)
+    unsure = np.where(drawn == 5, -1, drawn)
+    assert known_categories.scores(drawn, unsure, n_known)["new"] == 3 / 4
+
+
+def test_real_ensembles_says_what_is_missing(tmp_path):
+    out = tmp_path / "results.json"
+    env = {"LABELQUORUM_DATA": str(tmp_path)}
+    assert run("real_ensembles.py", out=out, env=env).startswith("skipped")
+    assert not out.exists()
+
+
+def test_data_is_the_same_in_any_chunks(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import _data
+
+    rows = _data.ensemble(1000, 12, abstain=0.2, seed=3)
+    part = np.empty((400, 12), dtype=np.int8)
+    _data.fill(part, first=600, abstain=0.2, seed=3)
+    np.testing.assert_array_equal(part, rows[600:])
+    assert 0.15 < (rows < 0).mean() < 0.25
+    assert len(np.unique(_data.all_distinct(10_000, 4), axis=0)) == 10_000
+
+
+@pytest.mark.deep
+def test_deep(tmp_path):
+    out = tmp_path / "results.json"
+    settings = {"hidden": [16], "n_networks": 3, "n_first_steps": 40, "n_rounds": 1, "n_steps": 5}
+    run("kingdra.py", "--set", "digits", "--runs", 0, "--settings", json.dumps(settings), out=out)
+    results = json.loads(out.read_text())["results"]["digits"]
+    assert len(results["kingdra"]["runs"][0]["rounds"]) == 2
+    assert len(results["vote"]["runs"][0]["rounds"]) == 1
+    assert results["random"]["accuracy"]["mean"] != results["kingdra"]["accuracy"]["mean"]
+    assert results["consensus"] > results["k-means"]
+    assert out.with_suffix(".png").exists()
+    run("bench_deep.py", "--steps", 1, "--networks", 2, "--widths", 8, 4, 3, out=out)
+    for kind in ("denoising", "no denoising"):
+        assert json.loads(out.read_text())["results"][kind]["times_faster"]["together, 2"] > 0
