@@ -9,7 +9,7 @@ import numpy as np
 import _data
 import labelquorum as lq
 from _record import best_of, parser, record, within
-from labelquorum.agreement import _degrees
+from labelquorum.votes.agreement import _degrees
 
 WAYS = ("subsets", "pairs", "blocks", None)
 # Rows, partitions, votes that have to agree.

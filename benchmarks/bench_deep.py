@@ -19,8 +19,8 @@ from torch import nn
 from torch.nn.functional import batch_norm, kl_div, log_softmax, mse_loss, softmax
 
 from _record import parser, record
-from labelquorum.deep import _training
-from labelquorum.deep._networks import LadderEnsemble
+from labelquorum.deep import training as _training
+from labelquorum.deep.networks import LadderEnsemble
 
 N_SAMPLES = 70_000
 WIDTHS = (784, 1200, 1200, 10)

@@ -31,7 +31,7 @@ import _data
 import labelquorum as lq
 import labelquorum.dask
 from _record import PeakMemory, best_of, parser, record
-from labelquorum.cli import main as labelquorum_command
+from labelquorum.cli.main import main as labelquorum_command
 
 BAR_GIB = 1
 NAMES = [f"p{i}" for i in range(10)]

@@ -30,6 +30,22 @@ def pytest_runtest_setup(item):
         pytest.importorskip("safetensors.torch")
 
 
+@pytest.fixture(scope="session")
+def digits():
+    """Features and classes of scikit-learn's 1,797 digits."""
+    from sklearn.datasets import load_digits
+
+    return load_digits(return_X_y=True)
+
+
+@pytest.fixture(scope="session")
+def blobs():
+    """Features and classes of 600 samples in five Gaussian clusters."""
+    from sklearn.datasets import make_blobs
+
+    return make_blobs(600, 6, centers=5, cluster_std=0.8, random_state=1)
+
+
 @pytest.fixture
 def no_window():
     import matplotlib as mpl

@@ -269,7 +269,7 @@ MINUS_ONE = {"check_classifiers_classes": "-1 is no class but the lack of a labe
         MINUS_ONE if isinstance(estimator, LadderClassifier) else {}
     ),
 )
-def test_scikit_learn_compatible(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 

@@ -27,7 +27,7 @@ MINUS_ONE = {check_classifiers_classes.__name__: "-1 is no label"}
     [lq.PreClusteringSampler(), lq.PreClusteringSampler(4)],
     expected_failed_checks=lambda estimator: MINUS_ONE,
 )
-def test_scikit_learn_contracts(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 

@@ -15,7 +15,7 @@ from labelquorum.neighbors.kmeans import spread_rows
 
 
 @parametrize_with_checks([lq.RepresentativeSampler(3)])
-def test_scikit_learn_contracts(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 

@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 import scipy.sparse
 from sklearn.cluster import HDBSCAN, KMeans
-from sklearn.datasets import load_digits, make_blobs
+from sklearn.datasets import make_blobs
 
 import labelquorum as lq
 from labelquorum.clustering import base_partitions as ensemble
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_digits(return_X_y=True)
 
 
 def test_partitions_differ_and_each_knows_much_of_the_classes(digits):

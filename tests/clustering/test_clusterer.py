@@ -28,13 +28,8 @@ from strategies import share
 # Some checks set n_clusters to 1 and pass y, which clusterers of scikit-learn do not read.
 @pytest.mark.filterwarnings("ignore:n_clusters is ., y holds", "ignore:X shows no clusters")
 @parametrize_with_checks([lq.ConsensusClusterer(n_partitions=4)])
-def test_scikit_learn_contracts(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
-
-
-@pytest.fixture(scope="module")
-def blobs():
-    return make_blobs(600, 6, centers=5, cluster_std=0.8, random_state=1)
 
 
 def fitted(blobs, y=None, **parameters):

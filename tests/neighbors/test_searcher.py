@@ -23,7 +23,7 @@ SAVED = Path(__file__).parents[1] / "data"
 
 
 @parametrize_with_checks([lq.NeighborSearcher(), lq.NeighborSearcher(recall=0.9)])
-def test_scikit_learns_checks_pass(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 

@@ -24,7 +24,7 @@ import labelquorum as lq
         lq.KNeighborsTransformer(metric="cosine", recall=0.9, random_state=0),
     ]
 )
-def test_scikit_learns_checks_pass(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 

@@ -22,7 +22,7 @@ MINUS_ONE = {"check_classifiers_classes": "-1 is no class but the lack of a labe
     [lq.KNNLabelPropagation()], expected_failed_checks=lambda estimator: MINUS_ONE
 )
 @pytest.mark.filterwarnings("ignore:.*one labelled sample only:UserWarning")
-def test_scikit_learn_checks(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 

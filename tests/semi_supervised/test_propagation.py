@@ -35,7 +35,7 @@ MINUS_ONE = {"check_classifiers_classes": "-1 is no class but the lack of a labe
     ),
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_scikit_learn_checks(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 

@@ -37,7 +37,7 @@ MINUS_ONE = {"check_classifiers_classes": "-1 is no class but the lack of a labe
 @parametrize_with_checks(
     [lq.S3VM(), lq.S3VM("rbf"), lq.S3VM(safe=True)], expected_failed_checks=lambda _: MINUS_ONE
 )
-def test_scikit_learn_checks(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 

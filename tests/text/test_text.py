@@ -322,7 +322,7 @@ def test_progress_is_shown_on_request(capfd):
 
 # Of estimators of strings scikit-learn checks the interface alone, and says that it skips the rest.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_scikit_learns_checks_pass():
+def test_scikit_learn_contract():
     checked = check_estimator(text.KeywordLabeler({"a": ["word"]}), on_skip=None)
     assert {result["status"] for result in checked} == {"passed"}
 

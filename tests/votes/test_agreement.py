@@ -175,7 +175,7 @@ def test_work_over_the_limit_is_refused_with_what_to_change(m, min_agree):
 IN_A_FRESH_PROCESS = """
 import numpy as np
 import labelquorum as lq
-from labelquorum.agreement import _degrees
+from labelquorum.votes.agreement import _degrees
 from strategies import planted
 
 print(lq.instruction_set())

@@ -309,7 +309,7 @@ INTERRUPTED = """
 import os, signal, threading, time
 import numpy as np
 import labelquorum as lq
-from labelquorum.agreement import _degrees
+from labelquorum.votes.agreement import _degrees
 
 rng = np.random.default_rng(0)
 {setup}
@@ -517,7 +517,7 @@ def test_a_signal_handler_of_the_caller_runs_during_a_call():
     import signal, time
     import numpy as np
     import labelquorum as lq
-    from labelquorum.agreement import _degrees
+    from labelquorum.votes.agreement import _degrees
 
     class Alarm(Exception):
         pass
@@ -563,7 +563,7 @@ def test_a_child_forked_during_a_call_computes():
     import os, threading, time
     import numpy as np
     import labelquorum as lq
-    from labelquorum.agreement import _degrees
+    from labelquorum.votes.agreement import _degrees
 
     rng = np.random.default_rng(0)
     table = lq.SignatureTable(50)
