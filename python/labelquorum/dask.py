@@ -431,7 +431,9 @@ class Fitted:
         if model.classifier_ is not None and not hasattr(model.classifier_, "predict_proba"):
             return model.predict(rows), np.nan
         shares = model.predict_proba(rows)
-        return to_labels(model.classes_, model._given(shares.argmax(axis=1))), shares.max(axis=1)
+        return to_labels(
+            model.classes_, model.outcome_.as_labels(shares.argmax(axis=1))
+        ), shares.max(axis=1)
 
 
 def _labels_of_fit(

@@ -21,7 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import labelquorum as lq
 from labelquorum.clustering.novelty import novelty
-from labelquorum.clustering.outcome import Outcome, _without_empty
+from labelquorum.clustering.outcome import Categories, _without_empty
 from strategies import share
 
 
@@ -298,7 +298,7 @@ def test_the_samples_of_a_group_get_one_label_by_the_sum_of_their_scores():
     )
     np.testing.assert_array_equal(np.sort(places[:, 0]), range(10))
     assert (np.diff(np.bincount(model.labels_)) <= 0).all()
-    shares = alone._outcome.scores[alone._outcome.rows]
+    shares = alone.outcome_.categories.shares_of(slice(None))
     n_moved = 0
     for group in np.unique(groups[groups >= 0]):
         members = np.flatnonzero(groups == group)
@@ -344,12 +344,14 @@ def test_a_new_category_that_groups_empty_is_left_out():
         model = lq.ConsensusClusterer(3).fit(X, partitions=partition[:, None], groups=groups)
     np.testing.assert_array_equal(model.labels_, np.repeat([0, 1, 0], [20, 18, 2]))
     assert model.n_clusters_ == 2
-    np.testing.assert_allclose(model._outcome.scores[model._outcome.rows].sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        model.outcome_.categories.shares_of(slice(None)).sum(axis=1), 1, rtol=1e-6
+    )
 
 
 def test_who_shared_with_an_emptied_category_alone_shares_with_all_alike():
     scores = np.array([[0, 0, 1], [0.5, 0.2, 0.3], [0, 0, 1], [0.8, 0.2, 0]], dtype=np.float32)
-    clusters = Outcome(scores, np.array([0, 1, 2, 3]), np.array([0, 0, 1, 1], dtype=np.int32))
+    clusters = Categories(scores, np.array([0, 1, 2, 3]), np.array([0, 0, 1, 1], dtype=np.int32))
     kept = _without_empty(clusters, n_known=0)
     np.testing.assert_allclose(kept.scores, [[0.5, 0.5], [5 / 7, 2 / 7], [0.5, 0.5], [0.8, 0.2]])
     np.testing.assert_array_equal(kept.numbers, [0, 0, 1, 1])
@@ -421,7 +423,7 @@ def test_the_table_of_categories(blobs):
     assert table["n_labeled"].tolist() == [9, 9, 0, 0, 0]
     assert table["n_suspect"].tolist() == [0, 1, 0, 0, 0]
     assert table["share"].sum() == pytest.approx(1)
-    shares = model._outcome.scores[model._outcome.rows].astype(np.float64)
+    shares = model.outcome_.categories.shares_of(slice(None)).astype(np.float64)
     for k, name in enumerate(table.index):
         row, members = table.loc[name], model.labels_ == name
         assert row["size"] == members.sum()
@@ -682,7 +684,9 @@ def test_groups_known_labels_and_abstentions_go_together(data):
     np.testing.assert_array_equal(table["size"], sizes)
     assert min(sizes) > 0
     assert table["n_labeled"].sum() == (y >= 0).sum()
-    np.testing.assert_allclose(model._outcome.scores[model._outcome.rows].sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(
+        model.outcome_.categories.shares_of(slice(None)).sum(axis=1), 1, rtol=1e-5
+    )
     for i in range(n):
         explanation = model.explain(i)
         label = -1 if explanation.category is None else explanation.category

@@ -221,7 +221,7 @@ def _print_categories(model: Any, numbers: NDArray[np.int64] | None = None) -> N
     from rich.table import Table
     from rich.text import Text
 
-    names = set(model.classes_[: model._n_known].tolist())
+    names = set(model.classes_[: model.outcome_.n_known].tolist())
     labels = model.labels_
     table = Table("category", "kind")
     for name in ("samples", "confidence"):

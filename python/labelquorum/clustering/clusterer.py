@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -36,7 +37,7 @@ from labelquorum.clustering.consensus import ConsensusTree, elected_tree
 from labelquorum.clustering.explanation import Explanation, category_table, explain
 from labelquorum.clustering.novelty import Novelty, novelty
 from labelquorum.clustering.number_of_clusters import natural_number
-from labelquorum.clustering.outcome import Outcome, most_certain, outcome_of
+from labelquorum.clustering.outcome import Categories, Outcome, categories_of, most_certain
 from labelquorum.neighbors.search import kneighbors
 
 if TYPE_CHECKING:
@@ -234,9 +235,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             if not is_own:
                 tree = elected_tree(ballots, n_clusters, n_threads, show)
         self._tree, self._ballots = tree, tree.ballots
-        self._outcome = self._outcome_of(n_clusters)
-        n_found = self._outcome.n_categories
-        self._n_known = len(known)
+        categories = self._categories_of(n_clusters)
+        n_found = categories.n_categories
         self.classes_ = category_names(known, n_found)
         self.n_clusters_ = n_found
         if self.n_clusters is not None and n_found < self.n_clusters:
@@ -244,12 +244,21 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
                 f"n_clusters is {self.n_clusters}, the partitions tell only {n_found} groups apart",
                 stacklevel=2,
             )
-        self.confidence_ = self.probabilities_ = self._outcome.confidence
-        numbers = self._outcome.numbers
-        given = self._given(numbers)
-        self.labels_ = to_labels(self.classes_, given)
+        self.confidence_ = self.probabilities_ = categories.confidence
+        numbers = categories.numbers
         chosen = most_certain(numbers, self.confidence_, self.pseudo_share)
-        self._is_pseudo_label = chosen & (given >= 0)
+        self.outcome_ = Outcome(
+            categories,
+            n_known=len(known),
+            known=self._known,
+            groups=self._groups,
+            features=self._rows,
+            is_pseudo_label=chosen,
+            discover=self.discover,
+        )
+        given = self.outcome_.as_labels(numbers)
+        self.labels_ = to_labels(self.classes_, given)
+        self.outcome_ = replace(self.outcome_, is_pseudo_label=chosen & (given >= 0))
         self.pseudo_labels_ = to_labels(self.classes_, np.where(chosen, given, -1))
         self.suspect_labels_ = self._suspects()
         self.history_ = [
@@ -257,7 +266,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
                 "round": 0,
                 "n_partitions": self.partitions_.shape[1],
                 "n_clusters": n_found,
-                "coverage": float(self._is_pseudo_label.mean()),
+                "coverage": float(self.outcome_.is_pseudo_label.mean()),
                 "confidence": float(self.confidence_.mean()),
             }
         ]
@@ -304,20 +313,14 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             self.verbose,
         )
 
-    def _outcome_of(self, n_clusters: int) -> Outcome:
-        return outcome_of(self._ballots, self._tree.cut(n_clusters), self._groups)
-
-    def _given(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-        """What of the categories is given as labels."""
-        if self.discover:
-            return numbers
-        return np.where(numbers < max(1, self._n_known), numbers, np.int32(-1))
+    def _categories_of(self, n_clusters: int) -> Categories:
+        return categories_of(self._ballots, self._tree.cut(n_clusters), self._groups)
 
     def _suspects(self) -> NDArray[np.intp]:
         if self._known is None:
             return np.empty(0, dtype=np.intp)
         labeled = np.flatnonzero(self._known >= 0)
-        scores = self._outcome.scores[self._outcome.rows[labeled]]
+        scores = self.outcome_.categories.shares_of(labeled)
         own = scores[np.arange(len(labeled)), self._known[labeled]]
         ratios = own / np.maximum(scores.max(axis=1), 1e-30)
         order = np.argsort(ratios, kind="stable")
@@ -340,7 +343,10 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return category_table(
-            self._outcome, self.classes_, known=self._known, suspects=self.suspect_labels_
+            self.outcome_.categories,
+            self.classes_,
+            known=self._known,
+            suspects=self.suspect_labels_,
         )
 
     def explain(self, i: int) -> Explanation:
@@ -378,16 +384,16 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
                 2        1       3             1.00  1
         """
         check_is_fitted(self)
-        i = as_place(i, "i", len(self._outcome.numbers), "a training sample")
+        i = as_place(i, "i", len(self.outcome_.categories.numbers), "a training sample")
         return explain(
             i,
-            self._outcome,
+            self.outcome_.categories,
             self.classes_,
             self.partitions_,
             known=self._known,
             groups=self._groups,
             is_suspect=bool((self.suspect_labels_ == i).any()),
-            is_pseudo_label=bool(self._is_pseudo_label[i]),
+            is_pseudo_label=bool(self.outcome_.is_pseudo_label[i]),
         )
 
     def cut(self, n_clusters: int) -> NDArray[Any]:
@@ -404,10 +410,10 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             As `labels_` of a fit with that many clusters. Nothing of the estimator changes.
         """
         check_is_fitted(self)
-        n_clusters = max(self._n_known, as_positive(n_clusters, "n_clusters"))
-        outcome = self._outcome_of(n_clusters)
-        names = category_names(self.classes_[: self._n_known], outcome.n_categories)
-        return to_labels(names, self._given(outcome.numbers))
+        n_clusters = max(self.outcome_.n_known, as_positive(n_clusters, "n_clusters"))
+        categories = self._categories_of(n_clusters)
+        names = category_names(self.classes_[: self.outcome_.n_known], categories.n_categories)
+        return to_labels(names, self.outcome_.as_labels(categories.numbers))
 
     def novelty(self, X: Any, *, level: float = 0.05) -> Novelty:
         """Say how unlike the training data new samples are, and find categories that emerge.
@@ -552,7 +558,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         else:
             X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
             numbers = self.classifier_.predict(X)
-        return to_labels(self.classes_, self._given(numbers))
+        return to_labels(self.classes_, self.outcome_.as_labels(numbers))
 
     def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
         """Estimate the probabilities of the categories for new samples.
@@ -582,8 +588,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         found = np.empty((len(rows), self.n_clusters_), dtype=np.float32)
         for begin in range(0, len(rows), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
-            voters = self._outcome.rows[nearest[block]]
-            found[block] = self._outcome.scores[voters].mean(axis=1)
+            found[block] = self.outcome_.categories.shares_of(nearest[block]).mean(axis=1)
         return found
 
 

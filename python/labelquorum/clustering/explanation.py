@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from labelquorum.clustering.outcome import Outcome
+from labelquorum.clustering.outcome import Categories
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,7 @@ class Explanation:
 
 def explain(
     sample: int,
-    outcome: Outcome,
+    outcome: Categories,
     classes: NDArray[Any],
     partitions: NDArray[np.int32],
     *,
@@ -132,7 +132,7 @@ def explain(
     """Explain a sample: O(n_samples n_partitions)."""
     names = np.array([*classes.tolist(), None], dtype=object)  # the last is that of -1
     number = int(outcome.numbers[sample])
-    scores = outcome.scores[outcome.rows[sample]].astype(np.float64)
+    scores = outcome.shares_of(sample).astype(np.float64)
     runner_up = -1
     if number >= 0 and len(scores) > 1:
         runner_up = int(np.where(np.arange(len(scores)) == number, -1, scores).argmax())
@@ -189,18 +189,18 @@ def explain(
     )
 
 
-def mean_shares(outcome: Outcome) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def mean_shares(outcome: Categories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The size of each category, and the mean share of its samples in each: a row for each."""
     n = outcome.n_categories
     voted = outcome.numbers >= 0
     numbers, rows = outcome.numbers[voted], outcome.rows[voted]
     sizes = np.bincount(numbers, minlength=n)
-    ones = sparse.csr_array((np.ones(len(rows)), (numbers, rows)), shape=(n, len(outcome.scores)))
-    return sizes, (ones @ outcome.scores) / np.maximum(sizes, 1)[:, None]
+    ones = sparse.csr_array((np.ones(len(rows)), (numbers, rows)), shape=(n, len(outcome.shares)))
+    return sizes, (ones @ outcome.shares) / np.maximum(sizes, 1)[:, None]
 
 
 def category_table(
-    outcome: Outcome,
+    outcome: Categories,
     classes: NDArray[Any],
     *,
     known: NDArray[np.int32] | None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +12,15 @@ from scipy import sparse
 
 from labelquorum.clustering.ballots import Ballots
 
-if TYPE_CHECKING:
-    pass
-
 Integers = NDArray[np.integer[Any]]
 
 _ROUNDING = 1e-5  # of shares
 
 
-class Outcome(NamedTuple):
-    """Categories by number: known ones first, then larger ones."""
+class Categories(NamedTuple):
+    """The category of each sample, by number: known categories first, then larger ones."""
 
-    scores: NDArray[np.float32]
+    shares: NDArray[np.float32]
     """(n_rows, n_categories), shares of 1: a row for each signature, then one for each group."""
     rows: Integers
     """The row of each sample."""
@@ -32,16 +30,50 @@ class Outcome(NamedTuple):
     @property
     def n_categories(self) -> int:
         """How many there are."""
-        return int(self.scores.shape[1])
+        return int(self.shares.shape[1])
 
     @property
     def confidence(self) -> NDArray[np.float32]:
         """Each sample's share of its own category."""
-        own: NDArray[np.float32] = self.scores[self.rows, self.numbers]
+        own: NDArray[np.float32] = self.shares[self.rows, self.numbers]
         return own
 
+    def shares_of(self, samples: Any) -> NDArray[np.float32]:
+        """The shares of some samples in all categories: a row for each sample."""
+        shares: NDArray[np.float32] = self.shares[self.rows[samples]]
+        return shares
 
-def outcome_of(ballots: Ballots, clusters: Integers, groups: Integers | None) -> Outcome:
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What `ConsensusClusterer.fit` found.
+
+    The one value that reports, displays, the command line and Dask read.
+    """
+
+    categories: Categories
+    """The category of each sample, and its shares in all of them."""
+    n_known: int
+    """Number of known categories; their numbers come first."""
+    known: NDArray[np.int32] | None
+    """The category that `y` gave each sample, -1 where it gave none; None without `y`."""
+    groups: NDArray[np.int32] | None
+    """The group of each sample, -1 where it has none; None without groups."""
+    features: NDArray[np.float32]
+    """(n_samples, n_columns): the features as the clusterer compares them."""
+    is_pseudo_label: NDArray[np.bool_]
+    """Whether a sample is among the most certain ones, whose labels are pseudo-labels."""
+    discover: bool
+    """Whether samples may get new categories as labels."""
+
+    def as_labels(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Category numbers as labels: -1 for new categories where these are not given."""
+        if self.discover:
+            return numbers
+        return np.where(numbers < max(1, self.n_known), numbers, np.int32(-1))
+
+
+def categories_of(ballots: Ballots, clusters: Integers, groups: Integers | None) -> Categories:
     """Count the ballots, given the cluster of each signature.
 
     `groups` are numbers of samples, -1 for none. One with samples in several categories goes to
@@ -49,14 +81,14 @@ def outcome_of(ballots: Ballots, clusters: Integers, groups: Integers | None) ->
     """
     of_signatures = ballots.nearest(clusters)
     scores = ballots.scores(of_signatures)
-    outcome = Outcome(scores, ballots.ids, ballots.of_samples(of_signatures))
+    outcome = Categories(scores, ballots.ids, ballots.of_samples(of_signatures))
     if groups is None:
         return outcome
     n_known = 0 if ballots.kinds is None else int(ballots.kinds.max()) + 1
     return _without_empty(_grouped(outcome, groups), n_known)
 
 
-def _grouped(outcome: Outcome, groups: Integers) -> Outcome:
+def _grouped(outcome: Categories, groups: Integers) -> Categories:
     scores, rows, numbers = outcome
     n_groups = int(groups.max()) + 1
     voters = np.flatnonzero((groups >= 0) & (numbers >= 0))
@@ -72,10 +104,10 @@ def _grouped(outcome: Outcome, groups: Integers) -> Outcome:
     numbers = numbers.copy()
     numbers[groups >= 0] = winners[groups[groups >= 0]]
     rows = np.where(groups >= 0, len(scores) + groups, rows)
-    return Outcome(np.concatenate([scores, shares.astype(np.float32)]), rows, numbers)
+    return Categories(np.concatenate([scores, shares.astype(np.float32)]), rows, numbers)
 
 
-def _without_empty(outcome: Outcome, n_known: int) -> Outcome:
+def _without_empty(outcome: Categories, n_known: int) -> Categories:
     """The categories in order again; new ones from which groups took all samples are left out."""
     scores, rows, numbers = outcome
     sizes = np.bincount(numbers[numbers >= 0], minlength=outcome.n_categories)
@@ -89,7 +121,7 @@ def _without_empty(outcome: Outcome, n_known: int) -> Outcome:
     # Who shared with left out categories alone now shares with all alike.
     some = totals > _ROUNDING
     scores = np.where(some, scores / np.where(some, totals, 1), 1 / len(order))
-    return Outcome(scores.astype(np.float32), rows, places[numbers])
+    return Categories(scores.astype(np.float32), rows, places[numbers])
 
 
 LEAST_OF_SHARE = 0.1

@@ -34,7 +34,7 @@ def judged(estimator: Any, y: ArrayLike | None) -> Judged | None:
     if y is None:
         return None
     classes, codes = as_codes(y, "y")
-    known = estimator._known
+    known = estimator.outcome_.known
     if len(codes) != len(estimator.labels_):
         raise ValueError(
             f"y holds {len(codes)} samples, the estimator was fitted on {len(estimator.labels_)}; "
@@ -48,21 +48,21 @@ def judged(estimator: Any, y: ArrayLike | None) -> Judged | None:
         )
     place_of = {name: place for place, name in enumerate(classes)}
     class_of = np.full(estimator.n_clusters_, -2)
-    for k, name in enumerate(estimator.classes_[: estimator._n_known].tolist()):
+    for k, name in enumerate(estimator.classes_[: estimator.outcome_.n_known].tolist()):
         class_of[k] = place_of.get(name, -1)
     of_samples = np.full(len(codes), -1, dtype=np.int32)
     of_samples[samples] = codes[samples]
-    numbers = estimator._given(estimator._outcome.numbers)
+    numbers = estimator.outcome_.as_labels(estimator.outcome_.categories.numbers)
     return Judged(samples, is_right(of_samples, numbers, len(classes), class_of), classes, codes)
 
 
 def coverage_of(estimator: Any, truth: Judged | None) -> dict[str, Any]:
     """What a CoveragePrecisionDisplay shows of a fitted ConsensusClusterer."""
-    given = estimator._given(estimator._outcome.numbers) >= 0
+    given = estimator.outcome_.as_labels(estimator.outcome_.categories.numbers) >= 0
     samples = np.arange(len(given)) if truth is None else truth.samples
     right = None if truth is None else truth.right[samples]
     found = _coverage(given[samples], estimator.confidence_[samples], right)
-    chosen = estimator._is_pseudo_label[samples]
+    chosen = estimator.outcome_.is_pseudo_label[samples]
     values = estimator.confidence_[samples] if right is None else right
     if chosen.any():
         found["in_use"] = float(chosen.mean()), float(values[chosen].mean())

@@ -111,12 +111,12 @@ class Contents:
         truth: Judged | None,
     ) -> None:
         self.model, self.X, self.texts, self.images, self.truth = model, X, texts, images, truth
-        outcome, rows = model._outcome, model._rows
+        categories, rows = model.outcome_.categories, model.outcome_.features
         self.has_features = bool((rows != rows[0]).any())
-        self.numbers, self.confidence = outcome.numbers, model.confidence_
+        self.numbers, self.confidence = categories.numbers, model.confidence_
         self.n = len(self.numbers)
         self.names = [_name(name) for name in model.classes_.tolist()]
-        self.sizes, self.shares = mean_shares(outcome)
+        self.sizes, self.shares = mean_shares(categories)
         by_size = np.argsort(-self.sizes, kind="stable")
         self.rows = np.sort(by_size[:_MOST_ROWS])
         self.cards = np.sort(by_size[:_MOST_CARDS])
@@ -145,7 +145,7 @@ class Contents:
             "n_hidden_rows": len(self.names) - len(self.rows),
             "cards": cards,
             "pixelated": self.is_pixelated,
-            "has_known": model._known is not None,
+            "has_known": model.outcome_.known is not None,
             "has_truth": self.truth is not None,
             "shows_samples": self.texts is not None or self.images is not None,
             "heat_map": self._heat_map(),
@@ -167,19 +167,21 @@ class Contents:
             ("clusterings", f"{model.partitions_.shape[1]:,}"),
             ("categories", f"{len(self.names):,}"),
         ]
-        if model._known is not None:
+        if model.outcome_.known is not None:
             facts += [
-                ("known categories", f"{model._n_known:,}"),
-                ("known labels", f"{np.count_nonzero(model._known >= 0):,}"),
+                ("known categories", f"{model.outcome_.n_known:,}"),
+                ("known labels", f"{np.count_nonzero(model.outcome_.known >= 0):,}"),
                 ("of them suspect", f"{len(model.suspect_labels_):,}"),
             ]
-        if model._groups is not None:
-            facts.append(("groups", f"{len(np.unique(model._groups[model._groups >= 0])):,}"))
-        n_without = self.n - np.count_nonzero(model._given(self.numbers) >= 0)
+        if model.outcome_.groups is not None:
+            facts.append(
+                ("groups", f"{len(np.unique(model.outcome_.groups[model.outcome_.groups >= 0])):,}")
+            )
+        n_without = self.n - np.count_nonzero(model.outcome_.as_labels(self.numbers) >= 0)
         if n_without:
             facts.append(("without a label", f"{n_without:,}"))
         facts += [
-            ("pseudo-labels", f"{model._is_pseudo_label.mean():.1%}"),
+            ("pseudo-labels", f"{model.outcome_.is_pseudo_label.mean():.1%}"),
             ("mean confidence", f"{self.confidence.mean():.3f}"),
         ]
         if self.truth is not None:
@@ -202,7 +204,7 @@ class Contents:
                 np.where(self.place[self.numbers] >= 0, self.numbers, -1),
                 _TYPICAL,
                 confidence=self.confidence.clip(0),
-                X=self.model._rows if self.has_features else None,
+                X=self.model.outcome_.features if self.has_features else None,
                 verbose=self.model.verbose,
             )
         chosen = []
@@ -214,7 +216,7 @@ class Contents:
     def _look_at(self, samples: NDArray[np.intp]) -> None:
         """Prepare the texts and images of the samples that are shown, some more than once."""
         wanted = np.unique(samples)
-        of_samples = self.model._outcome.scores[self.model._outcome.rows[wanted]].copy()
+        of_samples = self.model.outcome_.categories.shares_of(wanted).copy()
         of_samples[np.arange(len(wanted)), self.numbers[wanted]] = -1
         best = of_samples.argmax(axis=1)
         found = zip(best.tolist(), of_samples.max(axis=1).tolist(), strict=True)
@@ -246,9 +248,9 @@ class Contents:
 
     def _suspect(self, i: int) -> _Sample:
         """A sample with a known label; next comes what the votes say."""
-        known = self.model._known
+        known = self.model.outcome_.known
         assert known is not None
-        scores = self.model._outcome.scores[self.model._outcome.rows[i]]
+        scores = self.model.outcome_.categories.shares_of(i)
         k = int(scores.argmax())
         return self._sample(i)._replace(
             category=self.names[known[i]],
@@ -259,9 +261,9 @@ class Contents:
 
     def _checks(self) -> NDArray[np.int64]:
         """The samples to check, in order; a label that was given to `fit` is none to check."""
-        labels = self.model._given(self.numbers).astype(np.int64)
-        if self.model._known is not None:
-            labels[self.model._known >= 0] = -1
+        labels = self.model.outcome_.as_labels(self.numbers).astype(np.int64)
+        if self.model.outcome_.known is not None:
+            labels[self.model.outcome_.known >= 0] = -1
         n_labels = np.count_nonzero(labels >= 0)
         if not n_labels:
             return np.empty(0, dtype=np.int64)
@@ -273,11 +275,11 @@ class Contents:
     ) -> dict[int, _Category]:
         model, n_categories = self.model, len(self.names)
         n_labeled = n_suspect = np.zeros(n_categories, dtype=np.int64)
-        if model._known is not None:
-            known = model._known
+        if model.outcome_.known is not None:
+            known = model.outcome_.known
             n_labeled = np.bincount(known[known >= 0], minlength=n_categories)
             n_suspect = np.bincount(known[model.suspect_labels_], minlength=n_categories)
-        pseudo = self.numbers[model._is_pseudo_label]
+        pseudo = self.numbers[model.outcome_.is_pseudo_label]
         n_pseudo = np.bincount(pseudo[pseudo >= 0], minlength=n_categories)
         right, true_labels = self._truths()
         words, features = self._keywords(), self._features()
@@ -289,7 +291,7 @@ class Contents:
                 number=k,
                 name=self.names[k],
                 has_card=place >= 0,
-                kind="known" if k < model._n_known else "new",
+                kind="known" if k < model.outcome_.n_known else "new",
                 size=int(self.sizes[k]),
                 size_text=f"{self.sizes[k]:,}",
                 share=float(self.sizes[k] / self.n),
@@ -440,7 +442,7 @@ class Contents:
         if not self.has_features:
             return None
         samples = self._map_samples()
-        points = embedded(self.model._rows[samples])
+        points = embedded(self.model.outcome_.features[samples])
         shown = [k for k in self.cards.tolist() if (self.numbers[samples] == k).any()]
         points = points + (1 - points.max(axis=0)) * [0.5, 0]
         height = max(0.5, points[:, 1].max())
@@ -541,7 +543,7 @@ class Contents:
     def _in_use(self) -> dict[str, Any]:
         """The row of the pseudo-labels."""
         samples = np.arange(self.n) if self.truth is None else self.truth.samples
-        chosen = samples[self.model._is_pseudo_label[samples]]
+        chosen = samples[self.model.outcome_.is_pseudo_label[samples]]
         of_chosen = self.confidence[chosen]
         right = None if self.truth is None else self.truth.right[chosen]
         return {

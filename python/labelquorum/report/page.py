@@ -37,7 +37,7 @@ def report_page(
     except ImportError as error:
         raise ImportError('a report needs Jinja2: pip install "labelquorum[report]"') from error
     check_is_fitted(model)
-    n = len(model._outcome.numbers)
+    n = len(model.outcome_.categories.numbers)
     if X is not None:
         X = validate_data(model, X, accept_sparse="csr", dtype="numeric", reset=False)
         check_length("X", X.shape[0], n)
