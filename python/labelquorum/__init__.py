@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 # Imported at once, so that a bad LABELQUORUM_INSTRUCTION_SET is reported by the import.
 from labelquorum._core import WorkLimitError, instruction_set
 
+WorkLimitError.__module__ = __name__
+
 if TYPE_CHECKING:
     from labelquorum import dask as dask
     from labelquorum import deep as deep
