@@ -16,7 +16,7 @@ import labelquorum as lq
 X, truth = load_digits(return_X_y=True)
 X = X / 16
 
-# Ask for ten labels at a time; ``truth`` stands for the person who gives them.
+# Ask for ten labels at a time; truth stands for the person who gives them.
 sampler = lq.PreClusteringSampler(random_state=0).fit(X)
 chosen = {}
 for n in range(10, 60, 10):
