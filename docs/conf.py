@@ -31,15 +31,15 @@ html_title = f"labelquorum {release}"
 html_copy_source = False
 myst_heading_anchors = 3
 
-# Single backticks in docstrings, scikit-learn's way: a link where there is something to link to.
+# As in scikit-learn, single backticks in docstrings become links to public names.
 default_role = "py:obj"
-autodoc_typehints = "none"  # numpydoc's lists have the types in words
-# PyTorch takes 200 MB and half a minute to install and says nothing in the reference, so that the
-# pages are made without it, and are the same whether it is there or not. Dask, too.
+autodoc_typehints = "none"  # numpydoc's lists say the types in words
+# The reference needs neither PyTorch (200 MB) nor Dask. Without them the site builds fast, and it
+# is the same whether they are installed or not.
 autodoc_mock_imports = ["dask", "distributed", "safetensors", "torch"]
 autodoc_default_options = {
     "members": True,
-    # What scikit-learn's and Python's own bases give is in their documentation.
+    # Methods of scikit-learn's and Python's base classes have their own documentation.
     "inherited-members": "BaseEstimator, ClassifierMixin, ClusterMixin, TransformerMixin, "
     "_MetadataRequester, _SetOutputMixin, tuple",
     "exclude-members": ", ".join(
@@ -49,7 +49,7 @@ autodoc_default_options = {
 }
 numpydoc_show_class_members = False  # autodoc lists them
 
-# Examples that are run while the site is built, with their pictures.
+# The build runs these examples and shows the pictures they draw.
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "pictures",

@@ -2,9 +2,9 @@
 Three models vote
 =================
 
-Each of three clusterings of the same points is wrong somewhere, and each somewhere else. Where all
-three put the same points together, they become mini-clusters: few enough to be right, enough to
-learn from.
+Three clusterings of the same points each make mistakes, but in different places. Points that all
+three put together become mini-clusters. These leave out doubtful points, and what remains is enough
+to train a classifier.
 """
 
 import matplotlib.pyplot as plt
@@ -30,10 +30,10 @@ for ax, title, labels in zip(axes, titles, [*partitions.T, pseudo_labels], stric
 figure.tight_layout()
 
 # %%
-# What is grey has no pseudo-label. A classifier that learns from the others labels all:
+# Gray points have no pseudo-label. A classifier that learns from the other points labels them all:
 
-sure = pseudo_labels >= 0
-labels = KNeighborsClassifier().fit(X[sure], pseudo_labels[sure]).predict(X)
+has_label = pseudo_labels >= 0
+labels = KNeighborsClassifier().fit(X[has_label], pseudo_labels[has_label]).predict(X)
 figure, ax = plt.subplots(figsize=(4, 3.2))
 ax.scatter(*X.T, s=8, c=labels, cmap="viridis")
 ax.set(title="learned from mini-clusters", xticks=[], yticks=[])

@@ -2,7 +2,7 @@
 Categories of handwritten digits
 ================================
 
-Nobody has labelled these 1,797 images. `ConsensusClusterer` finds ten categories.
+`ConsensusClusterer` finds ten categories in 1,797 images without a label.
 """
 
 from sklearn.datasets import load_digits
@@ -13,17 +13,17 @@ X, truth = load_digits(return_X_y=True)
 model = lq.ConsensusClusterer(10, random_state=0).fit(X)
 
 # %%
-# The most certain images of each:
+# The most certain images of each category:
 
 lq.ClusterGridDisplay.from_estimator(model, X, image_shape=(8, 8), n_samples=8)
 
 # %%
-# Which categories do the votes confuse? Each square is how often clusterings put a sample of one
-# and a sample of the other together:
+# Which categories do the clusterings confuse? Each square shows how often they put a sample of one
+# category and a sample of the other together:
 
 lq.AgreementDisplay.from_estimator(model)
 
 # %%
-# How sure are the labels, and, since true labels exist here, how many of them are right?
+# How confident are the labels? And how many are right? The true labels, known here, tell:
 
 lq.CoveragePrecisionDisplay.from_estimator(model, truth)

@@ -2,8 +2,8 @@
 What is new?
 ============
 
-A model that has seen the digits 0 to 7 meets all ten. Scores of samples like those it has seen are
-spread evenly from 0 to 1; what is above that is new.
+A model has seen the digits 0 to 7 and now gets all ten. Novelty scores of familiar samples are
+spread evenly between 0 and 1. The excess at high scores comes from new samples.
 """
 
 import matplotlib.pyplot as plt
