@@ -1,9 +1,9 @@
-"""labelquorum: a label counts when enough independent models agree on it.
+"""Labels that many clusterings agree on, and classifiers from them.
 
-Everything public is listed in ``__all__`` and loaded on first use, so that ``import labelquorum``
-stays fast and pulls in neither scikit-learn nor matplotlib. ``labelquorum.deep`` and
-``labelquorum.SetClusterer``, too, are loaded on first use, but not listed: they need PyTorch. So is
-``labelquorum.dask``, which needs Dask.
+``__all__`` lists everything public. Names are loaded on first use, so that ``import labelquorum``
+is fast and imports neither scikit-learn nor matplotlib. ``labelquorum.deep`` and
+``labelquorum.SetClusterer`` need PyTorch and ``labelquorum.dask`` needs Dask; they are loaded on
+first use, too, but are not in ``__all__``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# Imported at once, so that a bad LABELQUORUM_INSTRUCTION_SET is reported by the import.
+# Imported here, so that the import reports a bad LABELQUORUM_INSTRUCTION_SET.
 from labelquorum._core import WorkLimitError, instruction_set
 
 WorkLimitError.__module__ = __name__
@@ -156,7 +156,7 @@ _MODULE_OF = {
     "symmetrize_graph": "graphs.csr",
 }
 
-_MODULES = ("dask", "deep", "review", "text")  # themselves public
+_PUBLIC_MODULES = ("dask", "deep", "review", "text")
 
 
 def __getattr__(name: str) -> Any:
@@ -166,7 +166,7 @@ def __getattr__(name: str) -> Any:
         value: Any = version("labelquorum")
     elif name in _MODULE_OF:
         value = getattr(importlib.import_module(f"labelquorum.{_MODULE_OF[name]}"), name)
-    elif name in _MODULES:
+    elif name in _PUBLIC_MODULES:
         value = importlib.import_module(f"labelquorum.{name}")
     else:
         raise AttributeError(f"module 'labelquorum' has no attribute {name!r}")

@@ -1,3 +1,3 @@
-"""Where tables pickled by early versions look for their class."""
+"""The place where pickles of early versions look for `SignatureTable`."""
 
 from labelquorum.votes.signatures import SignatureTable as SignatureTable
