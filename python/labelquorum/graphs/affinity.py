@@ -10,6 +10,7 @@ from scipy import sparse
 
 from labelquorum import _core
 from labelquorum._shared.arguments import (
+    INT32_MAX,
     as_choice,
     as_graph,
     as_n_threads,
@@ -18,7 +19,6 @@ from labelquorum._shared.progress import progress
 from labelquorum.neighbors.search import kneighbors
 
 METRICS = ("euclidean", "cosine")
-_INT32_MAX = int(np.iinfo(np.int32).max)
 
 
 def heat_weights(
@@ -100,7 +100,7 @@ def affinity_graph(
         )
         weights = heat_weights(distances, distances[:, -1:], metric).ravel()
         n, k = indices.shape
-        dtype = np.int32 if 2 * n * k <= _INT32_MAX else np.int64
+        dtype = np.int32 if 2 * n * k <= INT32_MAX else np.int64
         targets = indices.ravel().astype(dtype)
         del distances, indices
         starts = np.arange(0, n * k + 1, k, dtype=dtype)

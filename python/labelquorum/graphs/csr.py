@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum import _core
-from labelquorum._shared.arguments import as_choice, as_graph, as_n_threads
+from labelquorum._shared.arguments import INT32_MAX, as_choice, as_graph, as_n_threads
 from labelquorum._shared.progress import progress
 
 if TYPE_CHECKING:
     from scipy import sparse
-
-_INT32_MAX = int(np.iinfo(np.int32).max)
 
 
 def symmetrize_graph(
@@ -83,7 +81,7 @@ def symmetrize_graph(
     as_choice(mode, "mode", ("union", "mutual", "directed"))
     as_choice(combine, "combine", ("max", "min", "sum"))
     indptr, indices = csr.indptr, csr.indices
-    if mode == "union" and indices.dtype == np.int32 and 2 * csr.nnz > _INT32_MAX:
+    if mode == "union" and indices.dtype == np.int32 and 2 * csr.nnz > INT32_MAX:
         indptr, indices = indptr.astype(np.int64), indices.astype(np.int64)
     with progress(verbose) as show:
         indptr, indices, weights = _core.symmetrized_graph(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from labelquorum import _core
 from labelquorum._shared.arguments import (
+    INT32_MAX,
     as_choice,
     as_fraction,
     as_metric,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 MODES = ("union", "mutual", "directed")
-_INT32_MAX = int(np.iinfo(np.int32).max)
 
 Metric: TypeAlias = str | Callable[..., float]
 Found: TypeAlias = tuple[NDArray[np.floating[Any]], NDArray[np.int64]]
@@ -271,7 +271,7 @@ def kneighbors_graph(
     )
     n = len(indices)
     edges = indices.size if mode == "directed" else 2 * indices.size
-    build = _core.neighbor_graph32 if edges <= _INT32_MAX else _core.neighbor_graph64
+    build = _core.neighbor_graph32 if edges <= INT32_MAX else _core.neighbor_graph64
     with progress(verbose) as show:
         indptr, targets, weights = build(indices, distances, mode, as_n_threads(n_jobs), show)
     graph = sparse.csr_array((weights, targets, indptr), shape=(n, n))

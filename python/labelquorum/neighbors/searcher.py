@@ -26,7 +26,7 @@ from labelquorum._shared.arguments import (
     as_points,
     as_positive,
     check_finite,
-    points_of,
+    validated_points,
 )
 from labelquorum._shared.files import FileError, replacing
 from labelquorum._shared.progress import progress
@@ -189,7 +189,7 @@ class NeighborSearcher(BaseEstimator):
         target = None if self.recall is None else as_fraction(self.recall, "recall")
         k = as_positive(self.n_neighbors, "n_neighbors")
         n_threads = as_n_threads(self.n_jobs)
-        points = points_of(self, X, "X", reset=True)
+        points = validated_points(self, X, "X", reset=True)
         check_finite(points, "X")
         self._points = points
         self._index: _faiss.Index | None = None
@@ -302,7 +302,7 @@ class NeighborSearcher(BaseEstimator):
         """
         check_is_fitted(self, "quality_")
         n_threads = as_n_threads(self.n_jobs)
-        queries = points_of(self, Y, "Y", reset=False)
+        queries = validated_points(self, Y, "Y", reset=False)
         k = as_positive(self.n_neighbors if n_neighbors is None else n_neighbors, "n_neighbors")
         if k > self.n_samples_fit_:
             raise ValueError(

@@ -15,7 +15,7 @@ from labelquorum._shared.arguments import (
     as_n_threads,
     as_positive,
     check_finite,
-    points_of,
+    validated_points,
 )
 from labelquorum.neighbors.search import kneighbors
 from labelquorum.neighbors.searcher import Distances, Indices, NeighborSearcher
@@ -129,7 +129,7 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             as_fraction(self.recall, "recall")
         as_n_threads(self.n_jobs)
         k = as_positive(self.n_neighbors, "n_neighbors") + (self.mode == "distance")
-        self._X = points_of(self, X, "X", reset=True)
+        self._X = validated_points(self, X, "X", reset=True)
         check_finite(self._X, "X")
         self.n_samples_fit_ = len(self._X)
         self._n_features_out = self.n_samples_fit_
@@ -164,7 +164,7 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             As for `fit`, and if there are fewer samples than neighbours wanted.
         """
         check_is_fitted(self, "n_samples_fit_")
-        queries = points_of(self, X, "X", reset=False)
+        queries = validated_points(self, X, "X", reset=False)
         check_finite(queries, "X")
         k = self._n_wanted()
         if not hasattr(self._searcher, "quality_"):

@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum import _core
-from labelquorum._shared.arguments import as_columns, as_min_agree, as_n_threads
+from labelquorum._shared.arguments import INT32_MAX, as_columns, as_min_agree, as_n_threads
 from labelquorum._shared.progress import progress
 from labelquorum.votes.signatures import SignatureTable
 
 if TYPE_CHECKING:
     from scipy import sparse
-
-_INT32_MAX = int(np.iinfo(np.int32).max)
 
 
 def agreement_degrees(
@@ -155,7 +153,7 @@ def agreement_graph(
     n_threads = as_n_threads(n_jobs)
     with progress(verbose) as show:
         indptr, indices, data = _core.agreement_graph(table._core, votes, n_threads, show)
-    index_dtype = np.int32 if indptr[-1] <= _INT32_MAX else np.int64
+    index_dtype = np.int32 if indptr[-1] <= INT32_MAX else np.int64
     n = len(indptr) - 1
     graph = sparse.csr_array(
         (data, indices.astype(index_dtype, copy=False), indptr.astype(index_dtype, copy=False)),
