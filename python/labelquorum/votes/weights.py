@@ -163,8 +163,8 @@ def _weights_of_partition(
     n_allowed = max(n_samples, _N_CLUSTERS_ALWAYS_ALLOWED)
     if largest >= n_allowed:
         raise ValueError(
-            f"partitions must number clusters from 0 to {n_allowed - 1}, got {largest} in column {m} "
-            f"of {n_samples} samples: renumber with combine_votes"
+            f"partitions must number clusters from 0 to {n_allowed - 1}, got {largest} among "
+            f"{n_samples} samples in partition {m}: renumber with combine_votes"
         )
     sizes = np.bincount(clusters, None if counts is None else counts[has_vote])
     weights = np.zeros(len(sizes))
