@@ -169,11 +169,15 @@ def test_any_sparse_form_is_read(function, form):
 @pytest.mark.parametrize(
     ("error", "message", "graph"),
     [
-        (TypeError, "graph is a ndarray", np.eye(3)),
-        (TypeError, "graph is a NoneType", None),
-        (ValueError, r"graph has shape \(2, 3\)", scipy.sparse.csr_array((2, 3))),
-        (ValueError, r"graph has shape \(0, 0\)", scipy.sparse.csr_array((0, 0))),
-        (TypeError, "graph has dtype complex128", scipy.sparse.eye_array(3, dtype=complex).tocsr()),
+        (TypeError, "graph must be a SciPy sparse matrix or array, got ndarray", np.eye(3)),
+        (TypeError, "graph must be a SciPy sparse matrix or array, got NoneType", None),
+        (ValueError, r"graph must be.* got shape \(2, 3\)", scipy.sparse.csr_array((2, 3))),
+        (ValueError, r"graph must be.* got shape \(0, 0\)", scipy.sparse.csr_array((0, 0))),
+        (
+            TypeError,
+            "graph must hold.* got dtype complex128",
+            scipy.sparse.eye_array(3, dtype=complex).tocsr(),
+        ),
     ],
 )
 def test_what_is_no_graph_is_named(function, error, message, graph):
@@ -200,11 +204,13 @@ def test_weights_that_cannot_be_normalized_are_refused(bad):
 
 def test_bad_words_are_named():
     graph = scipy.sparse.eye_array(3).tocsr()
-    with pytest.raises(ValueError, match="mode is 'both'"):
+    with pytest.raises(
+        ValueError, match="mode must be 'union', 'mutual' or 'directed', got 'both'"
+    ):
         lq.symmetrize_graph(graph, "both")
-    with pytest.raises(ValueError, match="combine is 'mean'"):
+    with pytest.raises(ValueError, match="combine must be 'max', 'min' or 'sum', got 'mean'"):
         lq.symmetrize_graph(graph, combine="mean")
-    with pytest.raises(ValueError, match="normalization is 'none'"):
+    with pytest.raises(ValueError, match="must be 'symmetric' or 'random_walk', got 'none'"):
         lq.normalize_graph(graph, "none")
 
 

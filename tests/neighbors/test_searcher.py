@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import labelquorum as lq
-from labelquorum.neighbors import faiss_index as _faiss
-from labelquorum.neighbors import searcher as searcher
+from labelquorum.neighbors import faiss_index, tuned_index
 
 METRICS = ["euclidean", "cosine", "inner_product"]
 SAVED = Path(__file__).parents[1] / "data"
@@ -30,15 +30,15 @@ def test_scikit_learn_contract(estimator, check):
 @pytest.fixture
 def small_sets_have_indexes(monkeypatch):
     """What is decided by size is decided at a size that tests can afford."""
-    monkeypatch.setattr(searcher, "_EXACT_BELOW", 1000)
-    monkeypatch.setattr(searcher, "_SAMPLE", 400)
-    monkeypatch.setattr(searcher, "_FAILURES_IN_SAMPLE", 4)
+    monkeypatch.setattr(tuned_index, "_EXACT_BELOW", 1000)
+    monkeypatch.setattr(tuned_index, "_MIN_HELD_OUT", 400)
+    monkeypatch.setattr(tuned_index, "_FAILURES_IN_SAMPLE", 4)
 
 
 @pytest.fixture(params=["graph", "lists"])
 def method(request, small_sets_have_indexes, monkeypatch):
     if request.param == "lists":
-        monkeypatch.setattr(_faiss.Graph, "n_bytes", lambda *_: 1 << 62)
+        monkeypatch.setattr(faiss_index.Graph, "n_bytes", lambda *_: 1 << 62)
     return request.param
 
 
@@ -134,7 +134,7 @@ def test_the_result_does_not_depend_on_threads_and_repeats(method):
     answers = []
     for n_jobs in (1, 2, 5, 1):
         found = lq.NeighborSearcher(recall=0.8, n_jobs=n_jobs, random_state=3).fit(rows[:4000])
-        answers.append((found.quality_, found._setting, *found.query(rows[4000:])))
+        answers.append((found.quality_, found._tuned.setting, *found.query(rows[4000:])))
     for answer in answers[1:]:
         assert answer[:2] == answers[0][:2]
         np.testing.assert_array_equal(answer[2], answers[0][2])
@@ -151,13 +151,13 @@ def test_samples_held_back_are_found_in_the_end(method):
 
 
 def test_neighbors_that_an_index_misses_are_filled_in_exactly(small_sets_have_indexes, monkeypatch):
-    monkeypatch.setattr(_faiss.Graph, "n_bytes", lambda *_: 1 << 62)
+    monkeypatch.setattr(faiss_index.Graph, "n_bytes", lambda *_: 1 << 62)
     X = shaped(np.random.default_rng(5), "clustered", 4000).astype(np.float32)
     found = lq.NeighborSearcher(recall=0.8, n_neighbors=30, random_state=0).fit(X)
     assert found.quality_.method == "lists"
-    found._setting = (1, 2)  # one list of some 16
+    found._tuned = replace(found._tuned, setting=(1, 2))  # 1 list of about 250
     distances, indices = found.query(X[:200])
-    short = found._by_index(X[:200], 30, 1, None)[1][:, -1] < 0
+    short = found._tuned.search(X, X[:200], 30, 1, None)[1][:, -1] < 0
     assert short.sum() > 100
     exact = lq.kneighbors(X, 30, Y=X[:200])
     np.testing.assert_array_equal(distances[short], exact[0][short])
@@ -204,13 +204,15 @@ def test_any_layout_gives_the_same_and_is_not_copied(method, dtype, tmp_path):
 
 
 def test_queries_unlike_the_samples_are_told(small_sets_have_indexes, monkeypatch):
-    monkeypatch.setattr(_faiss.Graph, "n_bytes", lambda *_: 1 << 62)
+    monkeypatch.setattr(faiss_index.Graph, "n_bytes", lambda *_: 1 << 62)
     rng = np.random.default_rng(8)
     X = shaped(rng, "clustered", 5000).astype(np.float32)
     found = lq.NeighborSearcher(recall=0.9, random_state=0).fit(X)
     assert found.quality_.method == "lists"
     between = 3 * rng.normal(size=(100, 16)).astype(np.float32)
-    with pytest.warns(UserWarning, match=r"recall is 0\.\d+ on 100 of these queries, 0\.9 was"):
+    with pytest.warns(
+        UserWarning, match=r"recall is 0\.\d+ on 100 of these queries, below the requested 0\.9"
+    ):
         quality = found.query(between, return_quality=True)[2]
     assert quality.recall < 0.9
     assert quality.n_queries == 100
@@ -226,10 +228,12 @@ def test_where_no_index_is_good_enough_the_search_is_exact(method):
 
 
 def test_with_little_memory_lists_are_as_good_as_they_get(small_sets_have_indexes, monkeypatch):
-    monkeypatch.setattr(_faiss.Lists, "n_bytes", lambda _n, _d, bits: bits - 4)
-    monkeypatch.setattr(searcher, "_MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(faiss_index.Lists, "n_bytes", lambda _n, _d, bits: bits - 4)
+    monkeypatch.setattr(tuned_index, "_MEMORY_SHARE", 0.0)
     rows = np.random.default_rng(10).normal(size=(3000, 100))
-    with pytest.warns(UserWarning, match=r"recall is 0\.\d+ \(at least 0\.\d+\), 0\.97 was wanted"):
+    with pytest.warns(
+        UserWarning, match=r"recall is 0\.\d+ \(at least 0\.\d+\), below the requested 0\.97"
+    ):
         found = lq.NeighborSearcher(recall=0.97, random_state=0).fit(rows)
     assert found.quality_.method == "lists"
     distances, indices = found.query(rows[:50])
@@ -237,8 +241,10 @@ def test_with_little_memory_lists_are_as_good_as_they_get(small_sets_have_indexe
 
 
 def test_too_little_memory_is_told(small_sets_have_indexes, monkeypatch):
-    monkeypatch.setattr(searcher, "_MEMORY_SHARE", 0.0)
-    with pytest.raises(MemoryError, match="bytes are needed for an index of 3000 samples, 0"):
+    monkeypatch.setattr(tuned_index, "_MEMORY_SHARE", 0.0)
+    with pytest.raises(
+        MemoryError, match=r"an index of 3000 samples needs .* bytes, but it may use 0"
+    ):
         lq.NeighborSearcher(recall=0.9).fit(np.zeros((3000, 2)))
 
 
@@ -253,10 +259,10 @@ def faiss():
 def test_faiss_is_limited_for_a_block_and_set_free_after_it(faiss):
     before = faiss.omp_get_max_threads()
     for n in (1, 3):
-        with _faiss.limited(n) as module:
+        with faiss_index.limited(n) as module:
             assert module.omp_get_max_threads() == n
         assert faiss.omp_get_max_threads() == before
-    with pytest.raises(KeyboardInterrupt), _faiss.limited(before + 1):
+    with pytest.raises(KeyboardInterrupt), faiss_index.limited(before + 1):
         raise KeyboardInterrupt
     assert faiss.omp_get_max_threads() == before
 
@@ -380,7 +386,7 @@ def test_files_of_other_kinds_and_versions_are_refused(tmp_path):
 
     with pytest.raises(ValueError, match=r"s is damaged or not a saved searcher .*'other'"):
         load({"format": "other"})
-    with pytest.raises(ValueError, match="has version 2 of the format; wanted 1: a newer label"):
+    with pytest.raises(ValueError, match="must have format version 1, got 2: a newer label"):
         load({"format": "labelquorum.NeighborSearcher", "version": 2})
     with pytest.raises(ValueError, match="not a saved searcher"):
         load([1, 2])
@@ -419,16 +425,20 @@ def test_a_fitted_searcher_is_pickled_and_cloned(method):
 @pytest.mark.parametrize(
     ("error", "message", "arguments"),
     [
-        (ValueError, "metric is 'manhattan'", {"metric": "manhattan"}),
-        (ValueError, "recall is 0", {"recall": 0}),
-        (ValueError, "recall is 1.5", {"recall": 1.5}),
-        (TypeError, "recall is 'high'", {"recall": "high"}),
-        (ValueError, "n_neighbors is 0", {"n_neighbors": 0}),
-        (TypeError, "n_neighbors is 2.0", {"n_neighbors": 2.0}),
-        (ValueError, "n_jobs is 0", {"n_jobs": 0}),
-        (ValueError, "X holds NaN at row 1, column 0", {"X": [[1.0], [np.nan]]}),
-        (ValueError, "X holds infinity at row 0, column 1", {"X": [[1.0, -np.inf]]}),
-        (ValueError, "X holds a value beyond 1e+150", {"X": [[1e200]]}),
+        (
+            ValueError,
+            "metric must be 'euclidean', 'cosine' or 'inner_product'",
+            {"metric": "manhattan"},
+        ),
+        (ValueError, "recall must be a number in (0, 1], got 0", {"recall": 0}),
+        (ValueError, "recall must be a number in (0, 1], got 1.5", {"recall": 1.5}),
+        (TypeError, "recall must be a number in (0, 1], got 'high' (str)", {"recall": "high"}),
+        (ValueError, "n_neighbors must be an integer of at least 1, got 0", {"n_neighbors": 0}),
+        (TypeError, "n_neighbors must be an integer of at least 1", {"n_neighbors": 2.0}),
+        (ValueError, "n_jobs must be None, -1 (all available cores) or an", {"n_jobs": 0}),
+        (ValueError, "X must be finite, got NaN at row 1, column 0", {"X": [[1.0], [np.nan]]}),
+        (ValueError, "X must be finite, got infinity at row 0, column 1", {"X": [[1.0, -np.inf]]}),
+        (ValueError, "X must be at most 1e+150 in magnitude", {"X": [[1e200]]}),
         (ValueError, "Reshape your data", {"X": [1.0, 2.0]}),
         (TypeError, "Sparse", {"X": scipy.sparse.eye(4).tocsr()}),
         (ValueError, "Complex data not supported", {"X": np.zeros((3, 2), complex)}),
@@ -444,15 +454,17 @@ def test_bad_arguments_of_fit_are_named(error, message, arguments):
 
 def test_bad_queries_are_named(method):
     found, Y = example(method)
-    with pytest.raises(ValueError, match="n_neighbors is 6; wanted at most 5, which the recall"):
+    with pytest.raises(
+        ValueError, match="n_neighbors must be at most 5, for which the recall was measured, got 6"
+    ):
         found.query(Y, 6)
-    with pytest.raises(ValueError, match="n_neighbors is 3001; wanted at most 3000"):
+    with pytest.raises(ValueError, match=r"n_neighbors must be at most 3000, .* got 3001"):
         found.query(Y, 3001)
     with pytest.raises(ValueError, match="3 features, but NeighborSearcher is expecting 16"):
         found.query(Y[:, :3])
     bad = Y.copy()
     bad[7, 2] = np.nan
-    with pytest.raises(ValueError, match="Y holds NaN at row 7, column 2"):
+    with pytest.raises(ValueError, match="Y must be finite, got NaN at row 7, column 2"):
         found.query(bad)
     with pytest.raises(NotFittedError):
         lq.NeighborSearcher().query(Y)

@@ -92,21 +92,25 @@ def test_the_columns_of_frames_and_matrices_are_voters(library):
 @pytest.mark.parametrize(
     "votes, error, message",
     [
-        (np.zeros((3, 2), int), TypeError, "votes is a ndarray; wanted a list of arrays"),
-        ([], ValueError, "votes is empty"),
-        ([[]], ValueError, r"votes\[0\] is empty"),
-        ([[0, 1], [0, 1, 2]], ValueError, r"votes\[1\] holds 3 samples, votes\[0\] 2"),
-        ([[0.0, 1.0]], TypeError, r"votes\[0\] holds floats"),
-        ([[True, False]], TypeError, r"votes\[0\] holds bools"),
-        ([["a", 0.5]], TypeError, r"votes\[0\] holds 0.5 \(float\) at 1; wanted strings or"),
-        ([["a", True]], TypeError, r"votes\[0\] holds True \(bool\) at 1"),
-        ([["a"], [["a"]]], ValueError, r"votes\[1\] has shape \(1, 1\)"),
-        ([[["a"], ["b", "c"]]], ValueError, r"votes\[0\] is ragged"),
-        (["ab"], ValueError, r"votes\[0\] has shape \(\)"),
-        ([np.zeros((2, 2))], TypeError, r"votes\[0\]\[:, 0\] holds floats"),
-        ([np.zeros((2, 0), int)], ValueError, "votes is empty"),
+        (np.zeros((3, 2), int), TypeError, "votes must be.* got ndarray"),
+        ([], ValueError, "votes must hold at least one voter, got none"),
+        ([[]], ValueError, r"votes\[0\] must hold at least one sample, got none"),
+        ([[0, 1], [0, 1, 2]], ValueError, r"votes\[1\] must have.* got 3"),
+        ([[0.0, 1.0]], TypeError, r"votes\[0\] must hold integers, got floats \(float64\)"),
+        ([[True, False]], TypeError, r"votes\[0\] must hold integers, got bools"),
+        ([["a", 0.5]], TypeError, r"votes\[0\] must hold.* got 0\.5 \(float\) at position 1"),
+        ([["a", True]], TypeError, r"votes\[0\] must hold.* got True \(bool\) at position 1"),
+        ([["a"], [["a"]]], ValueError, r"votes\[1\] must be.* got shape \(1, 1\)"),
+        ([[["a"], ["b", "c"]]], ValueError, r"votes\[0\] must be.* got ragged data"),
+        (["ab"], ValueError, r"votes\[0\] must be 1-D, \(n_samples,\), got shape \(\)"),
+        ([np.zeros((2, 2))], TypeError, r"votes\[0\]\[:, 0\] must hold.* got floats \(float64\)"),
+        ([np.zeros((2, 0), int)], ValueError, "votes must hold at least one voter, got none"),
         ([np.ma.masked_array([1, 2], [0, 1])], TypeError, "masked array"),
-        ([pd.DataFrame({"a": [0.5]})], TypeError, r"votes\[0\]\['a'\] holds floats"),
+        (
+            [pd.DataFrame({"a": [0.5]})],
+            TypeError,
+            r"votes\[0\]\['a'\] must hold.* got floats \(float64\)",
+        ),
     ],
 )
 def test_what_is_no_vote_is_refused(votes, error, message):
@@ -188,7 +192,9 @@ def test_weights_find_the_groups_under_many_halves_drawn_at_random():
 
 def test_numbers_far_beyond_the_samples_are_refused():
     assert len(lq.partition_weights([[0, 65_535]])[0]) == 65_536
-    with pytest.raises(ValueError, match=r"cluster 65536 of 2 samples in partition 1; .* combine_"):
+    with pytest.raises(
+        ValueError, match=r"partitions must number .* got 65536 among 2 samples in partition 1"
+    ):
         lq.partition_weights([[0, 1], [0, 65_536]])
-    with pytest.raises(TypeError, match="holds floats"):
+    with pytest.raises(TypeError, match="must hold integers, got floats"):
         lq.partition_weights([[0.5, 1.0]])

@@ -27,10 +27,10 @@ from labelquorum.neighbors.search import Distances, Indices, SearchQuality, knei
 from labelquorum.neighbors.searcher_file import SavedSearcher, read_searcher, write_searcher
 from labelquorum.neighbors.tuned_index import (
     TunedIndex,
+    build_tuned_index,
     measured_quality,
     pays_off,
     sample_size,
-    tuned_index,
 )
 
 _EXACT = SearchQuality(1.0, 1.0, 0, "exact")
@@ -171,7 +171,7 @@ class NeighborSearcher(BaseEstimator):
             return self
         rng = check_random_state(self.random_state)
         with progress(self.verbose) as show:
-            self._tuned = tuned_index(points, self.metric, target, k, rng, n_threads, show)
+            self._tuned = build_tuned_index(points, self.metric, target, k, rng, n_threads, show)
         if self._tuned is not None:
             self.quality_ = self._tuned.quality
         if self.quality_.lower_bound < target:

@@ -59,7 +59,7 @@ def sample_size(target: float) -> int:
     return max(_MIN_HELD_OUT, int(_FAILURES_IN_SAMPLE / (1 - target)))
 
 
-def tuned_index(
+def build_tuned_index(
     points: Points,
     metric: str,
     target: float,
