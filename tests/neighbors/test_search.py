@@ -329,7 +329,7 @@ def test_a_metric_of_another_signature_is_refused():
     cases = [
         (single, r"metric must have.* got \(float32\*, float32\*, int64\) -> float32"),
         (of_numbers, "metric must have the signature"),
-        (of_numbers.ctypes, r"metric has argtypes \['c_double', 'c_double'\]"),
+        (of_numbers.ctypes, r"got argtypes \['c_double', 'c_double'\]"),
         (lambda a, b: 0.0, "metric is a Python function, which would be called for each pair"),
         (None, "metric is None"),
     ]
