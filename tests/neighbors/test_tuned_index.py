@@ -52,9 +52,7 @@ def test_the_search_is_exact_if_no_index_is_good_enough(method):
     )
 
 
-def test_lists_that_miss_the_recall_for_lack_of_memory_warn(
-    small_sets_have_indexes, monkeypatch
-):
+def test_lists_that_miss_the_recall_for_lack_of_memory_warn(small_sets_have_indexes, monkeypatch):
     monkeypatch.setattr(faiss_index.Lists, "n_bytes", lambda _n, _d, bits: bits - 4)
     monkeypatch.setattr(tuned_index, "_MEMORY_SHARE", 0.0)
     rows = np.random.default_rng(10).normal(size=(3000, 100))
