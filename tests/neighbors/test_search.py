@@ -1,4 +1,4 @@
-"""Nearest neighbours equal those of the float64 oracle."""
+"""Nearest neighbors equal those of the float64 oracle."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FLOATS = [np.float16, np.float32, np.float64]
 
 
 def assert_equals_oracle(X, k, metric, Y=None, **options):
-    """Same neighbours in the same order, but for distances that rounding cannot tell apart."""
+    """Neighbors and their order are equal, except at distances that rounding cannot separate."""
     distances, indices = lq.kneighbors(X, k, metric=metric, Y=Y, **options)
     table = oracle.distances(X, Y, metric)
     expected = oracle.nearest(table, k)
@@ -137,7 +137,7 @@ def test_a_row_of_zeros_is_at_distance_one_by_cosine():
     assert distances[1].tolist() == [1, 1, 2]
 
 
-# Search with a wanted recall
+# Search with a recall
 
 
 def rings(rng, n):
@@ -246,14 +246,14 @@ def test_the_quality_is_that_of_another_sample_than_the_tuned_one():
     assert quality.lower_bound - 0.02 < true_recall(distances, exact) < quality.recall + 0.05
 
 
-def test_exact_search_says_so():
+def test_exact_search_reports_that_it_is_exact():
     X = np.random.default_rng(8).normal(size=(50, 3))
     for recall in (None, 1.0, 0.9):
         quality = lq.kneighbors(X, 3, recall=recall, return_quality=True)[2]
         assert quality == (1.0, 1.0, 0, "exact")
 
 
-def test_threads_do_not_change_what_is_found():
+def test_threads_do_not_change_the_result():
     X = clustered(np.random.default_rng(9), 12_000, 120, 30, 1).astype(np.float32)
     expected = lq.kneighbors(X, 12, recall=0.9, n_jobs=1)
     for n_jobs in (2, 8):
@@ -262,7 +262,7 @@ def test_threads_do_not_change_what_is_found():
             np.testing.assert_array_equal(ours, theirs)
 
 
-# A distance of the caller's own
+# Custom distances
 
 numba = pytest.importorskip("numba")
 SIGNATURE = "float64(CPointer(float64), CPointer(float64), int64)"
@@ -301,7 +301,7 @@ def test_a_custom_distance_equals_the_naive_search(seed, n, d, dtype, with_queri
     np.testing.assert_array_equal(distances, np.take_along_axis(table, expected, 1))
 
 
-def test_a_ctypes_pointer_does_as_well():
+def test_a_metric_may_be_a_ctypes_pointer():
     X = np.random.default_rng(10).normal(size=(30, 4))
     expected = lq.kneighbors(X, 3, metric=manhattan)
     for ours, theirs in zip(lq.kneighbors(X, 3, metric=manhattan.ctypes), expected, strict=True):

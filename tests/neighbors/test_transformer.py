@@ -1,4 +1,4 @@
-"""KNeighborsTransformer is to be exchanged with scikit-learn's."""
+"""KNeighborsTransformer can replace scikit-learn's."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_graphs_equal_scikit_learns(data, mode, metric, k):
     X, _, new, _ = data
     ours = lq.KNeighborsTransformer(k, mode=mode, metric=metric)
     theirs = Theirs(n_neighbors=k, mode=mode, metric=metric, algorithm="brute")
-    # Theirs finds itself as far away as rounding says.
+    # In scikit-learn's graph, rounding moves a sample away from itself.
     kept, expected = ours.fit_transform(X), theirs.fit_transform(X)
     np.testing.assert_array_equal(kept.indices, expected.indices)
     np.testing.assert_allclose(kept.data, expected.data, rtol=1e-9, atol=1e-7)

@@ -1,4 +1,4 @@
-"""Labels are those of the float64 oracle, and ids those of the table that is given them."""
+"""Labels equal those of the float64 oracle, and ids those of a table that counts the labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLOATS = [np.float16, np.float32, np.float64]
 
 
 def assert_equals_oracle(X, codebooks, metric="euclidean", **options):
-    """The nearest centers, but for distances that rounding cannot tell apart."""
+    """Labels are nearest centers, except at distances that rounding cannot separate."""
     labels = lq.assign_codebooks(X, codebooks, metric=metric, **options)
     assert labels.shape == (len(X), len(codebooks))
     assert labels.dtype == np.int16
@@ -40,13 +40,13 @@ def assert_equals_oracle(X, codebooks, metric="euclidean", **options):
 
 
 def naive(X, codebooks):
-    """Labels where all sums are exact: ties go to the lowest number."""
+    """Return the labels if all sums are exact: ties go to the lowest number."""
     tables = [oracle.distances(centers, X, "euclidean") for centers in codebooks]
     return np.stack([table.argmin(axis=1) for table in tables], axis=1)
 
 
 def random_codebooks(rng, shape, X, n_codebooks):
-    """Centers like X, and some that are rows of X, or twice the same."""
+    """Return centers like X, some of them rows of X or duplicates."""
     codebooks = []
     for _ in range(n_codebooks):
         k = int(rng.choice([1, 2, rng.integers(1, 40), rng.integers(1, 150)]))
@@ -103,7 +103,7 @@ def test_ties_go_to_the_lowest_number(seed, n, d, width, dtype, n_jobs):
     metric=st.sampled_from(METRICS),
 )
 @share(0.5)
-def test_scales_may_be_any(seed, of_rows, of_centers, d, metric):
+def test_any_scale_is_allowed(seed, of_rows, of_centers, d, metric):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(40, d)) * 10.0**of_rows
     codebooks = [rng.normal(size=(k, d)) * 10.0**of_centers for k in (1, 7, 50)]
@@ -124,7 +124,7 @@ def test_many_rows_columns_and_centers(metric, dtype, n, d):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_estimates_that_tell_nothing_apart_do_not_change_labels(metric):
+def test_estimates_too_coarse_to_separate_centers_do_not_change_labels(metric):
     rng = np.random.default_rng(1)
     groups = 1e5 * rng.normal(size=(3, 40))
     X = groups[rng.integers(3, size=5000)] + rng.normal(size=(5000, 40))
@@ -223,7 +223,7 @@ def test_ids_are_those_of_the_table_that_counts_the_labels(seed, n_jobs, data):
     np.testing.assert_array_equal(table.counts, expected.counts)
 
 
-def test_ids_of_more_labels_than_are_held_at_once():
+def test_ids_of_more_labels_than_a_block_holds():
     rng = np.random.default_rng(2)
     X = rng.normal(size=(9000, 2)).astype(np.float32)
     codebooks = [rng.normal(size=(2, 2))] * 2000  # 32 MiB are 4,194 rows of labels

@@ -44,7 +44,7 @@ def test_votes_are_numbered_in_the_order_of_each_column(partitions):
 
 @given(ensembles(max_rows=60), st.randoms(use_true_random=False))
 @share(0.5)
-def test_neither_names_nor_the_way_voters_are_given_matter(partitions, random):
+def test_neither_names_nor_the_form_of_voters_matter(partitions, random):
     columns = []
     for column in partitions.T:
         names = [None if value < 0 else f"label {value:010}" for value in column]
@@ -113,7 +113,7 @@ def test_the_columns_of_frames_and_matrices_are_voters(library):
         ),
     ],
 )
-def test_what_is_no_vote_is_refused(votes, error, message):
+def test_anything_but_votes_is_refused(votes, error, message):
     with pytest.raises(error, match=message):
         lq.combine_votes(votes)
 
@@ -138,13 +138,13 @@ def test_a_table_of_signatures_has_the_same_weights(partitions):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_what_is_certain_by_chance_has_no_weight():
+def test_a_cluster_of_all_samples_has_no_weight():
     for column in ([3, 3, 3], [0, -1, 0], [0], [-1, -1]):
         (weights,) = lq.partition_weights([column])
         assert not weights.any()
 
 
-def test_agreements_of_few_valued_columns_weigh_less():
+def test_agreements_in_columns_with_few_values_weigh_less():
     rng = np.random.default_rng(0)
     sizes = [2, 3, 10, 100]
     partitions = np.stack([rng.integers(k, size=20_000) for k in sizes], axis=1)
@@ -153,7 +153,7 @@ def test_agreements_of_few_valued_columns_weigh_less():
 
 
 def agreement_by_chance(partitions, weights):
-    """The mean of what pairs of samples get from each partition."""
+    """Return the mean weight of pairs of samples, per partition."""
     return np.array(
         [
             (np.bincount(column, minlength=len(w)) / len(column)) ** 2 @ w
@@ -173,7 +173,7 @@ def test_weights_bring_agreements_by_chance_closer_together():
     np.testing.assert_allclose(weighted, 1 - plain)
 
 
-def test_weights_find_the_groups_under_many_halves_drawn_at_random():
+def test_weights_find_the_groups_among_many_random_halves():
     rng = np.random.default_rng(0)
     groups = rng.integers(20, size=600)
     noise = rng.random((600, 4)) < 0.3
@@ -190,7 +190,7 @@ def test_weights_find_the_groups_under_many_halves_drawn_at_random():
     assert weighted > 0.95
 
 
-def test_numbers_far_beyond_the_samples_are_refused():
+def test_numbers_far_above_the_number_of_samples_are_refused():
     assert len(lq.partition_weights([[0, 65_535]])[0]) == 65_536
     with pytest.raises(
         ValueError, match=r"partitions must number .* got 65536 among 2 samples in partition 1"
