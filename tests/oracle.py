@@ -1,7 +1,7 @@
-"""Naive, obviously right versions of the kernels: what the fast ones must equal.
+"""Naive, obviously right versions of the kernels, which the fast ones must equal.
 
-Quadratic in time and memory on purpose. `rows` is an ensemble of partitions, shape
-(n_samples, n_partitions), any integers; a negative value is an abstention. Where `counts` is given,
+They take quadratic time and memory. `rows` holds partitions, shape
+(n_samples, n_partitions), any integers; a negative value is an abstention. With `counts`,
 row i stands for counts[i] samples.
 """
 
@@ -10,15 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 
-def normalised(rows):
-    """The rows as int64 with every abstention as -1."""
+def normalized(rows):
+    """Return the rows as int64, with -1 for every abstention."""
     rows = np.asarray(rows, dtype=np.int64)
     return np.where(rows < 0, -1, rows)
 
 
 def pairwise_votes(rows):
-    """The matrices agree(i, j) and differ(i, j)."""
-    rows = normalised(rows)
+    """Return the matrices agree(i, j) and differ(i, j)."""
+    rows = normalized(rows)
     n = len(rows)
     agree = np.zeros((n, n), dtype=np.int64)
     differ = np.zeros((n, n), dtype=np.int64)
@@ -31,21 +31,21 @@ def pairwise_votes(rows):
 
 
 def agreement_degrees(rows, min_agree, counts=None):
-    """For every row the number of samples that agree with it in min_agree partitions or more."""
+    """Return, per row, how many samples agree with it in at least min_agree partitions."""
     agree, _ = pairwise_votes(rows)
     weights = np.ones(len(agree), dtype=np.int64) if counts is None else np.asarray(counts)
     return (agree >= min_agree) @ weights
 
 
 def agreement_graph(signatures, min_agree):
-    """Dense matrix: the votes where they are at least min_agree, else 0."""
+    """Return the dense matrix of votes; 0 where there are fewer than min_agree."""
     agree, _ = pairwise_votes(signatures)
     return np.where(agree >= min_agree, agree, 0)
 
 
 def coassociation(rows, pairs):
-    """agree / partitions in which both have a label, for every pair; NaN where there is none."""
-    rows = normalised(rows)
+    """Return agree / (partitions in which both have a label) per pair; NaN if there are none."""
+    rows = normalized(rows)
     values = []
     for i, j in pairs:
         both = (rows[i] >= 0) & (rows[j] >= 0)
@@ -55,7 +55,7 @@ def coassociation(rows, pairs):
 
 
 class Table:
-    """Signatures numbered by first appearance, with counts, in a dict."""
+    """A table of signatures in a dict, numbered by first appearance, with counts."""
 
     def __init__(self, n_partitions):
         self.n_partitions = n_partitions
@@ -65,7 +65,7 @@ class Table:
     def update(self, rows, counts=None):
         counts = [1] * len(rows) if counts is None else counts
         ids = []
-        for row, count in zip(map(tuple, normalised(rows).tolist()), counts, strict=True):
+        for row, count in zip(map(tuple, normalized(rows).tolist()), counts, strict=True):
             i = self.ids.setdefault(row, len(self.ids))
             if i == len(self.counts):
                 self.counts.append(0)
@@ -74,7 +74,7 @@ class Table:
         return np.array(ids, dtype=np.int64)
 
     def lookup(self, rows):
-        return np.array([self.ids.get(tuple(row), -1) for row in normalised(rows).tolist()])
+        return np.array([self.ids.get(tuple(row), -1) for row in normalized(rows).tolist()])
 
     def merge(self, other):
         # Copied first: `other` may be this table.
@@ -86,8 +86,8 @@ class Table:
 
 
 def first_appearance(rows):
-    """Ids by first appearance, signatures and counts, through np.unique: for many rows."""
-    rows = normalised(rows)
+    """Return ids by first appearance, signatures and counts; fast enough for many rows."""
+    rows = normalized(rows)
     signatures, first, inverse, counts = np.unique(
         rows, axis=0, return_index=True, return_inverse=True, return_counts=True
     )
@@ -100,8 +100,8 @@ def first_appearance(rows):
 def mini_clusters(
     rows, n_clusters=None, *, min_agree, min_differ, min_size=1, eligible=None, counts=None
 ):
-    """The published greedy procedure, ties broken by content. min_agree, min_differ in votes."""
-    rows = normalised(rows)
+    """Run the published greedy procedure, ties broken by content; thresholds are votes."""
+    rows = normalized(rows)
     n = len(rows)
     weights = np.ones(n, dtype=np.int64) if counts is None else np.asarray(counts, dtype=np.int64)
     agree, differ = pairwise_votes(rows)
@@ -128,7 +128,7 @@ def mini_clusters(
 
 
 def distances(X, Y, metric):
-    """All distances from Y (or X: then infinite to itself) to X, in float64."""
+    """Return all distances from Y to X in float64; without Y from X, infinite to itself."""
     X = np.asarray(X, dtype=np.float64)
     queries = X if Y is None else np.asarray(Y, dtype=np.float64)
 
@@ -156,5 +156,5 @@ def distances(X, Y, metric):
 
 
 def nearest(table, k):
-    """The columns of the k smallest values of each row, ties by index."""
+    """Return the columns of the k smallest values of each row, ties by index."""
     return np.argsort(table, axis=1, kind="stable")[:, :k]

@@ -1,4 +1,4 @@
-"""Random data for Hypothesis: ensembles, the ways a caller may hold one in memory, and points."""
+"""Random data for Hypothesis: partitions, their layouts in memory, points and graphs."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ GRAPH_WEIGHTS = [np.float32, np.float64]
 
 
 def share(fraction):
-    """Settings for a lesser property: a share of the loaded profile's number of cases."""
+    """Return settings with a share of the usual number of cases, for less important properties."""
     return settings(max_examples=max(5, int(settings().max_examples * fraction)))
 
 
 def planted(
     rng, n, m, *, n_groups=5, n_ids=10, noise=0.1, abstain=0.0, n_distinct=None, max_id=None
 ):
-    """An int64 ensemble: n_groups true groups, seen by m partitions of n_ids clusters each.
+    """Return int64 partitions: n_groups true groups, seen by m partitions of n_ids clusters each.
 
-    `noise` and `abstain` are shares of the votes; the rows are drawn from n_distinct prototypes
-    where that is given; with max_id the cluster ids are spread over [0, max_id], its end included.
+    `noise` and `abstain` are shares of the votes. With n_distinct, the rows are drawn from as many
+    prototypes. With max_id, the cluster ids are spread over [0, max_id], both ends included.
     """
     u = n if n_distinct is None else n_distinct
     truth = rng.integers(n_groups, size=u)
@@ -47,7 +47,7 @@ def planted(
 
 @st.composite
 def ensembles(draw, max_rows=300, max_partitions=24, max_id=MAX_ID, abstentions=True):
-    """int64 ensembles: tiny ones full of ties, drawn value by value, and planted ones by seed."""
+    """Draw int64 partitions: tiny ones full of ties, value by value, or planted ones by a seed."""
     lowest = -2 if abstentions else 0
     if draw(st.booleans()):
         shape = (
@@ -72,7 +72,7 @@ def ensembles(draw, max_rows=300, max_partitions=24, max_id=MAX_ID, abstentions=
 
 @st.composite
 def cuts(draw, n, max_chunks=6):
-    """Slices that cut n rows into chunks, none of them empty."""
+    """Draw slices that cut n rows into chunks, none of them empty."""
     inner = draw(st.sets(st.integers(1, n - 1), max_size=max_chunks - 1)) if n > 1 else set()
     edges = [0, *sorted(inner), n]
     return [slice(a, b) for a, b in pairwise(edges)]
@@ -109,7 +109,7 @@ def _unaligned(rows):
 
 
 def _mixed_columns(rows):
-    """One array per model: each of another type among those that hold every value."""
+    """Return one array per model, of varying types that hold every value."""
     fitting = [
         np.dtype(name)
         for name in INTEGER_TYPES
@@ -140,7 +140,7 @@ LAYOUTS = {
     "pandas": _frame("pandas"),
     "polars": _frame("polars"),
 }
-# What random cases are drawn from: a frame of a package that is missing would skip the whole test.
+# Random cases draw from these: a DataFrame of a missing package would skip the whole test.
 INSTALLED_LAYOUTS = [
     name
     for name in LAYOUTS
@@ -149,7 +149,7 @@ INSTALLED_LAYOUTS = [
 
 
 def shaped(rng, shape, n, d):
-    """Points of one of many kinds."""
+    """Return n points of one of the SHAPES."""
     if shape == "normal":
         return rng.normal(size=(n, d))
     if shape == "grid":
@@ -190,7 +190,7 @@ SHAPES = [
 
 @st.composite
 def graphs(draw, max_nodes=40, non_negative=True):
-    """A CSR graph with unsorted rows, edges stored more than once, self-loops and stored zeros.
+    """Draw a CSR graph with unsorted rows, repeated edges, self-loops and stored zeros.
 
     Weights are small integers, so that sums are exact.
     """

@@ -1,4 +1,4 @@
-"""Tables of signatures by other ways: merged in random order, and counted by other engines."""
+"""Tables of signatures: made, compared, merged in random order, or counted by other engines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,40 @@ import sqlite3
 import numpy as np
 import pytest
 
+import labelquorum as lq
+import oracle
+
+
+def table_of(rows, **kwargs):
+    table = lq.SignatureTable(rows.shape[1])
+    table.update(rows, **kwargs)
+    return table
+
+
+def expected_table(rows, counts=None):
+    table = oracle.Table(rows.shape[1])
+    table.update(rows, counts)
+    return table
+
+
+def assert_holds(table, expected):
+    """Assert that the table equals an oracle.Table and has the documented types."""
+    assert len(table) == len(expected.counts)
+    assert table.n_partitions == expected.n_partitions
+    assert table.n_samples == sum(expected.counts)
+    assert table.counts.dtype == np.int64
+    assert table.signatures.dtype == np.int32
+    np.testing.assert_array_equal(table.signatures, expected.signatures)
+    np.testing.assert_array_equal(table.counts, np.array(expected.counts, dtype=np.int64))
+
+
+def assert_same(table, other):
+    np.testing.assert_array_equal(table.signatures, other.signatures)
+    np.testing.assert_array_equal(table.counts, other.counts)
+
 
 def merged(rng, tables, **kwargs):
-    """Merges neighbours in random order until one is left; its ids, chunk by chunk."""
+    """Merge adjacent tables in random order until one is left; return it and the ids by chunk."""
     groups = [(table, [np.arange(len(table))]) for table in tables]
     while len(groups) > 1:
         i = int(rng.integers(len(groups) - 1))

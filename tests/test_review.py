@@ -259,7 +259,7 @@ def test_tables_of_several_people_and_other_separators(tmp_path):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: review.label_studio_tasks([], []), ValueError, "texts is empty"),
+        (lambda: review.label_studio_tasks([], []), ValueError, "texts must hold.* got none"),
         (lambda: review.label_studio_tasks(["a"], ["x", "y"]), ValueError, "labels holds 2 samp"),
         (lambda: review.label_studio_tasks(["a"], [""]), ValueError, "labels holds ''; wanted nam"),
         (
@@ -271,7 +271,7 @@ def test_tables_of_several_people_and_other_separators(tmp_path):
         (
             lambda: review.argilla_records(["a"], ["x"], samples=[1]),
             ValueError,
-            "samples is 1; wanted 0 to 0",
+            r"samples must be an integer from 0 to 0 \(of texts\), got 1",
         ),
         (
             lambda: review.argilla_records(["a"], ["x"], samples=[0, 0]),
@@ -292,7 +292,7 @@ def test_tables_of_several_people_and_other_separators(tmp_path):
         (
             lambda: review.read_label_studio([_task(3, _annotation("a"))], 3),
             ValueError,
-            r"the sample of tasks\[0\] is 3; wanted 0 to 2",
+            r"the sample of tasks\[0\] must be an integer from 0 to 2 \(samples\), got 3",
         ),
         (
             lambda: review.read_label_studio([_min_item(0, {"choices": ["a", "b"]})], 1),
@@ -312,7 +312,7 @@ def test_tables_of_several_people_and_other_separators(tmp_path):
             ValueError,
             "1 responses, 2 users",
         ),
-        (lambda: review.read_argilla([], 0), ValueError, "n_samples is 0"),
+        (lambda: review.read_argilla([], 0), ValueError, "n_samples must be.* got 0"),
         (lambda: review.read_csv([], 1), ValueError, "paths is empty"),
     ],
 )
@@ -327,7 +327,10 @@ def test_what_does_not_fit_is_named(call, error, message):
         (b"", "begins with ''; wanted the columns sample and label"),
         (b"text,label\na,b\n", "begins with 'text,label'"),
         (b"sample,label\nx,b\n", "line 2, has the sample 'x'"),
-        (b"sample,label\n0,b\n9,b\n", "the sample of .* line 3, is 9; wanted 0 to 1"),
+        (
+            b"sample,label\n0,b\n9,b\n",
+            r"the sample of .* line 3, must be .* 0 to 1 \(samples\), got 9",
+        ),
         (b"sample,label\n0\n", "line 2, has 1 cells; wanted 2"),
         (b"sample,label\n0,\xe4\n", "is no UTF-8"),
     ],

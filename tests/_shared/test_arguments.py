@@ -1,4 +1,4 @@
-"""Bad input is refused with the argument's name, what was found and what is wanted."""
+"""Bad input is refused with the argument's name, what is wanted and what was found."""
 
 from __future__ import annotations
 
@@ -33,32 +33,48 @@ TAKES_PARTITIONS = {
 }
 
 BAD_PARTITIONS = {
-    "floats": (ROWS.astype(float), TypeError, r"holds floats \(float64\); wanted integers"),
-    "NaN": (np.where(ROWS < 0, np.nan, ROWS), TypeError, "holds NaN; wanted integers, with -1"),
-    "bools": (ROWS > 0, TypeError, "holds bools; wanted integers"),
-    "complex": (ROWS * 1j, TypeError, "has dtype complex128; wanted integers"),
-    "objects": (ROWS.astype(object), TypeError, "has dtype object; wanted integers"),
-    "masked": (np.ma.array(ROWS), TypeError, r"is a masked array; wanted integers: .*filled\(-1\)"),
-    "text": ("abc", TypeError, "has dtype <U3; wanted integers"),
-    "None": (None, TypeError, "is a NoneType; wanted an array of integers"),
-    "sparse": (sparse.csr_array(ROWS), TypeError, "is a csr_array; wanted an array of integers"),
-    "scalar": (5, ValueError, r"has shape \(\); wanted 2-D"),
-    "1-D": (ROWS[0], ValueError, r"has shape \(3,\); wanted 2-D"),
-    "3-D": (ROWS[None], ValueError, r"has shape \(1, 4, 3\); wanted 2-D"),
-    "no samples": (ROWS[:0], ValueError, "is empty: it holds no sample"),
-    "no partitions": (ROWS[:, :0], ValueError, "is empty: it holds no partition"),
-    "empty list": ([], ValueError, "is empty: it holds no partition"),
-    "empty lists": ([[], [], []], ValueError, "is empty: it holds no sample"),
+    "floats": (ROWS.astype(float), TypeError, r"must hold integers, got floats \(float64\): fill"),
+    "NaN": (np.where(ROWS < 0, np.nan, ROWS), TypeError, "must hold integers, got NaN: fill .* -1"),
+    "bools": (ROWS > 0, TypeError, "must hold integers, got bools: convert"),
+    "complex": (ROWS * 1j, TypeError, "must hold integers, got dtype complex128"),
+    "objects": (ROWS.astype(object), TypeError, "must hold integers, got dtype object"),
+    "masked": (
+        np.ma.array(ROWS),
+        TypeError,
+        r"must be a plain integer array, got a masked array: .*filled\(-1\)",
+    ),
+    "text": ("abc", TypeError, "must hold integers, got dtype <U3"),
+    "None": (None, TypeError, "must be an array of integers, got NoneType"),
+    "sparse": (sparse.csr_array(ROWS), TypeError, "must be an array of integers, got csr_array"),
+    "scalar": (5, ValueError, r"must be 2-D, \(n_samples, n_partitions\), .*got shape \(\)"),
+    "1-D": (ROWS[0], ValueError, r"must be 2-D, .*got shape \(3,\)"),
+    "3-D": (ROWS[None], ValueError, r"must be 2-D, .*got shape \(1, 4, 3\)"),
+    "no samples": (ROWS[:0], ValueError, "must hold at least one sample, got none"),
+    "no partitions": (ROWS[:, :0], ValueError, "must hold at least one partition, got none"),
+    "empty list": ([], ValueError, "must hold at least one partition, got none"),
+    "empty lists": ([[], [], []], ValueError, "must hold at least one sample, got none"),
     "too many": (
         np.zeros((1, 65_536), dtype=np.int8),
         ValueError,
-        "holds 65536 partitions; at most 65535",
+        "must hold at most 65535 partitions, got 65536",
     ),
-    "ragged": ([[1, 2], [1, 2], [1]], ValueError, "is ragged: partitions of 1 to 2 samples"),
-    "ragged deep": ([[1, [2]], [1, 2], [1, 2]], ValueError, r"\[0\] is ragged or no array"),
-    "list of numbers": ([1, 2, 3], ValueError, r"\[0\] has shape \(\); wanted 1-D"),
-    "list of 2-D": ([ROWS, ROWS, ROWS], ValueError, r"\[0\] has shape \(4, 3\); wanted 1-D"),
-    "list with floats": ([[1, 2], [1.0, 2.0], [1, 2]], TypeError, r"\[1\] holds floats"),
+    "ragged": (
+        [[1, 2], [1, 2], [1]],
+        ValueError,
+        "must hold partitions of equal length, got lengths from 1 to 2",
+    ),
+    "ragged deep": (
+        [[1, [2]], [1, 2], [1, 2]],
+        ValueError,
+        r"\[0\] must be an array or rectangular nested lists, got ragged data",
+    ),
+    "list of numbers": ([1, 2, 3], ValueError, r"\[0\] must be 1-D, .*got shape \(\)"),
+    "list of 2-D": ([ROWS, ROWS, ROWS], ValueError, r"\[0\] must be 1-D, .*got shape \(4, 3\)"),
+    "list with floats": (
+        [[1, 2], [1.0, 2.0], [1, 2]],
+        TypeError,
+        r"\[1\] must hold integers, got floats",
+    ),
     "ids over the range": (ROWS.astype(np.int64) + 2**31, ValueError, "2147483647"),
 }
 
@@ -75,10 +91,10 @@ def test_bad_partitions_are_refused_by_name(function, bad):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"a": [1, 2], "b": ["x", "y"]}, r"partitions\['b'\].* wanted .*integers"),
-        ({"a": [1, None]}, r"partitions\['a'\] holds NaN; wanted integers"),
-        ({"a": [True, False]}, r"partitions\['a'\] holds bools"),
-        ({"a": [0.5, 1.5]}, r"partitions\['a'\] holds floats"),
+        ({"a": [1, 2], "b": ["x", "y"]}, r"partitions\['b'\] must hold .*integers, got .*dtype"),
+        ({"a": [1, None]}, r"partitions\['a'\] must hold integers, got NaN"),
+        ({"a": [True, False]}, r"partitions\['a'\] must hold integers, got bools"),
+        ({"a": [0.5, 1.5]}, r"partitions\['a'\] must hold integers, got floats"),
     ],
 )
 def test_bad_columns_of_data_frames_are_refused_by_name(library, columns, message):
@@ -89,7 +105,7 @@ def test_bad_columns_of_data_frames_are_refused_by_name(library, columns, messag
 
 def test_nullable_columns_are_refused_with_a_hint():
     frame = pytest.importorskip("pandas").DataFrame({"a": [1, 2]}, dtype="Int64")
-    with pytest.raises(TypeError, match=r"extension dtype Int64; .* fill what is missing with -1"):
+    with pytest.raises(TypeError, match="extension dtype Int64: fill missing values with -1"):
         lq.mini_clusters(frame)
 
 
@@ -131,89 +147,177 @@ def _out(**options):
 
 
 BAD_ARGUMENTS = {
-    "n_partitions 0": (lambda: lq.SignatureTable(0), ValueError, "n_partitions is 0; wanted"),
-    "n_partitions bool": (lambda: lq.SignatureTable(True), TypeError, r"n_partitions is True \(b"),
-    "n_partitions large": (lambda: lq.SignatureTable(65_536), ValueError, "n_partitions is 65536"),
+    "n_partitions 0": (
+        lambda: lq.SignatureTable(0),
+        ValueError,
+        "n_partitions must be an integer of at least 1, got 0",
+    ),
+    "n_partitions bool": (
+        lambda: lq.SignatureTable(True),
+        TypeError,
+        r"n_partitions must be .*, got True \(bool\)",
+    ),
+    "n_partitions large": (
+        lambda: lq.SignatureTable(65_536),
+        ValueError,
+        "n_partitions must be from 1 to 65535, got 65536",
+    ),
     "chunk width": (
         lambda: _update(ROWS[:, :2]),
         ValueError,
-        "partitions_chunk holds 2 partitions; this table has 3",
+        "partitions_chunk must hold 3 partitions, as this table does, got 2",
     ),
-    "merge type": (lambda: _table().merge(ROWS), TypeError, "other is a ndarray; wanted"),
+    "merge type": (
+        lambda: _table().merge(ROWS),
+        TypeError,
+        "other must be a SignatureTable, got ndarray",
+    ),
     "merge width": (
         lambda: _table().merge(lq.SignatureTable(2)),
         ValueError,
-        "other has 2 partitions; this table has 3",
+        "other must have 3 partitions, as this table has, got 2",
     ),
     "counts float": (
         lambda: lq.SignatureTable.from_counts(ROWS, [1.0] * 4),
         TypeError,
-        "counts has dtype float64; wanted integers",
+        "counts must hold integers, got dtype float64",
     ),
     "counts shape": (
         lambda: lq.SignatureTable.from_counts(ROWS, [1]),
         ValueError,
-        r"counts has shape \(1,\); wanted \(4,\)",
+        r"counts must have shape \(4,\), one per signature, got \(1,\)",
     ),
     "counts zero": (
         lambda: lq.SignatureTable.from_counts(ROWS, [1, 0, 1, 1]),
         ValueError,
-        "counts holds 0; wanted at least 1",
+        "counts must be at least 1, got 0",
     ),
     "counts large": (
         lambda: lq.SignatureTable.from_counts(ROWS, np.full(4, 2**63, dtype=np.uint64)),
         ValueError,
-        "counts holds 9223372036854775808; wanted at most",
+        r"counts must be at most 2\^63 - 1, got 9223372036854775808",
     ),
-    "min_agree 0": (lambda: lq.agreement_degrees(ROWS, 0), ValueError, "min_agree is 0; wanted"),
-    "min_agree 0.0": (lambda: lq.agreement_degrees(ROWS, 0.0), ValueError, "min_agree is 0.0"),
-    "min_agree 4": (lambda: lq.agreement_degrees(ROWS, 4), ValueError, "or 1 to 3 votes"),
-    "min_agree 1.5": (lambda: lq.agreement_degrees(ROWS, 1.5), ValueError, "min_agree is 1.5"),
-    "min_agree NaN": (lambda: lq.agreement_degrees(ROWS, np.nan), ValueError, "min_agree is nan"),
-    "min_agree bool": (lambda: lq.agreement_degrees(ROWS, True), TypeError, "min_agree is True"),
-    "min_agree text": (lambda: lq.agreement_degrees(ROWS, "1"), TypeError, "min_agree is '1'"),
-    "graph of rows": (lambda: lq.agreement_graph(ROWS, 1), TypeError, "table is a ndarray; wanted"),
-    "graph min_agree": (lambda: lq.agreement_graph(_table(), 9), ValueError, "min_agree is 9"),
-    "min_differ -1": (_out(min_differ=-1), ValueError, "min_differ is -1; wanted"),
-    "min_differ 4": (_out(min_differ=4), ValueError, "min_differ is 4; wanted"),
-    "min_differ bool": (_out(min_differ=False), TypeError, "min_differ is False"),
-    "min_size 0": (_out(min_size=0), ValueError, "min_size is 0; wanted"),
-    "min_size float": (_out(min_size=2.0), TypeError, r"min_size is 2.0 \(float\); wanted"),
-    "n_clusters 0": (_out(n_clusters=0), ValueError, "n_clusters is 0; wanted"),
-    "n_clusters bool": (_out(n_clusters=True), TypeError, "n_clusters is True"),
-    "n_jobs 0": (_out(n_jobs=0), ValueError, "n_jobs is 0; wanted None, -1"),
-    "n_jobs -2": (_out(n_jobs=-2), ValueError, "n_jobs is -2; wanted None, -1"),
-    "n_jobs huge": (_out(n_jobs=10**30), ValueError, "n_jobs is 10{30}; wanted None, -1"),
-    "n_jobs float": (_out(n_jobs=2.0), TypeError, "n_jobs is 2.0"),
-    "eligible ints": (_out(eligible=[0, 1, 1, 1]), TypeError, "eligible has dtype int64; wanted"),
-    "eligible shape": (_out(eligible=[True]), ValueError, r"eligible has shape \(1,\); wanted"),
-    "out list": (_out(out=[0] * 4), TypeError, "out is a list; wanted a NumPy array"),
-    "out dtype": (_out(out=np.zeros(4)), TypeError, "out has dtype float64; wanted int32"),
-    "out byte order": (_out(out=np.zeros(4, ">i4")), TypeError, "out has dtype >i4; wanted int32"),
-    "out shape": (_out(out=np.zeros(3, "i4")), ValueError, r"out has shape \(3,\); wanted \(4,\)"),
-    "out strided": (_out(out=np.zeros(8, "i4")[::2]), ValueError, "out is not contiguous"),
-    "out read-only": (_out(out=_read_only(np.zeros(4, "i4"))), ValueError, "out is read-only"),
+    "min_agree 0": (
+        lambda: lq.agreement_degrees(ROWS, 0),
+        ValueError,
+        "min_agree must be .* got 0",
+    ),
+    "min_agree 0.0": (
+        lambda: lq.agreement_degrees(ROWS, 0.0),
+        ValueError,
+        r"min_agree must be .* got 0\.0",
+    ),
+    "min_agree 4": (
+        lambda: lq.agreement_degrees(ROWS, 4),
+        ValueError,
+        r"or 1 to 3 votes \(an int\), got 4",
+    ),
+    "min_agree 1.5": (
+        lambda: lq.agreement_degrees(ROWS, 1.5),
+        ValueError,
+        r"min_agree must be .* got 1\.5",
+    ),
+    "min_agree NaN": (
+        lambda: lq.agreement_degrees(ROWS, np.nan),
+        ValueError,
+        "min_agree must be .* got nan",
+    ),
+    "min_agree bool": (
+        lambda: lq.agreement_degrees(ROWS, True),
+        TypeError,
+        "min_agree must be .* got True",
+    ),
+    "min_agree text": (
+        lambda: lq.agreement_degrees(ROWS, "1"),
+        TypeError,
+        "min_agree must be .* got '1'",
+    ),
+    "graph of rows": (
+        lambda: lq.agreement_graph(ROWS, 1),
+        TypeError,
+        "table must be a SignatureTable, got nd",
+    ),
+    "graph min_agree": (
+        lambda: lq.agreement_graph(_table(), 9),
+        ValueError,
+        "min_agree must be .* got 9",
+    ),
+    "min_differ -1": (_out(min_differ=-1), ValueError, "min_differ must be .* got -1"),
+    "min_differ 4": (_out(min_differ=4), ValueError, "min_differ must be .* got 4"),
+    "min_differ bool": (_out(min_differ=False), TypeError, "min_differ must be .* got False"),
+    "min_size 0": (
+        _out(min_size=0),
+        ValueError,
+        "min_size must be an integer of at least 1, got 0",
+    ),
+    "min_size float": (_out(min_size=2.0), TypeError, r"min_size must be .* got 2\.0 \(float\)"),
+    "n_clusters 0": (_out(n_clusters=0), ValueError, "n_clusters must be .* at least 1, got 0"),
+    "n_clusters bool": (_out(n_clusters=True), TypeError, "n_clusters must be .* got True"),
+    "n_jobs 0": (_out(n_jobs=0), ValueError, "n_jobs must be None, -1 .* got 0"),
+    "n_jobs -2": (_out(n_jobs=-2), ValueError, "n_jobs must be None, -1 .* got -2"),
+    "n_jobs huge": (_out(n_jobs=10**30), ValueError, "n_jobs must be None, -1 .* got 10{30}"),
+    "n_jobs float": (_out(n_jobs=2.0), TypeError, r"n_jobs must be None, -1 .* got 2\.0"),
+    "eligible ints": (
+        _out(eligible=[0, 1, 1, 1]),
+        TypeError,
+        "eligible must have dtype bool, got int64",
+    ),
+    "eligible shape": (
+        _out(eligible=[True]),
+        ValueError,
+        r"eligible must have shape \(4,\), got \(1,\)",
+    ),
+    "out list": (_out(out=[0] * 4), TypeError, "out must be a NumPy array, got list"),
+    "out dtype": (_out(out=np.zeros(4)), TypeError, "out must have dtype int32, got float64"),
+    "out byte order": (
+        _out(out=np.zeros(4, ">i4")),
+        TypeError,
+        "out must have dtype int32, got >i4",
+    ),
+    "out shape": (
+        _out(out=np.zeros(3, "i4")),
+        ValueError,
+        r"out must have shape \(4,\), got \(3,\)",
+    ),
+    "out strided": (
+        _out(out=np.zeros(8, "i4")[::2]),
+        ValueError,
+        r"out must be C-contiguous, got strides \(8,\)",
+    ),
+    "out read-only": (
+        _out(out=_read_only(np.zeros(4, "i4"))),
+        ValueError,
+        "out must be writable, got a read-only",
+    ),
     "pairs float": (
         lambda: lq.coassociation(ROWS, [(0.0, 1.0)]),
         TypeError,
-        "pairs has dtype float64; wanted integers",
+        r"pairs must hold integers \(row numbers\), got dtype float64",
     ),
     "pairs shape": (
         lambda: lq.coassociation(ROWS, [(0, 1, 2)]),
         ValueError,
-        r"pairs has shape \(1, 3\); wanted \(m, 2\)",
+        r"pairs must have shape \(m, 2\), got \(1, 3\)",
     ),
-    "pairs range": (lambda: lq.coassociation(ROWS, [(0, 4)]), ValueError, "pairs holds row 4"),
-    "pairs negative": (lambda: lq.coassociation(ROWS, [(0, -1)]), ValueError, "holds row -1"),
+    "pairs range": (
+        lambda: lq.coassociation(ROWS, [(0, 4)]),
+        ValueError,
+        "row numbers from 0 to 3, got 4",
+    ),
+    "pairs negative": (
+        lambda: lq.coassociation(ROWS, [(0, -1)]),
+        ValueError,
+        "row numbers from 0 to 3, got -1",
+    ),
     "pattern format": (
         lambda: lq.coassociation(ROWS, sparse.coo_array((4, 4))),
         TypeError,
-        r"pairs has sparse format 'coo'; wanted 'csr': use \.tocsr\(\)",
+        r"pairs must have the sparse format 'csr', got 'coo': use \.tocsr\(\)",
     ),
     "pattern shape": (
         lambda: lq.coassociation(ROWS, sparse.csr_array((3, 4))),
         ValueError,
-        r"pairs has shape \(3, 4\); wanted \(4, 4\)",
+        r"pairs must have shape \(4, 4\), got \(3, 4\)",
     ),
     "accuracy lengths": (
         lambda: lq.clustering_accuracy([0, 1], [0]),
@@ -253,15 +357,15 @@ def test_bad_arguments_are_refused_by_name(bad):
 def test_damaged_csr_patterns_are_refused():
     pattern = sparse.csr_array(np.eye(4))
     pattern.indices[0] = 9
-    with pytest.raises(ValueError, match="pairs is no valid CSR pattern"):
+    with pytest.raises(ValueError, match="pairs must be a valid CSR matrix, got"):
         lq.coassociation(ROWS, pattern)
 
 
 def test_out_must_not_share_memory_with_the_partitions():
     columns = np.zeros((3, 4), dtype=np.int32)
-    with pytest.raises(ValueError, match="out shares memory with the partitions"):
+    with pytest.raises(ValueError, match="out must not share memory with the partitions"):
         lq.mini_clusters(columns.T, out=columns[1])
-    with pytest.raises(ValueError, match="out shares memory with the partitions"):
+    with pytest.raises(ValueError, match="out must not share memory with the partitions"):
         _update(columns.T, out=columns[2])
 
 

@@ -76,11 +76,11 @@ def test_a_point_makes_a_threshold_a_fraction(source, rows, text, value):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.array([[0.0, np.nan]]), "partitions holds NaN; wanted integers"),
-        (np.array([[0.0, 1.0]]), r"partitions holds floats \(float64\); wanted integers"),
-        (np.array([[True, False]]), "partitions holds bools"),
+        (np.array([[0.0, np.nan]]), "partitions must hold integers, got NaN"),
+        (np.array([[0.0, 1.0]]), r"partitions must hold integers, got floats \(float64\)"),
+        (np.array([[True, False]]), "partitions must hold integers, got bools"),
         (np.zeros((0, 3), dtype=int), "holds no sample"),
-        (np.zeros((3, 0), dtype=int), "holds no partition"),
+        (np.zeros((3, 0), dtype=int), "partitions must hold at least one partition, got none"),
         (np.zeros(3, dtype=int), r"has shape \(3,\); wanted 2-D"),
         (np.array([[2**31]]), "2147483648"),
         (np.array([[None, 1]]), "damaged or not a .npy file"),
@@ -109,8 +109,8 @@ def test_unusable_names_are_exit_code_1(tmp_path, capsys, name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--min-agree", "7"], "min_agree is 7; wanted .* 1 to 6 votes"),
-        (["--min-differ", "1.5"], "min_differ is 1.5; wanted"),
+        (["--min-agree", "7"], r"min_agree must be .* 1 to 6 votes \(an int\), got 7"),
+        (["--min-differ", "1.5"], r"min_differ must be a fraction in .*, got 1\.5"),
         (["--min-agree", "nan.0"], "neither a fraction like 0.9 nor a number of votes"),
         (["--min-agree", "x"], "neither a fraction like 0.9 nor a number of votes"),
         (["--n-clusters", "0"], "'0' is no integer of at least 1"),
@@ -360,7 +360,7 @@ def test_fit_does_not_overwrite_what_it_reads(tmp_path, capsys):
     ("rows", "message"),
     [
         ("a,b\n1,2\n3,x\n", "'x' in the line '3,x' is no number"),
-        ("a,b\n1,2\n3,nan\n", "holds NaN at row 1, column 1"),
+        ("a,b\n1,2\n3,nan\n", "must be finite, got NaN at row 1, column 1"),
         ("a,b\n1,2\n3,4\n", "minimum of 3 is required"),
     ],
 )

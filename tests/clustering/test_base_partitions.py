@@ -116,10 +116,10 @@ def test_structureless_and_tiny_data_do_no_harm(X):
 @pytest.mark.parametrize(
     "arguments, error, message",
     [
-        ({"n_clusters": 0}, ValueError, "n_clusters is 0"),
+        ({"n_clusters": 0}, ValueError, "n_clusters must be an integer of at least 1, got 0"),
         ({"n_clusters": (5, 2)}, ValueError, "wanted the fewest first"),
-        ({"n_partitions": -1}, ValueError, "n_partitions is -1"),
-        ({"X": np.full((5, 2), np.nan)}, ValueError, "X holds NaN"),
+        ({"n_partitions": -1}, ValueError, "n_partitions must be an integer of at least 1, got -1"),
+        ({"X": np.full((5, 2), np.nan)}, ValueError, "X must be.* got NaN at row 0, column 0"),
         ({"X": np.zeros((2, 2))}, ValueError, "n_samples = 2"),
         ({"clusterers": [3]}, TypeError, r"clusterers\[0\] is 3"),
     ],

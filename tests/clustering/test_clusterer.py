@@ -252,13 +252,13 @@ def test_pickles(blobs):
 @pytest.mark.parametrize(
     "change, error, message",
     [
-        ({"n_clusters": 0}, ValueError, "n_clusters is 0"),
+        ({"n_clusters": 0}, ValueError, "n_clusters must be an integer of at least 1, got 0"),
         ({"n_clusters": 2.5}, TypeError, "n_clusters"),
         ({"n_clusters": 601}, ValueError, "n_clusters is 601, X holds 600 samples"),
         ({"n_clusters": 2, "y": [0, 1, 2] * 200}, UserWarning, "y holds 3 categories"),
-        ({"n_partitions": 0}, ValueError, "n_partitions is 0"),
-        ({"pseudo_share": 0}, ValueError, "pseudo_share is 0"),
-        ({"y": [-1] * 3}, ValueError, "y holds 3 samples, X 600"),
+        ({"n_partitions": 0}, ValueError, "n_partitions must be an integer of at least 1, got 0"),
+        ({"pseudo_share": 0}, ValueError, r"pseudo_share must be a number in \(0, 1\], got 0"),
+        ({"y": [-1] * 3}, ValueError, "y must have 600 values, one per sample, got 3"),
         ({"clusterers": LogisticRegression()}, TypeError, r"clusterers\[0\] is LogisticRegression"),
     ],
 )
@@ -332,7 +332,9 @@ def test_a_known_label_is_that_of_its_whole_group(blobs):
     assert model.labels_[other] == "two"
     assert (model.labels_[(classes == 4) & (np.arange(len(X)) != other)] != "two").all()
     y[other] = "four"
-    with pytest.raises(ValueError, match=f"y calls sample {first} 'two' and sample {other} 'four'"):
+    with pytest.raises(
+        ValueError, match=f"got 'two' for sample {first} and 'four' for sample {other}"
+    ):
         lq.ConsensusClusterer(5, random_state=0).fit(X, y, groups=groups)
 
 
@@ -375,9 +377,9 @@ def test_groups_of_samples_without_votes_have_no_label():
 @pytest.mark.parametrize(
     "groups, error, message",
     [
-        ([0, 1], ValueError, "groups holds 2 samples, X 600"),
-        (np.zeros(600), TypeError, "groups holds floats"),
-        (np.zeros((600, 2), dtype=int), ValueError, r"groups has shape \(600, 2\)"),
+        ([0, 1], ValueError, "groups must have 600 values, one per sample, got 2"),
+        (np.zeros(600), TypeError, r"groups must hold integers, got floats \(float64\)"),
+        (np.zeros((600, 2), dtype=int), ValueError, r"groups must be.* got shape \(600, 2\)"),
     ],
 )
 def test_bad_groups_are_named(blobs, groups, error, message):
@@ -524,7 +526,7 @@ def test_an_explanation_names_the_group_of_a_sample(blobs):
     "i, error", [(600, ValueError), (-1, ValueError), (1.0, TypeError), ("1", TypeError)]
 )
 def test_samples_that_cannot_be_explained_are_named(blobs, i, error):
-    with pytest.raises(error, match=r"i is .*; wanted 0 to 599: a training sample"):
+    with pytest.raises(error, match=r"i must be an integer from 0 to 599 \(a training sample\)"):
         fitted(blobs).explain(i)
 
 
@@ -644,9 +646,9 @@ def test_one_new_sample_and_few_training_samples_are_enough():
     [
         ([[0.0] * 5], 0.05, ValueError, "X has 5 features"),
         ([[np.nan] * 6], 0.05, ValueError, "NaN"),
-        ([[0.0] * 6], 0, ValueError, "level is 0"),
+        ([[0.0] * 6], 0, ValueError, r"level must be a number in \(0, 1\], got 0"),
         ([[0.0] * 6], 1, ValueError, "level is 1"),
-        ([[0.0] * 6], "5 %", TypeError, "level is '5 %'"),
+        ([[0.0] * 6], "5 %", TypeError, r"level must be a number in \(0, 1\], got '5 %' \(str\)"),
     ],
 )
 def test_bad_arguments_of_novelty_are_named(blobs, X, level, error, message):
@@ -668,7 +670,7 @@ def test_groups_known_labels_and_abstentions_go_together(data):
     model = lq.ConsensusClusterer(data.draw(st.integers(1, 3)), min_cluster_size=1)
     known = {g: set(y[(groups == g) & (y >= 0)].tolist()) for g in range(4)}
     if any(len(labels) > 1 for labels in known.values()):
-        with pytest.raises(ValueError, match="wanted the same label in a group"):
+        with pytest.raises(ValueError, match="samples of one group must have the same label"):
             model.fit(np.zeros((n, 1)), y, partitions=partitions, groups=groups)
         return
     model.fit(np.zeros((n, 1)), y, partitions=partitions, groups=groups)

@@ -255,10 +255,10 @@ def test_linear_in_the_number_of_samples():
     "partitions, n_clusters, error, message",
     [
         ([[0, 1, 2]], 4, ValueError, "n_clusters is 4; the partitions tell only 3 groups apart"),
-        ([[0, 1, 2]], 0, ValueError, "n_clusters is 0"),
-        ([[0.5, 1, 2]], 2, TypeError, r"partitions\[0\] holds floats"),
+        ([[0, 1, 2]], 0, ValueError, "n_clusters must be an integer of at least 1, got 0"),
+        ([[0.5, 1, 2]], 2, TypeError, r"partitions\[0\] must hold.* got floats \(float64\)"),
         ([[-1, -1]], 1, ValueError, "partitions hold no vote"),
-        ([], 1, ValueError, "partitions is empty"),
+        ([], 1, ValueError, "partitions must hold at least one partition, got none"),
     ],
 )
 def test_bad_arguments_are_named(partitions, n_clusters, error, message):

@@ -152,18 +152,18 @@ def test_it_is_drawn_again_where_one_wants_it():
         (
             {"image_shape": (2, 3)},
             ValueError,
-            r"X has 4 columns; wanted 6, as image_shape \(2, 3\)",
+            r"X must have 6 columns, as image_shape \(2, 3\) says, got 4",
         ),
         ({"image_shape": 4}, ValueError, r"image_shape is 4; wanted \(height, width\)"),
-        ({"image_shape": (0, 4)}, ValueError, "image_shape is 0"),
+        ({"image_shape": (0, 4)}, ValueError, "image_shape must be.* got 0"),
         ({"X": np.eye(4)}, ValueError, "X has 4 rows, labels holds 3"),
-        ({"X": np.full((3, 4), np.nan)}, ValueError, "X holds NaN"),
+        ({"X": np.full((3, 4), np.nan)}, ValueError, "X must be.* got NaN at row 0, column 0"),
         ({"labels": [-1, -1, -1]}, ValueError, "no category to show"),
-        ({"labels": [0.5, 1, 2]}, TypeError, "labels holds floats"),
+        ({"labels": [0.5, 1, 2]}, TypeError, r"labels must hold integers, got floats \(float64\)"),
         ({"categories": [0, 7]}, ValueError, "categories holds 7, which no sample has"),
         ({"categories": []}, ValueError, "no category to show"),
-        ({"n_samples": 0}, ValueError, "n_samples is 0"),
-        ({"confidence": [1, 2]}, ValueError, r"confidence has shape \(2,\)"),
+        ({"n_samples": 0}, ValueError, "n_samples must be an integer of at least 1, got 0"),
+        ({"confidence": [1, 2]}, ValueError, r"confidence must have shape \(3,\), got \(2,\)"),
         ({"image_shape": None, "texts": ["a"]}, ValueError, "labels holds 3 samples, texts 1"),
     ],
 )
@@ -249,7 +249,11 @@ def test_an_estimator_gives_partitions_and_labels():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda m: lq.AgreementDisplay.from_predictions([[0], [1, 2]], [0]), ValueError, "ragged"),
+        (
+            lambda m: lq.AgreementDisplay.from_predictions([[0], [1, 2]], [0]),
+            ValueError,
+            "partitions must hold.* got lengths from 1 to 2",
+        ),
         (
             lambda m: lq.AgreementDisplay.from_predictions([[0, 1]], [0]),
             ValueError,

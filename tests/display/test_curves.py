@@ -181,12 +181,12 @@ def sampler():
         (
             lambda: lq.CoveragePrecisionDisplay.from_predictions([0], [0], None),
             TypeError,
-            "confidence has dtype object",
+            "confidence must hold numbers, got dtype object",
         ),
         (
             lambda: lq.CoveragePrecisionDisplay.from_predictions([0], [0], [np.nan]),
             ValueError,
-            "confidence holds NaN",
+            "confidence must hold finite numbers of at least 0, got nan",
         ),
         (
             lambda: lq.LearningCurveDisplay.from_estimator(lq.PreClusteringSampler(), [0]),
@@ -201,7 +201,7 @@ def sampler():
         (
             lambda: lq.LearningCurveDisplay.from_predictions([0], {0: [0]}),
             ValueError,
-            "a key of y_pred is 0",
+            "a key of y_pred must be an integer of at least 1, got 0",
         ),
         (
             lambda: lq.LearningCurveDisplay.from_predictions([0], {5: [0, 1]}),
@@ -241,9 +241,9 @@ def test_bad_arguments_are_named(call, error, message):
     [
         ([0], {}, ValueError, "y holds 1 samples, the estimator was fitted on 30"),
         ([-1] * 30, {}, ValueError, "y holds no label"),
-        ([0.5] * 30, {}, TypeError, "y holds floats"),
-        ([0] * 30, {"n_labels": 0}, ValueError, "n_labels is 0"),
-        ([0] * 30, {"batch_size": 1.5}, TypeError, "batch_size is 1.5"),
+        ([0.5] * 30, {}, TypeError, r"y must hold integers, got floats \(float64\)"),
+        ([0] * 30, {"n_labels": 0}, ValueError, "n_labels must be an integer of at least 1, got 0"),
+        ([0] * 30, {"batch_size": 1.5}, TypeError, r"batch_size must be.* got 1\.5 \(float\)"),
     ],
 )
 def test_bad_arguments_of_a_learning_curve_are_named(sampler, y, options, error, message):

@@ -32,7 +32,7 @@ def within(weights, labels):
 
 
 def partitions_of(n):
-    """All of n items, as labels."""
+    """Yield all partitions of n items, as labels."""
 
     def extended(labels, n_labels):
         if len(labels) == n:
@@ -55,7 +55,7 @@ def allows(labels, groups):
 
 
 def best_of_pivots(weights, rng, n_runs=50):
-    """KwikCluster (Ailon, Charikar and Newman, JACM 55, 2008), the best of some runs."""
+    """KwikCluster (Ailon, Charikar and Newman, JACM 55, 2008), the best of several runs."""
     best = -np.inf
     for _ in range(n_runs):
         labels = np.full(len(weights), -1)
@@ -138,7 +138,7 @@ def test_planted_clusters_are_found_in_any_form(form):
 
 
 @pytest.mark.parametrize("with_groups", [False, True])
-def test_problems_at_once_are_solved_as_alone(with_groups):
+def test_problems_solved_together_are_solved_as_alone(with_groups):
     rng = np.random.default_rng(3)
     problems = [random_weights(rng, n) for n in (1, 12, 3, 30, 2)]
     groups = [rng.integers(-1, 3, size=len(p)) for p in problems] if with_groups else None
@@ -153,7 +153,7 @@ def test_problems_at_once_are_solved_as_alone(with_groups):
 
 
 @pytest.mark.parametrize("n_jobs", [2, 5])
-def test_the_same_for_any_number_of_threads(n_jobs):
+def test_the_result_does_not_depend_on_threads(n_jobs):
     rng = np.random.default_rng(4)
     problems = [random_weights(rng, 25) for _ in range(20)]
     expected = lq.correlation_clustering(problems, n_jobs=1)
@@ -181,7 +181,7 @@ def test_many_nodes():
     assert found >= planted
 
 
-def test_limit_cases():
+def test_edge_cases():
     assert lq.correlation_clustering([[0.0]]).tolist() == [0]
     assert lq.correlation_clustering(np.zeros((3, 3))).tolist() == [0, 1, 2]
     assert lq.correlation_clustering(scipy.sparse.csr_array((4, 4))).tolist() == [0, 1, 2, 3]
@@ -197,18 +197,38 @@ def test_limit_cases():
 @pytest.mark.parametrize(
     ("weights", "settings", "error", "message"),
     [
-        (np.ones((2, 3)), {}, ValueError, r"weights has shape \(2, 3\)"),
-        (np.array([["a"]]), {}, TypeError, "weights has dtype <U1"),
-        ([[0, 1], [2, 0]], {}, ValueError, "not symmetric: 1 at row 0, column 1, but 2"),
-        ([[0, np.nan], [np.nan, 0]], {}, ValueError, "weights holds nan at row 0, column 1"),
-        ([[0, np.inf], [np.inf, 0]], {}, ValueError, "weights holds inf at row 0, column 1"),
-        (scipy.sparse.csr_array([[0, 1.0], [0, 0]]), {}, ValueError, "not symmetric: 1 at row 0"),
+        (np.ones((2, 3)), {}, ValueError, r"weights must be.* got shape \(2, 3\)"),
+        (np.array([["a"]]), {}, TypeError, "weights must hold numbers, got dtype <U1"),
+        (
+            [[0, 1], [2, 0]],
+            {},
+            ValueError,
+            "weights must be.* got 1 at row 0, column 1, but 2 at row 1, column 0",
+        ),
+        (
+            [[0, np.nan], [np.nan, 0]],
+            {},
+            ValueError,
+            "weights must be.* got nan at row 0, column 1",
+        ),
+        (
+            [[0, np.inf], [np.inf, 0]],
+            {},
+            ValueError,
+            "weights must be.* got inf at row 0, column 1",
+        ),
+        (
+            scipy.sparse.csr_array([[0, 1.0], [0, 0]]),
+            {},
+            ValueError,
+            "weights must be.* got 1 at row 0, column 1, but 0 at row 1, column 0",
+        ),
         (scipy.sparse.csr_array([[0, np.nan], [1, 0]]), {}, ValueError, "nan at row 0, column 1"),
-        (np.ones((2, 2)), {"groups": [0]}, ValueError, "groups holds 1 nodes, weights 2"),
-        ([np.ones((2, 2))], {"groups": [[0], [1]]}, ValueError, "groups holds 2 items, weights 1"),
-        ([np.ones((2, 2))], {"groups": [[0]]}, ValueError, r"groups\[0\] holds 1 nodes"),
-        ([np.ones((2, 2)), np.ones(2)], {}, ValueError, r"weights\[1\] has shape"),
-        (np.ones((2, 2)), {"n_jobs": 0}, ValueError, "n_jobs is 0"),
+        (np.ones((2, 2)), {"groups": [0]}, ValueError, "groups must have.* got 1"),
+        ([np.ones((2, 2))], {"groups": [[0], [1]]}, ValueError, "groups must hold.* got 2"),
+        ([np.ones((2, 2))], {"groups": [[0]]}, ValueError, r"groups\[0\] must have.* got 1"),
+        ([np.ones((2, 2)), np.ones(2)], {}, ValueError, r"weights\[1\] must be.* got shape \(2,\)"),
+        (np.ones((2, 2)), {"n_jobs": 0}, ValueError, "n_jobs must be.* got 0"),
     ],
 )
 def test_bad_input_is_named(weights, settings, error, message):

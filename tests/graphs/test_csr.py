@@ -1,4 +1,4 @@
-"""Kernels on given graphs equal dense ones."""
+"""Functions of sparse graphs equal naive ones on dense matrices."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_normalized_weights_equal_the_dense_ones(graph, normalization, self_loop
 @share(0.5)
 def test_symmetric_normalization_is_that_of_the_laplacian_of_scipy(graph):
     graph = graph.astype(np.float64)
-    # Not NumPy's, whose sums of duplicates are the point elsewhere.
+    # Duplicates are added up here, since another test is about them.
     graph.sum_duplicates()
     laplacian = scipy.sparse.csgraph.laplacian(graph, normed=True).toarray()
     np.fill_diagonal(laplacian, 0)
@@ -169,21 +169,25 @@ def test_any_sparse_form_is_read(function, form):
 @pytest.mark.parametrize(
     ("error", "message", "graph"),
     [
-        (TypeError, "graph is a ndarray", np.eye(3)),
-        (TypeError, "graph is a NoneType", None),
-        (ValueError, r"graph has shape \(2, 3\)", scipy.sparse.csr_array((2, 3))),
-        (ValueError, r"graph has shape \(0, 0\)", scipy.sparse.csr_array((0, 0))),
-        (TypeError, "graph has dtype complex128", scipy.sparse.eye_array(3, dtype=complex).tocsr()),
+        (TypeError, "graph must be a SciPy sparse matrix or array, got ndarray", np.eye(3)),
+        (TypeError, "graph must be a SciPy sparse matrix or array, got NoneType", None),
+        (ValueError, r"graph must be.* got shape \(2, 3\)", scipy.sparse.csr_array((2, 3))),
+        (ValueError, r"graph must be.* got shape \(0, 0\)", scipy.sparse.csr_array((0, 0))),
+        (
+            TypeError,
+            "graph must hold.* got dtype complex128",
+            scipy.sparse.eye_array(3, dtype=complex).tocsr(),
+        ),
     ],
 )
-def test_what_is_no_graph_is_named(function, error, message, graph):
+def test_anything_but_a_graph_is_refused(function, error, message, graph):
     with pytest.raises(error, match=message):
         function(graph)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("bad", [-1, 3, 2**31 - 1])
-def test_an_index_that_is_no_node_is_refused(function, bad):
+def test_edges_to_missing_nodes_are_refused(function, bad):
     graph = scipy.sparse.csr_array(np.ones((3, 3)))
     graph.indices[4] = bad
     with pytest.raises(ValueError, match=f"edge to node {bad}"):
@@ -198,17 +202,19 @@ def test_weights_that_cannot_be_normalized_are_refused(bad):
         lq.normalize_graph(graph)
 
 
-def test_bad_words_are_named():
+def test_bad_choices_are_named():
     graph = scipy.sparse.eye_array(3).tocsr()
-    with pytest.raises(ValueError, match="mode is 'both'"):
+    with pytest.raises(
+        ValueError, match="mode must be 'union', 'mutual' or 'directed', got 'both'"
+    ):
         lq.symmetrize_graph(graph, "both")
-    with pytest.raises(ValueError, match="combine is 'mean'"):
+    with pytest.raises(ValueError, match="combine must be 'max', 'min' or 'sum', got 'mean'"):
         lq.symmetrize_graph(graph, combine="mean")
-    with pytest.raises(ValueError, match="normalization is 'none'"):
+    with pytest.raises(ValueError, match="must be 'symmetric' or 'random_walk', got 'none'"):
         lq.normalize_graph(graph, "none")
 
 
-# Agreement on the edges of a graph of neighbours: consensus for any number of samples
+# Agreement on the edges of a graph of neighbors: consensus for any number of samples
 
 
 @pytest.mark.parametrize("index", GRAPH_INDICES)

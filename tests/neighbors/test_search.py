@@ -1,4 +1,4 @@
-"""Nearest neighbours equal those of the float64 oracle."""
+"""Nearest neighbors equal those of the float64 oracle."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FLOATS = [np.float16, np.float32, np.float64]
 
 
 def assert_equals_oracle(X, k, metric, Y=None, **options):
-    """Same neighbours in the same order, but for distances that rounding cannot tell apart."""
+    """Neighbors and their order are equal, except at distances that rounding cannot separate."""
     distances, indices = lq.kneighbors(X, k, metric=metric, Y=Y, **options)
     table = oracle.distances(X, Y, metric)
     expected = oracle.nearest(table, k)
@@ -137,7 +137,7 @@ def test_a_row_of_zeros_is_at_distance_one_by_cosine():
     assert distances[1].tolist() == [1, 1, 2]
 
 
-# Search with a wanted recall
+# Search with a recall
 
 
 def rings(rng, n):
@@ -246,14 +246,14 @@ def test_the_quality_is_that_of_another_sample_than_the_tuned_one():
     assert quality.lower_bound - 0.02 < true_recall(distances, exact) < quality.recall + 0.05
 
 
-def test_exact_search_says_so():
+def test_exact_search_reports_that_it_is_exact():
     X = np.random.default_rng(8).normal(size=(50, 3))
     for recall in (None, 1.0, 0.9):
         quality = lq.kneighbors(X, 3, recall=recall, return_quality=True)[2]
         assert quality == (1.0, 1.0, 0, "exact")
 
 
-def test_threads_do_not_change_what_is_found():
+def test_threads_do_not_change_the_result():
     X = clustered(np.random.default_rng(9), 12_000, 120, 30, 1).astype(np.float32)
     expected = lq.kneighbors(X, 12, recall=0.9, n_jobs=1)
     for n_jobs in (2, 8):
@@ -262,7 +262,7 @@ def test_threads_do_not_change_what_is_found():
             np.testing.assert_array_equal(ours, theirs)
 
 
-# A distance of the caller's own
+# Custom distances
 
 numba = pytest.importorskip("numba")
 SIGNATURE = "float64(CPointer(float64), CPointer(float64), int64)"
@@ -301,7 +301,7 @@ def test_a_custom_distance_equals_the_naive_search(seed, n, d, dtype, with_queri
     np.testing.assert_array_equal(distances, np.take_along_axis(table, expected, 1))
 
 
-def test_a_ctypes_pointer_does_as_well():
+def test_a_metric_may_be_a_ctypes_pointer():
     X = np.random.default_rng(10).normal(size=(30, 4))
     expected = lq.kneighbors(X, 3, metric=manhattan)
     for ours, theirs in zip(lq.kneighbors(X, 3, metric=manhattan.ctypes), expected, strict=True):
@@ -327,11 +327,11 @@ def test_a_metric_of_another_signature_is_refused():
         return a - b
 
     cases = [
-        (single, r"metric has the signature \(float32\*, float32\*, int64\) -> float32"),
-        (of_numbers, "metric has the signature"),
-        (of_numbers.ctypes, r"metric has argtypes \['c_double', 'c_double'\]"),
-        (lambda a, b: 0.0, "metric is a Python function, which would be called for each pair"),
-        (None, "metric is None"),
+        (single, r"metric must have .* got \(float32\*, float32\*, int64\) -> float32"),
+        (of_numbers, "metric must have the signature"),
+        (of_numbers.ctypes, r"got argtypes \['c_double', 'c_double'\]"),
+        (lambda a, b: 0.0, "got a Python function, which is too slow to call for every pair"),
+        (None, r"metric must be one of .* got None"),
     ]
     for metric, message in cases:
         with pytest.raises(TypeError, match=message):
@@ -397,7 +397,9 @@ def test_both_widths_of_indices_give_the_same_graph():
 
 
 def test_a_bad_mode_is_named():
-    with pytest.raises(ValueError, match="mode is 'both'; wanted one of union, mutual, directed"):
+    with pytest.raises(
+        ValueError, match="mode must be 'union', 'mutual' or 'directed', got 'both'"
+    ):
         lq.kneighbors_graph([[1.0], [2.0]], 1, mode="both")
 
 
@@ -432,27 +434,35 @@ def test_every_instruction_set_gives_the_same_bytes():
 @pytest.mark.parametrize(
     ("error", "message", "arguments"),
     [
-        (ValueError, "X has shape (3,)", {"X": [1.0, 2.0, 3.0]}),
-        (ValueError, "X has shape (0, 2)", {"X": np.empty((0, 2))}),
-        (ValueError, "X has shape (2, 0)", {"X": np.empty((2, 0))}),
-        (ValueError, "X is ragged", {"X": [[1.0], [1.0, 2.0]]}),
+        (ValueError, "X must be 2-D, (n_samples, n_features)", {"X": [1.0, 2.0, 3.0]}),
+        (ValueError, "X must have at least one row and one column", {"X": np.empty((0, 2))}),
+        (ValueError, "X must have at least one row and one column", {"X": np.empty((2, 0))}),
+        (ValueError, "X must be an array or rectangular nested lists", {"X": [[1.0], [1.0, 2.0]]}),
         (ValueError, "X holds NaN at row 1, column 2", {"X": [[0, 1, 2], [3, 4, np.nan]]}),
         (ValueError, "X holds infinity at row 0, column 0", {"X": [[np.inf, 1], [2, 3]]}),
         (ValueError, "X holds a value beyond 1e150", {"X": [[1e200, 1], [2, 3]]}),
         (ValueError, "Y holds NaN at row 0, column 1", {"Y": [[1.0, np.nan]]}),
-        (ValueError, "Y has 3 columns; wanted 2", {"Y": np.zeros((4, 3))}),
-        (TypeError, "X has dtype complex128", {"X": np.zeros((3, 2), complex)}),
-        (TypeError, "X has dtype <U1", {"X": [["a", "b"], ["c", "d"]]}),
-        (TypeError, "X is a sparse matrix", {"X": scipy.sparse.eye(4).tocsr()}),
-        (TypeError, "X is a masked array", {"X": np.ma.zeros((4, 2))}),
-        (ValueError, "n_neighbors is 0", {"n_neighbors": 0}),
-        (ValueError, "n_neighbors is 3; wanted at most 2", {"n_neighbors": 3}),
-        (ValueError, "at most 3: the samples of X", {"n_neighbors": 4, "Y": [[1.0, 2.0]]}),
-        (TypeError, "n_neighbors is 1.5", {"n_neighbors": 1.5}),
-        (ValueError, "metric is 'manhattan'", {"metric": "manhattan"}),
-        (ValueError, "recall is 0", {"recall": 0}),
-        (ValueError, "recall is nan", {"recall": np.nan}),
-        (TypeError, "recall is 'high'", {"recall": "high"}),
+        (ValueError, "Y must have 2 columns, as X has, got 3", {"Y": np.zeros((4, 3))}),
+        (TypeError, "X must hold floats of at most 64 bits", {"X": np.zeros((3, 2), complex)}),
+        (TypeError, "integers or bools, got dtype <U1", {"X": [["a", "b"], ["c", "d"]]}),
+        (TypeError, "X must be a dense array", {"X": scipy.sparse.eye(4).tocsr()}),
+        (TypeError, "X must be a plain array of numbers", {"X": np.ma.zeros((4, 2))}),
+        (ValueError, "n_neighbors must be an integer of at least 1, got 0", {"n_neighbors": 0}),
+        (ValueError, "n_neighbors must be at most 2, the number of", {"n_neighbors": 3}),
+        (
+            ValueError,
+            "n_neighbors must be at most 3, the number of samples of X, got 4",
+            {"n_neighbors": 4, "Y": [[1.0, 2.0]]},
+        ),
+        (TypeError, "n_neighbors must be an integer of at least 1", {"n_neighbors": 1.5}),
+        (
+            ValueError,
+            "metric must be 'euclidean', 'cosine' or 'inner_product'",
+            {"metric": "manhattan"},
+        ),
+        (ValueError, "recall must be a number in (0, 1], got 0", {"recall": 0}),
+        (ValueError, "recall must be a number in (0, 1], got nan", {"recall": np.nan}),
+        (TypeError, "recall must be a number in (0, 1], got 'high' (str)", {"recall": "high"}),
     ],
 )
 def test_bad_arguments_are_named(error, message, arguments):

@@ -1,4 +1,4 @@
-"""KNeighborsTransformer is to be exchanged with scikit-learn's."""
+"""KNeighborsTransformer can replace scikit-learn's."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_graphs_equal_scikit_learns(data, mode, metric, k):
     X, _, new, _ = data
     ours = lq.KNeighborsTransformer(k, mode=mode, metric=metric)
     theirs = Theirs(n_neighbors=k, mode=mode, metric=metric, algorithm="brute")
-    # Theirs finds itself as far away as rounding says.
+    # In scikit-learn's graph, rounding moves a sample away from itself.
     kept, expected = ours.fit_transform(X), theirs.fit_transform(X)
     np.testing.assert_array_equal(kept.indices, expected.indices)
     np.testing.assert_allclose(kept.data, expected.data, rtol=1e-9, atol=1e-7)
@@ -153,14 +153,18 @@ def test_a_clone_is_unfitted_and_equal():
 @pytest.mark.parametrize(
     ("error", "message", "arguments"),
     [
-        (ValueError, "n_neighbors is 4; wanted at most 3", {"n_neighbors": 4}),
-        (ValueError, "at most 4: the", {"n_neighbors": 5, "mode": "connectivity"}),
-        (ValueError, "n_neighbors is 0", {"n_neighbors": 0}),
-        (TypeError, "n_neighbors is 1.5", {"n_neighbors": 1.5}),
-        (ValueError, "mode is 'union'; wanted one of distance, connectivity", {"mode": "union"}),
-        (ValueError, "metric is 'inner_product'", {"metric": "inner_product"}),
-        (ValueError, "recall is 2", {"recall": 2}),
-        (TypeError, "n_jobs is 'all'", {"n_jobs": "all"}),
+        (ValueError, "n_neighbors must be at most 3 in the mode 'distance'", {"n_neighbors": 4}),
+        (
+            ValueError,
+            "n_neighbors must be at most 4 in",
+            {"n_neighbors": 5, "mode": "connectivity"},
+        ),
+        (ValueError, "n_neighbors must be an integer of at least 1, got 0", {"n_neighbors": 0}),
+        (TypeError, "n_neighbors must be an integer of at least 1", {"n_neighbors": 1.5}),
+        (ValueError, "mode must be 'distance' or 'connectivity', got 'union'", {"mode": "union"}),
+        (ValueError, "metric must be 'euclidean' or 'cosine'", {"metric": "inner_product"}),
+        (ValueError, "recall must be a number in (0, 1], got 2", {"recall": 2}),
+        (TypeError, "n_jobs must be None, -1 (all available cores) or an", {"n_jobs": "all"}),
     ],
 )
 def test_bad_parameters_are_named(error, message, arguments):
@@ -173,10 +177,10 @@ def test_bad_parameters_are_named(error, message, arguments):
 
 def test_bad_samples_are_named():
     transformer = lq.KNeighborsTransformer(1)
-    with pytest.raises(ValueError, match="X holds NaN at row 1, column 0"):
+    with pytest.raises(ValueError, match="X must be finite, got NaN at row 1, column 0"):
         transformer.fit([[1.0], [np.nan]])
     with pytest.raises(TypeError, match="Sparse"):
         transformer.fit(scipy.sparse.eye(3).tocsr())
     transformer.fit([[1.0], [2.0]])
-    with pytest.raises(ValueError, match="X holds infinity at row 0, column 0"):
+    with pytest.raises(ValueError, match="X must be finite, got infinity at row 0, column 0"):
         transformer.transform([[np.inf]])

@@ -413,7 +413,7 @@ LABELS = [0, 1, 1, -1]
     ("error", "message", "call"),
     [
         (ValueError, "n_samples is 4; wanted 1 to 3", lambda: lq.samples_to_check(LABELS, None, 4)),
-        (ValueError, "n_samples is 0", lambda: lq.samples_to_check(LABELS, None, 0)),
+        (ValueError, "n_samples must be.* got 0", lambda: lq.samples_to_check(LABELS, None, 0)),
         (ValueError, "labels holds no label", lambda: lq.samples_to_check([-1, -1])),
         (ValueError, "labels holds no label", lambda: lq.samples_to_check([])),
         (ValueError, r"labels has shape \(1, 4\)", lambda: lq.samples_to_check([LABELS])),
@@ -463,7 +463,11 @@ LABELS = [0, 1, 1, -1]
         (ValueError, "level is 0.5", lambda: lq.label_quality(LABELS, LABELS, level=0.5)),
         (ValueError, "level is 1", lambda: lq.n_checks_needed(0.9, level=1)),
         (TypeError, "level is '95'", lambda: lq.n_checks_needed(0.9, level="95")),
-        (ValueError, "n_looks is 0", lambda: lq.label_quality(LABELS, LABELS, n_looks=0)),
+        (
+            ValueError,
+            "n_looks must be.* got 0",
+            lambda: lq.label_quality(LABELS, LABELS, n_looks=0),
+        ),
         (
             ValueError,
             "wanted_precision is given without confidence",
@@ -475,8 +479,12 @@ LABELS = [0, 1, 1, -1]
             lambda: lq.label_quality(LABELS, LABELS, [1] * 4, wanted_precision=1.0),
         ),
         (ValueError, "precision is 1.0", lambda: lq.n_checks_needed(1.0)),
-        (ValueError, "n_errors is -1", lambda: lq.n_checks_needed(0.9, n_errors=-1)),
-        (TypeError, "n_errors is 0.5", lambda: lq.n_checks_needed(0.9, n_errors=0.5)),
+        (ValueError, "n_errors must be.* got -1", lambda: lq.n_checks_needed(0.9, n_errors=-1)),
+        (
+            TypeError,
+            r"n_errors must be.* got 0\.5 \(float\)",
+            lambda: lq.n_checks_needed(0.9, n_errors=0.5),
+        ),
     ],
 )
 def test_bad_arguments_are_named(error, message, call):

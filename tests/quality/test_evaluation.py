@@ -233,10 +233,10 @@ def test_the_report_names_each_figure_for_what_it_is():
 @pytest.mark.parametrize(
     ("error", "message", "options"),
     [
-        (ValueError, "n_repeats is 0", {"n_repeats": 0}),
+        (ValueError, "n_repeats must be an integer of at least 1, got 0", {"n_repeats": 0}),
         (ValueError, "test_size", {"test_size": 1.5}),
-        (ValueError, "y holds 2 samples", {"y": [0, 1]}),
-        (ValueError, "y holds no label", {"y": [-1] * 300}),
+        (ValueError, "y must have 300 values, one per sample, got 2", {"y": [0, 1]}),
+        (ValueError, "y must hold.* got -1 or None for every sample", {"y": [-1] * 300}),
         (ValueError, "y has no label in a cluster of a", {"y": [0] + [-1] * 299}),
         (
             ValueError,

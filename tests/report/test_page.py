@@ -345,8 +345,8 @@ def test_unusual_models_have_a_report(case):
         ({"X": np.zeros((120, 2))}, ValueError, "X has 2 features"),
         ({"X": np.full((120, 1), np.nan)}, ValueError, "NaN"),
         ({"texts": ["a"]}, ValueError, "texts holds 1 samples, .* fitted on 120"),
-        ({"texts": "a"}, TypeError, "texts is a str"),
-        ({"texts": [1] * 120}, TypeError, "texts holds 1"),
+        ({"texts": "a"}, TypeError, "texts must be a list or array of strings, got str"),
+        ({"texts": [1] * 120}, TypeError, r"texts must hold.* got 1 \(int\) at position 0"),
         ({"images": np.zeros((120, 4))}, ValueError, r"images has shape \(120, 4\); wanted"),
         ({"images": np.zeros((120, 4, 4, 2))}, ValueError, "images has shape"),
         ({"images": np.zeros((7, 4, 4))}, ValueError, "images holds 7 samples"),
@@ -355,7 +355,7 @@ def test_unusual_models_have_a_report(case):
         ({"images": np.full((120, 4, 4, 3), 2.0)}, ValueError, "images holds colours from 2.0"),
         ({"y": [0]}, ValueError, "y holds 1 samples, .* fitted on 120"),
         ({"y": [-1] * 120}, ValueError, "y holds no label that was not given to fit"),
-        ({"y": [0.5] * 120}, TypeError, "y holds floats"),
+        ({"y": [0.5] * 120}, TypeError, r"y must hold integers, got floats \(float64\)"),
     ],
 )
 def test_bad_arguments_are_named_and_leave_nothing(plain, tmp_path, arguments, error, message):

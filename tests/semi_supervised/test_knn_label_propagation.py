@@ -195,13 +195,18 @@ def test_the_order_of_samples_does_not_matter():
     ("error", "message", "options", "y"),
     [
         (ValueError, "n_neighbors is 4; wanted 1 to 3", {"n_neighbors": 4}, [0, 1, 1, -1]),
-        (ValueError, "n_neighbors is 0", {"n_neighbors": 0}, [0, 1, 1, -1]),
-        (ValueError, "metric is 'l1'", {"metric": "l1"}, [0, 1, 1, -1]),
-        (ValueError, "weights is 'heat'", {"weights": ["uniform", "heat"]}, [0, 1, 1, -1]),
+        (ValueError, "n_neighbors must be.* got 0", {"n_neighbors": 0}, [0, 1, 1, -1]),
+        (ValueError, "metric must be.* got 'l1'", {"metric": "l1"}, [0, 1, 1, -1]),
+        (
+            ValueError,
+            "weights must be.* got 'heat'",
+            {"weights": ["uniform", "heat"]},
+            [0, 1, 1, -1],
+        ),
         (ValueError, "cv is 1", {"cv": 1}, [0, 1, 1, -1]),
-        (ValueError, "min_confidence is -1", {"min_confidence": -1}, [0, 1, 1, -1]),
-        (ValueError, "y holds no label", {}, [-1, -1, -1, -1]),
-        (ValueError, r"y has shape \(4, 2\)", {}, np.eye(4, 2)),
+        (ValueError, "min_confidence must be.* got -1", {"min_confidence": -1}, [0, 1, 1, -1]),
+        (ValueError, "y must hold.* got -1 or None for every sample", {}, [-1, -1, -1, -1]),
+        (ValueError, r"y must have shape \(n_samples,\), got \(4, 2\)", {}, np.eye(4, 2)),
     ],
 )
 def test_bad_arguments_are_named(error, message, options, y):

@@ -424,24 +424,36 @@ def test_an_end_before_all_samples_are_reached_warns():
 @pytest.mark.parametrize(
     ("error", "message", "options", "X", "y"),
     [
-        (ValueError, "y holds no label", {}, None, [-1] * 7),
-        (ValueError, "y holds no label", {}, None, np.zeros((7, 2))),
-        (ValueError, "y holds 6 samples", {}, None, [-1] * 6),
+        (ValueError, "y must hold.* got -1 or None for every sample", {}, None, [-1] * 7),
+        (ValueError, "y must hold.* got only rows of zeros", {}, None, np.zeros((7, 2))),
+        (ValueError, "y must have 7 values, one per sample, got 6", {}, None, [-1] * 6),
         (ValueError, "the target y is None", {}, None, None),
-        (ValueError, "y sums to 0.5 in row 1", {}, None, [[0, 0], [0.5, 0]] + [[0, 0]] * 5),
+        (
+            ValueError,
+            r"a 2-D y must hold.* got a sum of 0\.5 in row 1",
+            {},
+            None,
+            [[0, 0], [0.5, 0]] + [[0, 0]] * 5,
+        ),
         (ValueError, "negative share", {}, None, [[0, 0], [2, -1]] + [[0, 0]] * 5),
         (ValueError, "y contains NaN", {}, None, [[0, 0], [np.nan, 1]] + [[0, 0]] * 5),
-        (ValueError, "y has shape", {}, None, np.zeros((7, 2, 2))),
+        (ValueError, r"y must have.* got \(7, 2, 2\)", {}, None, np.zeros((7, 2, 2))),
         (ValueError, "Unknown label type", {}, None, [0.5, -1, 1, 2, 3, 4, 5]),
         (TypeError, "mix", {}, None, np.array(["a", 1, None, None, None, None, None], object)),
         (ValueError, "graph has 7 nodes, X 3", {}, np.zeros((3, 2)), [0, 1, -1]),
         (ValueError, "X is None and there is no graph", {"graph": None}, None, [0] * 7),
-        (ValueError, "n_neighbors is 0", {"n_neighbors": 0}, None, [0] * 7),
-        (ValueError, "max_iter is 0", {"max_iter": 0}, None, [0] * 7),
-        (ValueError, "tol is -1", {"tol": -1}, None, [0] * 7),
-        (TypeError, "tol is None", {"tol": None}, None, [0] * 7),
-        (ValueError, "metric is 'inner_product'", {"metric": "inner_product"}, None, [0] * 7),
-        (TypeError, "graph is a ndarray", {"graph": np.eye(7)}, None, [0] * 7),
+        (ValueError, "n_neighbors must be.* got 0", {"n_neighbors": 0}, None, [0] * 7),
+        (ValueError, "max_iter must be.* got 0", {"max_iter": 0}, None, [0] * 7),
+        (ValueError, "tol must be a number of at least 0, got -1", {"tol": -1}, None, [0] * 7),
+        (TypeError, r"tol must be.* got None \(NoneType\)", {"tol": None}, None, [0] * 7),
+        (
+            ValueError,
+            "metric must be.* got 'inner_product'",
+            {"metric": "inner_product"},
+            None,
+            [0] * 7,
+        ),
+        (TypeError, "graph must be.* got ndarray", {"graph": np.eye(7)}, None, [0] * 7),
         (ValueError, "edge of weight -1", {"graph": -two_chains()}, None, [0, 1] + [-1] * 5),
     ],
 )
@@ -454,7 +466,7 @@ def test_bad_arguments_are_named(estimator, error, message, options, X, y):
 
 @pytest.mark.parametrize("alpha", [0, 1, 1.5, np.nan])
 def test_alpha_lies_between_zero_and_one(alpha):
-    with pytest.raises(ValueError, match="alpha is"):
+    with pytest.raises(ValueError, match=r"alpha (is|must be) "):
         lq.LabelSpreading(graph=two_chains(), alpha=alpha).fit(None, [0] * 7)
 
 
@@ -504,5 +516,5 @@ def test_a_graph_of_distances_makes_the_same_affinities(transformer, metric):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
 def test_a_graph_of_something_else_is_refused(bad):
     graph = scipy.sparse.csr_array(([1.0, bad], ([0, 1], [1, 0])), shape=(2, 2))
-    with pytest.raises(ValueError, match="X, a graph, holds NaN, infinity or a negative value"):
+    with pytest.raises(ValueError, match="X, a graph, must hold distances"):
         lq.affinity_graph(graph)

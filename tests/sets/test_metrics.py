@@ -157,7 +157,7 @@ def test_intervals_hold_as_often_as_they_say():
         (([0, 1], [0]), ValueError, "true holds 2 items, found 1"),
         (([0, -1], [0, 0]), ValueError, "true holds no cluster for item 1"),
         (([0.5, 1], [0, 0]), TypeError, "true"),
-        (([], []), ValueError, "true is empty"),
+        (([], []), ValueError, "true must hold at least one sample, got none"),
     ],
 )
 def test_bad_sets_are_named(args, error, message):
@@ -171,7 +171,7 @@ def test_bad_sets_are_named(args, error, message):
         (([], []), {}, "true is empty"),
         (([[0]], [[0], [0]]), {}, "found holds 2 sets, true 1"),
         (([[0]], [[0]]), {"level": 1}, "level is 1"),
-        (([[0]], [[0]]), {"n_bootstraps": 0}, "n_bootstraps is 0"),
+        (([[0]], [[0]]), {"n_bootstraps": 0}, "n_bootstraps must be.* got 0"),
         (([[0]], [[0]]), {"true_categories": [[0]]}, "categories are given for one side"),
         (
             ([[0]], [[0]]),

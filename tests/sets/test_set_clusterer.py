@@ -308,10 +308,10 @@ NAN = np.array([[0, np.nan], [0, 0]])
         (([], []), ValueError, "sets is empty"),
         (([A], [[0, 0, 1]]), ValueError, "sets holds 1 set; wanted at least 2"),
         ((A, [0, 0, 1]), ValueError, r"sets is one array of shape \(3, 2\); wanted a list"),
-        (([A, np.ones((2, 3))], CLUSTERS), ValueError, r"sets\[1\] has 3 columns; wanted 2"),
-        (([A, NAN], CLUSTERS), ValueError, r"sets\[1\] holds NaN at row 0, column 1"),
-        (([A, [["a", "b"]]], CLUSTERS), TypeError, r"sets\[1\] has dtype"),
-        (([A, [1, 2]], CLUSTERS), ValueError, r"sets\[1\] has shape \(2,\)"),
+        (([A, np.ones((2, 3))], CLUSTERS), ValueError, r"sets\[1\] must have.* got 3"),
+        (([A, NAN], CLUSTERS), ValueError, r"sets\[1\] must be finite, got NaN at row 0, column 1"),
+        (([A, [["a", "b"]]], CLUSTERS), TypeError, r"sets\[1\] must hold.* got dtype <U1"),
+        (([A, [1, 2]], CLUSTERS), ValueError, r"sets\[1\] must be.* got shape \(2,\)"),
         ((SETS, CLUSTERS[:1]), ValueError, "clusters holds 1 sets, sets 2"),
         ((SETS, [[0, 0, 1], [0]]), ValueError, r"clusters\[1\] has shape \(1,\), sets\[1\] holds"),
         ((SETS, [[0, 0, 1.5], [0, 1]]), TypeError, r"clusters\[0\]"),
@@ -335,8 +335,11 @@ def test_bad_input_is_named(make, args, error, message):
     [
         ([np.ones((3, 1))], "pairs holds 1 sets, sets 2"),
         ([np.ones((2, 1)), np.ones((1, 1))], r"pairs\[0\] holds 2 pairs, sets\[0\] 3 items"),
-        ([np.ones((3, 1)), np.ones((1, 2))], r"pairs\[1\] has 2 columns; wanted 1"),
-        ([np.full((3, 1), np.nan), np.ones((1, 1))], r"pairs\[0\] holds NaN"),
+        ([np.ones((3, 1)), np.ones((1, 2))], r"pairs\[1\] must have.* got 2"),
+        (
+            [np.full((3, 1), np.nan), np.ones((1, 1))],
+            r"pairs\[0\] must be.* got NaN at row 0, column 0",
+        ),
     ],
 )
 def test_bad_pairs_are_named(pairs, message):
@@ -347,11 +350,11 @@ def test_bad_pairs_are_named(pairs, message):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"n_models": 0}, ValueError, "n_models is 0"),
-        ({"metric": "accuracy"}, ValueError, "metric is 'accuracy'"),
-        ({"max_pairs": 0}, ValueError, "max_pairs is 0"),
+        ({"n_models": 0}, ValueError, "n_models must be an integer of at least 1, got 0"),
+        ({"metric": "accuracy"}, ValueError, "metric must be.* got 'accuracy'"),
+        ({"max_pairs": 0}, ValueError, "max_pairs must be an integer of at least 1, got 0"),
         ({"classifier": LinearSVC()}, TypeError, "has no predict_proba"),
-        ({"n_jobs": 0}, ValueError, "n_jobs is 0"),
+        ({"n_jobs": 0}, ValueError, "n_jobs must be.* got 0"),
     ],
 )
 def test_bad_parameters_are_named(settings, error, message):

@@ -179,14 +179,14 @@ def test_labels_and_texts_come_in_many_forms():
 
 
 BAD = [
-    ("abc", [0], {}, TypeError, "texts is a str; wanted a list or array of strings"),
-    (7, [0], {}, TypeError, "texts is a int"),
-    ([], [], {}, ValueError, "texts is empty"),
-    (["a", None], [0, 0], {}, TypeError, r"texts holds None \(NoneType\) at 1"),
+    ("abc", [0], {}, TypeError, "texts must be a list or array of strings, got str"),
+    (7, [0], {}, TypeError, "texts must be a list or array of strings, got int"),
+    ([], [], {}, ValueError, "texts must hold at least one string, got none"),
+    (["a", None], [0, 0], {}, TypeError, r"texts must hold.* got None \(NoneType\) at position 1"),
     (["a", "b"], [0], {}, ValueError, "labels holds 1 samples, texts 2"),
     (["a"], [-1], {}, ValueError, "labels holds no category"),
-    (["a"], [0.5], {}, TypeError, "labels holds floats"),
-    (["a"], [0], {"min_df": 0}, ValueError, "min_df is 0"),
+    (["a"], [0.5], {}, TypeError, r"labels must hold integers, got floats \(float64\)"),
+    (["a"], [0], {"min_df": 0}, ValueError, "min_df must be an integer of at least 1, got 0"),
     (["a"], [0], {"vectorizer": 3}, TypeError, "vectorizer is a int; wanted scikit-learn's"),
 ]
 
@@ -201,14 +201,18 @@ def test_bad_texts_and_labels_are_refused(function, texts, labels, options, erro
 @pytest.mark.parametrize(
     "options, error, message",
     [
-        ({"confidence": ["a"]}, TypeError, "confidence has dtype"),
-        ({"confidence": [0.5, 0.5]}, ValueError, r"confidence has shape \(2,\); wanted \(1,\)"),
-        ({"confidence": [np.nan]}, ValueError, "confidence holds NaN"),
-        ({"confidence": [-1.0]}, ValueError, "negative"),
+        ({"confidence": ["a"]}, TypeError, "confidence must hold numbers, got dtype <U1"),
+        ({"confidence": [0.5, 0.5]}, ValueError, r"confidence must have shape \(1,\), got \(2,\)"),
+        ({"confidence": [np.nan]}, ValueError, "confidence must hold.* got nan"),
+        ({"confidence": [-1.0]}, ValueError, r"confidence must hold.* got -1\.0"),
         ({"X": [[0.0], [1.0]]}, ValueError, "X has 2 rows, texts holds 1"),
-        ({"X": [[np.inf]]}, ValueError, "X holds infinity at row 0"),
-        ({"X": sparse.csr_array([[np.nan]])}, ValueError, "X holds NaN"),
-        ({"n_texts": 0}, ValueError, "n_texts is 0"),
+        ({"X": [[np.inf]]}, ValueError, "X must be finite, got infinity at row 0, column 0"),
+        (
+            {"X": sparse.csr_array([[np.nan]])},
+            ValueError,
+            "the data of X must be.* got NaN at row 0, column 0",
+        ),
+        ({"n_texts": 0}, ValueError, "n_texts must be an integer of at least 1, got 0"),
     ],
 )
 @pytest.mark.parametrize("function", [text.representatives, text.category_table])

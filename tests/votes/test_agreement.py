@@ -26,7 +26,7 @@ WAYS = ["subsets", "pairs", "blocks", None]
 
 
 def subset_steps(m, min_agree):
-    """Column subsets that the way "subsets" goes through."""
+    """Return how many subsets of columns the way "subsets" counts."""
     return sum(math.comb(m, s) for s in range(min_agree, m + 1))
 
 
@@ -36,7 +36,7 @@ def ways_for(m, min_agree):
 
 
 def thresholds(m):
-    """Every one where there are few partitions, else the ends and some between."""
+    """Return all thresholds of few partitions; otherwise the ends and some between."""
     return range(1, m + 1) if m <= 8 else sorted({1, 2, m // 3, m // 2, m - 3, m - 1, m})
 
 
@@ -123,7 +123,7 @@ def test_degrees_by_subsets_of_rows_of_many_words(m, min_agree):
     )
 
 
-def test_a_sample_with_too_few_votes_has_no_neighbour_not_even_itself():
+def test_a_sample_with_too_few_votes_has_no_neighbor_not_even_itself():
     rows = np.array([[1, 1, -1], [1, 1, -1], [-1, -1, -1], [1, 1, 1]])
     for way in WAYS:
         assert _degrees(rows, 3, way=way).tolist() == [0, 0, 0, 1]
@@ -158,7 +158,7 @@ def test_all_ways_agree_on_many_signatures(min_agree):
 
 
 @pytest.mark.parametrize("min_agree", [1, 500, 1000, 1500, 2000])
-def test_more_partitions_than_binomials_fit_in_any_number(min_agree):
+def test_binomials_of_many_partitions_may_overflow(min_agree):
     rows = planted(np.random.default_rng(1), 60, 2000, n_ids=3, noise=0.3)
     np.testing.assert_array_equal(
         lq.agreement_degrees(rows, min_agree), oracle.agreement_degrees(rows, min_agree)
@@ -314,7 +314,7 @@ def test_coassociation_does_not_depend_on_the_layout(layout):
 
 
 @pytest.mark.parametrize("arrange", [np.asfortranarray, lambda p: p[:, ::-1], lambda p: p[::-2]])
-def test_coassociation_takes_pairs_in_any_layout(arrange):
+def test_coassociation_accepts_pairs_in_any_layout(arrange):
     rng = np.random.default_rng(3)
     rows = planted(rng, 80, 6, n_ids=3, noise=0.4, abstain=0.3)
     pairs = arrange(rng.integers(80, size=(200, 2)))
@@ -340,7 +340,7 @@ def test_coassociation_of_many_pairs_equals_numpy(n_jobs):
 
 
 @pytest.mark.parametrize("bad", [-1, 3, 2**40])
-def test_coassociation_refuses_a_row_that_is_not_there(bad):
+def test_coassociation_refuses_row_numbers_out_of_range(bad):
     rows = np.array([[1], [2], [3]])
     with pytest.raises(ValueError, match="pairs"):
         lq.coassociation(rows, np.array([[0, 1], [bad, 2]]))

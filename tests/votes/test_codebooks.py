@@ -1,4 +1,4 @@
-"""Labels are those of the float64 oracle, and ids those of the table that is given them."""
+"""Labels equal those of the float64 oracle, and ids those of a table that counts the labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLOATS = [np.float16, np.float32, np.float64]
 
 
 def assert_equals_oracle(X, codebooks, metric="euclidean", **options):
-    """The nearest centers, but for distances that rounding cannot tell apart."""
+    """Labels are nearest centers, except at distances that rounding cannot separate."""
     labels = lq.assign_codebooks(X, codebooks, metric=metric, **options)
     assert labels.shape == (len(X), len(codebooks))
     assert labels.dtype == np.int16
@@ -40,13 +40,13 @@ def assert_equals_oracle(X, codebooks, metric="euclidean", **options):
 
 
 def naive(X, codebooks):
-    """Labels where all sums are exact: ties go to the lowest number."""
+    """Return the labels if all sums are exact: ties go to the lowest number."""
     tables = [oracle.distances(centers, X, "euclidean") for centers in codebooks]
     return np.stack([table.argmin(axis=1) for table in tables], axis=1)
 
 
 def random_codebooks(rng, shape, X, n_codebooks):
-    """Centers like X, and some that are rows of X, or twice the same."""
+    """Return centers like X, some of them rows of X or duplicates."""
     codebooks = []
     for _ in range(n_codebooks):
         k = int(rng.choice([1, 2, rng.integers(1, 40), rng.integers(1, 150)]))
@@ -103,7 +103,7 @@ def test_ties_go_to_the_lowest_number(seed, n, d, width, dtype, n_jobs):
     metric=st.sampled_from(METRICS),
 )
 @share(0.5)
-def test_scales_may_be_any(seed, of_rows, of_centers, d, metric):
+def test_any_scale_is_allowed(seed, of_rows, of_centers, d, metric):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(40, d)) * 10.0**of_rows
     codebooks = [rng.normal(size=(k, d)) * 10.0**of_centers for k in (1, 7, 50)]
@@ -124,7 +124,7 @@ def test_many_rows_columns_and_centers(metric, dtype, n, d):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_estimates_that_tell_nothing_apart_do_not_change_labels(metric):
+def test_estimates_too_coarse_to_separate_centers_do_not_change_labels(metric):
     rng = np.random.default_rng(1)
     groups = 1e5 * rng.normal(size=(3, 40))
     X = groups[rng.integers(3, size=5000)] + rng.normal(size=(5000, 40))
@@ -223,7 +223,7 @@ def test_ids_are_those_of_the_table_that_counts_the_labels(seed, n_jobs, data):
     np.testing.assert_array_equal(table.counts, expected.counts)
 
 
-def test_ids_of_more_labels_than_are_held_at_once():
+def test_ids_of_more_labels_than_a_block_holds():
     rng = np.random.default_rng(2)
     X = rng.normal(size=(9000, 2)).astype(np.float32)
     codebooks = [rng.normal(size=(2, 2))] * 2000  # 32 MiB are 4,194 rows of labels
@@ -305,23 +305,31 @@ TABLE = lq.SignatureTable(3)
 @pytest.mark.parametrize(
     ("error", "message", "arguments"),
     [
-        (ValueError, "X has shape (3,)", {"X": [1.0, 2.0, 3.0]}),
-        (ValueError, "X has shape (0, 2)", {"X": np.empty((0, 2))}),
+        (ValueError, "X must be 2-D, (n_samples, n_features)", {"X": [1.0, 2.0, 3.0]}),
+        (ValueError, "X must have at least one row and one column", {"X": np.empty((0, 2))}),
         (ValueError, "X holds NaN at row 1, column 0", {"X": [[0, 1], [np.nan, 4]]}),
         (ValueError, "X holds infinity at row 0, column 1", {"X": [[1, -np.inf], [3, 4]]}),
         (ValueError, "X holds a value beyond 1e150", {"X": [[1e200, 1], [3, 4]]}),
-        (TypeError, "X has dtype complex128", {"X": np.zeros((3, 2), complex)}),
-        (TypeError, "X is a sparse matrix", {"X": scipy.sparse.eye(2).tocsr()}),
-        (TypeError, "codebooks is a ndarray; wanted a list", {"codebooks": np.zeros((3, 2))}),
-        (TypeError, "codebooks is a NoneType; wanted a list", {"codebooks": None}),
-        (ValueError, "codebooks is empty", {"codebooks": []}),
+        (TypeError, "X must hold floats of at most 64 bits", {"X": np.zeros((3, 2), complex)}),
+        (TypeError, "X must be a dense array", {"X": scipy.sparse.eye(2).tocsr()}),
+        (
+            TypeError,
+            "codebooks must be a list of arrays of centers",
+            {"codebooks": np.zeros((3, 2))},
+        ),
+        (TypeError, "codebooks must be a list of arrays of centers", {"codebooks": None}),
+        (ValueError, "codebooks must hold at least one item, got none", {"codebooks": []}),
         (
             ValueError,
-            "codebooks[1] has 3 columns; wanted 2, as X has",
+            "codebooks[1] must have 2 columns, as X has, got 3",
             {"codebooks": [[[1, 2]], [[1, 2, 3]]]},
         ),
-        (ValueError, "codebooks[0] has shape (2,)", {"codebooks": [[1, 2]]}),
-        (ValueError, "codebooks[1] has shape (0, 2)", {"codebooks": [[[1, 2]], np.empty((0, 2))]}),
+        (ValueError, "codebooks[0] must be 2-D, (n_samples, n_features)", {"codebooks": [[1, 2]]}),
+        (
+            ValueError,
+            "codebooks[1] must have at least one row",
+            {"codebooks": [[[1, 2]], np.empty((0, 2))]},
+        ),
         (
             ValueError,
             "codebooks[1] holds NaN at row 0, column 1",
@@ -332,25 +340,37 @@ TABLE = lq.SignatureTable(3)
             "codebooks[0] holds infinity at row 1",
             {"codebooks": [[[1, 2], [np.inf, 2]]]},
         ),
-        (TypeError, "codebooks[0] has dtype <U1", {"codebooks": [[["a", "b"]]]}),
-        (ValueError, "metric is 'manhattan'", {"metric": "manhattan"}),
-        (ValueError, "columns has 1 items; wanted 2", {"columns": [None]}),
-        (TypeError, "columns is a int", {"columns": 1}),
-        (ValueError, "columns[1] holds 2; wanted 0 to 1", {"columns": [None, [0, 2]]}),
-        (ValueError, "columns[0] holds -1; wanted 0 to 1", {"columns": [[-1, 0], None]}),
-        (ValueError, "columns[1] has shape (0,)", {"columns": [None, []]}),
-        (TypeError, "columns[1] holds floats", {"columns": [None, [0.5, 1.0]]}),
+        (TypeError, "codebooks[0] must hold floats of at most", {"codebooks": [[["a", "b"]]]}),
         (
             ValueError,
-            "codebooks[1] has 2 columns; wanted 1, as columns[1] names",
+            "metric must be 'euclidean', 'cosine' or 'inner_product'",
+            {"metric": "manhattan"},
+        ),
+        (ValueError, "columns must hold 2 items, as codebooks does, got 1", {"columns": [None]}),
+        (TypeError, "columns must be a list of arrays of column numbers", {"columns": 1}),
+        (
+            ValueError,
+            "columns[1] must hold column numbers of X, 0 to 1",
+            {"columns": [None, [0, 2]]},
+        ),
+        (
+            ValueError,
+            "columns[0] must hold column numbers of X, 0 to 1",
+            {"columns": [[-1, 0], None]},
+        ),
+        (ValueError, "columns[1] must be 1-D with at least one", {"columns": [None, []]}),
+        (TypeError, "columns[1] must hold integers", {"columns": [None, [0.5, 1.0]]}),
+        (
+            ValueError,
+            "codebooks[1] must have 1 columns, as columns[1] names, got 2",
             {"columns": [None, [1]]},
         ),
-        (TypeError, "table is a int", {"table": 3}),
-        (ValueError, "table has 3 partitions; wanted 2", {"table": TABLE}),
-        (TypeError, "out has dtype int8", {"out": np.empty((3, 2), np.int8)}),
-        (ValueError, "out has shape (3,); wanted (3, 2)", {"out": np.empty(3, np.int16)}),
-        (ValueError, "out is not contiguous", {"out": np.empty((2, 3), np.int16).T}),
-        (TypeError, "n_jobs is 1.5", {"n_jobs": 1.5}),
+        (TypeError, "table must be a SignatureTable, got int", {"table": 3}),
+        (ValueError, "table must have 2 partitions, one per codebook, got 3", {"table": TABLE}),
+        (TypeError, "out must have dtype int16 or int32", {"out": np.empty((3, 2), np.int8)}),
+        (ValueError, "out must have shape (3, 2), got (3,)", {"out": np.empty(3, np.int16)}),
+        (ValueError, "out must be C-contiguous", {"out": np.empty((2, 3), np.int16).T}),
+        (TypeError, "n_jobs must be None, -1 (all available cores) or an", {"n_jobs": 1.5}),
     ],
 )
 def test_bad_arguments_are_named(error, message, arguments):
@@ -361,5 +381,5 @@ def test_bad_arguments_are_named(error, message, arguments):
 
 def test_out_must_not_share_memory_with_what_is_read():
     X = np.zeros((3, 2), dtype=np.float32)
-    with pytest.raises(ValueError, match="out shares memory with X or the codebooks"):
+    with pytest.raises(ValueError, match="out must not share memory with X or the codebooks"):
         lq.assign_codebooks(X, GOOD["codebooks"], out=X.view(np.int32))

@@ -116,7 +116,7 @@ def test_random_rows_in_any_layout_equal_the_oracle(data, rows, layout):
     )
 
 
-# The same labels whatever the order, the chunks and who counted
+# The same labels for any order, chunks and counting engine
 
 
 @given(data=st.data(), rows=ensembles(), seed=st.integers(0, 1000))

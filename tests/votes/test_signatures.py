@@ -1,16 +1,12 @@
-"""SignatureTable: the same ids and counts as a dict, however the rows come."""
+"""A SignatureTable has the ids and counts of a dict, in whatever form the rows come."""
 
 from __future__ import annotations
 
 import copy
 import functools
 import importlib.util
-import io
 import pickle
-import subprocess
-import sys
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,38 +26,7 @@ from strategies import (
     planted,
     share,
 )
-from tables import COUNTERS, merged
-
-DATA = Path(__file__).parents[1] / "data"
-
-
-def table_of(rows, **kwargs):
-    table = lq.SignatureTable(rows.shape[1])
-    table.update(rows, **kwargs)
-    return table
-
-
-def expected_table(rows, counts=None):
-    table = oracle.Table(rows.shape[1])
-    table.update(rows, counts)
-    return table
-
-
-def assert_holds(table, expected):
-    """The table's contents are those of an oracle.Table, with the promised types."""
-    assert len(table) == len(expected.counts)
-    assert table.n_partitions == expected.n_partitions
-    assert table.n_samples == sum(expected.counts)
-    assert table.counts.dtype == np.int64
-    assert table.signatures.dtype == np.int32
-    np.testing.assert_array_equal(table.signatures, expected.signatures)
-    np.testing.assert_array_equal(table.counts, np.array(expected.counts, dtype=np.int64))
-
-
-def assert_same(table, other):
-    np.testing.assert_array_equal(table.signatures, other.signatures)
-    np.testing.assert_array_equal(table.counts, other.counts)
-
+from tables import COUNTERS, assert_holds, assert_same, expected_table, merged, table_of
 
 # The contents equal the oracle's
 
@@ -411,7 +376,7 @@ def test_an_id_too_large_anywhere_in_a_chunk_leaves_the_table_as_it_was(too_larg
     np.testing.assert_array_equal(table.lookup(before), expected.lookup(before))
     if row > 0:
         assert table.lookup(chunk[:row], n_jobs=n_jobs).max() < len(expected.counts)
-    # It goes on as if nothing had been.
+    # The table can be used as before.
     chunk[row, 2] = 0
     table.update(chunk, n_jobs=n_jobs)
     whole = table_of(np.concatenate([before, chunk]))
@@ -424,7 +389,7 @@ def test_lookup_refuses_an_id_too_large():
         table.lookup(np.array([[1, 2**32 + 1]]))
 
 
-# Results written where the caller says
+# Results written to a given array
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
@@ -444,184 +409,6 @@ def test_update_writes_nothing_beside_its_part_of_a_larger_array():
     np.testing.assert_array_equal(ids[100:400], expected_table(rows).lookup(rows))
     assert (ids[:100] == -99).all()
     assert (ids[400:] == -99).all()
-
-
-# Pickles and copies
-
-
-@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickled_table_comes_back_and_goes_on(protocol):
-    rng = np.random.default_rng(6)
-    first, second = planted(rng, 2000, 30, max_id=MAX_ID, abstain=0.1), planted(rng, 500, 30)
-    table = pickle.loads(pickle.dumps(table_of(first), protocol))
-    assert_holds(table, expected_table(first))
-    table.update(second)
-    assert_holds(table, expected_table(np.concatenate([first, second])))
-
-
-@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
-def test_a_copy_does_not_follow_the_original(duplicate):
-    rows = np.array([[1, 2], [3, 4]])
-    table = table_of(rows)
-    other = duplicate(table)
-    table.update(np.array([[5, 6]]))
-    assert_holds(other, expected_table(rows))
-
-
-def test_an_empty_table_can_be_pickled_and_copied():
-    for table in (
-        pickle.loads(pickle.dumps(lq.SignatureTable(3))),
-        copy.copy(lq.SignatureTable(3)),
-    ):
-        assert table.update(np.array([[1, 2, 3]])).tolist() == [0]
-
-
-def test_the_pickle_of_version_0_1_is_still_read():
-    # Of these rows, by 0.1.0 at protocol 4; never made again.
-    table = pickle.loads((DATA / "signature_table_v1.pickle").read_bytes())
-    rows = np.array([[0, -1, MAX_ID], [3, 2, 1], [0, -1, MAX_ID], [-1, -1, -1], [3, 2, 0]])
-    assert_holds(table, expected_table(rows))
-
-
-@pytest.mark.parametrize("damage", ["cut", "empty"])
-def test_a_damaged_pickle_is_refused(damage):
-    data = pickle.dumps(table_of(np.arange(3000).reshape(1000, 3)))
-    with pytest.raises((pickle.UnpicklingError, EOFError, ValueError)):
-        pickle.loads(data[: len(data) // 2] if damage == "cut" else b"")
-
-
-# Bytes and Arrow
-
-
-def test_the_same_table_has_the_same_bytes_in_any_process():
-    code = "import labelquorum as lq, sys; table = lq.SignatureTable(2); "
-    code += "table.update([[3, 3, -1], [200, 7, 7]]); sys.stdout.buffer.write(table.to_bytes())"
-    written = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
-    rows = np.array([[3, 200], [3, 7], [-1, 7]])
-    assert table_of(rows).to_bytes() == written
-    table = lq.SignatureTable.from_bytes(memoryview(bytearray(written)))
-    assert_holds(table, expected_table(rows))
-    assert table.update(rows[::-1]).tolist() == [2, 1, 0]
-
-
-def test_the_bytes_and_the_arrow_file_of_version_0_1_are_still_read():
-    # Of these rows, by 0.1.0; never made again.
-    expected = expected_table(
-        np.array([[0, -1, MAX_ID], [3, 2, 1], [0, -1, MAX_ID], [-1, -1, -1], [3, 2, 0]])
-    )
-    data = (DATA / "signature_table_v1.npz").read_bytes()
-    assert_holds(lq.SignatureTable.from_bytes(data), expected)
-    parquet = pytest.importorskip("pyarrow.parquet")
-    arrow = parquet.read_table(DATA / "signature_table_v1.parquet")
-    assert_holds(lq.SignatureTable.from_arrow(arrow), expected)
-
-
-def saved_in_format(number):
-    file = io.BytesIO()
-    np.savez(file, format=number, what_only_later_versions_know=np.arange(3))
-    return file.getvalue()
-
-
-def saved_array():
-    file = io.BytesIO()
-    np.save(file, np.arange(3))
-    return file.getvalue()
-
-
-def saved(**state):
-    file = io.BytesIO()
-    empty = {"signatures": np.zeros((0, 2), np.int8), "counts": np.zeros(0, np.int64)}
-    np.savez(file, **{"format": 1, "n_partitions": 2} | empty | state)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "no SignatureTable, or damaged"),
-        (b"PK", "no SignatureTable, or damaged"),
-        (pickle.dumps({"format": 1}), "no SignatureTable, or damaged"),
-        (saved_array(), "no SignatureTable, or damaged"),
-        (saved_in_format(2), "format 2; this version of labelquorum reads format 1"),
-        (saved(n_partitions=0), "n_partitions"),
-        (saved(n_partitions=2**31), "n_partitions"),
-        (saved(counts=np.ones(1, np.int64)), "signatures is empty"),
-        (saved(signatures=np.zeros((1, 3), int), counts=np.ones(1, int)), "3 partitions"),
-        (saved(signatures=np.zeros((1, 2), int), counts=np.zeros(1, int)), "counts holds 0"),
-    ],
-)
-def test_bytes_of_anything_else_are_refused(data, message):
-    with pytest.raises(ValueError, match=message):
-        lq.SignatureTable.from_bytes(data)
-
-
-def test_bytes_have_to_be_bytes():
-    with pytest.raises(TypeError, match="data is a str; wanted bytes"):
-        lq.SignatureTable.from_bytes("table")
-
-
-def test_damaged_bytes_are_refused_or_give_the_same_table():
-    expected = table_of(planted(np.random.default_rng(0), 50, 3))
-    whole = expected.to_bytes()
-    for place in range(len(whole)):
-        damaged = bytearray(whole)
-        damaged[place] ^= 0x55
-        for data in (damaged, whole[:place]):
-            try:
-                table = lq.SignatureTable.from_bytes(data)
-            except ValueError:
-                continue
-            assert_same(table, expected)
-
-
-def test_arrow_has_a_column_for_each_partition_and_the_counts():
-    pa = pytest.importorskip("pyarrow")
-    table = lq.SignatureTable.from_counts([[0, -1], [5, 6]], [10, 20])
-    arrow = table.to_arrow()
-    assert arrow.to_pydict() == {"p0": [0, -1], "p1": [5, 6], "count": [10, 20]}
-    assert arrow.schema.types == [pa.int32(), pa.int32(), pa.int64()]
-    # Tables one after the other are merged; ids stay those of the first.
-    twice = lq.SignatureTable.from_arrow(pa.concat_tables([arrow, arrow.slice(1), arrow]))
-    assert twice.counts.tolist() == [20, 60]
-    np.testing.assert_array_equal(twice.signatures, table.signatures)
-    assert len(lq.SignatureTable.from_arrow(lq.SignatureTable(3).to_arrow())) == 0
-
-
-def test_arrow_of_other_engines_is_taken():
-    pa = pytest.importorskip("pyarrow")
-    polars = pytest.importorskip("polars")
-    rows = planted(np.random.default_rng(8), 500, 3, n_ids=4, noise=0.2)
-    frame = polars.DataFrame({f"c{p}": column for p, column in enumerate(rows.T)})
-    counted = frame.group_by(frame.columns).len("count")
-    for data in (counted, counted.to_arrow(), pa.table(counted).to_batches()[0]):
-        table = lq.SignatureTable.from_arrow(data)
-        assert table.n_samples == len(rows)
-        assert len(table) == len(table_of(rows))
-
-
-@pytest.mark.parametrize(
-    ("columns", "error", "message"),
-    [
-        ({"p0": [1]}, ValueError, "columns p0; wanted exactly one named 'count'"),
-        ({"count": [1]}, ValueError, "it holds no partition"),
-        ({"p0": [None, 1], "count": [1, 1]}, TypeError, "holds NaN"),
-        ({"p0": ["a"], "count": [1]}, TypeError, "wanted integers"),
-        ({"p0": [1], "count": [1.5]}, TypeError, "counts has dtype float64"),
-        ({"p0": [1], "count": [0]}, ValueError, "counts holds 0"),
-    ],
-)
-def test_arrow_without_counts_of_integers_is_refused(columns, error, message):
-    pa = pytest.importorskip("pyarrow")
-    with pytest.raises(error, match=message):
-        lq.SignatureTable.from_arrow(pa.table(columns))
-
-
-def test_arrow_of_a_later_format_is_refused():
-    pytest.importorskip("pyarrow")
-    arrow = table_of(np.array([[1, 2]])).to_arrow()
-    later = arrow.replace_schema_metadata({"labelquorum.format": "2"})
-    with pytest.raises(ValueError, match="format 2; this version of labelquorum reads format 1"):
-        lq.SignatureTable.from_arrow(later)
 
 
 # Sizes at which several threads share the work

@@ -44,7 +44,7 @@ def test_votes_are_numbered_in_the_order_of_each_column(partitions):
 
 @given(ensembles(max_rows=60), st.randoms(use_true_random=False))
 @share(0.5)
-def test_neither_names_nor_the_way_voters_are_given_matter(partitions, random):
+def test_neither_names_nor_the_form_of_voters_matter(partitions, random):
     columns = []
     for column in partitions.T:
         names = [None if value < 0 else f"label {value:010}" for value in column]
@@ -92,24 +92,28 @@ def test_the_columns_of_frames_and_matrices_are_voters(library):
 @pytest.mark.parametrize(
     "votes, error, message",
     [
-        (np.zeros((3, 2), int), TypeError, "votes is a ndarray; wanted a list of arrays"),
-        ([], ValueError, "votes is empty"),
-        ([[]], ValueError, r"votes\[0\] is empty"),
-        ([[0, 1], [0, 1, 2]], ValueError, r"votes\[1\] holds 3 samples, votes\[0\] 2"),
-        ([[0.0, 1.0]], TypeError, r"votes\[0\] holds floats"),
-        ([[True, False]], TypeError, r"votes\[0\] holds bools"),
-        ([["a", 0.5]], TypeError, r"votes\[0\] holds 0.5 \(float\) at 1; wanted strings or"),
-        ([["a", True]], TypeError, r"votes\[0\] holds True \(bool\) at 1"),
-        ([["a"], [["a"]]], ValueError, r"votes\[1\] has shape \(1, 1\)"),
-        ([[["a"], ["b", "c"]]], ValueError, r"votes\[0\] is ragged"),
-        (["ab"], ValueError, r"votes\[0\] has shape \(\)"),
-        ([np.zeros((2, 2))], TypeError, r"votes\[0\]\[:, 0\] holds floats"),
-        ([np.zeros((2, 0), int)], ValueError, "votes is empty"),
+        (np.zeros((3, 2), int), TypeError, "votes must be.* got ndarray"),
+        ([], ValueError, "votes must hold at least one voter, got none"),
+        ([[]], ValueError, r"votes\[0\] must hold at least one sample, got none"),
+        ([[0, 1], [0, 1, 2]], ValueError, r"votes\[1\] must have.* got 3"),
+        ([[0.0, 1.0]], TypeError, r"votes\[0\] must hold integers, got floats \(float64\)"),
+        ([[True, False]], TypeError, r"votes\[0\] must hold integers, got bools"),
+        ([["a", 0.5]], TypeError, r"votes\[0\] must hold.* got 0\.5 \(float\) at position 1"),
+        ([["a", True]], TypeError, r"votes\[0\] must hold.* got True \(bool\) at position 1"),
+        ([["a"], [["a"]]], ValueError, r"votes\[1\] must be.* got shape \(1, 1\)"),
+        ([[["a"], ["b", "c"]]], ValueError, r"votes\[0\] must be.* got ragged data"),
+        (["ab"], ValueError, r"votes\[0\] must be 1-D, \(n_samples,\), got shape \(\)"),
+        ([np.zeros((2, 2))], TypeError, r"votes\[0\]\[:, 0\] must hold.* got floats \(float64\)"),
+        ([np.zeros((2, 0), int)], ValueError, "votes must hold at least one voter, got none"),
         ([np.ma.masked_array([1, 2], [0, 1])], TypeError, "masked array"),
-        ([pd.DataFrame({"a": [0.5]})], TypeError, r"votes\[0\]\['a'\] holds floats"),
+        (
+            [pd.DataFrame({"a": [0.5]})],
+            TypeError,
+            r"votes\[0\]\['a'\] must hold.* got floats \(float64\)",
+        ),
     ],
 )
-def test_what_is_no_vote_is_refused(votes, error, message):
+def test_anything_but_votes_is_refused(votes, error, message):
     with pytest.raises(error, match=message):
         lq.combine_votes(votes)
 
@@ -134,13 +138,13 @@ def test_a_table_of_signatures_has_the_same_weights(partitions):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_what_is_certain_by_chance_has_no_weight():
+def test_a_cluster_of_all_samples_has_no_weight():
     for column in ([3, 3, 3], [0, -1, 0], [0], [-1, -1]):
         (weights,) = lq.partition_weights([column])
         assert not weights.any()
 
 
-def test_agreements_of_few_valued_columns_weigh_less():
+def test_agreements_in_columns_with_few_values_weigh_less():
     rng = np.random.default_rng(0)
     sizes = [2, 3, 10, 100]
     partitions = np.stack([rng.integers(k, size=20_000) for k in sizes], axis=1)
@@ -149,7 +153,7 @@ def test_agreements_of_few_valued_columns_weigh_less():
 
 
 def agreement_by_chance(partitions, weights):
-    """The mean of what pairs of samples get from each partition."""
+    """Return the mean weight of pairs of samples, per partition."""
     return np.array(
         [
             (np.bincount(column, minlength=len(w)) / len(column)) ** 2 @ w
@@ -169,7 +173,7 @@ def test_weights_bring_agreements_by_chance_closer_together():
     np.testing.assert_allclose(weighted, 1 - plain)
 
 
-def test_weights_find_the_groups_under_many_halves_drawn_at_random():
+def test_weights_find_the_groups_among_many_random_halves():
     rng = np.random.default_rng(0)
     groups = rng.integers(20, size=600)
     noise = rng.random((600, 4)) < 0.3
@@ -186,9 +190,11 @@ def test_weights_find_the_groups_under_many_halves_drawn_at_random():
     assert weighted > 0.95
 
 
-def test_numbers_far_beyond_the_samples_are_refused():
+def test_numbers_far_above_the_number_of_samples_are_refused():
     assert len(lq.partition_weights([[0, 65_535]])[0]) == 65_536
-    with pytest.raises(ValueError, match=r"cluster 65536 of 2 samples in partition 1; .* combine_"):
+    with pytest.raises(
+        ValueError, match=r"partitions must number .* got 65536 among 2 samples in partition 1"
+    ):
         lq.partition_weights([[0, 1], [0, 65_536]])
-    with pytest.raises(TypeError, match="holds floats"):
+    with pytest.raises(TypeError, match="must hold integers, got floats"):
         lq.partition_weights([[0.5, 1.0]])

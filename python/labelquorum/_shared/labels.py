@@ -1,4 +1,7 @@
-"""Labels of some samples: what `y` says, names of categories, and labels from their numbers."""
+"""Read the labels that users pass as `y`, name categories, and turn codes into labels.
+
+A code is the index of a label among the sorted distinct ones; -1 stands for "no label".
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,19 @@ from labelquorum._shared.arguments import as_codes
 
 
 class KnownLabels(NamedTuple):
-    """The classes, the labelled samples (ascending), and the shares of the classes in them."""
+    """The labels that are known, and the samples that have them."""
 
-    classes: NDArray[Any]
-    samples: NDArray[np.int64]
-    shares: NDArray[np.float64]
+    classes: NDArray[Any]  # (n_classes,), sorted
+    samples: NDArray[np.int64]  # (n_labeled,), indices of the labeled samples, ascending
+    shares: NDArray[np.float64]  # (n_labeled, n_classes), rows sum to 1
 
 
 def known_labels(y: Any, n_samples: int, estimator: str, *, shares: bool = True) -> KnownLabels:
-    """Read the labels of an estimator's `fit`.
+    """Read the labels passed to an estimator's `fit`.
 
-    1-D: classes, with -1 (or None, among objects) where there is no label. 2-D: one column per
-    class, each row the shares of the classes, or all zeros where there is no label; only with
-    `shares`.
+    A 1-D `y` holds a class per sample, and -1 (or None, in an array of objects) for no label. With
+    `shares`, a 2-D `y` is allowed: a column per class, each row the shares of the classes, or zeros
+    for no label.
     """
     if y is None:
         raise ValueError(
@@ -36,17 +39,23 @@ def known_labels(y: Any, n_samples: int, estimator: str, *, shares: bool = True)
         array = column_or_1d(array, warn=True)
     if array.ndim not in ((1, 2) if shares else (1,)):
         wanted = "(n_samples,)" + (", or (n_samples, n_classes) for shares" if shares else "")
-        raise ValueError(f"y has shape {array.shape}; wanted {wanted}")
-    if len(array) != n_samples:
-        raise ValueError(f"y holds {len(array)} samples, X or graph {n_samples}; wanted as many")
+        raise ValueError(f"y must have shape {wanted}, got {array.shape}")
+    _check_one_per_sample(len(array), n_samples, "y")
     if array.dtype.kind == "f":
         assert_all_finite(array, input_name="y")
-    if array.ndim == 2:
-        return _soft_labels(array)
-    samples = np.flatnonzero(has_label(array))
+    return _labels_of_shares(array) if array.ndim == 2 else _labels_of_classes(array)
+
+
+def _check_one_per_sample(n_values: int, n_samples: int, name: str) -> None:
+    if n_values != n_samples:
+        raise ValueError(f"{name} must have {n_samples} values, one per sample, got {n_values}")
+
+
+def _labels_of_classes(labels: NDArray[Any]) -> KnownLabels:
+    samples = np.flatnonzero(has_label(labels))
     if not len(samples):
-        raise ValueError("y holds no label: every sample is -1 or None; wanted at least one")
-    known = array[samples]
+        raise ValueError("y must hold at least one label, got -1 or None for every sample")
+    known = labels[samples]
     if known.dtype.kind == "O":
         numbers = np.array(known.tolist())
         known = numbers if numbers.dtype.kind in "iufb" else known
@@ -54,54 +63,56 @@ def known_labels(y: Any, n_samples: int, estimator: str, *, shares: bool = True)
         check_classification_targets(known)
         classes, codes = np.unique(known, return_inverse=True)
     except TypeError as error:
-        raise TypeError(f"y mixes types that have no order ({error})") from error
+        raise TypeError(
+            f"y must hold labels that can be sorted, got mixed types ({error})"
+        ) from error
     certain = np.zeros((len(samples), len(classes)))
     certain[np.arange(len(samples)), codes] = 1
     return KnownLabels(classes, samples, certain)
 
 
-def has_label(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which samples have a label: all but -1 and None."""
-    if labels.dtype.kind == "O":
-        return np.array([label is not None and label != -1 for label in labels], dtype=bool)
-    if labels.dtype.kind in "USTb":
-        return np.ones(len(labels), dtype=bool)
-    known: NDArray[np.bool_] = labels != -1
-    return known
-
-
-def _soft_labels(shares: NDArray[Any]) -> KnownLabels:
+def _labels_of_shares(shares: NDArray[Any]) -> KnownLabels:
     if shares.dtype.kind not in "fiub":
-        raise TypeError(f"y has dtype {shares.dtype} and two dimensions; wanted shares of classes")
+        raise TypeError(f"a 2-D y must hold the shares of the classes, got dtype {shares.dtype}")
     shares = shares.astype(np.float64)
+    wanted = "rows of shares that sum to 1, or of zeros for no label"
     if shares.min(initial=0) < 0:
-        raise ValueError("y holds a negative share; wanted rows of shares that sum to 1, or zeros")
+        raise ValueError(f"a 2-D y must hold {wanted}, got the negative share {shares.min():g}")
     sums = shares.sum(axis=1)
     samples = np.flatnonzero(sums)
     if not len(samples):
-        raise ValueError("y holds no label: every row is zero; wanted at least one")
+        raise ValueError("y must hold at least one label, got only rows of zeros")
     wrong = samples[np.abs(sums[samples] - 1) > 1e-3]
     if len(wrong):
         raise ValueError(
-            f"y sums to {sums[wrong[0]]:g} in row {wrong[0]}; wanted rows of shares that sum to 1, "
-            "or zeros where there is no label"
+            f"a 2-D y must hold {wanted}, got a sum of {sums[wrong[0]]:g} in row {wrong[0]}"
         )
     return KnownLabels(np.arange(shares.shape[1]), samples, shares[samples])
 
 
+def has_label(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return a mask of the samples whose label is neither -1 nor None."""
+    if labels.dtype.kind == "O":
+        return np.array([label is not None and label != -1 for label in labels], dtype=bool)
+    if labels.dtype.kind in "USTb":
+        return np.ones(len(labels), dtype=bool)
+    is_labeled: NDArray[np.bool_] = labels != -1
+    return is_labeled
+
+
 def known_codes(y: Any, n: int, estimator: str) -> tuple[NDArray[Any], NDArray[np.int32] | None]:
-    """The known categories, and the number of each sample's, -1 without one; None without any."""
-    if y is not None and _any_label(y):
+    """Return the known categories, and the code of each sample's; None if no sample has a label."""
+    if y is not None and _has_any_label(y):
         labels = known_labels(y, n, estimator, shares=False)
         codes = np.full(n, -1, dtype=np.int32)
         codes[labels.samples] = labels.shares.argmax(axis=1)
         return labels.classes, codes
-    if y is not None and len(y) != n:
-        raise ValueError(f"y holds {len(y)} samples, X {n}; wanted as many")
+    if y is not None:
+        _check_one_per_sample(len(y), n, "y")
     return np.empty(0, dtype=np.int64), None
 
 
-def _any_label(y: Any) -> bool:
+def _has_any_label(y: Any) -> bool:
     array = np.asarray(y)
     if array.dtype.kind == "O":
         return any(label is not None and label != -1 for label in array.flat)
@@ -109,7 +120,10 @@ def _any_label(y: Any) -> bool:
 
 
 def category_names(known: NDArray[Any], n_clusters: int) -> NDArray[Any]:
-    """The known names, and names of their kind for the rest."""
+    """Return the known names, followed by new names of their kind for the other clusters.
+
+    After numbers come the next higher numbers, after strings "new 0", "new 1" and so on.
+    """
     n_new = n_clusters - len(known)
     if known.dtype.kind == "b":
         known = known.astype(np.int64)
@@ -119,53 +133,52 @@ def category_names(known: NDArray[Any], n_clusters: int) -> NDArray[Any]:
     if not n_new:
         return known
     taken = set(known.tolist())
-    free = [name for i in range(n_new + len(taken)) if (name := f"new {i}") not in taken]
-    return np.array([*known.tolist(), *free[:n_new]])
+    unused = [name for i in range(n_new + len(taken)) if (name := f"new {i}") not in taken]
+    return np.array([*known.tolist(), *unused[:n_new]])
 
 
 def group_codes(groups: Any, n: int) -> NDArray[np.int32]:
-    """The number of each sample's group, -1 for none."""
+    """Return the code of each sample's group, -1 for no group."""
     codes = as_codes(groups, "groups")[1]
-    if len(codes) != n:
-        raise ValueError(f"groups holds {len(codes)} samples, X {n}; wanted as many")
+    _check_one_per_sample(len(codes), n, "groups")
     return codes
 
 
 def spread_over_groups(
     codes: NDArray[np.int32], groups: NDArray[np.int32], names: NDArray[Any]
 ) -> NDArray[np.int32]:
-    """Known categories of some samples of a group given to all of it."""
-    of_groups = np.full(groups.max(initial=-1) + 2, -1, dtype=np.int32)  # the last is that of -1
+    """Give each known category to all samples of the labeled sample's group."""
+    code_of_group = np.full(groups.max(initial=-1) + 2, -1, dtype=np.int32)  # the last: no group
     labeled = np.flatnonzero((codes >= 0) & (groups >= 0))
-    of_groups[groups[labeled]] = codes[labeled]
-    wrong = labeled[of_groups[groups[labeled]] != codes[labeled]]
-    if len(wrong):
-        first = wrong[0]
-        other = labeled[(groups[labeled] == groups[first]) & (codes[labeled] != codes[first])][0]
-        labels = names[codes[[first, other]]].tolist()
+    code_of_group[groups[labeled]] = codes[labeled]
+    conflicting = labeled[code_of_group[groups[labeled]] != codes[labeled]]
+    if len(conflicting):
+        first = conflicting[0]
+        second = labeled[(groups[labeled] == groups[first]) & (codes[labeled] != codes[first])][0]
+        labels = names[codes[[first, second]]].tolist()
         raise ValueError(
-            f"y calls sample {first} {labels[0]!r} and sample {other} {labels[1]!r}, which are of "
-            "one group; wanted the same label in a group"
+            f"samples of one group must have the same label in y, got {labels[0]!r} for sample "
+            f"{first} and {labels[1]!r} for sample {second}"
         )
-    return np.where(groups >= 0, of_groups[groups], codes)
+    return np.where(groups >= 0, code_of_group[groups], codes)
 
 
 def to_labels(classes: NDArray[Any], codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """The classes of these numbers; of -1, it is -1, or None where classes are no numbers."""
+    """Return the class of each code; for the code -1, that is -1, or None if classes are names."""
     labels: NDArray[Any] = classes[codes]
-    missing = codes < 0
-    if not missing.any():
+    is_missing = codes < 0
+    if not is_missing.any():
         return labels
     if classes.dtype.kind in "ub":
         labels = labels.astype(np.int64)
     elif classes.dtype.kind not in "if":
         labels = labels.astype(object)
-    labels[missing] = None if labels.dtype.kind == "O" else -1
+    labels[is_missing] = None if labels.dtype.kind == "O" else -1
     return labels
 
 
 def most_likely(distributions: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
-    """The column of the largest value of each row, -1 where all are zero."""
+    """Return the column of the largest value in each row, -1 for rows of zeros."""
     codes: NDArray[np.intp] = distributions.argmax(axis=1)
     codes[distributions[np.arange(len(codes)), codes] <= 0] = -1
     return codes

@@ -1,16 +1,28 @@
-"""Progress of long calls on stderr, drawn by rich; rich is imported only when it is asked for."""
+"""Progress of long calls, drawn on stderr by rich.
+
+rich is imported only when progress is asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol, TypeAlias
+
+# What kernels call with the name of a stage and the share of it that is done, 0 to 1.
+Show: TypeAlias = Callable[[str, float], None] | None
+
+
+class _ShowWithNote(Protocol):
+    def __call__(self, stage: str, fraction: float, note: str = "") -> None: ...
 
 
 @contextmanager
-def progress(verbose: bool) -> Iterator[Callable[..., None] | None]:
-    """A callable that shows how far the named stage is (0 to 1); None unless `verbose`.
+def progress(verbose: bool) -> Iterator[_ShowWithNote | None]:
+    """Yield a function that shows how much of a stage is done; None unless `verbose`.
 
-    It also takes a note, shown after the name.
+    It takes the name of the stage, the share done (0 to 1) and, optionally, a note to show after
+    the name. Each new name adds a line to the display.
     """
     if not verbose:
         yield None

@@ -1,4 +1,4 @@
-"""What is installed and how the extension was built: the first thing to put in a bug report."""
+"""Report the installed versions and how the extension was built, for bug reports."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _DEPENDENCIES = (
 
 
 def show_versions() -> None:
-    """Print build facts of the extension and the versions of Python and of the dependencies.
+    """Print how the extension was built, and the versions of Python and the dependencies.
 
-    Nothing is imported for it.
+    The dependencies are not imported.
 
     Examples
     --------

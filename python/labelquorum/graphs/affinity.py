@@ -1,8 +1,8 @@
-"""TODO."""
+"""Graphs of nearest neighbors with weights that fall with the distance."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from scipy import sparse
 
 from labelquorum import _core
 from labelquorum._shared.arguments import (
+    INT32_MAX,
     as_choice,
     as_graph,
     as_n_threads,
@@ -18,19 +19,24 @@ from labelquorum._shared.progress import progress
 from labelquorum.neighbors.search import kneighbors
 
 METRICS = ("euclidean", "cosine")
-_INT32_MAX = int(np.iinfo(np.int32).max)
 
 
-def heat_weights(
-    distances: NDArray[np.floating[Any]], last: NDArray[np.floating[Any]], metric: str
-) -> NDArray[np.floating[Any]]:
-    """exp(-4 d^2 / s^2), s the distance of the last neighbour: never 0, at any scale."""
+Floats: TypeAlias = NDArray[np.floating[Any]]
+Integers: TypeAlias = NDArray[np.integer[Any]]
+
+
+def heat_weights(distances: Floats, last_distances: Floats, metric: str) -> Floats:
+    """Return exp(-4 d^2 / s^2) for distance d, s being the distance to the last neighbor.
+
+    The weight lies between exp(-4) and 1, so no neighbor is lost, whatever the scale of the data.
+    """
     with np.errstate(invalid="ignore"):
-        ratios = distances / last
-    ratios = np.nan_to_num(ratios, copy=False, nan=0.0)  # all of a sample's neighbours equal it
-    # The cosine distance is half the squared distance of unit vectors.
-    squared = ratios if metric == "cosine" else ratios * ratios
-    weights: NDArray[np.floating[Any]] = np.exp(-4 * squared)
+        ratios = distances / last_distances
+    # 0 / 0 is NaN: all neighbors of the sample equal it.
+    ratios = np.nan_to_num(ratios, copy=False, nan=0.0)
+    # The cosine distance is half the squared distance of the unit vectors.
+    squared_ratios = ratios if metric == "cosine" else ratios * ratios
+    weights: Floats = np.exp(-4 * squared_ratios)
     return weights
 
 
@@ -43,20 +49,20 @@ def affinity_graph(
     n_jobs: int | None = None,
     verbose: bool = False,
 ) -> sparse.csr_array:
-    """Connect every sample with its nearest neighbours, with weights that fall with the distance.
+    """Connect each sample with its nearest neighbors, with weights that fall with the distance.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features), or SciPy sparse graph of distances
-        The samples, as for `kneighbors`. Or, of shape (n_samples, n_samples), the distance from
-        each to its neighbours, as `kneighbors_graph` and `KNeighborsTransformer` (also that of
-        scikit-learn) give it; the diagonal does not count.
+        The samples, as for `kneighbors`; or a graph of shape (n_samples, n_samples) that holds the
+        distance from each sample to its neighbors, as returned by `kneighbors_graph` and by
+        `KNeighborsTransformer` (also scikit-learn's). The diagonal is ignored.
     n_neighbors : int, default=10
-        Neighbours of each sample, itself not counted: at most n_samples - 1. Not for a graph.
+        Neighbors of each sample, itself not counted: at most n_samples - 1. Unused for a graph.
     metric : {"euclidean", "cosine"}, default="euclidean"
         The distance between samples.
     recall : float in (0, 1], optional
-        As for `kneighbors`. Not for a graph.
+        As for `kneighbors`. Unused for a graph.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -65,9 +71,10 @@ def affinity_graph(
     Returns
     -------
     scipy.sparse.csr_array of shape (n_samples, n_samples)
-        Symmetric, without self-loops. A sample gives each of its neighbours the weight
-        ``exp(-4 d**2 / s**2)``, d their distance, s that of its last neighbour; where each of two
-        is a neighbour of the other, both weights add up. float64 where X is, else float32.
+        Symmetric, without self-loops. A sample gives each of its neighbors the weight
+        ``exp(-4 d**2 / s**2)``, where d is their distance and s the distance to its last neighbor.
+        If two samples are neighbors of each other, both weights are added. float64 if X is,
+        otherwise float32.
 
     Raises
     ------
@@ -76,10 +83,10 @@ def affinity_graph(
 
     Notes
     -----
-    The weights of Calder, Cook, Thorpe and Slepcev, "Poisson learning: graph based semi-supervised
-    learning at very low label rates", ICML 2020. They do not depend on the scale of the data, and
-    every sample keeps its neighbours, duplicates or not. Time and memory beyond `kneighbors` are
-    O(n_samples n_neighbors).
+    The weights are those of Calder, Cook, Thorpe and Slepcev, "Poisson learning: graph based
+    semi-supervised learning at very low label rates", ICML 2020. They do not depend on the scale of
+    the data, and each sample keeps all its neighbors, even if it has duplicates. Time and memory
+    beyond `kneighbors` are O(n_samples n_neighbors).
 
     Examples
     --------
@@ -92,34 +99,35 @@ def affinity_graph(
     as_choice(metric, "metric", METRICS)
     n_threads = as_n_threads(n_jobs)
     if sparse.issparse(X):
-        starts, targets, weights = _weights_of_graph(as_graph(X, "X"), metric)
-        n = len(starts) - 1
+        indptr, targets, weights = _weighted_graph(as_graph(X, "X"), metric)
     else:
         distances, indices = kneighbors(
             X, n_neighbors, metric=metric, recall=recall, n_jobs=n_jobs, verbose=verbose
         )
         weights = heat_weights(distances, distances[:, -1:], metric).ravel()
-        n, k = indices.shape
-        dtype = np.int32 if 2 * n * k <= _INT32_MAX else np.int64
-        targets = indices.ravel().astype(dtype)
+        index_dtype = np.int32 if 2 * indices.size <= INT32_MAX else np.int64
+        targets = indices.ravel().astype(index_dtype)
+        indptr = np.arange(0, indices.size + 1, indices.shape[1], dtype=index_dtype)
         del distances, indices
-        starts = np.arange(0, n * k + 1, k, dtype=dtype)
+    n = len(indptr) - 1
     with progress(verbose) as show:
         indptr, targets, weights = _core.symmetrized_graph(
-            starts, targets, weights, "union", "sum", False, n_threads, show
+            indptr, targets, weights, "union", "sum", False, n_threads, show
         )
     graph = sparse.csr_array((weights, targets, indptr), shape=(n, n))
     graph.has_sorted_indices = graph.has_canonical_format = True
     return graph
 
 
-def _weights_of_graph(
-    graph: sparse.csr_array, metric: str
-) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], NDArray[np.floating[Any]]]:
-    """The parts of a graph of distances, these turned into weights."""
-    if not (np.isfinite(graph.data).all() and (graph.data >= 0).all()):
-        raise ValueError("X, a graph, holds NaN, infinity or a negative value; wanted distances")
+def _weighted_graph(graph: sparse.csr_array, metric: str) -> tuple[Integers, Integers, Floats]:
+    """Return the parts of a graph of distances, with weights in place of the distances."""
+    is_distance = np.isfinite(graph.data) & (graph.data >= 0)
+    if not is_distance.all():
+        raise ValueError(
+            "X, a graph, must hold distances (finite and at least 0), got "
+            f"{graph.data[~is_distance][0]}"
+        )
     rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
-    last = np.zeros(graph.shape[0], dtype=graph.dtype)
-    np.maximum.at(last, rows, graph.data)
-    return graph.indptr, graph.indices, heat_weights(graph.data, last[rows], metric)
+    last_distances = np.zeros(graph.shape[0], dtype=graph.dtype)
+    np.maximum.at(last_distances, rows, graph.data)
+    return graph.indptr, graph.indices, heat_weights(graph.data, last_distances[rows], metric)

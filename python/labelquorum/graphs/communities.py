@@ -1,7 +1,4 @@
-"""Communities of a graph: base partitions that follow the shape of the data, in near-linear time.
-
-The module's name is private so that ``labelquorum.communities`` is always the function.
-"""
+"""Communities of a graph: partitions that follow the shape of the data, in near-linear time."""
 
 from __future__ import annotations
 
@@ -25,35 +22,35 @@ def communities(
     n_jobs: int | None = None,
     verbose: bool = False,
 ) -> NDArray[np.int32]:
-    """Find communities: groups of nodes with more weight among them than their degrees would give.
+    """Find communities: groups of nodes with more weight between them than their degrees predict.
 
     Parameters
     ----------
     graph : SciPy sparse matrix or array of shape (n_nodes, n_nodes)
-        Affinities, not distances: at least 0. An edge has the sum of its weights both ways.
+        Affinities of at least 0, not distances. The weights of both directions are added.
     resolution : float or array-like of shape (n_partitions,), default=1.0
-        Above 0. The larger, the more and the smaller the communities; 1 is modularity's own.
+        Above 0. Larger values give more and smaller communities; 1 is plain modularity.
     n_rounds : int, default=2
-        Passes over the graph, each from the result of the last; it ends before where none changes
-        anything.
+        Passes over the graph. Each starts from the result of the last; they end early if one
+        changes nothing.
     random_state : int, RandomState instance or None, default=None
-        Decides the order in which nodes are visited.
+        Determines the order in which nodes are visited.
     n_jobs : int, optional
-        Number of threads; -1 for all cores available. Partitions are found side by side. The result
-        does not depend on it.
+        Number of threads; -1 for all cores available. The result does not depend on it. Each thread
+        works on another resolution.
     verbose : bool, default=False
         Show progress on stderr.
 
     Returns
     -------
     int32 array of shape (n_nodes,), or (n_nodes, n_partitions) for several resolutions
-        The community of each node, numbered from 0 in the order of their first nodes. Each
-        resolution of several has a random order of its own.
+        The community of each node. Communities are numbered from 0 in the order of their first
+        nodes. Each resolution visits the nodes in a random order of its own.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type, shape or range, or a weight negative or not finite.
+        If an argument has the wrong type, shape or range, or a weight is negative or not finite.
     MemoryError
         If too little memory is available.
 
@@ -64,9 +61,10 @@ def communities(
     Notes
     -----
     The Leiden algorithm (Traag, Waltman and van Eck, "From Louvain to Leiden: guaranteeing
-    well-connected communities", Scientific Reports 9, 2019) on modularity with a resolution
-    (Reichardt and Bornholdt, Physical Review E 74, 2006), the parts of a community grown greedily.
-    Nearly O(edges) per partition; memory of about three times the graph for each thread.
+    well-connected communities", Scientific Reports 9, 2019) for modularity with a resolution
+    (Reichardt and Bornholdt, Physical Review E 74, 2006). Parts of a community are grown greedily.
+    The time is nearly O(edges) per partition; each thread needs memory of about three times the
+    graph.
 
     Examples
     --------
@@ -86,13 +84,7 @@ def communities(
     from sklearn.utils import check_random_state
 
     n_threads = as_n_threads(n_jobs)
-    resolutions = np.asarray(resolution)
-    if resolutions.dtype.kind not in "iuf":
-        raise TypeError(f"resolution holds {resolutions.dtype}; wanted numbers above 0")
-    if resolutions.ndim > 1 or not resolutions.size:
-        raise ValueError(f"resolution has shape {resolutions.shape}; wanted a number or some")
-    if not (np.isfinite(resolutions) & (resolutions > 0)).all():
-        raise ValueError(f"resolution is {resolution!r}; wanted numbers above 0")
+    resolutions = _as_resolutions(resolution)
     as_positive(n_rounds, "n_rounds")
     both_ways = symmetrize_graph(as_graph(graph), combine="sum", self_loops=True, n_jobs=n_threads)
     seeds = check_random_state(random_state).randint(2**31, size=resolutions.size).tolist()
@@ -110,3 +102,15 @@ def communities(
     if resolutions.ndim == 0:
         return partitions[0]
     return np.stack(partitions, axis=1)
+
+
+def _as_resolutions(resolution: ArrayLike) -> NDArray[Any]:
+    resolutions = np.asarray(resolution)
+    wanted = "a number above 0, or a 1-D array of such numbers"
+    if resolutions.dtype.kind not in "iuf":
+        raise TypeError(f"resolution must be {wanted}, got dtype {resolutions.dtype}")
+    if resolutions.ndim > 1 or not resolutions.size:
+        raise ValueError(f"resolution must be {wanted}, got shape {resolutions.shape}")
+    if not (np.isfinite(resolutions) & (resolutions > 0)).all():
+        raise ValueError(f"resolution must be {wanted}, got {resolution!r}")
+    return resolutions

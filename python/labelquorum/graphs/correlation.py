@@ -1,4 +1,4 @@
-"""Correlation clustering: clusters from weights that say what belongs together, or does not."""
+"""Correlation clustering: clusters from weights that attract (above 0) or repel (below 0)."""
 
 from __future__ import annotations
 
@@ -23,48 +23,50 @@ def correlation_clustering(
     n_jobs: int | None = None,
     verbose: bool = False,
 ) -> Any:
-    """Cluster nodes such that the weights within clusters sum to much.
+    """Cluster nodes so that the sum of the weights within clusters is as large as possible.
 
     Parameters
     ----------
     weights : array of shape (n_nodes, n_nodes), SciPy sparse matrix or array, or list of arrays
-        Symmetric. Above 0: the two nodes rather belong together; below 0: rather not; 0, or not in
-        a sparse matrix: nothing is known. The diagonal does not count. For probabilities p of "the
-        same cluster", log(p / (1 - p)) makes the clustering the most probable one, were pairs
-        independent. A list of arrays holds problems of their own, solved at once.
+        Symmetric. A weight above 0 says that two nodes belong together, one below 0 that they do
+        not. A weight that is 0 or not stored says nothing. The diagonal is ignored. If p is the
+        probability that two nodes are in the same cluster, the weight log(p / (1 - p)) gives the
+        most probable clustering, were pairs independent. A list of arrays holds independent
+        problems, which are solved together.
     groups : array-like of shape (n_nodes,), optional
-        Nodes of different groups (numbers or names; -1 or None: no group) are never in one
-        cluster. For a list of problems, a list of these.
+        Nodes of different groups (numbers or names; -1 or None for no group) never share a
+        cluster. For a list of problems, a list of such arrays.
     n_jobs : int, optional
-        Number of threads, which take parts that no positive weights connect; -1 for all cores
-        available. The result does not depend on it.
+        Number of threads; -1 for all cores available. The result does not depend on it. Each thread
+        works on parts that no positive weight connects.
     verbose : bool, default=False
         Show progress on stderr.
 
     Returns
     -------
     int32 array of shape (n_nodes,), or list of them
-        The cluster of each node, numbered from 0 in the order of their first nodes. The number of
-        clusters is found.
+        The cluster of each node. Clusters are numbered from 0 in the order of their first nodes;
+        their number follows from the weights.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or shape, or weights are not symmetric or not finite.
+        If an argument has the wrong type or shape, or weights are not symmetric or not finite.
     MemoryError
         If too little memory is available.
 
     Notes
     -----
-    To find the best clustering is NP-hard; this is a good one. Greedy additive edge contraction
-    (Keuper et al., "Efficient decomposition of image and mesh graphs by lifted multicuts", ICCV
-    2015), then nodes move, alone and in sequences between two clusters (as in Kernighan and Lin,
-    Bell System Technical Journal 49, 1970), and clusters are joined, until none of these helps;
-    with up to 200 nodes, 50 times from a result of which some clusters were dissolved, with more
-    nodes less often.
+    Finding the best clustering is NP-hard; this function finds a good one:
 
-    Dense: a few times O(n_nodes ** 2) time, and a copy of the weights. Sparse: nearly
-    O(n_weights).
+    1. Greedy additive edge contraction (Keuper et al., "Efficient decomposition of image and mesh
+       graphs by lifted multicuts", ICCV 2015).
+    2. Move nodes, alone and in sequences between two clusters (as in Kernighan and Lin, Bell System
+       Technical Journal 49, 1970), and join clusters, until no such step helps.
+    3. Dissolve some clusters and repeat step 2: 50 times for up to 200 nodes, less often for more.
+
+    For dense weights, the time is a few times O(n_nodes ** 2) and the weights are copied. For
+    sparse weights, the time is nearly O(n_weights).
 
     Examples
     --------
@@ -77,97 +79,102 @@ def correlation_clustering(
     """
     n_threads = as_n_threads(n_jobs)
     if isinstance(weights, (list, tuple)) and any(np.ndim(matrix) == 2 for matrix in weights):
-        return _of_problems(weights, groups, n_threads, verbose)
-    with progress(verbose) as show:
-        from scipy import sparse
+        return _solve_together(weights, groups, n_threads, verbose)
+    from scipy import sparse
 
-        if sparse.issparse(weights):
-            graph = _symmetric_graph(weights, n_threads)
-            codes = None if groups is None else _group_codes(groups, graph.shape[0], "groups")
+    if sparse.issparse(weights):
+        graph = _symmetric_graph(weights, n_threads)
+        codes = None if groups is None else _group_codes(groups, graph.shape[0], "groups")
+        with progress(verbose) as show:
             return _core.correlation_clustering(
                 graph.indptr, graph.indices, graph.data, codes, n_threads, show
             )
-        matrix = _symmetric_matrix(weights, "weights")
-        codes = None if groups is None else _group_codes(groups, len(matrix), "groups")
+    matrix = _symmetric_matrix(weights, "weights")
+    codes = None if groups is None else _group_codes(groups, len(matrix), "groups")
+    with progress(verbose) as show:
         return _core.correlation_clustering(matrix, codes, n_threads, show)
 
 
-def _of_problems(
-    weights: Any, groups: Any, n_threads: int, verbose: bool
+def _solve_together(
+    problems: Any, groups: Any, n_threads: int, verbose: bool
 ) -> list[NDArray[np.int32]]:
-    """Problems as one graph whose parts are theirs."""
+    """Solve the problems as one graph, in which they are not connected."""
     from scipy import sparse
 
-    matrices = [_symmetric_matrix(matrix, f"weights[{i}]") for i, matrix in enumerate(weights)]
-    if groups is not None and len(groups) != len(matrices):
-        raise ValueError(
-            f"groups holds {len(groups)} items, weights {len(matrices)}; wanted as many"
-        )
-    codes = None
-    if groups is not None:
-        codes = np.concatenate(
-            [
-                _group_codes(of, len(matrix), f"groups[{i}]")
-                for i, (of, matrix) in enumerate(zip(groups, matrices, strict=True))
-            ]
-        )
+    matrices = [_symmetric_matrix(matrix, f"weights[{i}]") for i, matrix in enumerate(problems)]
+    codes = None if groups is None else _joined_group_codes(groups, list(map(len, matrices)))
     graph = sparse.csr_array(sparse.block_diag(matrices, format="csr"))
     with progress(verbose) as show:
         labels = _core.correlation_clustering(
             graph.indptr, graph.indices, graph.data, codes, n_threads, show
         )
     ends = np.cumsum([0, *(len(matrix) for matrix in matrices)])
-    # Numbers rise with the first nodes, so a problem's first node has its least one.
+    # Clusters are numbered by their first nodes: a problem's first node has its lowest number.
     return [labels[begin:end] - labels[begin] for begin, end in pairwise(ends)]
 
 
-def _symmetric_matrix(weights: Any, name: str) -> NDArray[np.floating[Any]]:
-    matrix = np.asarray(weights)
-    if matrix.dtype.kind not in "iufb":
-        raise TypeError(f"{name} has dtype {matrix.dtype}; wanted numbers")
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"{name} has shape {matrix.shape}; wanted (n_nodes, n_nodes)")
-    if matrix.dtype != np.float64:
-        is_small = matrix.dtype == np.float32 or matrix.dtype.itemsize <= 2
-        matrix = matrix.astype(np.float32 if is_small else np.float64)
-    for begin in range(0, len(matrix), _ROWS_PER_BLOCK):
-        block = slice(begin, begin + _ROWS_PER_BLOCK)
-        rows, columns = matrix[block], matrix[:, block].T
-        wrong = np.argwhere(~np.isfinite(rows))
-        if len(wrong):
-            i, j = wrong[0]
-            raise ValueError(f"{name} holds {rows[i, j]} at row {begin + i}, column {j}")
-        wrong = np.argwhere(rows != columns)
-        if len(wrong):
-            i, j = wrong[0]
-            raise ValueError(
-                f"{name} is not symmetric: {rows[i, j]:g} at row {begin + i}, column {j}, but "
-                f"{columns[i, j]:g} the other way; wanted the same"
-            )
-    return np.ascontiguousarray(matrix)
-
-
-def _symmetric_graph(weights: Any, n_threads: int) -> Any:
-    graph = as_graph(weights, "weights")
-    wrong = np.flatnonzero(~np.isfinite(graph.data))
-    if len(wrong):
-        row = int(np.searchsorted(graph.indptr, wrong[0], side="right")) - 1
-        raise ValueError(
-            f"weights holds {graph.data[wrong[0]]} at row {row}, column {graph.indices[wrong[0]]}"
-        )
-    graph = symmetrize_graph(graph, "directed", n_jobs=n_threads)
-    differing = (graph != graph.T).tocoo()
-    if differing.nnz:
-        row, column = differing.coords[0][0], differing.coords[1][0]
-        raise ValueError(
-            f"weights is not symmetric: {graph[row, column]:g} at row {row}, column {column}, but "
-            f"{graph[column, row]:g} the other way; wanted the same (for one triangle: W + W.T)"
-        )
-    return graph
+def _joined_group_codes(groups: Any, sizes: list[int]) -> NDArray[np.int32]:
+    if len(groups) != len(sizes):
+        raise ValueError(f"groups must hold {len(sizes)} items, as weights does, got {len(groups)}")
+    return np.concatenate(
+        [
+            _group_codes(item, size, f"groups[{i}]")
+            for i, (item, size) in enumerate(zip(groups, sizes, strict=True))
+        ]
+    )
 
 
 def _group_codes(groups: Any, n: int, name: str) -> NDArray[np.int32]:
     codes = as_codes(groups, name)[1]
     if len(codes) != n:
-        raise ValueError(f"{name} holds {len(codes)} nodes, weights {n}; wanted as many")
+        raise ValueError(f"{name} must have {n} values, one per node, got {len(codes)}")
     return codes
+
+
+def _symmetric_matrix(weights: Any, name: str) -> NDArray[np.floating[Any]]:
+    matrix = np.asarray(weights)
+    if matrix.dtype.kind not in "iufb":
+        raise TypeError(f"{name} must hold numbers, got dtype {matrix.dtype}")
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"{name} must be square, (n_nodes, n_nodes), got shape {matrix.shape}")
+    if matrix.dtype != np.float64:
+        fits_float32 = matrix.dtype == np.float32 or matrix.dtype.itemsize <= 2
+        matrix = matrix.astype(np.float32 if fits_float32 else np.float64)
+    for begin in range(0, len(matrix), _ROWS_PER_BLOCK):
+        block = slice(begin, begin + _ROWS_PER_BLOCK)
+        rows, columns = matrix[block], matrix[:, block].T
+        not_finite = np.argwhere(~np.isfinite(rows))
+        if len(not_finite):
+            i, j = not_finite[0]
+            raise _not_finite(name, rows[i, j], begin + i, j)
+        differing = np.argwhere(rows != columns)
+        if len(differing):
+            i, j = differing[0]
+            raise _not_symmetric(name, rows[i, j], columns[i, j], begin + i, j)
+    return np.ascontiguousarray(matrix)
+
+
+def _symmetric_graph(weights: Any, n_threads: int) -> Any:
+    graph = as_graph(weights, "weights")
+    not_finite = np.flatnonzero(~np.isfinite(graph.data))
+    if len(not_finite):
+        edge = not_finite[0]
+        row = int(np.searchsorted(graph.indptr, edge, side="right")) - 1
+        raise _not_finite("weights", graph.data[edge], row, graph.indices[edge])
+    graph = symmetrize_graph(graph, "directed", n_jobs=n_threads)
+    differing = (graph != graph.T).tocoo()
+    if differing.nnz:
+        row, column = differing.coords[0][0], differing.coords[1][0]
+        raise _not_symmetric("weights", graph[row, column], graph[column, row], row, column)
+    return graph
+
+
+def _not_finite(name: str, weight: Any, row: int, column: int) -> ValueError:
+    return ValueError(f"{name} must be finite, got {weight} at row {row}, column {column}")
+
+
+def _not_symmetric(name: str, weight: Any, back: Any, row: int, column: int) -> ValueError:
+    return ValueError(
+        f"{name} must be symmetric, got {weight:g} at row {row}, column {column}, but {back:g} at "
+        f"row {column}, column {row}: if it is one triangle W, pass W + W.T"
+    )

@@ -1,4 +1,4 @@
-"""Nearest neighbours and graphs of them."""
+"""The nearest neighbors of every sample, exact or with a promised recall, and graphs of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from labelquorum import _core
 from labelquorum._shared.arguments import (
+    INT32_MAX,
     as_choice,
     as_fraction,
     as_metric,
@@ -23,25 +24,25 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 MODES = ("union", "mutual", "directed")
-_INT32_MAX = int(np.iinfo(np.int32).max)
 
 Metric: TypeAlias = str | Callable[..., float]
-Found: TypeAlias = tuple[NDArray[np.floating[Any]], NDArray[np.int64]]
+Distances: TypeAlias = NDArray[np.floating[Any]]
+Indices: TypeAlias = NDArray[np.int64]
 
 
 class SearchQuality(NamedTuple):
-    """How much of what was wanted a search found, measured against exact search."""
+    """The recall of a search, measured against exact search."""
 
     recall: float
-    """Share of the neighbours returned that are no farther than the last true one."""
+    """Share of the returned neighbors that are no farther than the last true neighbor."""
     lower_bound: float
-    """Of the recall on all samples like those measured, at 95 % confidence (99 % where a
+    """Lower bound of the recall on all samples like those measured, at 95 % confidence (99 % if a
     `NeighborSearcher` measured it)."""
     n_queries: int
-    """Samples it was measured on; 0 where the search is exact."""
+    """Number of samples it was measured on; 0 if the search is exact."""
     method: str
-    """What searched: "exact"; "cells" (`kneighbors`); "graph" (HNSW) or "lists" (inverted lists of
-    compressed rows) of a `NeighborSearcher`."""
+    """The method: "exact", "cells" (`kneighbors`), "graph" (HNSW) or "lists" (inverted lists of
+    compressed rows; both `NeighborSearcher`)."""
 
 
 @overload
@@ -55,7 +56,7 @@ def kneighbors(
     return_quality: Literal[False] = ...,
     n_jobs: int | None = ...,
     verbose: bool = ...,
-) -> Found: ...
+) -> tuple[Distances, Indices]: ...
 @overload
 def kneighbors(
     X: Any,
@@ -67,7 +68,7 @@ def kneighbors(
     return_quality: Literal[True],
     n_jobs: int | None = ...,
     verbose: bool = ...,
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64], SearchQuality]: ...
+) -> tuple[Distances, Indices, SearchQuality]: ...
 def kneighbors(
     X: Any,
     n_neighbors: int,
@@ -78,29 +79,29 @@ def kneighbors(
     return_quality: bool = False,
     n_jobs: int | None = None,
     verbose: bool = False,
-) -> Found | tuple[NDArray[np.floating[Any]], NDArray[np.int64], SearchQuality]:
-    """Find the nearest neighbours of every sample.
+) -> tuple[Distances, Indices] | tuple[Distances, Indices, SearchQuality]:
+    """Find the nearest neighbors of every sample.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        The samples to search. float16, float32 and float64 are read as they are, whatever their
-        strides, memory maps included; integers are converted.
+        The samples to search. float16, float32 and float64 are read without a copy, with any
+        strides and from memory maps; integers are converted.
     n_neighbors : int
-        Neighbours of each sample: at most n_samples, or n_samples - 1 without `Y`.
+        Number of neighbors of each sample: at most n_samples, or n_samples - 1 without `Y`.
     metric : {"euclidean", "cosine", "inner_product"} or C function, default="euclidean"
-        "cosine" is 1 - cosine of the angle, and 1 where a sample is all zeros; "inner_product" is
-        minus the inner product, so that smaller is nearer. A C function is given as Numba's
-        ``cfunc`` or as a ctypes function pointer ``double (const double *a, const double *b,
-        int64_t n_features)``. It is called from several threads at once, once for each pair.
+        "cosine" is 1 minus the cosine of the angle, or 1 if a sample is all zeros. "inner_product"
+        is minus the inner product, so that smaller is nearer. A C function is Numba's ``cfunc`` or
+        a ctypes function pointer ``double (const double *a, const double *b, int64_t
+        n_features)``. It is called once per pair, from several threads at once.
     recall : float in (0, 1], optional
-        The share of true neighbours that is enough; None for all of them. How the search gets
-        there is chosen from the data. Where nothing but exact search does, or none is faster, it
-        is exact; so it is with a metric of your own, and among some 10,000 samples or fewer.
+        Share of the true neighbors that is enough; None for all. The search is tuned on the data
+        to reach it. It is exact if no other search reaches the recall or is faster, if the metric
+        is a C function, and for up to about 10,000 samples.
     Y : array-like of shape (n_queries, n_features), optional
-        The samples whose neighbours in X are wanted. None for those of X, each without itself.
+        The samples whose neighbors in X to find. None for the samples of X, each without itself.
     return_quality : bool, default=False
-        Return the measured recall, too.
+        Whether to return the measured recall as well.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -109,40 +110,39 @@ def kneighbors(
     Returns
     -------
     distances : float array of shape (n_samples or n_queries, n_neighbors)
-        Nearest first; float64 where X or Y is, else float32. Exact for the neighbours found.
+        Nearest first. float64 if X or Y is, otherwise float32. Exact for the neighbors found.
     indices : int64 array of shape (n_samples or n_queries, n_neighbors)
-        Rows of X. Of samples at the same distance, those of smaller index come first.
+        Row numbers of X. Of samples at the same distance, the smaller index comes first.
     quality : SearchQuality
-        With `return_quality`: the recall as measured against exact search on 200 random queries.
-        The search is tuned on 200 others; only where that turns out to be too little, on both.
+        Only with `return_quality`: the recall, measured against exact search on 200 random queries.
+        The search is tuned on 200 others, or on all 400 if these turn out to be too few.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type, shape or range, a value is NaN, infinite or beyond
-        1e150, or a metric of your own returns NaN.
+        If an argument has the wrong type, shape or range, if a value is NaN, infinite or beyond
+        1e150, or if a C function returns NaN.
     MemoryError
         If too little memory is available.
 
     Notes
     -----
-    Without `recall`: as if all pairs had been measured in double precision. In fact most are
-    ruled out by dot products in low precision (bfloat16 where the processor has instructions for
-    it, else float32) and a bound on their error; what is left is measured in double precision.
-    Time is O(n_queries n_samples n_features); memory beyond the result is at most 1 GiB and some
-    64 MiB per thread. Values that differ little beside their distance from the mean, as in tight
-    clusters far from each other, leave more to measure and take longer.
+    Without `recall`, the result is as if all distances had been computed in double precision. In
+    fact, dot products in low precision (bfloat16 if the processor has instructions for it,
+    otherwise float32) and a bound on their error rule out most pairs; only the rest is computed in
+    double precision. The time is O(n_queries n_samples n_features). Memory beyond the result is at
+    most 1 GiB and about 64 MiB per thread. Data in tight clusters far from each other take longer:
+    low precision then rules out fewer pairs.
 
-    With `recall`: samples are projected to the directions in which they vary most and put into
+    With `recall`, samples are projected to the directions in which they vary most and divided into
     about ``2 * sqrt(n_samples)`` k-means cells. A query is compared with the samples of its own
-    cell and of those whose centres are nearly as close, and the best by projected distance are
-    measured in full: an inverted file (Jegou, Douze and Schmid, IEEE TPAMI 33(1), 2011) whose
-    lists are searched by blocks of queries. How many cells and how many samples is read off 200
-    random queries whose true neighbours are known, with room for the chance in that; 200 others
-    measure the outcome. Time is about O((n_queries + n_samples) sqrt(n_samples) n_features) where
-    samples lie in clusters or near a surface of few dimensions; memory beyond the result is 8
-    bytes for each sample and coordinate compared (n_features, or at most 256 where these keep 85 %
-    of the variance).
+    cell and of cells whose centers are nearly as close. True distances are computed for the best
+    candidates. This is an inverted file (Jegou, Douze and Schmid, IEEE TPAMI 33(1), 2011) whose
+    lists are searched by blocks of queries. The numbers of cells and candidates are tuned on 200
+    random queries whose true neighbors are known, with a margin for chance; 200 others measure the
+    outcome. The time is about O((n_queries + n_samples) sqrt(n_samples) n_features) if the samples
+    lie in clusters or near a surface of few dimensions. Memory beyond the result is 8 bytes per
+    sample and compared coordinate (n_features, or up to 256 if these keep 85 % of the variance).
 
     Examples
     --------
@@ -159,7 +159,7 @@ def kneighbors(
            [2., 2.],
            [0., 1.]])
 
-    The sample nearest to each of two others, by direction:
+    The nearest sample to each of two others, by direction:
 
     >>> distances, indices = lq.kneighbors(
     ...     [[1.0, 0.0], [0.0, 2.0]], 1, metric="cosine", Y=[[5.0, 1.0], [1.0, 3.0]]
@@ -167,7 +167,7 @@ def kneighbors(
     >>> indices.ravel()
     array([0, 1])
 
-    Nine of ten neighbours are enough:
+    Nine of ten neighbors are enough:
 
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(15_000, 2))
@@ -175,7 +175,7 @@ def kneighbors(
     >>> quality.recall >= 0.9
     True
 
-    A distance of your own (``pip install "labelquorum[numba]"``):
+    Your own distance (``pip install "labelquorum[numba]"``):
 
     >>> from numba import carray, cfunc
     >>> @cfunc("float64(CPointer(float64), CPointer(float64), int64)")
@@ -190,18 +190,23 @@ def kneighbors(
     if recall is not None:
         as_fraction(recall, "recall")
     k = as_positive(n_neighbors, "n_neighbors")
-    most = len(points) - (queries is None)
+    most = len(points) if queries is not None else len(points) - 1
     if k > most:
-        others = "the samples of X" if queries is not None else "the samples of X, less itself"
-        raise ValueError(f"n_neighbors is {k}; wanted at most {most}: {others}")
+        limit = "the number of samples of X" + (
+            ", less the sample itself" if queries is None else ""
+        )
+        raise ValueError(f"n_neighbors must be at most {most}, {limit}, got {k}")
     n_threads = as_n_threads(n_jobs)
     with progress(verbose) as show:
         if isinstance(name_or_address, int):
-            found = _core.custom_neighbors(points, queries, k, name_or_address, n_threads, show)
+            distances, indices, quality = _core.custom_neighbors(
+                points, queries, k, name_or_address, n_threads, show
+            )
         else:
-            share = 1.0 if recall is None else recall
-            found = _core.neighbors(points, queries, k, name_or_address, share, n_threads, show)
-    distances, indices, quality = found
+            target = 1.0 if recall is None else recall
+            distances, indices, quality = _core.neighbors(
+                points, queries, k, name_or_address, target, n_threads, show
+            )
     if return_quality:
         method = "cells" if quality[2] > 0 else "exact"
         return distances, indices, SearchQuality(*quality, method)
@@ -218,21 +223,22 @@ def kneighbors_graph(
     n_jobs: int | None = None,
     verbose: bool = False,
 ) -> sparse.csr_array:
-    """Connect every sample with its nearest neighbours.
+    """Connect each sample with its nearest neighbors.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
         The samples, as for `kneighbors`.
     n_neighbors : int
-        Neighbours of each sample, itself not counted: at most n_samples - 1.
+        Number of neighbors of each sample, itself not counted: at most n_samples - 1.
     metric : {"euclidean", "cosine", "inner_product"} or C function, default="euclidean"
         As for `kneighbors`.
     recall : float in (0, 1], optional
         As for `kneighbors`.
     mode : {"union", "mutual", "directed"}, default="union"
-        "union": an edge where one of two samples is a neighbour of the other; "mutual": where each
-        is; both symmetric. "directed": from each sample to its neighbours.
+        "union": join two samples if one is a neighbor of the other. "mutual": join them if each is
+        a neighbor of the other. Both are symmetric. "directed": edges from each sample to its
+        neighbors.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -241,8 +247,8 @@ def kneighbors_graph(
     Returns
     -------
     CSR array of shape (n_samples, n_samples)
-        Distances; sorted indices, no self-loops. The distance 0 between identical samples is
-        stored: do not call ``eliminate_zeros``.
+        The distances, with sorted indices and without self-loops. The distance 0 between identical
+        samples is stored, so do not call ``eliminate_zeros``.
 
     Raises
     ------
@@ -271,7 +277,7 @@ def kneighbors_graph(
     )
     n = len(indices)
     edges = indices.size if mode == "directed" else 2 * indices.size
-    build = _core.neighbor_graph32 if edges <= _INT32_MAX else _core.neighbor_graph64
+    build = _core.neighbor_graph32 if edges <= INT32_MAX else _core.neighbor_graph64
     with progress(verbose) as show:
         indptr, targets, weights = build(indices, distances, mode, as_n_threads(n_jobs), show)
     graph = sparse.csr_array((weights, targets, indptr), shape=(n, n))

@@ -1,4 +1,4 @@
-"""Graphs of neighbours for scikit-learn's pipelines."""
+"""Graphs of neighbors for scikit-learn's pipelines."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from labelquorum._shared.arguments import (
     as_n_threads,
     as_positive,
     check_finite,
-    points_of,
+    validated_points,
 )
-from labelquorum.neighbors.search import kneighbors
-from labelquorum.neighbors.searcher import Distances, Indices, NeighborSearcher
+from labelquorum.neighbors.search import Distances, Indices, kneighbors
+from labelquorum.neighbors.searcher import NeighborSearcher
 
 _METRICS = ("euclidean", "cosine")
 _MODES = ("distance", "connectivity")
 
 
 class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Turn samples into the graph of their nearest neighbours among the samples of `fit`.
+    """Turn samples into the graph of their nearest neighbors among the samples of `fit`.
 
-    To be exchanged with `sklearn.neighbors.KNeighborsTransformer`: the graph is what DBSCAN,
-    Isomap, t-SNE, SpectralClustering and others take with ``metric="precomputed"``.
+    A replacement for `sklearn.neighbors.KNeighborsTransformer`: DBSCAN, Isomap, t-SNE,
+    SpectralClustering and others accept the graph with ``metric="precomputed"``.
 
     Parameters
     ----------
     n_neighbors : int, default=5
-        Neighbours of each sample. With mode "distance" there is one more, since a sample of `fit`
-        is its own nearest neighbour.
+        Number of neighbors of each sample. In the mode "distance" there is one more, since a sample
+        of `fit` is its own nearest neighbor.
     mode : {"distance", "connectivity"}, default="distance"
-        What the graph holds: distances, or ones.
+        Whether the graph holds distances or ones.
     metric : {"euclidean", "cosine"}, default="euclidean"
         As for `kneighbors`.
     recall : float in (0, 1], optional
-        The share of true neighbours that is enough; None for all of them.
+        Share of the true neighbors that is enough; None for all.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -51,21 +51,21 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     Attributes
     ----------
     n_samples_fit_ : int
-        Samples of `fit`.
+        Number of samples in `fit`.
     n_features_in_ : int
-        Features of each.
+        Number of features in `fit`.
     feature_names_in_ : array of shape (`n_features_in_`,)
-        Their names, where the data had names.
+        Names of the features, if X had names.
 
     See Also
     --------
-    kneighbors_graph : a graph without a pipeline, symmetric if wanted.
+    kneighbors_graph : a graph outside of pipelines, symmetric or directed.
 
     Notes
     -----
-    `fit_transform` compares every pair of samples once, as `kneighbors` does; each sample comes
-    first in its own row, at distance 0, before others that are equal. `transform` searches as
-    `NeighborSearcher` does; with `recall` below 1 its index is made at the first call.
+    `fit_transform` compares each pair of samples once, as `kneighbors` does. Each sample comes
+    first in its own row, at distance 0, before samples that are equal to it. `transform` searches
+    as `NeighborSearcher` does. If `recall` is below 1, the first call builds the index.
 
     Examples
     --------
@@ -103,24 +103,24 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> KNeighborsTransformer:
-        """Keep the samples to search among.
+        """Store the samples to search among.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             The samples, as for `NeighborSearcher.fit`.
         y : ignored
-            For scikit-learn's sake.
+            Present for scikit-learn's API.
 
         Returns
         -------
         KNeighborsTransformer
-            Itself.
+            The fitted transformer.
 
         Raises
         ------
         TypeError, ValueError
-            If a parameter is of the wrong type or range, or X holds NaN, infinity or values beyond
+            If a parameter has the wrong type or range, or X holds NaN, infinity or values beyond
             1e150.
         """
         as_choice(self.mode, "mode", _MODES)
@@ -129,7 +129,7 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             as_fraction(self.recall, "recall")
         as_n_threads(self.n_jobs)
         k = as_positive(self.n_neighbors, "n_neighbors") + (self.mode == "distance")
-        self._X = points_of(self, X, "X", reset=True)
+        self._X = validated_points(self, X, "X", reset=True)
         check_finite(self._X, "X")
         self.n_samples_fit_ = len(self._X)
         self._n_features_out = self.n_samples_fit_
@@ -144,7 +144,7 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return self
 
     def transform(self, X: Any) -> sparse.csr_matrix:
-        """Find the nearest samples of `fit` to each of some samples.
+        """Build the graph from samples to their nearest neighbors among those of `fit`.
 
         Parameters
         ----------
@@ -154,32 +154,33 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Returns
         -------
         CSR matrix of shape (n_queries, `n_samples_fit_`)
-            Each row nearest first; zero distances are stored. Of scikit-learn's type.
+            The neighbors of each row, nearest first. Zero distances are stored. It is a
+            ``csr_matrix``, as in scikit-learn.
 
         Raises
         ------
         NotFittedError
             If `fit` has not been called.
         TypeError, ValueError, MemoryError
-            As for `fit`, and if there are fewer samples than neighbours wanted.
+            As for `fit`, and if `n_neighbors` is larger than the number of samples.
         """
         check_is_fitted(self, "n_samples_fit_")
-        queries = points_of(self, X, "X", reset=False)
+        queries = validated_points(self, X, "X", reset=False)
         check_finite(queries, "X")
-        k = self._n_wanted()
+        k = self._n_stored()
         if not hasattr(self._searcher, "quality_"):
             self._searcher.fit(self._X)
         return self._graph(*self._searcher.query(queries, k))
 
     def fit_transform(self, X: Any, y: Any = None) -> sparse.csr_matrix:
-        """Keep the samples, and find the nearest to each among them.
+        """Store the samples, and build the graph from each to its nearest neighbors.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             The samples, as for `fit`.
         y : ignored
-            For scikit-learn's sake.
+            Present for scikit-learn's API.
 
         Returns
         -------
@@ -192,12 +193,11 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             As for `fit` and `transform`.
         """
         self.fit(X)
-        n_others = self._n_wanted() - 1
+        n_others = self._n_stored() - 1
         n = self.n_samples_fit_
         itself = np.arange(n)[:, None]
         if n_others == 0:
-            nothing = np.zeros((n, 1), dtype=np.float64)
-            return self._graph(nothing, itself)
+            return self._graph(np.zeros((n, 1), dtype=np.float64), itself)
         distances, indices = kneighbors(
             self._X,
             n_others,
@@ -206,16 +206,16 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
-        zero = np.zeros((n, 1), dtype=distances.dtype)
-        return self._graph(np.hstack([zero, distances]), np.hstack([itself, indices]))
+        zeros = np.zeros((n, 1), dtype=distances.dtype)
+        return self._graph(np.hstack([zeros, distances]), np.hstack([itself, indices]))
 
-    def _n_wanted(self) -> int:
+    def _n_stored(self) -> int:
         k = int(self.n_neighbors) + (self.mode == "distance")
         if k > self.n_samples_fit_:
+            most = self.n_samples_fit_ - (self.mode == "distance")
             raise ValueError(
-                f"n_neighbors is {self.n_neighbors}; wanted at most "
-                f"{self.n_samples_fit_ - (self.mode == 'distance')}: the samples of X, less itself "
-                f"(n_samples_fit = {self.n_samples_fit_})"
+                f"n_neighbors must be at most {most} in the mode {self.mode!r} "
+                f"(n_samples_fit = {self.n_samples_fit_}), got {self.n_neighbors}"
             )
         return k
 

@@ -1,4 +1,4 @@
-"""Codebooks: clusterings as their centers, which vote on samples they were not fitted on."""
+"""Codebooks: clusterings stored as their centers, which vote on samples they were not fitted on."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from labelquorum._shared.progress import progress
 from labelquorum.votes.signatures import SignatureTable
 
 _INT16_MAX = int(np.iinfo(np.int16).max)
+_LABEL_DTYPES: tuple[type[np.integer[Any]], ...] = (np.int16, np.int32)
+_ID_DTYPES: tuple[type[np.integer[Any]], ...] = (np.int32, np.int64)
 
 
 def assign_codebooks(
@@ -35,29 +37,30 @@ def assign_codebooks(
 ) -> NDArray[Any]:
     """Assign every sample to its nearest center in each of many codebooks.
 
-    This is how clusterings of a sample vote on everything else: fit them on as many samples as are
-    quick to cluster, keep their centers, and give all others to this function, chunk by chunk.
+    With this function, clusterings of a few samples vote on all others: cluster as many samples as
+    is quick, keep the centers, and pass the other samples chunk by chunk.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        A chunk of samples. float16, float32 and float64 are read as they are, whatever their
-        strides, memory maps included; integers are converted.
+        A chunk of samples. float16, float32 and float64 are read without a copy, with any strides
+        and from memory maps; integers are converted.
     codebooks : list of array-likes of shape (n_centers, n_features)
-        The centers of each clustering; numbers of centers may differ, and so may dtypes.
+        The centers of each clustering. The number of centers and the dtype may differ.
     metric : {"euclidean", "cosine", "inner_product"}, default="euclidean"
-        What is nearest, as for `kneighbors`. k-means has "euclidean", spherical k-means "cosine".
+        The distance, as for `kneighbors`. Use "euclidean" for k-means and "cosine" for spherical
+        k-means.
     columns : list, optional
-        For each codebook the columns of X that its centers are for, an integer array in the order
-        of the centers' columns, or None for all. With it, centers have shape (n_centers,
-        len(columns[i])). Codebooks for the same columns are worked on together.
+        For each codebook, the columns of X that its centers use, as an integer array in the order
+        of the centers' columns; None for all. Its centers then have shape (n_centers,
+        len(columns[i])). Codebooks with equal columns share work.
     table : SignatureTable, optional
-        Count the signatures in this table, as its `update` would, and return their ids instead of
-        the labels. Only a block of labels is held at any time.
+        Count the signatures in this table, as its `update` does, and return their ids instead of
+        the labels. Only one block of labels is in memory at a time.
     out : array, optional
-        Where to write the result; C-contiguous and writable, of the shape returned. May be a
-        memory map. Of dtype int16 (where no codebook has more than 32,767 centers) or int32; with
-        `table`, int32 or int64. Its contents are unspecified when the call fails.
+        Array to write to: C-contiguous, writable, with the shape of the result. May be a memory
+        map. Its dtype is int16 (if no codebook has more than 32,767 centers) or int32; with
+        `table`, int32 or int64. Its contents are unspecified if the call fails.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -66,30 +69,31 @@ def assign_codebooks(
     Returns
     -------
     partitions : integer array of shape (n_samples, n_codebooks)
-        The number of each sample's nearest center, from 0; of centers at the same distance, the
-        lowest. `out` where given, else int16 where no codebook has more than 32,767 centers, else
-        int32.
+        The index of each sample's nearest center; of centers at the same distance, the lowest
+        index. This is `out` where given; otherwise int16 if no codebook has more than 32,767
+        centers, else int32.
     ids : integer array of shape (n_samples,)
-        With `table`, instead: `out` where given, else int32.
+        Returned instead if `table` is given. This is `out` where given, otherwise int32.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type, shape or range, or a value of X or of the codebooks is
-        NaN, infinite or beyond 1e150.
+        If an argument has the wrong type, shape or range, or if X or a codebook holds NaN, infinity
+        or values beyond 1e150.
     MemoryError
-        If too little memory is available. As after every error, the table is as it was before.
+        If too little memory is available. An error of any kind leaves the table unchanged.
 
     Notes
     -----
-    As if the distances to all centers had been measured in double precision. In fact a block of
-    samples is centred and packed once, compared with all codebooks while it stays in the cache, by
-    dot products in low precision (bfloat16 where the processor has instructions for it, else
-    float32), and only the centers that a bound on their error cannot tell from the nearest are
-    measured. Chunks do not change the result, nor do threads or instruction sets. Time is
-    O(n_samples n_features n_centers of all codebooks), the longer the more centers are nearly as
-    near as the nearest; memory beyond the result is 16 bytes for each value of the codebooks, some
-    3 MiB per thread, and 32 MiB with `table`.
+    The result is as if all distances had been computed in double precision. In fact, a block of
+    samples is centered and packed once, and compared with all codebooks while it is in the cache,
+    by dot products in low precision (bfloat16 if the processor has instructions for it, otherwise
+    float32). Only the centers that an error bound cannot tell from the nearest are compared in
+    double precision. The result does not depend on chunks, threads or instruction sets.
+
+    The time is O(n_samples n_features n_centers of all codebooks); it grows with the number of
+    centers that are nearly as near as the nearest. Memory beyond the result is 16 bytes per value
+    of the codebooks, about 3 MiB per thread, and 32 MiB with `table`.
 
     Examples
     --------
@@ -103,7 +107,7 @@ def assign_codebooks(
            [0, 0],
            [0, 1]], dtype=int16)
 
-    Straight to signatures, chunk by chunk:
+    Signatures at once, chunk by chunk:
 
     >>> table = lq.SignatureTable(n_partitions=2)
     >>> lq.assign_codebooks(X[:3], codebooks, table=table)
@@ -119,28 +123,40 @@ def assign_codebooks(
     array([0, 1, 1, 0], dtype=int16)
     """
     points = as_points(X, "X")
-    centers, numbers = as_codebooks(codebooks, columns, points.shape[1])
+    centers, column_numbers = as_codebooks(codebooks, columns, points.shape[1])
     as_choice(metric, "metric", METRICS)
     n_threads = as_n_threads(n_jobs)
-    inputs = (points, *centers)
-    if table is not None:
-        if not isinstance(table, SignatureTable):
-            raise TypeError(f"table is a {type(table).__name__}; wanted a SignatureTable")
-        if table.n_partitions != len(centers):
-            raise ValueError(
-                f"table has {table.n_partitions} partitions; wanted {len(centers)}, as codebooks"
-            )
-        ids = as_out(out, len(points), (np.int32, np.int64), inputs, "X or the codebooks")
-        with progress(verbose) as show:
-            _core.assign_signatures(
-                points, centers, numbers, metric, table._core, ids, n_threads, show
-            )
-        return ids
-    most = max(map(len, centers))
-    dtypes = (np.int16, np.int32) if most <= _INT16_MAX else (np.int32,)
-    partitions = as_out(out, (len(points), len(centers)), dtypes, inputs, "X or the codebooks")
+    if table is None:
+        shape: tuple[int, ...] = (len(points), len(centers))
+        fits_int16 = max(map(len, centers)) <= _INT16_MAX
+        dtypes = _LABEL_DTYPES if fits_int16 else _LABEL_DTYPES[1:]
+    else:
+        _check_table(table, len(centers))
+        shape, dtypes = (len(points),), _ID_DTYPES
+    result = as_out(out, shape, dtypes, (points, *centers), "X or the codebooks")
     with progress(verbose) as show:
-        _core.assign_codebooks(
-            points, centers, numbers, metric, partitions.reshape(-1), n_threads, show
+        if table is None:
+            _core.assign_codebooks(
+                points, centers, column_numbers, metric, result.reshape(-1), n_threads, show
+            )
+        else:
+            _core.assign_signatures(
+                points,
+                centers,
+                column_numbers,
+                metric,
+                table.kernel_table,
+                result,
+                n_threads,
+                show,
+            )
+    return result
+
+
+def _check_table(table: Any, n_codebooks: int) -> None:
+    if not isinstance(table, SignatureTable):
+        raise TypeError(f"table must be a SignatureTable, got {type(table).__name__}")
+    if table.n_partitions != n_codebooks:
+        raise ValueError(
+            f"table must have {n_codebooks} partitions, one per codebook, got {table.n_partitions}"
         )
-    return partitions

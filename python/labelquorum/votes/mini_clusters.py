@@ -1,6 +1,7 @@
-"""Mini-clusters: tight groups of samples that nearly all partitions put together.
+"""Mini-clusters: seed samples, each with the samples on which nearly all partitions agree with it.
 
-The module's name is private so that ``labelquorum.mini_clusters`` is always the function.
+The pseudo-labels of self-training come from here. The module checks arguments; the greedy
+extraction runs on signatures, in the extension.
 """
 
 from __future__ import annotations
@@ -12,16 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelquorum import _core
 from labelquorum._shared.arguments import (
-    as_columns,
-    as_eligible,
     as_min_agree,
     as_min_differ,
     as_n_threads,
-    as_out,
     as_positive,
 )
-from labelquorum._shared.progress import progress
-from labelquorum.votes.signatures import SignatureTable
+from labelquorum._shared.progress import Show
+from labelquorum.votes.collapse import as_votes, n_partitions_of, run_on_signatures
 
 
 def mini_clusters(
@@ -38,33 +36,39 @@ def mini_clusters(
 ) -> NDArray[np.int32]:
     """Extract mini-clusters, the pseudo-labels on which the partitions agree.
 
-    Greedily: the sample with most strong positive neighbours (those that agree with it in at
-    least `min_agree` partitions, itself included) becomes a seed; its neighbours are its
-    mini-cluster; they go, and with them every sample that does not differ from each of them in at
-    least `min_differ` partitions; repeat. Ties are broken by content, never by position: the seed
-    with more identical samples first, then the lexicographically smallest row (an abstention is
-    -1). The order of the rows therefore does not matter.
+    A greedy procedure. The strong positive neighbors of a sample are the samples that agree with
+    it in at least `min_agree` partitions, itself included.
+
+    1. The sample with the most such neighbors becomes a seed. The seed and its neighbors are a
+       mini-cluster.
+    2. The members are removed, and so is every sample that does not differ from each member in at
+       least `min_differ` partitions.
+    3. Repeat with the remaining samples.
+
+    Ties are broken by content, not by position: first by more identical samples, then by the
+    lexicographically smallest row (an abstention counts as -1). So the order of the rows does not
+    matter.
 
     Parameters
     ----------
     partitions : integer array-like of shape (n_samples, n_partitions), or SignatureTable
         Also a pandas or polars DataFrame, or a list of 1-D arrays, one per partition. A negative
-        value means that the model abstains on the sample: it counts neither for nor against.
+        value is an abstention: the model does not vote on the sample.
     n_clusters : int, optional
-        Stop after so many mini-clusters; None for all there are.
+        Stop after this many mini-clusters; None finds all.
     min_agree : float or int, default=1.0
-        Partitions that have to agree within a mini-cluster: a float in (0, 1] is a fraction of
-        them, rounded up; an int from 1 to n_partitions is a number of votes.
+        Partitions that must agree within a mini-cluster. A float in (0, 1] is a fraction of all,
+        rounded up; an int from 1 to n_partitions is a number of votes.
     min_differ : float or int, default=0.9
-        Partitions that have to differ between mini-clusters: a float in [0, 1] is a fraction of
-        them, rounded up; an int from 0 to n_partitions is a number of votes.
+        Partitions that must differ between mini-clusters. A float in [0, 1] is a fraction of all,
+        rounded up; an int from 0 to n_partitions is a number of votes.
     min_size : int, default=1
         Stop when the next mini-cluster would have fewer samples.
     eligible : bool array-like of shape (n_samples,), optional
-        Samples that take part; the others count as absent and get -1.
+        Samples that take part. The others are treated as absent and get -1.
     out : int32 array of shape (n_samples,), optional
-        Where to write the result; C-contiguous, writable, apart from the partitions. May be a
-        memory map. Its contents are unspecified when the call fails.
+        Array to write to: C-contiguous, writable, sharing no memory with the partitions. May be a
+        memory map. Its contents are unspecified if the call fails.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -73,25 +77,25 @@ def mini_clusters(
     Returns
     -------
     int32 array of shape (n_samples,)
-        Mini-cluster of each sample, numbered from 0 in order of extraction; -1 where it is in
-        none. `out` where given. For a SignatureTable, one value per signature: `eligible` and
-        `out` then have shape (len(table),).
+        Mini-cluster of each sample, numbered from 0 in order of extraction; -1 for samples in
+        none. This is `out` where given. For a SignatureTable, there is one value per signature, and
+        `eligible` and `out` have shape (len(table),).
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type, shape or range.
+        If an argument has the wrong type, shape or range.
     WorkLimitError
-        If the degrees would take too long to count; the message says how much and what to change.
+        If counting the neighbors would take too long; the message says how long and what to change.
     MemoryError
         If too little memory is available.
 
     Notes
     -----
-    Exact: the same labels as the naive procedure that compares all pairs of samples. One pass over
-    the samples to collapse them into U signatures, the degrees of those once (see
-    `agreement_degrees`), and a few scans over the remaining signatures per mini-cluster. Beyond
-    the result, memory is O(U).
+    The result is exact: the labels equal those of the naive procedure that compares all pairs of
+    samples. The cost is one pass over the samples to collapse them into U signatures, one count of
+    the signatures' neighbors (see `agreement_degrees`), and a few scans over the remaining
+    signatures per mini-cluster. Memory beyond the result is O(U).
 
     The procedure is that of Gupta et al., "Unsupervised Clustering using Pseudo-semi-supervised
     Learning", ICLR 2020.
@@ -111,31 +115,33 @@ def mini_clusters(
     array([0, 0, 0, 1, 1], dtype=int32)
     """
     n_threads = as_n_threads(n_jobs)
-    limit = -1 if n_clusters is None else as_positive(n_clusters, "n_clusters")
-    size = as_positive(min_size, "min_size")
-    if isinstance(partitions, SignatureTable):
-        agree = as_min_agree(min_agree, partitions.n_partitions)
-        differ = as_min_differ(min_differ, partitions.n_partitions)
-        mask = as_eligible(eligible, len(partitions))
-        result = None if out is None else as_out(out, len(partitions), (np.int32,))
-        with progress(verbose) as show:
-            labels = _core.mini_clusters(
-                partitions._core, limit, agree, differ, size, mask, n_threads, show
-            )
-        if result is None:
-            return labels
-        result[:] = labels
-        return result
-    columns = as_columns(partitions)
-    agree = as_min_agree(min_agree, len(columns))
-    differ = as_min_differ(min_differ, len(columns))
-    n_samples = len(columns[0])
-    mask = as_eligible(eligible, n_samples)
-    result = as_out(out, n_samples, (np.int32,), columns)
-    table = _core.SignatureTable(len(columns))
-    with progress(verbose) as show:
-        # The result holds the ids first, so that no other array of n_samples is needed.
-        table.update(columns, result, mask, n_threads, show)
-        labels = _core.mini_clusters(table, limit, agree, differ, size, None, n_threads, show)
-        _core.expand(result, labels, -1, result, n_threads, show)
-    return result
+    most_clusters = -1 if n_clusters is None else as_positive(n_clusters, "n_clusters")
+    fewest_samples = as_positive(min_size, "min_size")
+    votes = as_votes(partitions)
+    votes_to_agree = as_min_agree(min_agree, n_partitions_of(votes))
+    votes_to_differ = as_min_differ(min_differ, n_partitions_of(votes))
+
+    def extract(
+        table: _core.SignatureTable, mask: NDArray[np.uint8] | None, show: Show
+    ) -> NDArray[np.int32]:
+        return _core.mini_clusters(
+            table,
+            most_clusters,
+            votes_to_agree,
+            votes_to_differ,
+            fewest_samples,
+            mask,
+            n_threads,
+            show,
+        )
+
+    return run_on_signatures(
+        extract,
+        votes,
+        np.int32,
+        -1,
+        eligible=eligible,
+        out=out,
+        n_threads=n_threads,
+        verbose=verbose,
+    )

@@ -1,6 +1,6 @@
-"""Signatures: the distinct rows of an ensemble of partitions, with how many samples have each.
+"""Signatures: the distinct rows of the partitions, with the number of samples that have each.
 
-Whether two samples agree depends on their signatures alone. A table of them is therefore all that
+Whether two samples agree depends on their signatures alone. So a table of signatures is all that
 the other functions need, and it can be built in chunks, on several machines, or by SQL.
 """
 
@@ -28,12 +28,12 @@ from labelquorum._shared.progress import progress
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_FORMAT = 1  # of pickles, bytes and Arrow
-_ARROW_FORMAT = b"labelquorum.format"
-_NAMES = ("format", "n_partitions", "signatures", "counts")
-_COUNT = "count"
-# What comes of reading damaged .npz files.
-_DAMAGES = (
+_FORMAT = 1  # the version of pickles, bytes and Arrow tables
+_ARROW_FORMAT_KEY = b"labelquorum.format"
+_STATE_NAMES = ("format", "n_partitions", "signatures", "counts")
+_COUNT_COLUMN = "count"
+# Errors that reading a damaged .npz file can raise.
+_DAMAGE_ERRORS = (
     EOFError,
     KeyError,
     NotImplementedError,
@@ -47,17 +47,17 @@ _DAMAGES = (
 
 
 class _FormatError(ValueError):
-    pass
+    """The data have a format version that this package cannot read."""
 
 
 class SignatureTable:
-    """Signatures of partitions with their counts: streaming, mergeable, picklable.
+    """Count the signatures of partitions; tables are streaming, mergeable and picklable.
 
-    Tables also go to bytes and Arrow, and come back with the same ids. Formats carry a version,
-    which is checked; what one version of the package wrote, later ones read.
+    Tables can be written as bytes or as Arrow tables and read back with the same ids. Each format
+    carries a version. Later versions of the package read what earlier ones wrote.
 
-    Ids number the signatures 0, 1, ... in order of first appearance, whatever the chunks and the
-    number of threads. Several threads may use one table at once: changes take turns.
+    Ids number the signatures 0, 1, ... in order of first appearance. They do not depend on the
+    chunks or the number of threads. Several threads may use one table at once; changes take turns.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ class SignatureTable:
     Raises
     ------
     TypeError, ValueError
-        If `n_partitions` is no integer, or out of range.
+        If `n_partitions` is not an integer or is out of range.
 
     Notes
     -----
-    Memory is about 40 bytes per signature plus its packed row (as many bits per partition as the
-    largest cluster id needs). A table holds up to 2^31 - 1 signatures and 2^63 - 1 samples.
+    Memory is about 40 bytes per signature, plus its packed row: per partition, the bits that the
+    largest cluster id needs. A table holds up to 2^31 - 1 signatures and 2^63 - 1 samples.
 
     Examples
     --------
@@ -91,32 +91,36 @@ class SignatureTable:
 
     __module__ = "labelquorum"
 
+    kernel_table: _core.SignatureTable
+    """The extension's table, for the kernels of this package. Its methods may change."""
+
     def __init__(self, n_partitions: int) -> None:
         number = as_positive(n_partitions, "n_partitions")
         if number > MAX_PARTITIONS:
-            raise ValueError(f"n_partitions is {number}; wanted 1 to {MAX_PARTITIONS}")
-        self._core = _core.SignatureTable(number)
+            raise ValueError(f"n_partitions must be from 1 to {MAX_PARTITIONS}, got {number}")
+        self.kernel_table = _core.SignatureTable(number)
 
     @classmethod
     def from_counts(cls, signatures: Any, counts: ArrayLike) -> SignatureTable:
-        """Make a table of rows that were counted elsewhere, by a GROUP BY for example.
+        """Make a table from rows counted elsewhere, for example by a GROUP BY in SQL.
 
         Parameters
         ----------
-        signatures : integer array-like of shape (n_rows, n_partitions), or as `partitions`
-            Rows; a negative value is an abstention. Rows that occur twice are added up.
+        signatures : integer array-like of shape (n_rows, n_partitions)
+            The rows; a negative value is an abstention. Also a pandas or polars DataFrame, or a
+            list of 1-D arrays, one per partition. The counts of equal rows are added up.
         counts : integer array-like of shape (n_rows,)
-            Number of samples of each row, at least 1.
+            Number of samples with each row, at least 1.
 
         Returns
         -------
         SignatureTable
-            With ids in order of first appearance in `signatures`.
+            Ids are in order of first appearance in `signatures`.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is no integer array, or of the wrong shape or range.
+            If an argument is not an integer array, or has the wrong shape or range.
         OverflowError
             If the counts add up to more than 2^63 - 1.
 
@@ -138,66 +142,67 @@ class SignatureTable:
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> SignatureTable:
-        """Make the table again whose `to_bytes` this is.
+        """Read a table from the bytes that `to_bytes` wrote.
 
         Parameters
         ----------
         data : bytes-like
-            Nothing in it is ever executed, unlike a pickle.
+            Unlike a pickle, it is never executed.
 
         Returns
         -------
         SignatureTable
-            With the same ids.
+            Ids are those of the table that was written.
 
         Raises
         ------
         TypeError, ValueError
-            If `data` is no bytes, was not made by `to_bytes`, is damaged, or has a format that
-            this version does not know.
+            If `data` is not bytes-like, was not made by `to_bytes`, is damaged, or has a format
+            version that this package cannot read.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"data is a {type(data).__name__}; wanted bytes")
+            raise TypeError(f"data must be bytes-like, got {type(data).__name__}")
         file = io.BytesIO(data)
         try:
             if not zipfile.is_zipfile(file):
-                raise ValueError("no zip file")
+                raise ValueError("not a zip file")
             with np.load(file, allow_pickle=False) as arrays:
                 _check_format(arrays["format"])
-                state = {name: arrays[name] for name in _NAMES}
+                state = {name: arrays[name] for name in _STATE_NAMES}
         except _FormatError:
             raise
-        except _DAMAGES as error:
+        except _DAMAGE_ERRORS as error:
             message = " ".join(str(error).split())
-            raise ValueError(f"data is no SignatureTable, or damaged ({message})") from error
+            raise ValueError(
+                f"data must be bytes that to_bytes wrote, got other or damaged bytes ({message})"
+            ) from error
         table = cls.__new__(cls)
         table.__setstate__(state)
         return table
 
     @classmethod
     def from_arrow(cls, data: Any) -> SignatureTable:
-        """Make a table from one of Arrow, by `to_arrow` or counted by any engine.
+        """Make a table from an Arrow table, written by `to_arrow` or counted by any engine.
 
         Parameters
         ----------
-        data : pyarrow.Table, or what gives one
-            Whatever `pyarrow.table` takes: record batches, a polars DataFrame, a relation of
-            DuckDB. The column "count" holds how many samples each row stands for; all other
-            columns are partitions, in their order. Rows that occur twice are added up: tables put
-            one after the other are thereby merged.
+        data : pyarrow.Table, or anything that `pyarrow.table` accepts
+            For example record batches, a polars DataFrame or a DuckDB relation. The column "count"
+            holds the number of samples of each row; every other column is a partition, in this
+            order. The counts of equal rows are added up, so concatenating tables merges them.
 
         Returns
         -------
         SignatureTable
-            With ids in order of first appearance.
+            Ids are in order of first appearance.
 
         Raises
         ------
         ImportError
             If pyarrow is missing.
         TypeError, ValueError
-            If there is no column "count", or a column holds anything but integers; if `to_arrow`
-            of another version made it, in a format that this one does not know.
+            If there is no column "count", if a column does not hold integers, or if `to_arrow` of
+            another version wrote a format version that this package cannot read.
 
         Examples
         --------
@@ -210,22 +215,23 @@ class SignatureTable:
         import pyarrow as pa
 
         arrow = pa.table(data)
-        found = (arrow.schema.metadata or {}).get(_ARROW_FORMAT)
-        if found is not None:
-            _check_format(found.decode())
+        version = (arrow.schema.metadata or {}).get(_ARROW_FORMAT_KEY)
+        if version is not None:
+            _check_format(version.decode())
         names = arrow.column_names
-        if names.count(_COUNT) != 1:
+        if names.count(_COUNT_COLUMN) != 1:
             raise ValueError(
-                f"data has the columns {', '.join(names)}; wanted exactly one named {_COUNT!r}"
+                f"data must have one column named {_COUNT_COLUMN!r}, got the columns "
+                f"{', '.join(names)}"
             )
-        place = names.index(_COUNT)
-        counts = arrow.column(place).to_numpy()
-        rows = [column.to_numpy() for column in arrow.remove_column(place).columns]
-        return cls.from_counts(rows, counts) if len(counts) else cls(len(rows))
+        i = names.index(_COUNT_COLUMN)
+        counts = arrow.column(i).to_numpy()
+        partitions = [column.to_numpy() for column in arrow.remove_column(i).columns]
+        return cls.from_counts(partitions, counts) if len(counts) else cls(len(partitions))
 
     def _add_counted(self, columns: list[Any], counts: NDArray[np.int64]) -> None:
         ids = np.empty(len(counts), dtype=np.int32)
-        self._core.update_counted(columns, counts, ids, as_n_threads(None), None)
+        self.kernel_table.update_counted(columns, counts, ids, as_n_threads(None), None)
 
     def update(
         self,
@@ -235,16 +241,16 @@ class SignatureTable:
         n_jobs: int | None = None,
         verbose: bool = False,
     ) -> NDArray[np.int32] | NDArray[np.int64]:
-        """Count the samples of a chunk and return the id of each one's signature.
+        """Count the samples of a chunk; return the id of each sample's signature.
 
         Parameters
         ----------
         partitions_chunk : integer array-like of shape (n_chunk, n_partitions)
             Also a pandas or polars DataFrame, or a list of 1-D arrays, one per partition. A
-            negative value means that the model abstains on the sample.
+            negative value is an abstention: the model does not vote on the sample.
         out : array of shape (n_chunk,) and dtype int32 or int64, optional
-            Where to write the ids; C-contiguous, writable, apart from the chunk. May be a memory
-            map. Its contents are unspecified when the call fails.
+            Array to write to: C-contiguous, writable, sharing no memory with the chunk. May be a
+            memory map. Its contents are unspecified if the call fails.
         n_jobs : int, optional
             Number of threads; -1 for all cores available. The result does not depend on it.
         verbose : bool, default=False
@@ -253,15 +259,15 @@ class SignatureTable:
         Returns
         -------
         array of shape (n_chunk,)
-            `out` where given, else int32.
+            `out` where given, otherwise int32.
 
         Raises
         ------
         TypeError, ValueError
-            If the chunk holds anything but integers up to 2^31 - 1, is empty or ragged, has
-            another number of partitions than the table, or if `out` does not fit.
+            If the chunk holds anything but integers up to 2^31 - 1, is empty or ragged, or has a
+            different number of partitions than the table; or if `out` does not fit.
         MemoryError
-            If the table cannot grow. As after every error, the table is as it was before.
+            If the table cannot grow. An error of any kind leaves the table unchanged.
 
         Notes
         -----
@@ -281,7 +287,7 @@ class SignatureTable:
         n_threads = as_n_threads(n_jobs)
         ids = as_out(out, len(columns[0]), (np.int32, np.int64), columns)
         with progress(verbose) as show:
-            self._core.update(columns, ids, None, n_threads, show)
+            self.kernel_table.update(columns, ids, None, n_threads, show)
         return ids
 
     def merge(self, other: SignatureTable, *, n_jobs: int | None = None) -> NDArray[np.int32]:
@@ -290,21 +296,21 @@ class SignatureTable:
         Parameters
         ----------
         other : SignatureTable
-            With the same number of partitions; it is not changed.
+            Must have the same number of partitions. It is not changed.
         n_jobs : int, optional
             Number of threads; -1 for all cores available.
 
         Returns
         -------
         int32 array of shape (len(other),)
-            This table's id for each signature of `other`.
+            This table's id of each signature of `other`.
 
         Raises
         ------
         TypeError, ValueError
-            If `other` is no SignatureTable, or has another number of partitions.
+            If `other` is not a SignatureTable or has a different number of partitions.
         MemoryError, OverflowError
-            If the table cannot grow, or its counts pass 2^63 - 1. It is then as it was before.
+            If the table cannot grow, or a count exceeds 2^63 - 1. The table is then unchanged.
 
         Notes
         -----
@@ -321,15 +327,16 @@ class SignatureTable:
         array([1, 2, 1])
         """
         if not isinstance(other, SignatureTable):
-            raise TypeError(f"other is a {type(other).__name__}; wanted a SignatureTable")
+            raise TypeError(f"other must be a SignatureTable, got {type(other).__name__}")
         if other.n_partitions != self.n_partitions:
             raise ValueError(
-                f"other has {other.n_partitions} partitions; this table has {self.n_partitions}"
+                f"other must have {self.n_partitions} partitions, as this table has, got "
+                f"{other.n_partitions}"
             )
-        return self._core.merge(other._core, as_n_threads(n_jobs), None)
+        return self.kernel_table.merge(other.kernel_table, as_n_threads(n_jobs), None)
 
     def lookup(self, partitions_chunk: Any, *, n_jobs: int | None = None) -> NDArray[np.int32]:
-        """Find the ids of samples without counting them.
+        """Find the signature ids of samples without counting the samples.
 
         Parameters
         ----------
@@ -341,7 +348,7 @@ class SignatureTable:
         Returns
         -------
         int32 array of shape (n_chunk,)
-            Ids; -1 where the row was never counted.
+            The ids; -1 for rows that were never counted.
 
         Raises
         ------
@@ -361,16 +368,16 @@ class SignatureTable:
         array([ 1, -1], dtype=int32)
         """
         columns = as_columns(partitions_chunk, "partitions_chunk", self.n_partitions)
-        return self._core.lookup(columns, as_n_threads(n_jobs), None)
+        return self.kernel_table.lookup(columns, as_n_threads(n_jobs), None)
 
     def to_bytes(self) -> bytes:
-        """Write the table as bytes, for `from_bytes` in any process on any machine.
+        """Write the table as bytes, which `from_bytes` reads on any machine.
 
         Returns
         -------
         bytes
-            NumPy's .npz format: the arrays "format", "n_partitions", "signatures" (in the smallest
-            integers that hold them) and "counts". The same table gives the same bytes.
+            NumPy's .npz format with the arrays "format", "n_partitions", "signatures" (of the
+            smallest integer type that holds them) and "counts". Equal tables give equal bytes.
 
         Examples
         --------
@@ -384,13 +391,13 @@ class SignatureTable:
         return buffer.getvalue()
 
     def to_arrow(self) -> pa.Table:
-        """Write the table as one of Arrow, for `from_arrow` and other engines.
+        """Write the table as an Arrow table, for `from_arrow` and other engines.
 
         Returns
         -------
         pyarrow.Table
-            A row for each signature, by id: int32 columns "p0", "p1", ... (-1 is an abstention) and
-            "count", int64. The schema's metadata hold the format's version.
+            One row per signature, in order of the ids: int32 columns "p0", "p1", ... (-1 is an
+            abstention) and the int64 column "count". The schema's metadata hold the format version.
 
         Raises
         ------
@@ -401,31 +408,31 @@ class SignatureTable:
 
         frozen = self.__copy__()
         columns = {f"p{i}": pa.array(column) for i, column in enumerate(frozen.signatures.T)}
-        columns[_COUNT] = pa.array(frozen.counts)
-        return pa.table(columns).replace_schema_metadata({_ARROW_FORMAT: b"%d" % _FORMAT})
+        columns[_COUNT_COLUMN] = pa.array(frozen.counts)
+        return pa.table(columns).replace_schema_metadata({_ARROW_FORMAT_KEY: b"%d" % _FORMAT})
 
     @property
     def n_partitions(self) -> int:
         """Number of partitions (columns)."""
-        return self._core.n_partitions
+        return self.kernel_table.n_partitions
 
     @property
     def n_samples(self) -> int:
         """Number of samples counted so far: the sum of `counts`."""
-        return self._core.n_samples
+        return self.kernel_table.n_samples
 
     @property
     def signatures(self) -> NDArray[np.int32]:
-        """All signatures by id, shape (len(table), n_partitions); -1 is an abstention. A copy."""
-        return self._core.signatures(as_n_threads(None))
+        """A copy of the signatures by id, (len(table), n_partitions); -1 is an abstention."""
+        return self.kernel_table.signatures(as_n_threads(None))
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Number of samples of each signature by id, shape (len(table),). A copy."""
-        return self._core.counts()
+        """A copy of the number of samples of each signature, by id, (len(table),)."""
+        return self.kernel_table.counts()
 
     def __len__(self) -> int:
-        return len(self._core)
+        return len(self.kernel_table)
 
     def __repr__(self) -> str:
         return (
@@ -435,15 +442,15 @@ class SignatureTable:
 
     def __copy__(self) -> SignatureTable:
         copied = SignatureTable.__new__(SignatureTable)
-        copied._core = self._core.copy()
+        copied.kernel_table = self.kernel_table.copy()
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SignatureTable:
         return self.__copy__()
 
     def __getstate__(self) -> dict[str, Any]:
-        # One consistent copy, since another thread may be updating the table.
-        frozen = self._core.copy()
+        # Copy first: another thread may be updating the table.
+        frozen = self.kernel_table.copy()
         signatures = frozen.signatures(as_n_threads(None))
         return {
             "format": _FORMAT,
@@ -454,30 +461,30 @@ class SignatureTable:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         _check_format(state.get("format"))
-        self._core = SignatureTable(int(state["n_partitions"]))._core
+        self.kernel_table = SignatureTable(int(state["n_partitions"])).kernel_table
         if len(state["counts"]):
             columns = as_columns(state["signatures"], "signatures", self.n_partitions)
             self._add_counted(columns, _as_counts(state["counts"], len(columns[0])))
 
 
-def _check_format(found: Any) -> None:
-    if str(found) != str(_FORMAT):
+def _check_format(version: Any) -> None:
+    if str(version) != str(_FORMAT):
         raise _FormatError(
-            f"this SignatureTable was saved in format {found}; this version of labelquorum reads "
-            f"format {_FORMAT}"
+            f"the saved SignatureTable must have format version {_FORMAT}, got {version}: another "
+            "version of labelquorum may read it"
         )
 
 
 def _as_counts(counts: ArrayLike, n: int) -> NDArray[np.int64]:
     array = np.asarray(counts)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"counts has dtype {array.dtype}; wanted integers")
+        raise TypeError(f"counts must hold integers, got dtype {array.dtype}")
     if array.shape != (n,):
-        raise ValueError(f"counts has shape {array.shape}; wanted ({n},), one for each signature")
+        raise ValueError(f"counts must have shape ({n},), one per signature, got {array.shape}")
     if array.min() < 1:
-        raise ValueError(f"counts holds {array.min()}; wanted at least 1 everywhere")
+        raise ValueError(f"counts must be at least 1, got {array.min()}")
     if array.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"counts holds {array.max()}; wanted at most 2^63 - 1")
+        raise ValueError(f"counts must be at most 2^63 - 1, got {array.max()}")
     return np.ascontiguousarray(array, dtype=np.int64)
 
 

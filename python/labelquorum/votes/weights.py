@@ -1,4 +1,4 @@
-"""Votes of different kinds as one matrix of partitions, and how much an agreement in each tells."""
+"""Votes of different kinds as one matrix of partitions, and the weight of an agreement in each."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.arguments import Columns, as_codes, as_columns
+from labelquorum._shared.arguments import Column, Columns, as_codes, as_columns
 from labelquorum.votes.signatures import SignatureTable
 
-_LEAST_MAX_ID = 1 << 16  # cluster ids up to this are taken whatever the number of samples
+_N_CLUSTERS_ALWAYS_ALLOWED = 1 << 16  # however few samples there are
 
 
 def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
-    """Put clusterings, rules and other models' labels into one matrix of partitions.
+    """Combine clusterings, rules and labels of other models into one matrix of partitions.
 
     Parameters
     ----------
     votes : list or tuple
-        Each item the labels that one voter gives, shape (n_samples,), or those of several voters,
-        shape (n_samples, n_voters): integers, where a negative one means that the voter abstains
-        on the sample, or strings, with None or NaN where it abstains. Arrays, lists, and pandas or
-        polars Series and DataFrames.
+        Each item holds the labels of one voter, shape (n_samples,), or of several voters, shape
+        (n_samples, n_voters). Labels are integers, negative for an abstention, or strings, with
+        None or NaN for an abstention. Items are arrays, lists, or pandas or polars Series and
+        DataFrames.
 
     Returns
     -------
     int32 array of shape (n_samples, n_partitions)
-        A column for each voter, in order: its labels numbered from 0 in their own sorted order, -1
-        where it abstains. The numbers of different columns have nothing to do with each other:
-        what the voters call their labels does not matter.
+        One column per voter, in order. The voter's labels are numbered from 0 in sorted order; -1
+        is an abstention. Numbers of different columns are unrelated, so the voters need not use
+        the same names.
 
     Raises
     ------
     TypeError, ValueError
-        If an item holds anything else, or the items have different numbers of samples.
+        If an item holds anything else, or if the items have different numbers of samples.
 
     See Also
     --------
-    partition_weights : what an agreement in each column tells.
-    labelquorum.text.KeywordLabeler : words and patterns as a voter.
+    partition_weights : the weight of an agreement in each column.
+    labelquorum.text.KeywordLabeler : a voter made of words and patterns.
 
     Notes
     -----
@@ -47,7 +47,7 @@ def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
 
     Examples
     --------
-    Two clusterings, the labels that a language model gave, and those of a rule:
+    Two clusterings, the labels of a language model, and those of a rule:
 
     >>> import numpy as np
     >>> import labelquorum as lq
@@ -61,25 +61,25 @@ def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
     """
     if not isinstance(votes, (list, tuple)):
         raise TypeError(
-            f"votes is a {type(votes).__name__}; wanted a list of arrays of shape (n_samples,) or "
-            "(n_samples, n_voters)"
+            "votes must be a list of arrays of shape (n_samples,) or (n_samples, n_voters), got "
+            f"{type(votes).__name__}"
         )
     columns: Columns = []
     for i, item in enumerate(votes):
-        for name, column in _voters(item, f"votes[{i}]"):
-            _, codes = as_codes(column, name)
+        for name, labels in _named_voters(item, f"votes[{i}]"):
+            _, codes = as_codes(labels, name)
             if columns and len(codes) != len(columns[0]):
                 raise ValueError(
-                    f"{name} holds {len(codes)} samples, votes[0] {len(columns[0])}; wanted as many"
+                    f"{name} must have {len(columns[0])} samples, as votes[0] has, got {len(codes)}"
                 )
             columns.append(codes)
     if not columns:
-        raise ValueError("votes is empty; wanted at least one voter")
+        raise ValueError("votes must hold at least one voter, got none")
     return np.stack(columns, axis=1).astype(np.int32, copy=False)
 
 
-def _voters(item: Any, name: str) -> list[tuple[str, Any]]:
-    """The columns of a matrix or frame and what to call them; of anything else, itself."""
+def _named_voters(item: Any, name: str) -> list[tuple[str, Any]]:
+    """Split a matrix or DataFrame into columns, each with a name for error messages."""
     if hasattr(item, "columns"):
         is_pandas = hasattr(item, "iloc")
         return [
@@ -92,46 +92,46 @@ def _voters(item: Any, name: str) -> list[tuple[str, Any]]:
 
 
 def partition_weights(partitions: Any) -> list[NDArray[np.float64]]:
-    """Weigh what an agreement in each cluster of each partition tells beyond chance.
+    """Weigh an agreement in each cluster of each partition by how far it exceeds chance.
 
-    In a partition of two clusters of equal size, half of all pairs agree by chance; in one of a
-    hundred, one pair in a hundred. Were a partition always right, samples that belong together
-    would agree in a cluster with the share p of all samples 1 / p times as often as any two do; the
-    weight of an agreement is what is above 1 of that. In a cluster of all samples it is nothing.
+    If a partition has two clusters of equal size, half of all pairs agree by chance; if it has a
+    hundred, one pair in a hundred. So an agreement in a small cluster tells more. For a cluster
+    with the share p of all samples, samples that belong together agree up to 1 / p times as often
+    as two random samples. The weight is 1 / p - 1, which is 0 for a cluster of all samples.
 
     Parameters
     ----------
     partitions : integer array-like of shape (n_samples, n_partitions), or SignatureTable
         Also a pandas or polars DataFrame, or a list of 1-D arrays, one per partition. A negative
-        value means that the model abstains on the sample.
+        value is an abstention: the model does not vote on the sample.
 
     Returns
     -------
     list of n_partitions float64 arrays
-        ``weights[m][c]`` is 1 / p - 1 for cluster c of partition m, 0 for a number that no sample
-        has; as many values as the largest number and one.
+        ``weights[m][c]`` is 1 / p - 1 for cluster c of partition m, and 0 for a number that no
+        sample has. The length is the largest number plus 1.
 
     Raises
     ------
     TypeError, ValueError
-        If `partitions` is of the wrong type or shape, or has cluster numbers of at least 2^16 and
-        of at least n_samples (`combine_votes` numbers clusters from 0).
+        If `partitions` has the wrong type or shape, or a cluster number is at least 2^16 and at
+        least n_samples (`combine_votes` renumbers clusters from 0).
 
     Notes
     -----
-    What two samples drawn at random get from a partition, in the mean, is then the share of pairs
-    that it tells apart: 1/2 for two clusters of equal size, .999 for a thousand; without weights it
-    would be 1/2 and 1/1000. Weights of 1 / p are those of categories in multiple
+    With these weights, the mean weight of two random samples in a partition is the share of pairs
+    that the partition separates: 1/2 for two clusters of equal size, 0.999 for a thousand. Without
+    weights it would be 1/2 and 1/1000. Weights of 1 / p are those of categories in multiple
     correspondence analysis (the chi-squared distance: Greenacre and Blasius (eds), "Multiple
     Correspondence Analysis and Related Methods", 2006).
 
-    An agreement in a tiny cluster weighs much: sum weights up rather than take their largest.
+    An agreement in a tiny cluster has a large weight: add weights up rather than take the maximum.
 
-    The share is that among the samples on which the partition does not abstain, as if those were
-    drawn at random. Where they are not (a rule that abstains means "none of mine"), and being
-    labeled at all is what tells, give abstaining a number of its own before:
-    ``np.where(column < 0, column.max() + 1, column)``; its agreements then count next to nothing,
-    and those in the small clusters all the more.
+    The share p is computed among the samples on which the partition votes, as if these were drawn
+    at random. They are not if abstaining has a meaning, as for a rule that abstains on samples that
+    are none of its own. Then give abstentions a cluster of their own first:
+    ``np.where(column < 0, column.max() + 1, column)``. An agreement in this large cluster then
+    weighs almost nothing, and one in the small clusters weighs more.
 
     O(n_samples * n_partitions).
 
@@ -151,19 +151,23 @@ def partition_weights(partitions: Any) -> list[NDArray[np.float64]]:
     else:
         columns, counts = as_columns(partitions), None
         n_samples = len(columns[0])
-    weights = []
-    for m, column in enumerate(columns):
-        labeled = column >= 0
-        clusters = column[labeled]
-        largest = int(clusters.max(initial=0))
-        if largest >= max(n_samples, _LEAST_MAX_ID):
-            raise ValueError(
-                f"partitions holds the cluster {largest} of {n_samples} samples in partition {m}; "
-                "wanted clusters numbered from 0: see combine_votes"
-            )
-        sizes = np.bincount(clusters, None if counts is None else counts[labeled])
-        beyond_chance = np.zeros(len(sizes))
-        some = sizes > 0
-        beyond_chance[some] = sizes.sum() / sizes[some] - 1
-        weights.append(beyond_chance)
+    return [_weights_of_partition(column, counts, n_samples, m) for m, column in enumerate(columns)]
+
+
+def _weights_of_partition(
+    column: Column, counts: NDArray[np.int64] | None, n_samples: int, m: int
+) -> NDArray[np.float64]:
+    has_vote = column >= 0
+    clusters = column[has_vote]
+    largest = int(clusters.max(initial=0))
+    n_allowed = max(n_samples, _N_CLUSTERS_ALWAYS_ALLOWED)
+    if largest >= n_allowed:
+        raise ValueError(
+            f"partitions must number clusters from 0 to {n_allowed - 1}, got {largest} among "
+            f"{n_samples} samples in partition {m}: renumber with combine_votes"
+        )
+    sizes = np.bincount(clusters, None if counts is None else counts[has_vote])
+    weights = np.zeros(len(sizes))
+    is_used = sizes > 0
+    weights[is_used] = sizes.sum() / sizes[is_used] - 1
     return weights

@@ -112,8 +112,8 @@ BAD_CSV = {
     "one field more": ("a,b\n1,2\n1,2,3\n", "'1,2,3' has 3 fields, the first line 2"),
     "more in all": ("a,b\n1,2,3\n", "'1,2,3' has 3 fields, the first line 2"),
     "row numbers": (",a,b\n0,1,2\n", "first column has no name, .* index=False"),
-    "NaN": ("a,b\n1,2\n3,nan\n", r"holds NaN at row 1, column 1 \(from 0\)"),
-    "infinity": ("a,b\n1,2\n-1e999,3\n", "holds infinity at row 1, column 0"),
+    "NaN": ("a,b\n1,2\n3,nan\n", r"must be finite, got NaN at row 1, column 1 \(from 0\)"),
+    "infinity": ("a,b\n1,2\n-1e999,3\n", "must be finite, got infinity at row 1, column 0"),
     "names only": ("a,b\n", r"has shape \(0, 2\)"),
     "no name": ("\n1,2\n", "the first line is empty"),
 }
@@ -134,7 +134,7 @@ def test_bad_csv_is_refused_with_the_place(tmp_path, bad):
         (["1,2,u", "3,x,u"], "'x' in the line '3,x,u' is no number"),
         (["1,2,u", "3,4"], "'3,4' has 2 fields, the first line 3"),
         (["1,2,u", "3,4,u,v"], "'3,4,u,v' has 4 fields, the first line 3"),
-        (["nan,2,u"], "holds NaN at row 0, column 0"),
+        (["nan,2,u"], "must be finite, got NaN at row 0, column 0"),
     ],
 )
 def test_bad_csv_beside_labels_is_refused(tmp_path, lines, message):
@@ -156,7 +156,7 @@ def test_labels_alone_are_no_features(tmp_path):
     [
         (["x", "y"], "column 'b' has type string; features have to be numbers"),
         ([1.0, None], "column 'b' has nulls"),
-        ([1.0, np.nan], "holds NaN at row 1, column 1"),
+        ([1.0, np.nan], "must be finite, got NaN at row 1, column 1"),
     ],
 )
 def test_bad_parquet_columns_are_named(tmp_path, column, message):
@@ -172,7 +172,7 @@ def test_bad_parquet_columns_are_named(tmp_path, column, message):
         (np.zeros((0, 3)), r"has shape \(0, 3\)"),
         (np.zeros((3, 0)), r"has shape \(3, 0\)"),
         (np.array([["a"]]), "has dtype <U1; wanted integers or floats"),
-        (np.array([[1.0, np.inf]]), "holds infinity at row 0, column 1"),
+        (np.array([[1.0, np.inf]]), "must be finite, got infinity at row 0, column 1"),
         (np.array([[None]]), "damaged or not a .np[yz] file"),
     ],
 )
