@@ -156,7 +156,7 @@ def _coverage(data: ReportData) -> dict[str, Any] | None:
         i = int(np.searchsorted(curve.coverage, share * curve.coverage[-1] - 1e-9))
         rows.append(
             CoverageRow(
-                name="all" if share == 1 else f"most confident {share:.0%}",
+                name="all" if share == 1 else f"top {share:.0%}",
                 coverage=curve.coverage[i],
                 threshold=curve.threshold[i],
                 confidence=curve.confidence[i],
@@ -195,4 +195,4 @@ def _rounds(history: list[dict[str, Any]]) -> dict[str, list[Any]]:
         [f"{value:.3f}" if isinstance(value, float) else f"{value:,}" for value in entry.values()]
         for entry in history
     ]
-    return {"columns": [name.replace("_", " ") for name in history[0]], "rows": rows}
+    return {"columns": [name.removeprefix("n_").replace("_", " ") for name in history[0]], "rows": rows}
