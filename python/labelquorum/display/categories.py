@@ -431,7 +431,7 @@ class AgreementDisplay:
         n_samples = len(columns[0])
         if len(codes) != n_samples:
             raise ValueError(
-                f"labels has {len(codes)} values, but partitions has {n_samples} rows: they must "
+                f"labels has {len(codes)} values, but partitions has {n_samples} samples: they must "
                 "have the same length."
             )
         agreement = agreement_of(columns, codes, len(_codes_to_show(names, None)))
