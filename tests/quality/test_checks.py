@@ -398,7 +398,7 @@ LABELS = [0, 1, 1, -1]
         ),
         (
             ValueError,
-            r"confidence must have the shape of labels, \(4,\), got \(3,\)",
+            r"confidence must have shape \(4,\), as labels does, got \(3,\)",
             lambda: lq.label_quality(LABELS, LABELS, [1, 1, 1]),
         ),
         (
@@ -408,7 +408,7 @@ LABELS = [0, 1, 1, -1]
         ),
         (
             ValueError,
-            r"oracle_labels must have the shape of labels, \(4,\), got \(3,\)",
+            r"oracle_labels must have shape \(4,\), as labels does, got \(3,\)",
             lambda: lq.label_quality(LABELS, LABELS[:3]),
         ),
         (

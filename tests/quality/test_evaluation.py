@@ -239,7 +239,7 @@ def test_it_prints_each_figure_with_its_meaning():
         (ValueError, "y holds no label", {"y": [-1] * 300}),
         (
             ValueError,
-            "y must hold a label of a sample in a cluster of each",
+            "y must hold a label in .* got none: give more labels",
             {"y": [0] + [-1] * 299},
         ),
         (

@@ -63,7 +63,7 @@ def test_a_cluster_that_stands_for_a_class_is_not_matched_with_another():
     [
         ([0, 1], [0], ValueError, "y_true has 2 values, but y_pred has 1: they must have the same"),
         ([0.5], [0], TypeError, "y_true must hold integers, bools or strings, got dtype float64"),
-        ([0], [[0]], ValueError, r"y_pred must have the shape \(n_samples,\), got \(1, 1\)"),
+        ([0], [[0]], ValueError, r"y_pred must have shape \(n_samples,\), got \(1, 1\)"),
         ([], [], TypeError, "y_true must hold integers"),
         (np.empty(0, int), [0], ValueError, "y_true must hold at least one sample, got none"),
     ],

@@ -206,7 +206,7 @@ class ClusterGridDisplay:
         confidences = as_confidence(confidence, len(codes))
         if (image_shape is None) == (texts is None):
             n_given = "neither" if texts is None else "both"
-            raise ValueError(f"exactly one of image_shape and texts must be given, got {n_given}.")
+            raise ValueError(f"exactly one of image_shape and texts must be given, got {n_given}")
         rows: dict[str, Any] = {
             "categories": [names[code] for code in shown],
             "sizes": np.bincount(codes[codes >= 0], minlength=len(names))[shown],
@@ -297,32 +297,32 @@ def _write_texts(axes: Axes, texts: list[str]) -> None:
 def _codes_to_show(names: list[Any], categories: Iterable[Any] | None) -> list[int]:
     """The codes of the categories to show: those asked for, or all."""
     if not names:
-        raise ValueError("labels must hold at least one label, got -1 or None for all samples.")
+        raise ValueError("labels must hold at least one label, got -1 or None for all samples")
     if categories is None:
         return list(range(len(names)))
     wanted = list(categories)
     if not wanted:
-        raise ValueError("categories must hold at least one category, got none.")
+        raise ValueError("categories must hold at least one category, got none")
     code_of = {name: code for code, name in enumerate(names)}
     for name in wanted:
         if name not in code_of:
-            raise ValueError(f"categories must hold labels of samples, got {name!r}.")
+            raise ValueError(f"categories must hold labels of samples, got {name!r}")
     return [code_of[name] for name in wanted]
 
 
 def _as_images(X: Any, image_shape: Any, n_samples: int) -> tuple[NDArray[Any], tuple[int, int]]:
     """The images, one in each row, and their height and width."""
     if X is None:
-        raise ValueError("X must be given with image_shape, got None.")
+        raise ValueError("X must be given with image_shape, got None")
     shape = tuple(image_shape) if isinstance(image_shape, (tuple, list)) else ()
     if len(shape) != 2:
-        raise ValueError(f"image_shape must be (height, width), got {image_shape!r}.")
+        raise ValueError(f"image_shape must be (height, width), got {image_shape!r}")
     height, width = (as_positive(length, "image_shape") for length in shape)
     pixels = as_points(X, "X", height * width, f"image_shape {shape} says")
     if len(pixels) != n_samples:
         raise ValueError(
             f"X has {len(pixels)} rows, but labels has {n_samples} values: they must have the same "
-            "length."
+            "length"
         )
     check_finite(pixels, "X")
     return pixels, (height, width)
@@ -431,8 +431,8 @@ class AgreementDisplay:
         n_samples = len(columns[0])
         if len(codes) != n_samples:
             raise ValueError(
-                f"labels has {len(codes)} values, but partitions has {n_samples} samples: they must "
-                "have the same length."
+                f"labels has {len(codes)} values, but partitions has {n_samples} samples: they "
+                "must have the same length"
             )
         agreement = agreement_of(columns, codes, len(_codes_to_show(names, None)))
         order = like_side_by_side(agreement)

@@ -151,7 +151,7 @@ class CoveragePrecisionDisplay:
         if len(codes) != len(classes):
             raise ValueError(
                 f"y_pred has {len(codes)} values, but y_true has {len(classes)}: they must have "
-                "the same length."
+                "the same length"
             )
         confidences = as_confidence(np.asarray(confidence), len(codes))
         assert confidences is not None
@@ -285,7 +285,7 @@ class LearningCurveDisplay:
         if not isinstance(y_pred, Mapping) or not y_pred:
             raise TypeError(
                 "y_pred must be a dict from the number of labels given to the labels of all "
-                f"samples, got {y_pred!r}."
+                f"samples, got {y_pred!r}"
             )
         numbers = sorted(as_positive(number, "a key of y_pred") for number in y_pred)
         code_of = {name: code for code, name in enumerate(classes)}
@@ -295,7 +295,7 @@ class LearningCurveDisplay:
             if len(predicted) != len(codes):
                 raise ValueError(
                     f"y_pred[{number}] has {len(predicted)} values, but y_true has {len(codes)}: "
-                    "they must have the same length."
+                    "they must have the same length"
                 )
             # A name that is no class gets -2, and so does a sample without a label: the last one.
             class_of = np.array([code_of.get(name, -2) for name in names] + [-2])
@@ -321,7 +321,7 @@ class LearningCurveDisplay:
             self.n_labels, self.accuracy, **line_style(len(self.ax_.lines)), label=self.name
         )
         self.ax_.set(
-            xlabel="labels given", ylabel="accuracy: share of all labels right", ylim=(0, 1.01)
+            xlabel="labels given", ylabel="accuracy: share of labels that are right", ylim=(0, 1.01)
         )
         self.ax_.grid(visible=True, alpha=0.3)
         if self.name is not None:
@@ -387,7 +387,7 @@ class HistoryDisplay:
         if not all("coverage" in entry for entry in getattr(estimator, "history_", [{}])):
             raise TypeError(
                 "estimator must be a Kingdra or ConsensusClusterer, whose history_ holds the "
-                f"coverage of each round, got a {type(estimator).__name__}."
+                f"coverage of each round, got a {type(estimator).__name__}"
             )
         return cls.from_history(estimator.history_, ax=ax)
 
@@ -421,7 +421,7 @@ class HistoryDisplay:
         if not names:
             raise ValueError(
                 "history must hold a float from 0 to 1 under the same name in each round, got "
-                f"{len(entries)} rounds without one."
+                f"{len(entries)} rounds without one"
             )
         shares = {name: np.array([entry[name] for entry in entries]) for name in names}
         return cls(shares=shares).plot(ax=ax)

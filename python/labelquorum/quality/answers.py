@@ -15,13 +15,13 @@ def as_categories(labels: ArrayLike, name: str) -> tuple[NDArray[Any], NDArray[n
     """The distinct labels, sorted, and the place of each sample's among them; -1 for none."""
     array = np.asarray(labels)
     if array.ndim != 1:
-        raise ValueError(f"{name} must have the shape (n_samples,), got {array.shape}.")
+        raise ValueError(f"{name} must have shape (n_samples,), got {array.shape}")
     labeled = _is_label(array, name)
     if not labeled.any():
-        raise ValueError(f"{name} must hold at least one label, got -1 or None for all samples.")
+        raise ValueError(f"{name} must hold at least one label, got -1 or None for all samples")
     plain = _plain(array[labeled], name)
     if plain.dtype.kind == "b":
-        raise TypeError(f"{name} must hold integers or strings, got bools.")
+        raise TypeError(f"{name} must hold integers or strings, got bools")
     codes = np.full(len(array), -1, dtype=np.intp)
     categories, codes[labeled] = np.unique(plain, return_inverse=True)
     return categories, codes
@@ -34,13 +34,13 @@ def checked_labels(
     oracle = np.asarray(oracle_labels)
     if oracle.shape != codes.shape:
         raise ValueError(
-            f"oracle_labels must have the shape of labels, {codes.shape}, got {oracle.shape}."
+            f"oracle_labels must have shape {codes.shape}, as labels does, got {oracle.shape}"
         )
     samples = np.flatnonzero((codes >= 0) & _is_label(oracle, "oracle_labels"))
     if not len(samples):
         raise ValueError(
             "oracle_labels must hold a check of at least one labeled sample, got -1 or None for "
-            "all of them."
+            "all of them"
         )
     answers = _plain(oracle[samples], "oracle_labels")
     if answers.dtype.kind == "b":
@@ -49,7 +49,7 @@ def checked_labels(
     if answers.dtype.kind.replace("u", "i") != of_samples.dtype.kind.replace("u", "i"):
         raise TypeError(
             "oracle_labels must hold bools or the same names as labels, got "
-            f"{answers[0].item()!r} for the label {of_samples[0].item()!r}."
+            f"{answers[0].item()!r} for the label {of_samples[0].item()!r}"
         )
     return samples, answers == of_samples
 
@@ -61,7 +61,7 @@ def _is_label(array: NDArray[Any], name: str) -> NDArray[np.bool_]:
     if array.dtype.kind not in "iubUST" and array.size:
         raise TypeError(
             f"{name} must hold integers (-1 for no label) or strings (None for no label), got "
-            f"dtype {array.dtype}."
+            f"dtype {array.dtype}"
         )
     return array != -1 if array.dtype.kind == "i" else np.ones(len(array), bool)
 
@@ -76,7 +76,7 @@ def _plain(array: NDArray[Any], name: str) -> NDArray[Any]:
         kinds = {_kind(value) for value in array}
         if len(kinds) > 1 or not kinds <= {"str", "int", "bool"}:
             raise TypeError(
-                f"{name} must hold integers only or strings only, got {', '.join(sorted(kinds))}."
+                f"{name} must hold integers only or strings only, got {', '.join(sorted(kinds))}"
             )
         return np.array(array.tolist())
     return array.astype(str) if array.dtype.kind == "T" else array

@@ -204,7 +204,7 @@ def samples_to_check(
     n = len(samples)
     if n_checks > n:
         raise ValueError(
-            f"n_samples must be at most {n}, the number of labeled samples, got {n_checks}."
+            f"n_samples must be at most {n}, the number of labeled samples, got {n_checks}"
         )
     codes = codes[samples]
     keys: tuple[NDArray[Any], ...] = (codes,)
@@ -394,7 +394,7 @@ def label_quality(
     if wanted_precision is not None:
         wanted_precision = _as_open_fraction(wanted_precision, "wanted_precision")
         if confidence is None:
-            raise ValueError("confidence must be given with wanted_precision, got None.")
+            raise ValueError("confidence must be given with wanted_precision, got None")
         threshold, n_kept = _guaranteed_threshold(
             confidences[codes >= 0], confidences[samples[~right]], n_all, alpha, wanted_precision
         )
@@ -497,29 +497,29 @@ def _warn_if_not_random(sizes: NDArray[np.int64], n_checked: NDArray[np.int64]) 
 def _as_confidence(confidence: ArrayLike, n_samples: int) -> NDArray[np.float64]:
     array = np.asarray(confidence)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"confidence must hold numbers from 0 to 1, got dtype {array.dtype}.")
+        raise TypeError(f"confidence must hold numbers from 0 to 1, got dtype {array.dtype}")
     if array.shape != (n_samples,):
         raise ValueError(
-            f"confidence must have the shape of labels, ({n_samples},), got {array.shape}."
+            f"confidence must have shape ({n_samples},), as labels does, got {array.shape}"
         )
     wrong = np.flatnonzero(~((array >= 0) & (array <= 1 + _ROUNDING)))
     if len(wrong):
         raise ValueError(
-            f"confidence must hold numbers from 0 to 1, got {array[wrong[0]]} at index {wrong[0]}."
+            f"confidence must hold numbers from 0 to 1, got {array[wrong[0]]} at index {wrong[0]}"
         )
     return array.astype(np.float64)
 
 
 def _as_open_fraction(value: Any, name: str) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{name} must be a number in (0, 1), got {value!r}.")
+        raise TypeError(f"{name} must be a number in (0, 1), got {value!r}")
     if not 0 < value < 1:
-        raise ValueError(f"{name} must be a number in (0, 1), got {value}.")
+        raise ValueError(f"{name} must be a number in (0, 1), got {value}")
     return float(value)
 
 
 def as_alpha(level: Any, n_looks: Any) -> float:
     """The error probability of each look."""
     if _as_open_fraction(level, "level") < _LOWEST_LEVEL:
-        raise ValueError(f"level must be a number in [{_LOWEST_LEVEL}, 1), got {level}.")
+        raise ValueError(f"level must be a number in [{_LOWEST_LEVEL}, 1), got {level}")
     return (1 - float(level)) / as_positive(n_looks, "n_looks")

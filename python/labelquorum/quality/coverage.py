@@ -55,7 +55,7 @@ def judge(estimator: Any, y: ArrayLike) -> Judgment:
     if len(codes) != n_samples:
         raise ValueError(
             f"y has {len(codes)} values, but the estimator was fitted on {n_samples} samples: they "
-            "must have the same length."
+            "must have the same length"
         )
     outcome = estimator.outcome_
     counts = codes >= 0 if outcome.known is None else (codes >= 0) & (outcome.known < 0)
@@ -63,7 +63,7 @@ def judge(estimator: Any, y: ArrayLike) -> Judgment:
     if not len(samples):
         raise ValueError(
             "y must hold at least one label that was not given to fit, got -1 or None for all "
-            "other samples."
+            "other samples"
         )
     index_of = {name: index for index, name in enumerate(classes)}
     class_of = np.full(estimator.n_clusters_, TO_MATCH)
@@ -101,7 +101,7 @@ def coverage_at_thresholds(
     """
     labeled = np.flatnonzero(has_label)
     if not len(labeled):
-        raise ValueError("at least one sample that counts must have a label, got none.")
+        raise ValueError("at least one sample that counts must have a label, got none")
     order = labeled[np.argsort(-confidence[labeled], kind="stable")]
     values = confidence[order].astype(np.float64)
     # A threshold keeps all samples of the same confidence, or none of them.

@@ -203,7 +203,7 @@ def evaluate_clustering(
 
 def _check_estimator(estimator: Any, name: str, method: str) -> None:
     if isinstance(estimator, type) or not hasattr(estimator, method):
-        raise TypeError(f"{name} must be an estimator with {method}, got {estimator!r}.")
+        raise TypeError(f"{name} must be an estimator with {method}, got {estimator!r}")
 
 
 def _joined(figures: list[Figures]) -> Figures:
@@ -280,7 +280,7 @@ def _clusters(clusterer: Any, X: Any, part: str, random: np.random.RandomState) 
     if in_cluster.sum() < 2:
         raise ValueError(
             f"clusterer must put at least 2 samples of a {part} part in a cluster, got "
-            f"{in_cluster.sum()} of {len(labels)}."
+            f"{in_cluster.sum()} of {len(labels)}"
         )
     clusters = np.full(len(labels), -1, dtype=np.intp)
     clusters[in_cluster] = np.unique(labels[in_cluster], return_inverse=True)[1]
@@ -335,12 +335,12 @@ def _truth(
     """Compare predicted clusters with the true classes of the held-out part; -1 where unknown."""
     names_cluster = (train_classes >= 0) & (clusters >= 0)
     is_known = held_out_classes >= 0
-    for part, n_labels in (("training", names_cluster.sum()), ("held-out", is_known.sum())):
-        if not n_labels:
-            raise ValueError(
-                f"y must hold a label of a sample in a cluster of each {part} part, got none in "
-                "one: give more labels."
-            )
+    for part, has_label in (
+        ("the clusters of each training part", names_cluster),
+        ("each held-out part", is_known),
+    ):
+        if not has_label.any():
+            raise ValueError(f"y must hold a label in {part}, got none: give more labels")
     shape = (clusters.max() + 1, max(train_classes.max(), held_out_classes.max()) + 1)
     table = _contingency(clusters[names_cluster], train_classes[names_cluster], shape)
     most_frequent = np.asarray(table.argmax(axis=1)).ravel()

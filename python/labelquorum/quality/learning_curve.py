@@ -70,7 +70,7 @@ def learning_curve(
     if not (hasattr(estimator, "query") and hasattr(estimator, "teach")):
         raise TypeError(
             "estimator must be a PreClusteringSampler, which asks for labels, got a "
-            f"{type(estimator).__name__}."
+            f"{type(estimator).__name__}"
         )
     check_is_fitted(estimator, "clusters_")
     n_wanted = as_positive(n_labels, "n_labels")
@@ -80,7 +80,7 @@ def learning_curve(
     if len(codes) != n_samples:
         raise ValueError(
             f"y has {len(codes)} values, but the estimator was fitted on {n_samples} samples: they "
-            "must have the same length."
+            "must have the same length"
         )
     truth = to_labels(np.array(classes), codes)
     model = deepcopy(estimator)

@@ -60,7 +60,7 @@ def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     if len(classes) != len(clusters):
         raise ValueError(
             f"y_true has {len(classes)} values, but y_pred has {len(clusters)}: they must have the "
-            "same length."
+            "same length"
         )
     n_samples = len(classes)
     if clusters.dtype.kind == "i":
@@ -108,7 +108,7 @@ def as_known_classes(y: ArrayLike, name: str) -> tuple[list[Any], NDArray[np.int
     """The distinct classes, and each sample's place among them; at least one class is known."""
     classes, codes = as_codes(y, name)
     if not classes:
-        raise ValueError(f"{name} must hold at least one label, got -1 or None for all samples.")
+        raise ValueError(f"{name} must hold at least one label, got -1 or None for all samples")
     return classes, codes
 
 
@@ -120,7 +120,7 @@ def _counts(
     if n_cells > _MAX_CELLS:
         raise _core.WorkLimitError(
             f"{n_classes} classes and {n_clusters} clusters make {n_cells} combinations: at most "
-            f"{_MAX_CELLS} can be matched."
+            f"{_MAX_CELLS} can be matched"
         )
     cells = classes.astype(np.int64) * n_clusters + clusters
     return np.bincount(cells, minlength=n_cells).reshape(n_classes, n_clusters)
@@ -131,9 +131,9 @@ def _as_labels(labels: ArrayLike, name: str) -> NDArray[Any]:
     if array.dtype.kind == "O" and all(isinstance(label, str) for label in array.flat):
         array = array.astype(str)
     if array.dtype.kind not in "iubUST":
-        raise TypeError(f"{name} must hold integers, bools or strings, got dtype {array.dtype}.")
+        raise TypeError(f"{name} must hold integers, bools or strings, got dtype {array.dtype}")
     if array.ndim != 1:
-        raise ValueError(f"{name} must have the shape (n_samples,), got {array.shape}.")
+        raise ValueError(f"{name} must have shape (n_samples,), got {array.shape}")
     if not array.size:
-        raise ValueError(f"{name} must hold at least one sample, got none.")
+        raise ValueError(f"{name} must hold at least one sample, got none")
     return array

@@ -195,4 +195,5 @@ def _rounds(history: list[dict[str, Any]]) -> dict[str, list[Any]]:
         [f"{value:.3f}" if isinstance(value, float) else f"{value:,}" for value in entry.values()]
         for entry in history
     ]
-    return {"columns": [name.removeprefix("n_").replace("_", " ") for name in history[0]], "rows": rows}
+    columns = [name.removeprefix("n_").replace("_", " ") for name in history[0]]
+    return {"columns": columns, "rows": rows}

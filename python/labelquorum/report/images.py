@@ -21,11 +21,11 @@ def as_images(images: Any) -> NDArray[Any]:
     """The images as an array: (n, height, width) of gray values, or (n, height, width, 3)."""
     array = np.asarray(images)
     if array.dtype.kind not in "iufb":
-        raise TypeError(f"images must hold numbers, got dtype {array.dtype}.")
+        raise TypeError(f"images must hold numbers, got dtype {array.dtype}")
     if array.ndim not in (3, 4) or 0 in array.shape[1:] or array.shape[3:] not in ((), (3,)):
         raise ValueError(
-            "images must have the shape (n_samples, height, width) or (n_samples, height, width, "
-            f"3), got {array.shape}."
+            "images must have shape (n_samples, height, width) or (n_samples, height, width, "
+            f"3), got {array.shape}"
         )
     return array
 
@@ -40,10 +40,10 @@ def encoded(images: NDArray[Any], samples: NDArray[np.intp]) -> dict[int, str]:
     low = min(float(images[i].min()) for i in distinct)
     high = max(float(images[i].max()) for i in distinct)
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("images must hold finite numbers, got NaN or infinity.")
+        raise ValueError("images must hold finite numbers, got NaN or infinity")
     if images.ndim == 4 and images.dtype != np.uint8 and not (low >= 0 and high <= 1):
         raise ValueError(
-            f"images must hold colors as uint8 or from 0 to 1, got values from {low} to {high}."
+            f"images must hold colors as uint8 or from 0 to 1, got values from {low} to {high}"
         )
     # One at a time: memory may not hold them all at once.
     thumbnails = [_thumbnail(images[i], low, high) for i in distinct]

@@ -70,5 +70,5 @@ def _check_length(name: str, n: int, n_samples: int) -> None:
     if n != n_samples:
         raise ValueError(
             f"{name} has {n} samples, but the estimator was fitted on {n_samples}: they must have "
-            "the same length."
+            "the same length"
         )
