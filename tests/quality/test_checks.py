@@ -449,8 +449,16 @@ LABELS = [0, 1, 1, -1]
             lambda: lq.label_quality(LABELS, LABELS, [1] * 4, wanted_precision=1.0),
         ),
         (ValueError, "precision must .* got 1.0", lambda: lq.n_checks_needed(1.0)),
-        (ValueError, "n_errors is -1", lambda: lq.n_checks_needed(0.9, n_errors=-1)),
-        (TypeError, "n_errors is 0.5", lambda: lq.n_checks_needed(0.9, n_errors=0.5)),
+        (
+            ValueError,
+            "n_errors must be .* at least 0, got -1",
+            lambda: lq.n_checks_needed(0.9, n_errors=-1),
+        ),
+        (
+            TypeError,
+            "n_errors must be .* at least 0, got 0.5",
+            lambda: lq.n_checks_needed(0.9, n_errors=0.5),
+        ),
     ],
 )
 def test_wrong_arguments_are_named(error, message, call):

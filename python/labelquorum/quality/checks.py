@@ -260,10 +260,7 @@ def n_checks_needed(
     [59, 93, 124, 153]
     """
     target = _as_open_fraction(precision, "precision")
-    if not isinstance(n_errors, (bool, np.bool_)) and n_errors == 0:
-        n_wrong = 0
-    else:
-        n_wrong = as_positive(n_errors, "n_errors")
+    n_wrong = _as_count(n_errors, "n_errors")
     alpha = as_alpha(level, n_looks)
     # With a fixed number of errors, the bound grows with the checks: double, then bisect.
     enough = n_wrong + 1
@@ -516,6 +513,14 @@ def _as_open_fraction(value: Any, name: str) -> float:
     if not 0 < value < 1:
         raise ValueError(f"{name} must be a number in (0, 1), got {value}")
     return float(value)
+
+
+def _as_count(value: Any, name: str) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer of at least 0, got {value!r}")
+    if value < 0:
+        raise ValueError(f"{name} must be an integer of at least 0, got {value}")
+    return int(value)
 
 
 def as_alpha(level: Any, n_looks: Any) -> float:
