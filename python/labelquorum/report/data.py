@@ -57,7 +57,7 @@ class ReportData:
     """One entry for each round of voting."""
     settings: list[Setting]
     pseudo_share: float
-    """Share of the samples that are pseudo-labels, as wanted."""
+    """The model's parameter: share of the samples to make pseudo-labels."""
     n_features: int
     feature_names: list[str] | None
     verbose: bool
