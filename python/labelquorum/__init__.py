@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from labelquorum.neighbors.transformer import KNeighborsTransformer
     from labelquorum.quality.checks import label_quality, n_checks_needed, samples_to_check
     from labelquorum.quality.evaluation import evaluate_clustering
+    from labelquorum.quality.learning_curve import learning_curve
     from labelquorum.quality.metrics import clustering_accuracy
     from labelquorum.semi_supervised.knn_label_propagation import KNNLabelPropagation
     from labelquorum.semi_supervised.propagation import (
@@ -98,6 +99,7 @@ __all__ = [
     "kneighbors",
     "kneighbors_graph",
     "label_quality",
+    "learning_curve",
     "mini_clusters",
     "n_checks_needed",
     "normalize_graph",
@@ -146,6 +148,7 @@ _MODULE_OF = {
     "kneighbors": "neighbors.search",
     "kneighbors_graph": "neighbors.search",
     "label_quality": "quality.checks",
+    "learning_curve": "quality.learning_curve",
     "mini_clusters": "votes.mini_clusters",
     "n_checks_needed": "quality.checks",
     "normalize_graph": "graphs.csr",

@@ -1,4 +1,4 @@
-"""The displays: what stands in the axes."""
+"""Displays of categories: what is in the axes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.figure import Figure
 from sklearn.cluster import HDBSCAN
-from sklearn.datasets import load_digits, make_blobs
+from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 
 import labelquorum as lq
@@ -43,8 +43,8 @@ def lines(axes):
     return text.get_text().splitlines()
 
 
-def test_a_row_holds_the_most_certain_images_of_its_category_first():
-    X, y = load_digits(return_X_y=True)
+def test_a_row_has_the_most_confident_images_of_its_category_first(digits):
+    X, y = digits
     confidence = np.random.default_rng(0).random(len(X))
     display = lq.ClusterGridDisplay.from_labels(
         y, X, confidence=confidence, image_shape=(8, 8), n_samples=4
@@ -52,8 +52,8 @@ def test_a_row_holds_the_most_certain_images_of_its_category_first():
     assert display.axes_.shape == (10, 4)
     assert titles(display) == [f"{k} ({(y == k).sum()} samples)" for k in range(10)]
     for k, row in enumerate(display.axes_):
-        surest = max(np.flatnonzero(y == k), key=lambda i: confidence[i])
-        np.testing.assert_array_equal(image(row[0]), X[surest].reshape(8, 8))
+        most_confident = max(np.flatnonzero(y == k), key=lambda i: confidence[i])
+        np.testing.assert_array_equal(image(row[0]), X[most_confident].reshape(8, 8))
         shown = display.samples[k]
         assert len(shown) == 4
         assert (y[shown] == k).all()
@@ -62,7 +62,7 @@ def test_a_row_holds_the_most_certain_images_of_its_category_first():
             np.testing.assert_array_equal(image(axes), X[i].reshape(8, 8))
 
 
-def test_images_share_one_scale_and_stand_upright():
+def test_images_share_one_scale_and_are_upright():
     X = np.arange(12.0).reshape(2, 6)
     display = lq.ClusterGridDisplay.from_labels([0, 1], X, image_shape=(2, 3))
     for row, axes in enumerate(display.axes_[:, 0]):
@@ -77,7 +77,7 @@ def test_a_category_with_fewer_samples_leaves_cells_empty():
     assert titles(display) == ["0 (2 samples)", "1 (1 sample)"]
 
 
-def test_texts_stand_below_each_other_with_keywords_in_the_title():
+def test_texts_are_lines_with_keywords_in_the_title():
     confidence = [0.2, 0.9, 0.5, 0.3, 0.4, 1]
     display = lq.ClusterGridDisplay.from_labels(
         NAMES, texts=TEXTS, confidence=confidence, n_samples=2
@@ -90,11 +90,11 @@ def test_texts_stand_below_each_other_with_keywords_in_the_title():
     assert "credit card" in titles(display)[0]
     chosen = lq.text.representatives(TEXTS, NAMES, 2, confidence=confidence)
     for axes, name in zip(display.axes_[:, 0], ["card", "login"], strict=True):
-        surest_first = sorted(chosen[name], key=lambda i: -confidence[i])
-        assert lines(axes) == [TEXTS[i] for i in surest_first]
+        expected = sorted(chosen[name], key=lambda i: -confidence[i])
+        assert lines(axes) == [TEXTS[i] for i in expected]
 
 
-def test_long_texts_are_cut_and_dollars_are_no_formulas():
+def test_long_texts_are_cut_and_dollar_signs_make_no_formula():
     texts = ["from $5 to $6\nor more " + "word " * 100, "x_1 costs $7^2$"]
     display = lq.ClusterGridDisplay.from_labels(["$a$", "$b_$"], texts=texts, n_samples=1)
     assert lines(display.axes_[0, 0])[0].startswith("from $5 to $6 or more word")
@@ -104,14 +104,14 @@ def test_long_texts_are_cut_and_dollars_are_no_formulas():
         assert not axes.texts[0].get_parse_math()
 
 
-def test_categories_are_those_asked_for_in_their_order():
+def test_categories_are_shown_in_the_order_asked_for():
     display = lq.ClusterGridDisplay.from_labels(
         [2, 0, 1, 2], np.eye(4), image_shape=(2, 2), categories=[2, 0]
     )
     assert titles(display) == ["2 (2 samples)", "0 (1 sample)"]
 
 
-def test_an_estimator_gives_labels_confidence_and_the_order_of_categories():
+def test_labels_confidence_and_order_come_from_the_estimator():
     X, classes = make_blobs(200, 4, centers=3, cluster_std=0.5, random_state=0)
     y = np.full(200, None, dtype=object)
     y[np.flatnonzero(classes == 1)[:20]] = "zebra"
@@ -124,7 +124,7 @@ def test_an_estimator_gives_labels_confidence_and_the_order_of_categories():
         assert model.confidence_[rows[0]] == model.confidence_[members].max()
 
 
-def test_other_clusterers_will_do():
+def test_other_clusterers_work():
     X, _ = make_blobs(100, 4, centers=3, cluster_std=0.3, random_state=0)
     X = np.concatenate([X, [[99, 99, 99, 99]]])
     model = HDBSCAN(min_cluster_size=10, copy=True).fit(X)
@@ -135,7 +135,7 @@ def test_other_clusterers_will_do():
         assert model.probabilities_[rows[0]] == 1
 
 
-def test_it_is_drawn_again_where_one_wants_it():
+def test_a_grid_can_be_drawn_again_in_another_figure():
     display = lq.ClusterGridDisplay.from_labels([0, 1], np.eye(4)[:2], image_shape=(2, 2))
     figure = Figure()
     assert display.plot(figure=figure) is display
@@ -146,28 +146,36 @@ def test_it_is_drawn_again_where_one_wants_it():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"image_shape": None}, ValueError, "neither of image_shape and texts are given"),
-        ({"texts": ["a", "b", "c"]}, ValueError, "both of image_shape and texts are given"),
-        ({"X": None}, ValueError, "image_shape is given without X"),
+        (
+            {"image_shape": None},
+            ValueError,
+            "one of image_shape and texts must be given, got neither",
+        ),
+        (
+            {"texts": ["a", "b", "c"]},
+            ValueError,
+            "one of image_shape and texts must be given, got both",
+        ),
+        ({"X": None}, ValueError, "X must be given with image_shape"),
         (
             {"image_shape": (2, 3)},
             ValueError,
             r"X must have 6 columns, as image_shape \(2, 3\) says, got 4",
         ),
-        ({"image_shape": 4}, ValueError, r"image_shape is 4; wanted \(height, width\)"),
-        ({"image_shape": (0, 4)}, ValueError, "image_shape must be.* got 0"),
-        ({"X": np.eye(4)}, ValueError, "X has 4 rows, labels holds 3"),
-        ({"X": np.full((3, 4), np.nan)}, ValueError, "X must be.* got NaN at row 0, column 0"),
-        ({"labels": [-1, -1, -1]}, ValueError, "no category to show"),
-        ({"labels": [0.5, 1, 2]}, TypeError, r"labels must hold integers, got floats \(float64\)"),
-        ({"categories": [0, 7]}, ValueError, "categories holds 7, which no sample has"),
-        ({"categories": []}, ValueError, "no category to show"),
-        ({"n_samples": 0}, ValueError, "n_samples must be an integer of at least 1, got 0"),
-        ({"confidence": [1, 2]}, ValueError, r"confidence must have shape \(3,\), got \(2,\)"),
+        ({"image_shape": 4}, ValueError, r"image_shape must be \(height, width\), got 4"),
+        ({"image_shape": (0, 4)}, ValueError, "image_shape is 0"),
+        ({"X": np.eye(4)}, ValueError, "X has 4 rows, but labels has 3 values"),
+        ({"X": np.full((3, 4), np.nan)}, ValueError, "X holds NaN"),
+        ({"labels": [-1, -1, -1]}, ValueError, "labels must hold at least one label"),
+        ({"labels": [0.5, 1, 2]}, TypeError, "labels holds floats"),
+        ({"categories": [0, 7]}, ValueError, "categories must hold labels of samples, got 7"),
+        ({"categories": []}, ValueError, "categories must hold at least one category"),
+        ({"n_samples": 0}, ValueError, "n_samples is 0"),
+        ({"confidence": [1, 2]}, ValueError, r"confidence has shape \(2,\)"),
         ({"image_shape": None, "texts": ["a"]}, ValueError, "labels holds 3 samples, texts 1"),
     ],
 )
-def test_bad_arguments_are_named(change, error, message):
+def test_wrong_arguments_of_a_grid_are_named(change, error, message):
     arguments = {"labels": [0, 0, 1], "X": np.eye(4)[:3], "image_shape": (2, 2)} | change
     with pytest.raises(error, match=message):
         lq.ClusterGridDisplay.from_labels(**arguments)
@@ -179,14 +187,14 @@ def test_an_unfitted_estimator_is_refused():
 
 
 def naive_agreement(partitions, labels, first, second):
-    """The share of votes that put a sample of each category together."""
-    together = both = 0
+    """The share of votes that put a sample of each category in the same cluster."""
+    n_together = n_votes = 0
     for i in np.flatnonzero(labels == first):
         for j in np.flatnonzero(labels == second):
-            voted = (partitions[i] >= 0) & (partitions[j] >= 0) & (i != j)
-            both += voted.sum()
-            together += (voted & (partitions[i] == partitions[j])).sum()
-    return together / both if both else np.nan
+            has_vote = (partitions[i] >= 0) & (partitions[j] >= 0) & (i != j)
+            n_votes += has_vote.sum()
+            n_together += (has_vote & (partitions[i] == partitions[j])).sum()
+    return n_together / n_votes if n_votes else np.nan
 
 
 @share(0.1)
@@ -206,7 +214,7 @@ def test_agreement_is_that_of_all_pairs(data):
     np.testing.assert_allclose(display.agreement, expected)
 
 
-def test_categories_that_agree_stand_side_by_side():
+def test_categories_that_agree_are_side_by_side():
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.repeat(np.arange(8), 10))
     partitions = np.stack([labels, labels % 4, labels % 4], axis=1)
@@ -224,10 +232,10 @@ def test_many_categories_have_no_names_at_the_sides():
     labels = np.repeat(np.arange(31), 2)
     display = lq.AgreementDisplay.from_predictions(labels[:, None], labels)
     assert not display.ax_.get_xticklabels()
-    assert display.ax_.get_xlabel() == "31 categories, like ones side by side"
+    assert display.ax_.get_xlabel() == "31 categories, similar ones side by side"
 
 
-def test_names_are_no_formulas_and_drawn_where_one_wants_it():
+def test_names_are_not_formulas_and_are_cut():
     figure = Figure()
     axes = figure.subplots()
     labels = ["$\\frac{", "$x_2$ " + "long " * 20, "$\\frac{", None]
@@ -238,7 +246,7 @@ def test_names_are_no_formulas_and_drawn_where_one_wants_it():
     assert max(len(text.get_text()) for text in axes.get_xticklabels()) == 18
 
 
-def test_an_estimator_gives_partitions_and_labels():
+def test_partitions_and_labels_come_from_the_estimator():
     X, _ = make_blobs(150, 4, centers=3, random_state=0)
     model = lq.ConsensusClusterer(3, n_partitions=8, random_state=0).fit(X)
     display = lq.AgreementDisplay.from_estimator(model)
@@ -257,12 +265,16 @@ def test_an_estimator_gives_partitions_and_labels():
         (
             lambda m: lq.AgreementDisplay.from_predictions([[0, 1]], [0]),
             ValueError,
-            "labels holds 1",
+            "labels has 1 values, but partitions has 2 samples",
         ),
-        (lambda m: lq.AgreementDisplay.from_predictions([[0]], [-1]), ValueError, "no category"),
+        (
+            lambda m: lq.AgreementDisplay.from_predictions([[0]], [-1]),
+            ValueError,
+            "at least one label",
+        ),
         (lambda m: lq.AgreementDisplay.from_estimator(m), NotFittedError, "not fitted"),
     ],
 )
-def test_bad_arguments_of_a_heat_map_are_named(call, error, message):
+def test_wrong_arguments_of_a_heat_map_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call(lq.ConsensusClusterer())

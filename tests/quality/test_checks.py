@@ -1,4 +1,4 @@
-"""What checks by hand guarantee holds as often as it says, however the checks are used."""
+"""The guarantees of checks by hand hold as often as they say, however the checks are used."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 import labelquorum as lq
-from labelquorum.quality.checks import _drawn, lower_bound
+from labelquorum.quality.checks import lower_bound
 from strategies import share
 
 ALPHA = 0.05
 
 
 def most_misses(n, alpha=ALPHA):
-    """More misses in n repetitions than a method that misses in alpha of them would show."""
+    """The most misses in n repetitions that a method with that error probability would show."""
     return stats.binom.isf(1e-4, n, alpha)
 
 
@@ -33,15 +32,15 @@ def test_bounds_are_the_published_ones(n_right, n, bound):
 
 
 @given(n=st.integers(1, 300), data=st.data(), alpha=st.sampled_from([0.25, 0.05, 1e-3]))
-def test_a_bound_is_the_share_at_which_so_many_right_ones_are_that_unlikely(n, data, alpha):
+def test_at_the_bound_so_many_right_labels_have_the_error_probability(n, data, alpha):
     k = data.draw(st.integers(1, n))
     bound = float(lower_bound(k, n, alpha))
     chance = stats.binom.sf(k - 1, n, bound)
     assert chance == pytest.approx(alpha, rel=1e-6) if k > 1 else chance <= alpha
 
 
-def chances_of_sums(chances):
-    """The distribution of the sum of independent trials."""
+def distribution_of_sum(chances):
+    """The distribution of the number of successes in independent trials."""
     distribution = np.ones(1)
     for chance in chances:
         distribution = np.convolve(distribution, [1 - chance, chance])
@@ -49,12 +48,12 @@ def chances_of_sums(chances):
 
 
 def chance_of_a_miss(chances, bounds):
-    return chances_of_sums(chances)[bounds > np.mean(chances)].sum()
+    return distribution_of_sum(chances)[bounds > np.mean(chances)].sum()
 
 
 @given(n=st.integers(1, 12), data=st.data(), alpha=st.sampled_from([0.25, 0.1, 0.05]))
 def test_bounds_hold_for_sums_of_unequal_trials(n, data, alpha):
-    """Among them those that are worst, by Hoeffding: of 0, 1 and one other chance."""
+    """Among them the worst sums, according to Hoeffding: chances of 0, 1 and one other value."""
     other = data.draw(st.floats(0, 1))
     chances = data.draw(st.lists(st.sampled_from([0, 1, other]) | st.floats(0, 1), min_size=n))[:n]
     bounds = lower_bound(np.arange(n + 1), n, alpha)
@@ -65,17 +64,17 @@ def test_bounds_hold_for_sums_of_unequal_trials(n, data, alpha):
 def test_the_worst_sums_of_unequal_trials_stay_within_the_bounds():
     n = 12
     bounds = lower_bound(np.arange(n + 1), n, ALPHA)
-    theirs = stats.beta.ppf(ALPHA, np.arange(n + 1), n + 1 - np.arange(n + 1))
-    theirs[0] = 0
-    ours_at_worst = theirs_at_worst = 0.0
+    clopper_pearson = stats.beta.ppf(ALPHA, np.arange(n + 1), n + 1 - np.arange(n + 1))
+    clopper_pearson[0] = 0
+    our_worst = their_worst = 0.0
     for n_ones in range(n + 1):
         for n_others in range(1, n - n_ones + 1):
-            edges = np.concatenate([bounds, theirs]) * n - n_ones
+            edges = np.concatenate([bounds, clopper_pearson]) * n - n_ones
             for other in np.clip(edges / n_others, 0, 1) * (1 - 1e-9):
                 chances = [1.0] * n_ones + [other] * n_others + [0.0] * (n - n_ones - n_others)
-                ours_at_worst = max(ours_at_worst, chance_of_a_miss(chances, bounds))
-                theirs_at_worst = max(theirs_at_worst, chance_of_a_miss(chances, theirs))
-    assert ours_at_worst <= ALPHA < theirs_at_worst, "one right label needs a bound of its own"
+                our_worst = max(our_worst, chance_of_a_miss(chances, bounds))
+                their_worst = max(their_worst, chance_of_a_miss(chances, clopper_pearson))
+    assert our_worst <= ALPHA < their_worst, "one right label needs a bound of its own"
 
 
 @given(
@@ -94,18 +93,6 @@ def test_the_checks_needed_are_the_fewest(precision, n_errors, n_looks):
 # Which samples are drawn
 
 
-@given(data=st.data())
-def test_as_many_are_drawn_as_the_chances_sum_to(data):
-    whole = data.draw(st.integers(1, 50))
-    chances = data.draw(st.lists(st.integers(0, whole), min_size=1, max_size=20))
-    chances.append(-sum(chances) % whole)
-    random = np.random.RandomState(data.draw(st.integers(0, 1000)))
-    drawn = _drawn(chances, whole, random)
-    assert drawn.sum() * whole == sum(chances)
-    assert not drawn[np.array(chances) == 0].any()
-    assert drawn[np.array(chances) == whole].all()
-
-
 @given(seed=st.integers(0, 2**31), sizes=st.lists(st.integers(1, 30), min_size=1, max_size=8))
 def test_every_category_gets_its_share_of_the_checks(seed, sizes):
     rng = np.random.default_rng(seed)
@@ -122,7 +109,7 @@ def test_every_category_gets_its_share_of_the_checks(seed, sizes):
 
 
 @pytest.mark.parametrize("n_first", [13, 8, 1])
-def test_every_sample_has_the_same_chance_also_among_the_first(n_first):
+def test_every_sample_has_the_same_chance_even_among_the_first_ones(n_first):
     labels = np.repeat([-1, 3, 7, 9], [4, 17, 9, 3])
     confidence = np.linspace(0, 1, len(labels))
     n_draws = 4000
@@ -156,7 +143,7 @@ def test_within_a_category_the_checks_are_spread_over_the_confidence():
 
 
 def populations():
-    """Labels, confidences and whether labels are right; five of a hundred are wrong."""
+    """Labels, confidences, and whether labels are right: 5 % are wrong."""
     rng = np.random.default_rng(0)
     sizes = [301, 178, 91, 30]
     labels = np.repeat(np.arange(4), sizes)
@@ -168,10 +155,10 @@ def populations():
         "in one category": np.flatnonzero(labels == 2)[:30],
         "where confidence is low": np.argsort(confidence)[:30],
         "at equal distances": order[::20],
-        "in pairs at the bounds of blocks": order[np.r_[9::40, 10::40]],
+        "in pairs at the borders of blocks": order[np.r_[9::40, 10::40]],
     }
     return {
-        name: (labels, confidence, ~np.isin(np.arange(n), those)) for name, those in wrong.items()
+        name: (labels, confidence, ~np.isin(np.arange(n), rows)) for name, rows in wrong.items()
     }
 
 
@@ -182,7 +169,7 @@ def oracle_of(labels, right, drawn):
 
 
 @pytest.mark.parametrize("name", populations())
-def test_bounds_over_all_and_of_each_category_hold_as_often_as_they_say(name):
+def test_bounds_overall_and_of_each_category_hold_as_often_as_they_say(name):
     labels, confidence, right = populations()[name]
     random = np.random.RandomState(1)
     n_draws = 1000
@@ -191,9 +178,9 @@ def test_bounds_over_all_and_of_each_category_hold_as_often_as_they_say(name):
     for _ in range(n_draws):
         drawn = lq.samples_to_check(labels, confidence, 60, random_state=random)
         oracle = oracle_of(labels, right, drawn)
-        found = lq.label_quality(labels, oracle)
-        all_misses += found.lower_bound > right.mean()
-        misses += found.category_lower_bound > precision
+        quality = lq.label_quality(labels, oracle)
+        all_misses += quality.lower_bound > right.mean()
+        misses += quality.category_lower_bound > precision
         at_once = lq.label_quality(labels, oracle, simultaneous=True).category_lower_bound
         any_misses += (at_once > precision).any()
     allowed = most_misses(n_draws)
@@ -203,7 +190,7 @@ def test_bounds_over_all_and_of_each_category_hold_as_often_as_they_say(name):
 
 
 def test_the_bound_is_no_more_careful_than_it_says():
-    """Where strata do not help, misses come about as often as is allowed."""
+    """Where strata do not help, misses are about as frequent as allowed."""
     labels, confidence, right = populations()["at random"]
     random = np.random.RandomState(2)
     misses = 0
@@ -214,7 +201,7 @@ def test_the_bound_is_no_more_careful_than_it_says():
 
 
 def threshold_without_correction(confidence, drawn, right, wanted):
-    """The lowest threshold at which the bound alone, as if the only one, is high enough."""
+    """The lowest threshold whose bound is high enough, as if no other one had been tried."""
     best = np.nan
     for threshold in np.sort(confidence[drawn])[::-1]:
         above = drawn[confidence[drawn] >= threshold]
@@ -224,21 +211,21 @@ def threshold_without_correction(confidence, drawn, right, wanted):
 
 
 @pytest.mark.parametrize("n_checked, n_draws", [(150, 600), (400, 300)])
-def test_a_threshold_that_is_chosen_on_the_same_checks_guarantees_the_precision(n_checked, n_draws):
+def test_a_threshold_chosen_on_the_same_checks_guarantees_the_precision(n_checked, n_draws):
     rng = np.random.default_rng(3)
     n = 4000
     labels, confidence = rng.integers(5, size=n), rng.random(n)
     random = np.random.RandomState(3)
-    # A little too low at every threshold: whatever is found is a miss.
+    # The precision is a little too low at every threshold: any threshold found is a miss.
     right = np.ones(n, dtype=bool)
     right[np.argsort(confidence)[::-1][(np.arange(n // 10) * 9.9).astype(int)]] = False
     misses = careless_misses = 0
     for _ in range(n_draws):
         drawn = lq.samples_to_check(labels, confidence, n_checked, random_state=random)
         oracle = oracle_of(labels, right, drawn)
-        found = lq.label_quality(labels, oracle, confidence, wanted_precision=0.9)
-        kept = confidence >= found.threshold
-        assert kept.sum() == found.threshold_n_labels
+        quality = lq.label_quality(labels, oracle, confidence, wanted_precision=0.9)
+        kept = confidence >= quality.threshold
+        assert kept.sum() == quality.threshold_n_labels
         misses += kept.any() and right[kept].mean() < 0.9
         careless = threshold_without_correction(confidence, drawn, right, 0.9)
         careless_misses += right[confidence >= careless].mean() < 0.9 if careless >= 0 else 0
@@ -246,7 +233,7 @@ def test_a_threshold_that_is_chosen_on_the_same_checks_guarantees_the_precision(
     assert careless_misses > most_misses(n_draws), "else this test shows nothing"
 
 
-def test_a_threshold_keeps_most_of_what_it_could():
+def test_a_threshold_keeps_most_of_the_labels_it_could_keep():
     rng = np.random.default_rng(4)
     n = 20_000
     labels, confidence = rng.integers(5, size=n), rng.random(n)
@@ -254,16 +241,16 @@ def test_a_threshold_keeps_most_of_what_it_could():
     kept = []
     for seed in range(50):
         drawn = lq.samples_to_check(labels, confidence, 400, random_state=seed)
-        found = lq.label_quality(
+        quality = lq.label_quality(
             labels, oracle_of(labels, right, drawn), confidence, wanted_precision=0.95
         )
-        kept.append(found.threshold_n_labels / n)
-    assert np.median(kept) > 0.5  # 0.66 would be right
+        kept.append(quality.threshold_n_labels / n)
+    assert np.median(kept) > 0.5  # the most possible is 0.66
     assert np.mean(np.array(kept) > 0.3) > 0.8
 
 
-def test_repeated_looks_are_paid_for():
-    """A look wherever one wrong label more would do, at labels that are a little too bad."""
+def test_repeated_looks_keep_the_error_probability():
+    """Look whenever one more wrong label would be allowed, at labels that are a bit too bad."""
     labels = np.zeros(2000, dtype=int)
     right = np.random.default_rng(5).permutation(2000) > 201
     looks = [lq.n_checks_needed(0.9, n_errors=n_errors) for n_errors in range(8)]
@@ -283,13 +270,13 @@ def test_repeated_looks_are_paid_for():
     assert misses <= most_misses(n_draws) < careless_misses
 
 
-def test_bounds_hold_for_labels_of_a_classifier_on_real_images():
-    X, truth = load_digits(return_X_y=True)
+def test_bounds_hold_for_labels_of_a_classifier_on_real_images(digits):
+    X, truth = digits
     shown = np.random.default_rng(0).choice(len(X), 100, replace=False)
     model = KNeighborsClassifier(5).fit(X[shown], truth[shown])
     shares = model.predict_proba(X)
     labels = model.classes_[shares.argmax(axis=1)]
-    labels[shown] = -1  # these were taught
+    labels[shown] = -1  # the classifier was taught these
     confidence = shares.max(axis=1)
     precision = (labels == truth)[labels >= 0].mean()
     assert 0.7 < precision < 0.97
@@ -298,60 +285,35 @@ def test_bounds_hold_for_labels_of_a_classifier_on_real_images():
         drawn = lq.samples_to_check(labels, confidence, 60, random_state=seed)
         oracle = np.full(len(labels), -1)
         oracle[drawn] = truth[drawn]
-        found = lq.label_quality(labels, oracle, confidence, wanted_precision=0.9)
-        misses += found.lower_bound > precision
-        kept = (labels >= 0) & (confidence >= found.threshold)
+        quality = lq.label_quality(labels, oracle, confidence, wanted_precision=0.9)
+        misses += quality.lower_bound > precision
+        kept = (labels >= 0) & (confidence >= quality.threshold)
         threshold_misses += kept.any() and (labels == truth)[kept].mean() < 0.9
     assert misses <= 15
     assert threshold_misses <= 15
 
 
-# What is said
+# Results
 
 
-def test_names_numbers_and_bools_say_the_same():
-    labels = np.array([0, 0, 0, 1, 1, 2, -1])
-    truth = np.array([0, 1, -1, 1, -1, -1, 2])
-    found = lq.label_quality(labels, truth)
-    assert found.categories.tolist() == [0, 1, 2]
-    assert found.category_n_labels.tolist() == [3, 2, 1]
-    assert found.category_n_checked.tolist() == [2, 1, 0]
-    assert found.category_n_right.tolist() == [1, 1, 0]
-    np.testing.assert_array_equal(found.category_precision, [0.5, 1, np.nan])
-    assert (found.n_labels, found.n_checked, found.n_right) == (6, 3, 2)
-    names = np.array(["a", "b", "c", None], dtype=object)
-    by_name = lq.label_quality(names[labels], names[truth])
-    bools = lq.label_quality(labels, [True, False, None, True, None, None, None])
-    scalars = lq.label_quality(labels.astype(object), [0, np.int8(1), None, 1, None, -1, None])
-    for other in (by_name, bools, scalars):
-        np.testing.assert_array_equal(other[:5], found[:5])
-        for ours, theirs in zip(other[6:11], found[6:11], strict=True):
-            np.testing.assert_array_equal(ours, theirs)
-
-
-def test_what_is_no_category_is_wrong():
-    found = lq.label_quality(["a", "a", "b"], ["a", "none of them", "b"])
-    assert found.n_right == 2
-
-
-def test_once_all_is_checked_the_bound_is_the_precision():
+def test_when_all_labels_are_checked_the_bound_is_the_precision():
     labels = np.repeat([0, 1], [50, 7])
     right = np.arange(57) % 4 > 0
-    found = lq.label_quality(labels, right)
-    assert found.lower_bound == found.precision == right.mean()
-    np.testing.assert_array_equal(found.category_lower_bound, found.category_precision)
+    quality = lq.label_quality(labels, right)
+    assert quality.lower_bound == quality.precision == right.mean()
+    np.testing.assert_array_equal(quality.category_lower_bound, quality.category_precision)
 
 
-def test_all_labels_are_kept_where_all_are_good_enough():
+def test_all_labels_are_kept_when_they_are_good_enough():
     labels, confidence = np.zeros(1000, dtype=int), np.linspace(0.2, 1, 1000)
     drawn = lq.samples_to_check(labels, confidence, 60, random_state=0)
     oracle = oracle_of(labels, np.ones(1000, dtype=bool), drawn)
-    found = lq.label_quality(labels, oracle, confidence, wanted_precision=0.95)
-    assert (found.threshold, found.threshold_n_labels) == (0.2, 1000)
+    quality = lq.label_quality(labels, oracle, confidence, wanted_precision=0.95)
+    assert (quality.threshold, quality.threshold_n_labels) == (0.2, 1000)
     strict = lq.label_quality(labels, oracle, confidence, wanted_precision=0.96)
     assert np.isnan(strict.threshold), "60 checks are too few"
     assert strict.threshold_n_labels == 0
-    assert "at no threshold" in repr(strict)
+    assert "No threshold on the confidence guarantees a precision of 0.96." in repr(strict)
 
 
 def test_samples_of_equal_confidence_stay_together():
@@ -359,11 +321,11 @@ def test_samples_of_equal_confidence_stay_together():
     confidence = np.repeat([0.9, 0.5, 0.1], 200)
     right = np.arange(600) < 400
     oracle = oracle_of(labels, right, np.arange(0, 600, 4))
-    found = lq.label_quality(labels, oracle, confidence, wanted_precision=0.9)
-    assert (found.threshold, found.threshold_n_labels) == (0.5, 400)
+    quality = lq.label_quality(labels, oracle, confidence, wanted_precision=0.9)
+    assert (quality.threshold, quality.threshold_n_labels) == (0.5, 400)
 
 
-def test_checks_that_are_no_random_draw_are_pointed_out():
+def test_checks_that_cannot_be_a_random_draw_cause_a_warning():
     labels = np.repeat([0, 1], [900, 100])
     oracle = np.full(1000, -1)
     oracle[:30], oracle[900:930] = 0, 1
@@ -377,15 +339,15 @@ def test_checks_that_are_no_random_draw_are_pointed_out():
         lq.label_quality(labels, oracle)
 
 
-def test_the_table_says_all():
+def test_it_prints_as_a_table():
     labels = np.repeat(["cat", "a longer name", "dog"], [500, 300, 200])
     oracle = np.full(1000, None)
     drawn = lq.samples_to_check(labels[:800], n_samples=60, random_state=0)
     oracle[drawn] = labels[drawn]
-    found = lq.label_quality(
+    quality = lq.label_quality(
         labels[:800], oracle[:800], np.linspace(1, 0, 800), wanted_precision=0.9, n_looks=2
     )
-    lines = repr(found).splitlines()
+    lines = repr(quality).splitlines()
     assert lines[1].split() == ["a", "longer", "name", "300", "22", "22", "1.0000", "0.8456"]
     assert lines[3].split() == ["all", "800", "60", "60", "1.0000", "0.9403"]
     assert lines[4] == "The bounds hold with confidence 0.95, each by itself, in each of 2 looks."
@@ -393,10 +355,10 @@ def test_the_table_says_all():
     assert len({len(line) for line in lines[:4]}) == 1
     many = lq.label_quality(np.arange(500), np.arange(500), simultaneous=True)
     assert "... 440 more categories" in repr(many)
-    assert "those of all categories at once" in repr(many)
+    assert "for all categories at once" in repr(many)
 
 
-def test_the_categories_make_a_data_frame():
+def test_the_categories_become_a_data_frame():
     pytest.importorskip("pandas")
     frame = lq.label_quality(["b", "a", "b"], ["b", None, "a"]).to_frame()
     assert frame.loc["b", ["n_labels", "n_checked", "n_right"]].tolist() == [2, 2, 1]
@@ -412,89 +374,101 @@ LABELS = [0, 1, 1, -1]
 @pytest.mark.parametrize(
     ("error", "message", "call"),
     [
-        (ValueError, "n_samples is 4; wanted 1 to 3", lambda: lq.samples_to_check(LABELS, None, 4)),
-        (ValueError, "n_samples must be.* got 0", lambda: lq.samples_to_check(LABELS, None, 0)),
-        (ValueError, "labels holds no label", lambda: lq.samples_to_check([-1, -1])),
-        (ValueError, "labels holds no label", lambda: lq.samples_to_check([])),
-        (ValueError, r"labels has shape \(1, 4\)", lambda: lq.samples_to_check([LABELS])),
-        (TypeError, "labels has dtype float64", lambda: lq.samples_to_check([0.0, 1.0])),
-        (TypeError, "labels holds bools", lambda: lq.samples_to_check([True, False])),
-        (TypeError, "labels holds int, str", lambda: lq.samples_to_check([1, "a", None])),
         (
             ValueError,
-            "confidence holds 1.5 at index 1; wanted numbers from 0 to 1",
+            "n_samples must be at most 3, .* got 4",
+            lambda: lq.samples_to_check(LABELS, None, 4),
+        ),
+        (ValueError, "n_samples is 0", lambda: lq.samples_to_check(LABELS, None, 0)),
+        (ValueError, "labels must hold at least one", lambda: lq.samples_to_check([-1, -1])),
+        (ValueError, "labels must hold at least one", lambda: lq.samples_to_check([])),
+        (ValueError, r"labels must .* got \(1, 4\)", lambda: lq.samples_to_check([LABELS])),
+        (TypeError, "labels must .* got dtype float64", lambda: lq.samples_to_check([0.0, 1.0])),
+        (TypeError, "labels must .* got bools", lambda: lq.samples_to_check([True, False])),
+        (TypeError, "labels must .* got int, str", lambda: lq.samples_to_check([1, "a", None])),
+        (
+            ValueError,
+            "confidence must hold numbers from 0 to 1, got 1.5 at index 1",
             lambda: lq.samples_to_check(LABELS, [1, 1.5, 0, 0], 1),
         ),
         (
             ValueError,
-            "confidence holds nan at index 0",
+            "confidence must .* got nan at index 0",
             lambda: lq.label_quality(LABELS, LABELS, [np.nan, 1, 1, 1]),
         ),
         (
             ValueError,
-            r"confidence has shape \(3,\); wanted \(4,\)",
+            r"confidence must have shape \(4,\), as labels does, got \(3,\)",
             lambda: lq.label_quality(LABELS, LABELS, [1, 1, 1]),
         ),
         (
             TypeError,
-            "confidence has dtype <U1",
+            "confidence must .* got dtype <U1",
             lambda: lq.label_quality(LABELS, LABELS, list("abcd")),
         ),
         (
             ValueError,
-            r"oracle_labels has shape \(3,\); wanted \(4,\)",
+            r"oracle_labels must have shape \(4,\), as labels does, got \(3,\)",
             lambda: lq.label_quality(LABELS, LABELS[:3]),
         ),
         (
             ValueError,
-            "oracle_labels holds no check",
+            "oracle_labels must hold a check",
             lambda: lq.label_quality(LABELS, [-1, -1, -1, 0]),
         ),
         (
             TypeError,
-            "oracle_labels has values such as .*'a'.*wanted the same words",
+            "oracle_labels must .* the same names as labels, got 'a' for the label 0",
             lambda: lq.label_quality(LABELS, ["a", None, None, None]),
         ),
         (
             TypeError,
-            "oracle_labels holds float, str",
+            "oracle_labels must .* got float, str",
             lambda: lq.label_quality(list("aabb"), ["a", float("nan"), "b", None]),
         ),
-        (ValueError, "level is 0.5", lambda: lq.label_quality(LABELS, LABELS, level=0.5)),
-        (ValueError, "level is 1", lambda: lq.n_checks_needed(0.9, level=1)),
-        (TypeError, "level is '95'", lambda: lq.n_checks_needed(0.9, level="95")),
         (
             ValueError,
-            "n_looks must be.* got 0",
-            lambda: lq.label_quality(LABELS, LABELS, n_looks=0),
+            r"level must be a number in \[0.75, 1\), got 0.5",
+            lambda: lq.label_quality(LABELS, LABELS, level=0.5),
         ),
         (
             ValueError,
-            "wanted_precision is given without confidence",
+            r"level must be a number in \(0, 1\), got 1",
+            lambda: lq.n_checks_needed(0.9, level=1),
+        ),
+        (TypeError, "level must be .* got '95'", lambda: lq.n_checks_needed(0.9, level="95")),
+        (ValueError, "n_looks is 0", lambda: lq.label_quality(LABELS, LABELS, n_looks=0)),
+        (
+            ValueError,
+            "confidence must be given with wanted_precision",
             lambda: lq.label_quality(LABELS, LABELS, wanted_precision=0.9),
         ),
         (
             ValueError,
-            "wanted_precision is 1.0",
+            "wanted_precision must .* got 1.0",
             lambda: lq.label_quality(LABELS, LABELS, [1] * 4, wanted_precision=1.0),
         ),
-        (ValueError, "precision is 1.0", lambda: lq.n_checks_needed(1.0)),
-        (ValueError, "n_errors must be.* got -1", lambda: lq.n_checks_needed(0.9, n_errors=-1)),
+        (ValueError, "precision must .* got 1.0", lambda: lq.n_checks_needed(1.0)),
+        (
+            ValueError,
+            "n_errors must be .* at least 0, got -1",
+            lambda: lq.n_checks_needed(0.9, n_errors=-1),
+        ),
         (
             TypeError,
-            r"n_errors must be.* got 0\.5 \(float\)",
+            "n_errors must be .* at least 0, got 0.5",
             lambda: lq.n_checks_needed(0.9, n_errors=0.5),
         ),
     ],
 )
-def test_bad_arguments_are_named(error, message, call):
+def test_wrong_arguments_are_named(error, message, call):
     with pytest.raises(error, match=message):
         call()
 
 
 @share(0.5)
 @given(seed=st.integers(0, 2**31))
-def test_the_draw_does_not_change_what_is_given(seed):
+def test_arguments_stay_as_they_are(seed):
     rng = np.random.default_rng(seed)
     labels, confidence = rng.integers(-1, 4, size=50), rng.random(50)
     labels[0] = 0

@@ -28,32 +28,32 @@ def means(figures):
     return {name: values.mean() for name, values in figures.items()}
 
 
-def test_digits_are_stable_imitated_and_right_to_known_degrees():
-    found = lq.evaluate_clustering(KMeans(10, n_init=2), DIGITS, y=CLASSES, random_state=0)
-    stability, truth = means(found.stability), means(found.truth)
-    assert found.imitation["accuracy"].mean() > 0.9
+def test_figures_of_digits_are_in_the_known_ranges():
+    result = lq.evaluate_clustering(KMeans(10, n_init=2), DIGITS, y=CLASSES, random_state=0)
+    stability, truth = means(result.stability), means(result.truth)
+    assert result.imitation["accuracy"].mean() > 0.9
     assert 0.6 < stability["ari"] < 0.9
     assert 0.7 < truth["accuracy"] < 0.86, "what k-means is known to reach"
     assert 0.7 < truth["clustering_accuracy"] < 0.86
-    assert found.n_clusters.tolist() == [[10, 10]] * 5
-    assert (found.coverage == 1).all()
+    assert result.n_clusters.tolist() == [[10, 10]] * 5
+    assert (result.coverage == 1).all()
 
 
 def test_without_structure_only_the_imitation_looks_good():
     X = np.random.default_rng(0).random((1000, 8))
     y = np.random.default_rng(1).integers(4, size=1000)
-    found = lq.evaluate_clustering(KMeans(4, n_init=2), X, y=y, random_state=0)
-    assert found.imitation["accuracy"].mean() > 0.8
-    assert found.stability["ari"].mean() < 0.5
-    assert found.stability["prediction_strength"].mean() < 0.6
-    assert abs(found.truth["accuracy"].mean() - 0.25) < 0.04
+    result = lq.evaluate_clustering(KMeans(4, n_init=2), X, y=y, random_state=0)
+    assert result.imitation["accuracy"].mean() > 0.8
+    assert result.stability["ari"].mean() < 0.5
+    assert result.stability["prediction_strength"].mean() < 0.6
+    assert abs(result.truth["accuracy"].mean() - 0.25) < 0.04
 
 
 SEEN = []
 
 
 class SpyClusterer(ClusterMixin, BaseEstimator):
-    """Two clusters by the second feature; remembers the first feature of what it was given."""
+    """Makes two clusters by the second feature, and records the first feature of its samples."""
 
     def fit(self, X, y=None):
         assert y is None
@@ -63,7 +63,7 @@ class SpyClusterer(ClusterMixin, BaseEstimator):
 
 
 class SpyClassifier(ClassifierMixin, BaseEstimator):
-    """Never right; remembers what it was given."""
+    """Is never right, and records the first feature of its samples."""
 
     def fit(self, X, y):
         SEEN.append(("fit", set(X[:, 0].astype(int).tolist())))
@@ -75,11 +75,11 @@ class SpyClassifier(ClassifierMixin, BaseEstimator):
         return 1 - (X[:, 1] > 0).astype(int)
 
 
-def test_nothing_is_fitted_to_what_it_is_judged_on():
+def test_nothing_is_fitted_to_the_samples_it_is_judged_on():
     SEEN.clear()
     rng = np.random.default_rng(0)
     X = np.column_stack([np.arange(100), rng.normal(size=100)])
-    found = lq.evaluate_clustering(
+    result = lq.evaluate_clustering(
         SpyClusterer(), X, classifier=SpyClassifier(), test_size=0.4, n_repeats=1, random_state=0
     )
     (_, train), (_, held), (_, taught), (_, kept), (_, all_taught), (_, judged) = SEEN
@@ -90,33 +90,33 @@ def test_nothing_is_fitted_to_what_it_is_judged_on():
     assert not taught & kept
     assert taught | kept == train == all_taught
     assert judged == held
-    assert found.imitation["accuracy"].tolist() == [0]
-    assert found.stability["ari"].tolist() == found.stability["accuracy"].tolist() == [1]
-    assert found.truth is None
+    assert result.imitation["accuracy"].tolist() == [0]
+    assert result.stability["ari"].tolist() == result.stability["accuracy"].tolist() == [1]
+    assert result.truth is None
 
 
 def test_names_of_clusters_come_from_the_training_part():
-    """Many clusters could be given names that fit any few labels; not before these are seen."""
+    """Names for many clusters could fit any few labels, if these were seen before."""
     rng = np.random.default_rng(0)
     y = np.full(1000, -1)
     y[:100] = rng.integers(2, size=100)
-    found = lq.evaluate_clustering(
+    result = lq.evaluate_clustering(
         KMeans(30, n_init=1), rng.random((1000, 5)), y=y, n_repeats=10, random_state=0
     )
-    assert 0.35 < found.truth["accuracy"].mean() < 0.55, "chance, less clusters without a name"
-    some = lq.evaluate_clustering(
+    assert 0.35 < result.truth["accuracy"].mean() < 0.55, "chance, less clusters without a name"
+    few = lq.evaluate_clustering(
         KMeans(6, n_init=2), BLOBS, y=np.array(list("abc"))[BLOB], random_state=0
     )
-    assert some.truth["accuracy"].min() == 1, "two clusters may have one name"
-    assert some.truth["clustering_accuracy"].max() < 1
+    assert few.truth["accuracy"].min() == 1, "two clusters may have one name"
+    assert few.truth["clustering_accuracy"].max() < 1
 
 
 def test_true_labels_may_be_few_and_have_names():
     y = np.array(["x", "y", "z"], dtype=object)[BLOB]
     y[30:] = None
-    found = lq.evaluate_clustering(KMeans(3, n_init=2), BLOBS, y=y, random_state=0)
-    assert found.truth["accuracy"].min() == 1
-    assert found.truth["ari"].min() == 1
+    result = lq.evaluate_clustering(KMeans(3, n_init=2), BLOBS, y=y, random_state=0)
+    assert result.truth["accuracy"].min() == 1
+    assert result.truth["ari"].min() == 1
 
 
 @given(pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30))
@@ -144,40 +144,40 @@ def test_prediction_strength_equals_the_count_of_pairs(pairs):
 @pytest.mark.parametrize(
     "classifier", [None, DecisionTreeClassifier(), make_pipeline(LogisticRegression())]
 )
-def test_any_clusterer_and_any_classifier_do(clusterer, classifier):
-    found = lq.evaluate_clustering(
+def test_any_clusterer_and_any_classifier_work(clusterer, classifier):
+    result = lq.evaluate_clustering(
         clusterer, BLOBS, classifier=classifier, n_repeats=2, random_state=0
     )
-    assert found.stability["ari"].min() > 0.98
-    assert found.imitation["accuracy"].min() > 0.95
+    assert result.stability["ari"].min() > 0.98
+    assert result.imitation["accuracy"].min() > 0.95
 
 
 def test_samples_without_a_cluster_do_not_count():
     noise = np.random.default_rng(0).uniform(30, 3000, size=(60, 2))
     X = np.concatenate([BLOBS, noise])
-    found = lq.evaluate_clustering(DBSCAN(eps=3.0), X, random_state=0)
-    assert found.stability["ari"].min() == 1
-    assert found.imitation["accuracy"].min() == 1
-    assert 0.7 < found.coverage.mean() < 0.95
+    result = lq.evaluate_clustering(DBSCAN(eps=3.0), X, random_state=0)
+    assert result.stability["ari"].min() == 1
+    assert result.imitation["accuracy"].min() == 1
+    assert 0.7 < result.coverage.mean() < 0.95
 
 
-def test_one_cluster_is_one_cluster():
-    found = lq.evaluate_clustering(
+def test_a_single_cluster_needs_no_classifier():
+    result = lq.evaluate_clustering(
         DBSCAN(eps=1e6), BLOBS, y=BLOB, classifier=LogisticRegression(), random_state=0
     )
-    assert found.imitation["accuracy"].min() == 1
-    assert found.truth["ari"].max() == 0
-    assert found.n_clusters.tolist() == [[1, 1]] * 5
+    assert result.imitation["accuracy"].min() == 1
+    assert result.truth["ari"].max() == 0
+    assert result.n_clusters.tolist() == [[1, 1]] * 5
 
 
-def same(one, other):
+def assert_same(one, other):
     for ours, theirs in zip(one[:3], other[:3], strict=True):
         assert ours.keys() == theirs.keys()
         for name in ours:
             np.testing.assert_array_equal(ours[name], theirs[name])
 
 
-def test_the_result_depends_on_the_random_state_alone():
+def test_the_result_depends_only_on_the_random_state():
     def evaluate(seed, **options):
         return lq.evaluate_clustering(
             KMeans(10, n_init=1),
@@ -190,15 +190,15 @@ def test_the_result_depends_on_the_random_state_alone():
         )
 
     first = evaluate(0)
-    same(evaluate(0), first)
-    same(evaluate(0, verbose=True), first)
+    assert_same(evaluate(0), first)
+    assert_same(evaluate(0, verbose=True), first)
     with joblib.parallel_config("threading"):
-        same(evaluate(0, n_jobs=2), first)
+        assert_same(evaluate(0, n_jobs=2), first)
     assert (evaluate(1).stability["ari"] != first.stability["ari"]).any()
     assert len(set(first.stability["ari"].tolist())) == 3, "every split is another one"
 
 
-def test_what_is_given_stays_as_it_is():
+def test_the_estimators_stay_as_they_are():
     clusterer, classifier = KMeans(3, n_init=1, random_state=5), DecisionTreeClassifier()
     lq.evaluate_clustering(clusterer, BLOBS, classifier=classifier, n_repeats=1)
     assert clusterer.random_state == 5
@@ -206,28 +206,28 @@ def test_what_is_given_stays_as_it_is():
     assert not hasattr(classifier, "tree_")
 
 
-@pytest.mark.parametrize("form", ["csr", "coo", "frame", "list"])
+@pytest.mark.parametrize("form", ["csr", "coo", "pandas", "polars", "list"])
 def test_samples_may_come_in_any_form(form):
     expected = lq.evaluate_clustering(KMeans(3, n_init=1), BLOBS, n_repeats=2, random_state=0)
-    if form == "frame":
-        X = pytest.importorskip("pandas").DataFrame(BLOBS, columns=["a", "b"])
+    if form in ("pandas", "polars"):
+        X = pytest.importorskip(form).DataFrame({"a": BLOBS[:, 0], "b": BLOBS[:, 1]})
     elif form == "list":
         X = BLOBS.tolist()
     else:
         X = sparse.csr_array(BLOBS).asformat(form)
-    found = lq.evaluate_clustering(KMeans(3, n_init=1), X, n_repeats=2, random_state=0)
-    same((*found[:2], {}), (*expected[:2], {}))
+    result = lq.evaluate_clustering(KMeans(3, n_init=1), X, n_repeats=2, random_state=0)
+    assert_same((*result[:2], {}), (*expected[:2], {}))
 
 
-def test_the_report_names_each_figure_for_what_it_is():
-    found = lq.evaluate_clustering(KMeans(3, n_init=1), BLOBS, y=BLOB, n_repeats=2, random_state=0)
-    text = repr(found)
+def test_it_prints_each_figure_with_its_meaning():
+    result = lq.evaluate_clustering(KMeans(3, n_init=1), BLOBS, y=BLOB, n_repeats=2, random_state=0)
+    text = repr(result)
     assert "Stability: classifier on the held-out part, against another clustering" in text
     assert "(not whether they are right)" in text
     assert "Truth: classifier on the held-out part, against the true labels there" in text
     assert "adjusted Rand index            1.000 (1.000 to 1.000)" in text
     assert "3/3, 3/3; 100% of the samples are in one" in text
-    assert "Truth" not in repr(found._replace(truth=None))
+    assert "Truth" not in repr(result._replace(truth=None))
 
 
 @pytest.mark.parametrize(
@@ -235,23 +235,31 @@ def test_the_report_names_each_figure_for_what_it_is():
     [
         (ValueError, "n_repeats must be an integer of at least 1, got 0", {"n_repeats": 0}),
         (ValueError, "test_size", {"test_size": 1.5}),
-        (ValueError, "y must have 300 values, one per sample, got 2", {"y": [0, 1]}),
-        (ValueError, "y must hold.* got -1 or None for every sample", {"y": [-1] * 300}),
-        (ValueError, "y has no label in a cluster of a", {"y": [0] + [-1] * 299}),
+        (ValueError, "y holds 2 samples", {"y": [0, 1]}),
+        (ValueError, "y holds no label", {"y": [-1] * 300}),
         (
             ValueError,
-            "clusterer gave 0 of 150 samples of a training part a cluster",
+            "y must hold a label in .* got none: give more labels",
+            {"y": [0] + [-1] * 299},
+        ),
+        (
+            ValueError,
+            "clusterer must put at least 2 samples of a training part in a cluster, got 0 of 150",
             {"clusterer": DBSCAN(eps=1e-9)},
         ),
         (
             TypeError,
-            r"clusterer is StandardScaler\(\); wanted .* fit_predict",
+            r"clusterer must be an estimator with fit_predict, got StandardScaler\(\)",
             {"clusterer": StandardScaler()},
         ),
-        (TypeError, "classifier is <class .*KMeans.*wanted", {"classifier": KMeans}),
+        (
+            TypeError,
+            "classifier must be an estimator with predict, got <class .*KMeans",
+            {"classifier": KMeans},
+        ),
     ],
 )
-def test_bad_arguments_are_named(error, message, options):
+def test_wrong_arguments_are_named(error, message, options):
     options = {"clusterer": KMeans(3, n_init=1), "X": BLOBS, "random_state": 0, **options}
     with pytest.raises(error, match=message):
         lq.evaluate_clustering(options.pop("clusterer"), options.pop("X"), **options)

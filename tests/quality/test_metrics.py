@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import labelquorum as lq
+from labelquorum.quality.metrics import TO_MATCH, UNMATCHED, is_right
 
-_PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 4)), min_size=1, max_size=40)
+PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 4)), min_size=1, max_size=40)
 
 
-@given(_PAIRS)
+@given(PAIRS)
 def test_equals_the_best_of_all_matchings(pairs):
     y_true, y_pred = np.array(pairs).T
     best = max(
@@ -30,7 +31,7 @@ def test_names_of_classes_and_clusters_do_not_matter():
     assert lq.clustering_accuracy(np.array(y_true, dtype=object), ["x", "x", "y", "z"]) == 1.0
 
 
-def test_no_label_at_all_is_wrong_everywhere():
+def test_samples_without_a_label_are_wrong():
     assert lq.clustering_accuracy([0, 1], [-1, -1]) == 0.0
 
 
@@ -42,3 +43,31 @@ def test_matching_too_many_clusters_is_refused():
     labels = np.arange(10_001)
     with pytest.raises(lq.WorkLimitError, match="100020001 combinations"):
         lq.clustering_accuracy(labels, labels)
+
+
+def test_a_cluster_that_stands_for_a_class_is_not_matched_with_another():
+    classes = np.array([0, 0, 0, 1, 1, 2, -1])
+    clusters = np.array([0, 1, 1, 1, 2, 0, 0])
+    free = np.full(3, TO_MATCH)
+    assert is_right(classes, clusters, 3, free).tolist() == [
+        *(False, True, True, False, True, True, False)
+    ]
+    fixed = np.array([0, TO_MATCH, UNMATCHED])  # class 0 is taken
+    assert is_right(classes, clusters, 3, fixed).tolist() == [
+        *(True, False, False, True, False, False, False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "error", "message"),
+    [
+        ([0, 1], [0], ValueError, "y_true has 2 values, but y_pred has 1: they must have the same"),
+        ([0.5], [0], TypeError, "y_true must hold integers, bools or strings, got dtype float64"),
+        ([0], [[0]], ValueError, r"y_pred must have shape \(n_samples,\), got \(1, 1\)"),
+        ([], [], TypeError, "y_true must hold integers"),
+        (np.empty(0, int), [0], ValueError, "y_true must hold at least one sample, got none"),
+    ],
+)
+def test_wrong_arguments_are_named(y_true, y_pred, error, message):
+    with pytest.raises(error, match=message):
+        lq.clustering_accuracy(y_true, y_pred)

@@ -1,4 +1,4 @@
-"""Pictures of categories: representatives of each, and how they agree."""
+"""Displays of categories: a grid with samples of each, and a heat map of how they agree."""
 
 from __future__ import annotations
 
@@ -21,54 +21,57 @@ from labelquorum._shared.arguments import (
     as_texts,
     check_finite,
 )
+from labelquorum.display.axes import new_axes, shortened
 from labelquorum.text.terms import keywords, representatives
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-_INCHES_PER_IMAGE = 0.6
-_LEAST_WIDTH = 3.0
+# The grid, in inches.
+_IMAGE_SIDE = 0.6
+_TITLE_HEIGHT, _LINE_HEIGHT = 0.35, 0.2
+_LEAST_WIDTH, _TEXT_WIDTH = 3.0, 9.0
 _MARGIN = 0.05
-_INCHES_PER_TITLE = 0.35
-_INCHES_PER_LINE = 0.2
-_TEXT_WIDTH = 9.0
 _CHARACTERS_PER_LINE = 110
-_MOST_NAMED, _MOST_NUMBERED = 30, 8  # categories of a heat map
+
+# The heat map.
+_MOST_NAMED, _MOST_NUMBERED = 30, 8  # categories
 _CHARACTERS_PER_NAME = 18
+_DARK_BELOW = 0.25  # cells with a smaller share are dark
 
 
 class ClusterGridDisplay:
-    """A grid to look at categories: one row for each, of its most certain samples.
+    """A grid of samples: one row for each category, with its most confident samples.
 
-    Made by `from_estimator` or `from_labels`, which draw it; `plot` draws it again.
+    `from_estimator` and `from_labels` make and draw it; `plot` draws it again.
 
     Parameters
     ----------
     categories : list of length n_categories
-        Names, of the rows.
+        Name of each row.
     sizes : int array of shape (n_categories,)
-        Samples of each category, shown or not.
+        Number of samples of each category, shown or not.
     samples : list of int arrays
-        Row numbers of the samples that are shown for each category.
+        For each category, the numbers of the samples shown.
     images : list of arrays of shape (n_shown, height, width), optional
-        What they look like.
+        For each category, the images of these samples.
     texts : list of lists of str, optional
-        What they say. Either this or `images`.
+        For each category, the texts of these samples. Give either this or `images`.
     keywords : list of lists of str, optional
-        Words of each category, for its title.
+        For each category, words for its title.
 
     Attributes
     ----------
     figure_ : matplotlib Figure or SubFigure
-        What was drawn last.
+        The figure drawn last.
     axes_ : array of matplotlib Axes
-        Of shape (n_categories, n_samples) for images, where those without an image stay empty, and
-        (n_categories, 1) for texts.
+        Its axes: (n_categories, n_samples) for images, where a category with fewer samples leaves
+        the last ones empty; (n_categories, 1) for texts.
 
     See Also
     --------
-    labelquorum.text.category_table : texts and keywords as a DataFrame.
+    labelquorum.text.category_table : Texts and keywords as a DataFrame.
 
     Examples
     --------
@@ -114,16 +117,18 @@ class ClusterGridDisplay:
         n_keywords: int = 5,
         figure: Figure | SubFigure | None = None,
     ) -> Self:
-        """Draw the categories that a clusterer found.
+        """Draw the categories of a fitted clusterer.
 
         Parameters
         ----------
         estimator : ConsensusClusterer or other fitted clusterer
-            Its `labels_` say the categories; its `confidence_` (or `probabilities_`, as HDBSCAN has
-            them) which samples are shown.
-        X, image_shape, texts, categories, n_samples, n_keywords, figure
-            As for `from_labels`; X need not be what the clusterer was fitted on. Categories come
-            in the order of the estimator's `classes_` where it has them: known ones first.
+            Gives the categories (`labels_`) and how confident each label is (`confidence_`, or
+            `probabilities_` as in HDBSCAN).
+        X, image_shape, texts, n_samples, n_keywords, figure
+            As for `from_labels`. X may differ from what the clusterer was fitted on.
+        categories : iterable, optional
+            As for `from_labels`. If None, the order is that of the estimator's `classes_`, where it
+            has them: known categories first.
 
         Returns
         -------
@@ -160,32 +165,31 @@ class ClusterGridDisplay:
         n_keywords: int = 5,
         figure: Figure | SubFigure | None = None,
     ) -> Self:
-        """Draw categories.
+        """Draw the categories of labeled samples.
 
         Parameters
         ----------
         labels : array-like of shape (n_samples,)
-            Categories: integers, where a negative one is none, or strings, with None where there is
-            none.
+            The category of each sample: integers, negative for none, or strings, None for none.
         X : array-like of shape (n_samples, n_features), optional
-            Of images, the grey values (the highest is black), row by row. With `texts`, their
-            embeddings, if there are any.
+            With `image_shape`, an image in each row: its gray values, row by row, the highest
+            black. With `texts`, their embeddings, if there are any.
         confidence : float array-like of shape (n_samples,), optional
-            How sure each label is, not negative. The surest samples come first (of equally sure
-            ones, in the order of the samples).
+            Confidence of each label, 0 or more. The most confident samples come first; ties keep
+            the order of the samples.
         image_shape : pair of int, optional
             Height and width of the images in X.
         texts : iterable of str, of length n_samples, optional
-            Shown instead of images: texts that stand for their category and differ from each other
-            (`labelquorum.text.representatives`).
+            Texts to show instead of images: those that are typical of their category and differ
+            from each other (see `labelquorum.text.representatives`).
         categories : iterable, optional
-            The categories to show, in this order; None for all, in sorted order.
+            The categories to show, in this order; None for all, sorted.
         n_samples : int, default=10
-            Samples of each category, at most.
+            Most samples to show of a category.
         n_keywords : int, default=5
-            Keywords in the title of a category of texts, at most.
+            Most keywords in the title of a category of texts.
         figure : matplotlib Figure or SubFigure, optional
-            Where to draw; None for a new one of pyplot.
+            Where to draw; None for a new pyplot figure.
 
         Returns
         -------
@@ -196,37 +200,33 @@ class ClusterGridDisplay:
         TypeError, ValueError
             If an argument is of the wrong type, shape or range, or the lengths differ.
         """
-        found, codes = as_codes(labels, "labels")
-        places = _places(found, categories)
+        names, codes = as_codes(labels, "labels")
+        shown = _codes_to_show(names, categories)
         n_samples = as_positive(n_samples, "n_samples")
-        sureness = as_confidence(confidence, len(codes))
-        chosen: dict[str, Any] = {
-            "categories": [found[place] for place in places],
-            "sizes": np.bincount(codes[codes >= 0], minlength=len(found))[places],
-        }
+        confidences = as_confidence(confidence, len(codes))
         if (image_shape is None) == (texts is None):
-            found_both = "neither" if texts is None else "both"
-            raise ValueError(f"{found_both} of image_shape and texts are given; wanted one of them")
+            n_given = "neither" if texts is None else "both"
+            raise ValueError(f"exactly one of image_shape and texts must be given, got {n_given}")
+        rows: dict[str, Any] = {
+            "categories": [names[code] for code in shown],
+            "sizes": np.bincount(codes[codes >= 0], minlength=len(names))[shown],
+        }
         if texts is None:
-            points, shape = _as_images(X, image_shape, len(codes))
-            samples = [_surest(np.flatnonzero(codes == i), sureness, n_samples) for i in places]
-            images = [points[rows].reshape(-1, *shape) for rows in samples]
-            display = cls(**chosen, samples=samples, images=images)
+            pixels, shape = _as_images(X, image_shape, len(codes))
+            samples = [
+                _most_confident(np.flatnonzero(codes == code), confidences, n_samples)
+                for code in shown
+            ]
+            rows["images"] = [pixels[members].reshape(-1, *shape) for members in samples]
         else:
-            items = as_texts(texts)
-            # Of texts, representatives: the surest ones alone would often say the same.
-            of_all = list(
-                representatives(items, codes, n_samples, confidence=sureness, X=X).values()
-            )
-            samples = [_surest(of_all[i], sureness, n_samples) for i in places]
-            words = list(keywords(items, codes, n_keywords).values())
-            display = cls(
-                **chosen,
-                samples=samples,
-                texts=[[items[i] for i in rows] for rows in samples],
-                keywords=[[word for word, _ in words[i]] for i in places],
-            )
-        return display.plot(figure=figure)
+            text_list = as_texts(texts)
+            # The most confident texts alone would often say the same.
+            typical = representatives(text_list, codes, n_samples, confidence=confidences, X=X)
+            samples = [_most_confident(typical[code], confidences, n_samples) for code in shown]
+            words = keywords(text_list, codes, n_keywords)
+            rows["texts"] = [[text_list[i] for i in members] for members in samples]
+            rows["keywords"] = [[word for word, _ in words[code]] for code in shown]
+        return cls(**rows, samples=samples).plot(figure=figure)
 
     def plot(self, *, figure: Figure | SubFigure | None = None) -> Self:
         """Draw the grid.
@@ -234,40 +234,38 @@ class ClusterGridDisplay:
         Parameters
         ----------
         figure : matplotlib Figure or SubFigure, optional
-            Where to draw; None for a new one of pyplot, of a size that suits.
+            Where to draw; None for a new pyplot figure of a fitting size.
 
         Returns
         -------
         ClusterGridDisplay
             Itself, with `figure_` and `axes_`.
         """
-        n_shown = max(len(rows) for rows in self.samples)
+        n_shown = max(len(members) for members in self.samples)
         n_rows, n_columns = len(self.categories), 1
-        # In inches: of all, and of a row without its title.
-        width, height = _TEXT_WIDTH, _INCHES_PER_LINE * n_shown
+        width, row_height = _TEXT_WIDTH, _LINE_HEIGHT * n_shown  # inches, without the title
         if self.images is not None:
             n_columns = n_shown
-            width, height = max(_LEAST_WIDTH, _INCHES_PER_IMAGE * n_shown), _INCHES_PER_IMAGE
-        total_height = (height + _INCHES_PER_TITLE) * n_rows
+            width, row_height = max(_LEAST_WIDTH, _IMAGE_SIDE * n_shown), _IMAGE_SIDE
+        height = (row_height + _TITLE_HEIGHT) * n_rows
         if figure is None:
             import matplotlib.pyplot as plt
 
-            figure = plt.figure(figsize=(width, total_height))
-        spaces = {
+            figure = plt.figure(figsize=(width, height))
+        spacing = {
             "left": _MARGIN / width,
             "right": 1 - _MARGIN / width,
-            "bottom": _MARGIN / total_height,
-            "top": 1 - (_INCHES_PER_TITLE - _MARGIN) / total_height,
-            "hspace": _INCHES_PER_TITLE / height,
+            "bottom": _MARGIN / height,
+            "top": 1 - (_TITLE_HEIGHT - _MARGIN) / height,
+            "hspace": _TITLE_HEIGHT / row_height,
             "wspace": 0.05,
         }
         self.figure_ = figure
-        self.axes_ = figure.subplots(n_rows, n_columns, squeeze=False, gridspec_kw=spaces)
+        self.axes_ = figure.subplots(n_rows, n_columns, squeeze=False, gridspec_kw=spacing)
         for axes in self.axes_.flat:
             axes.set_axis_off()
-        for row, first in enumerate(self.axes_[:, 0]):
-            # As it stands: two dollar signs in it are no formula.
-            first.set_title(self._title(row), loc="left", size=10, parse_math=False)
+        for row, axes in enumerate(self.axes_[:, 0]):
+            axes.set_title(self._title(row), loc="left", size=10, parse_math=False)
         if self.images is not None:
             _draw_images(self.axes_, self.images)
         elif self.texts is not None:
@@ -283,9 +281,10 @@ class ClusterGridDisplay:
 
 
 def _draw_images(grid: NDArray[Any], images: list[NDArray[Any]]) -> None:
-    """Draw a row of images for each category, all on one scale of grey."""
+    """Draw a row of images for each category, all on one scale of gray."""
     low, high = min(map(np.min, images)), max(map(np.max, images))
     for axes_of_row, images_of_row in zip(grid, images, strict=True):
+        # Axes beyond the category's images stay empty.
         for axes, image in zip(axes_of_row, images_of_row, strict=False):
             axes.imshow(image, cmap="gray_r", vmin=low, vmax=high)
 
@@ -295,64 +294,70 @@ def _write_texts(axes: Axes, texts: list[str]) -> None:
     axes.text(0, 1, "\n".join(lines), va="top", size=9, parse_math=False, transform=axes.transAxes)
 
 
-def _places(found: list[Any], categories: Iterable[Any] | None) -> list[int]:
-    """Where the categories to show are among those found."""
-    wanted = found if categories is None else list(categories)
+def _codes_to_show(names: list[Any], categories: Iterable[Any] | None) -> list[int]:
+    """The codes of the categories to show: those asked for, or all."""
+    if not names:
+        raise ValueError("labels must hold at least one label, got -1 or None for all samples")
+    if categories is None:
+        return list(range(len(names)))
+    wanted = list(categories)
     if not wanted:
-        raise ValueError("no category to show: every label is -1 or None, or categories is empty")
-    place_of = {name: place for place, name in enumerate(found)}
+        raise ValueError("categories must hold at least one category, got none")
+    code_of = {name: code for code, name in enumerate(names)}
     for name in wanted:
-        if name not in place_of:
-            raise ValueError(f"categories holds {name!r}, which no sample has in labels")
-    return [place_of[name] for name in wanted]
+        if name not in code_of:
+            raise ValueError(f"categories must hold labels of samples, got {name!r}")
+    return [code_of[name] for name in wanted]
 
 
-def _as_images(X: Any, image_shape: Any, n: int) -> tuple[NDArray[Any], tuple[int, int]]:
-    """The images, each a row of grey values, and their height and width."""
+def _as_images(X: Any, image_shape: Any, n_samples: int) -> tuple[NDArray[Any], tuple[int, int]]:
+    """The images, one in each row, and their height and width."""
     if X is None:
-        raise ValueError("image_shape is given without X; wanted both")
+        raise ValueError("X must be given with image_shape, got None")
     shape = tuple(image_shape) if isinstance(image_shape, (tuple, list)) else ()
     if len(shape) != 2:
-        raise ValueError(f"image_shape is {image_shape!r}; wanted (height, width)")
+        raise ValueError(f"image_shape must be (height, width), got {image_shape!r}")
     height, width = (as_positive(length, "image_shape") for length in shape)
-    points = as_points(X, "X", height * width, f"image_shape {shape} says")
-    if len(points) != n:
-        raise ValueError(f"X has {len(points)} rows, labels holds {n}; wanted as many")
-    check_finite(points, "X")
-    return points, (height, width)
+    pixels = as_points(X, "X", height * width, f"image_shape {shape} says")
+    if len(pixels) != n_samples:
+        raise ValueError(
+            f"X has {len(pixels)} rows, but labels has {n_samples} values: they must have the same "
+            "length"
+        )
+    check_finite(pixels, "X")
+    return pixels, (height, width)
 
 
-def _surest(
-    rows: NDArray[np.intp], confidence: NDArray[np.float64] | None, n: int
+def _most_confident(
+    samples: NDArray[np.intp], confidence: NDArray[np.float64] | None, n: int
 ) -> NDArray[np.intp]:
     if confidence is None:
-        return rows[:n]
-    return rows[np.argsort(-confidence[rows], kind="stable")[:n]]
+        return samples[:n]
+    return samples[np.argsort(-confidence[samples], kind="stable")[:n]]
 
 
 class AgreementDisplay:
-    """A heat map of categories: how often partitions put samples of two of them together.
+    """A heat map of categories: how often partitions put samples of two categories together.
 
-    Made by `from_estimator` or `from_predictions`, which draw it; `plot` draws it again.
+    `from_estimator` and `from_predictions` make and draw it; `plot` draws it again.
 
     Parameters
     ----------
     agreement : array of shape (n_categories, n_categories)
-        For each two categories the share of votes that put a sample of the one and a sample of the
-        other together; on the diagonal, two samples of the same. NaN where there is no such pair.
+        For each pair of categories, the share of votes that put a sample of the one in the same
+        cluster as a sample of the other. On the diagonal: two samples of the same category. NaN
+        where no partition votes on such a pair.
     categories : list of length n_categories
-        Their names, in the order of the rows.
+        Names of the rows.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
-    im_ : matplotlib AxesImage
+    ax_, figure_, im_ : matplotlib Axes, Figure, AxesImage
         What was drawn last.
 
     See Also
     --------
-    labelquorum.coassociation : the same for pairs of samples.
+    labelquorum.coassociation : The same for pairs of samples.
 
     Examples
     --------
@@ -377,9 +382,9 @@ class AgreementDisplay:
         Parameters
         ----------
         estimator : ConsensusClusterer
-            Its `partitions_` vote, its `labels_` say the categories.
+            Gives the partitions (`partitions_`) and the categories (`labels_`).
         ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
+            Where to draw; None for a new figure.
 
         Returns
         -------
@@ -392,22 +397,22 @@ class AgreementDisplay:
     def from_predictions(
         cls, partitions: Any, labels: ArrayLike, *, ax: Axes | None = None
     ) -> Self:
-        """Draw categories.
+        """Draw the categories of labeled samples.
 
         Parameters
         ----------
         partitions : integer array-like of shape (n_samples, n_partitions)
-            Or a data frame, or a list of 1-D arrays, one per partition. A negative value: no vote.
+            Or a data frame, or a list of 1-D arrays, one per partition. A negative value means that
+            the partition abstains.
         labels : array-like of shape (n_samples,)
-            Categories: integers, where a negative one is none, or strings, with None where there is
-            none.
+            The category of each sample: integers, negative for none, or strings, None for none.
         ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
+            Where to draw; None for a new figure.
 
         Returns
         -------
         AgreementDisplay
-            Of categories in an order that puts like ones side by side.
+            Categories that agree stand side by side.
 
         Raises
         ------
@@ -416,21 +421,23 @@ class AgreementDisplay:
 
         Notes
         -----
-        The order is that of the leaves of a tree by average linkage, turned so that neighbours
-        agree most (Bar-Joseph, Gifford and Jaakkola, "Fast optimal leaf ordering for hierarchical
-        clustering", Bioinformatics 17, 2001). O(n_samples n_partitions + n_categories^3).
+        The order is that of the leaves of an average-linkage tree, with its branches turned so that
+        adjacent categories agree most (Bar-Joseph, Gifford and Jaakkola, "Fast optimal leaf
+        ordering for hierarchical clustering", Bioinformatics 17, 2001). O(n_samples n_partitions +
+        n_categories^3).
         """
         columns = as_columns(partitions)
-        found, codes = as_codes(labels, "labels")
-        if len(codes) != len(columns[0]):
+        names, codes = as_codes(labels, "labels")
+        n_samples = len(columns[0])
+        if len(codes) != n_samples:
             raise ValueError(
-                f"labels holds {len(codes)} samples, partitions {len(columns[0])}; wanted as many"
+                f"labels has {len(codes)} values, but partitions has {n_samples} samples: they "
+                "must have the same length"
             )
-        places = _places(found, None)
-        agreement = agreement_of(columns, codes, len(places))
+        agreement = agreement_of(columns, codes, len(_codes_to_show(names, None)))
         order = like_side_by_side(agreement)
         display = cls(
-            agreement=agreement[np.ix_(order, order)], categories=[found[i] for i in order]
+            agreement=agreement[np.ix_(order, order)], categories=[names[i] for i in order]
         )
         return display.plot(ax=ax)
 
@@ -440,32 +447,31 @@ class AgreementDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
+            Where to draw; None for a new figure.
 
         Returns
         -------
         AgreementDisplay
-            Itself, with `ax_`, `figure_` and `im_`. Up to 30 categories have their names at the
-            sides, up to 8 the numbers in the cells.
+            Itself, with `ax_`, `figure_` and `im_`. Up to 30 categories, their names are at the
+            sides; up to 8, the shares are in the cells.
         """
         from matplotlib.colors import PowerNorm
 
         self.ax_ = new_axes(ax)
         self.figure_ = self.ax_.figure
         n = len(self.categories)
-        # Between categories shares are small: their roots have the colours.
+        # Shares between categories are small: the color follows the square root.
         self.im_ = self.ax_.imshow(
             self.agreement, cmap="cividis", norm=PowerNorm(0.5, 0, 1), interpolation="nearest"
         )
-        bar = self.figure_.colorbar(self.im_, ax=self.ax_, fraction=0.046, pad=0.03)
-        bar.set_label("share of votes: together")
+        color_bar = self.figure_.colorbar(self.im_, ax=self.ax_, fraction=0.046, pad=0.03)
+        color_bar.set_label("share of votes: same cluster")
         if n > _MOST_NAMED:
-            self.ax_.set(xticks=[], yticks=[], xlabel=f"{n} categories, like ones side by side")
+            self.ax_.set(xticks=[], yticks=[], xlabel=f"{n} categories, similar ones side by side")
         else:
             names = [shortened(str(name), _CHARACTERS_PER_NAME) for name in self.categories]
-            of_names = {"parse_math": False}
-            self.ax_.set_xticks(range(n), names, rotation=90, **of_names)
-            self.ax_.set_yticks(range(n), names, **of_names)
+            self.ax_.set_xticks(range(n), names, rotation=90, parse_math=False)
+            self.ax_.set_yticks(range(n), names, parse_math=False)
         if n <= _MOST_NUMBERED:
             for (row, column), share in np.ndenumerate(self.agreement):
                 self.ax_.text(
@@ -474,32 +480,38 @@ class AgreementDisplay:
                     "" if np.isnan(share) else f"{share:.2f}",
                     ha="center",
                     va="center",
-                    color="black" if share > 0.25 else "white",
+                    color="black" if share > _DARK_BELOW else "white",
                 )
         return self
 
 
-def agreement_of(columns: Columns, codes: NDArray[np.int32], n: int) -> NDArray[np.float64]:
-    """For each two of n categories, the share of votes on pairs of their samples for together."""
-    together, both = np.zeros((n, n)), np.zeros((n, n))
+def agreement_of(
+    columns: Columns, codes: NDArray[np.int32], n_categories: int
+) -> NDArray[np.float64]:
+    """(n_categories, n_categories): the share of votes that put samples of two together.
+
+    `columns` are the partitions, `codes` the category of each sample, -1 for none.
+    """
+    shape = (n_categories, n_categories)
+    n_together, n_pairs = np.zeros(shape), np.zeros(shape)
     for column in columns:
-        voted = (codes >= 0) & (column >= 0)
-        clusters = column[voted]
+        has_vote = (codes >= 0) & (column >= 0)
+        clusters = column[has_vote]
         if clusters.max(initial=0) >= len(column):
             clusters = np.unique(clusters, return_inverse=True)[1]
         counts = sparse.csr_array(
-            (np.ones(len(clusters)), (codes[voted], clusters)),
-            shape=(n, int(clusters.max(initial=0)) + 1),
+            (np.ones(len(clusters)), (codes[has_vote], clusters)),
+            shape=(n_categories, int(clusters.max(initial=0)) + 1),
         )
         sizes = counts.sum(axis=1)
-        # No sample is a pair with itself.
-        together += (counts @ counts.T).toarray() - np.diag(sizes)
-        both += np.outer(sizes, sizes) - np.diag(sizes)
-    return np.where(both > 0, together / np.maximum(both, 1), np.nan)
+        # A sample makes no pair with itself.
+        n_together += (counts @ counts.T).toarray() - np.diag(sizes)
+        n_pairs += np.outer(sizes, sizes) - np.diag(sizes)
+    return np.where(n_pairs > 0, n_together / np.maximum(n_pairs, 1), np.nan)
 
 
 def like_side_by_side(agreement: NDArray[np.float64]) -> NDArray[np.intp]:
-    """An order of categories in which those that agree come next to each other."""
+    """An order of the categories that puts those that agree next to each other."""
     if len(agreement) < 3:
         return np.arange(len(agreement))
     from scipy.cluster.hierarchy import leaves_list, linkage
@@ -510,20 +522,3 @@ def like_side_by_side(agreement: NDArray[np.float64]) -> NDArray[np.intp]:
     tree = linkage(squareform(distances, checks=False), "average", optimal_ordering=True)
     order: NDArray[np.intp] = leaves_list(tree).astype(np.intp)
     return order
-
-
-def new_axes(ax: Axes | None) -> Axes:
-    """The axes that were given, else those of a new figure."""
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(layout="compressed")[1]
-
-
-def shortened(text: str, n_characters: int) -> str:
-    """The text on one line, cut where it is longer."""
-    line = " ".join(text.split())
-    return (
-        line if len(line) <= n_characters else line[: n_characters - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    )

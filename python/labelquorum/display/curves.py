@@ -1,9 +1,8 @@
-"""Curves: precision against coverage, accuracy against labels given, and rounds of learning."""
+"""Displays of curves: precision by coverage, accuracy by number of labels, rounds of training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,48 +10,43 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_codes, as_confidence, as_positive
-from labelquorum._shared.labels import to_labels
-from labelquorum.display.categories import new_axes
-from labelquorum.quality.coverage import _coverage, coverage_of, judged
-from labelquorum.quality.metrics import is_right
+from labelquorum.display.axes import BLUE, ORANGE, line_style, new_axes
+from labelquorum.quality.coverage import coverage_at_thresholds, coverage_of, judge
+from labelquorum.quality.metrics import TO_MATCH, as_known_classes, is_right
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-# Okabe and Ito's colours, which colour-blind readers tell apart.
-_BLUE, _ORANGE = "#0072B2", "#E69F00"
-_COLORS = (_BLUE, _ORANGE, "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
-_MARKERS = "osD^vPX*"
 
 
 class CoveragePrecisionDisplay:
-    """How sure labels are, and how many of them right, where only the surest are kept.
+    """Confidence and precision of labels, when only the most confident ones are kept.
 
-    Made by `from_estimator` or `from_predictions`, which draw it; `plot` draws it again.
+    `from_estimator` and `from_predictions` make and draw it; `plot` draws it again.
 
     Parameters
     ----------
     coverage : array of shape (n_points,)
-        Share of the samples whose label is kept, rising.
+        Share of the samples whose label is kept, ascending.
     threshold : array of shape (n_points,)
-        The least confidence of these labels.
+        The lowest confidence of these labels.
     confidence : array of shape (n_points,)
-        The mean of theirs: what the model says of itself. Not a precision.
+        Their mean confidence: the model's own estimate, not a precision.
     precision : array of shape (n_points,), optional
         Share of these labels that are right.
     in_use : tuple of float, optional
-        Coverage and precision of the pseudo-labels; without a precision, coverage and mean
+        Coverage and precision of the pseudo-labels; without `precision`, their coverage and mean
         confidence.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
+    ax_, figure_ : matplotlib Axes, Figure
+        What was drawn last.
     line_ : matplotlib Line2D
-        The precision; without one, the mean confidence.
+        The precision, or the mean confidence without one.
 
     See Also
     --------
-    labelquorum.label_quality : what some checks by hand guarantee.
+    labelquorum.label_quality : Guarantees from labels checked by hand.
 
     Examples
     --------
@@ -93,13 +87,10 @@ class CoveragePrecisionDisplay:
         estimator : ConsensusClusterer
             Already fitted.
         y : array-like of shape (n_samples,), optional
-            True labels to measure with: integers, negative where unknown, or strings, None where
-            unknown. Samples whose label was known to `fit` are left out, since they keep it. A
-            known category is right where `y` has its name; new ones are matched with the other
-            classes one to one, as `clustering_accuracy` does, which flatters where few true labels
-            are known. Without `y`, there is no precision, and what is drawn is the mean confidence.
+            True labels to compare with: integers, negative where unknown, or strings, None where
+            unknown. Without `y` there is no precision: the curve is the mean confidence.
         ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
+            Where to draw; None for a new figure.
 
         Returns
         -------
@@ -108,11 +99,17 @@ class CoveragePrecisionDisplay:
         Raises
         ------
         TypeError, ValueError
-            If y is of the wrong type or length, or has no label of a sample that `fit` knew none
-            of.
+            If y has the wrong type or length, or holds no label that `fit` was not given.
+
+        Notes
+        -----
+        Samples whose label was given to `fit` are left out, since they keep it. A known category is
+        right where `y` has its name. New categories are matched with the other classes one to one,
+        as in `clustering_accuracy`; with few true labels, this makes the precision look too good.
         """
         check_is_fitted(estimator, "labels_")
-        return cls(**coverage_of(estimator, judged(estimator, y))).plot(ax=ax)
+        judgment = None if y is None else judge(estimator, y)
+        return cls(**coverage_of(estimator, judgment)._asdict()).plot(ax=ax)
 
     @classmethod
     def from_predictions(
@@ -123,20 +120,20 @@ class CoveragePrecisionDisplay:
         *,
         ax: Axes | None = None,
     ) -> Self:
-        """Draw labels of any model.
+        """Draw the labels of any model.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
-            Classes: integers, negative where unknown, or strings, None where unknown. Samples of
-            unknown class are left out.
+            True classes: integers, negative where unknown, or strings, None where unknown. Samples
+            of unknown class are left out.
         y_pred : array-like of shape (n_samples,)
-            Categories, in the same form; negative or None where a sample has none. Matched with
-            the classes one to one, as `clustering_accuracy` does.
+            Categories in the same form, negative or None where a sample has none. They are matched
+            with the classes one to one, as in `clustering_accuracy`.
         confidence : float array-like of shape (n_samples,)
-            How sure each label is, not negative.
+            Confidence of each label, 0 or more.
         ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
+            Where to draw; None for a new figure.
 
         Returns
         -------
@@ -149,17 +146,21 @@ class CoveragePrecisionDisplay:
         WorkLimitError
             If there are more than 10^8 combinations of a class and a category.
         """
-        names, classes = _as_truth(y_true, "y_true")
+        names, classes = as_known_classes(y_true, "y_true")
         categories, codes = as_codes(y_pred, "y_pred")
         if len(codes) != len(classes):
             raise ValueError(
-                f"y_pred holds {len(codes)} samples, y_true {len(classes)}; wanted as many"
+                f"y_pred has {len(codes)} values, but y_true has {len(classes)}: they must have "
+                "the same length"
             )
-        sureness = as_confidence(np.asarray(confidence), len(codes))
-        assert sureness is not None
-        right = is_right(classes, codes, len(names), np.full(len(categories), -2))
-        some = classes >= 0
-        return cls(**_coverage(codes[some] >= 0, sureness[some], right[some])).plot(ax=ax)
+        confidences = as_confidence(np.asarray(confidence), len(codes))
+        assert confidences is not None
+        right = is_right(classes, codes, len(names), np.full(len(categories), TO_MATCH))
+        is_known = classes >= 0
+        coverage = coverage_at_thresholds(
+            codes[is_known] >= 0, confidences[is_known], right[is_known]
+        )
+        return cls(**coverage._asdict()).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
         """Draw the curves.
@@ -167,7 +168,7 @@ class CoveragePrecisionDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
+            Where to draw; None for a new figure.
 
         Returns
         -------
@@ -177,19 +178,19 @@ class CoveragePrecisionDisplay:
         self.ax_ = new_axes(ax)
         self.figure_ = self.ax_.figure
         (self.line_,) = self.ax_.plot(
-            self.coverage, self.confidence, "--", color=_ORANGE, label="mean confidence"
+            self.coverage, self.confidence, "--", color=ORANGE, label="mean confidence"
         )
         if self.precision is not None:
             (self.line_,) = self.ax_.plot(
-                self.coverage, self.precision, color=_BLUE, label="precision"
+                self.coverage, self.precision, color=BLUE, label="precision"
             )
         if self.in_use is not None:
-            color = _BLUE if self.precision is not None else _ORANGE
+            color = BLUE if self.precision is not None else ORANGE
             self.ax_.plot(*self.in_use, "o", color=color, markersize=8, label="pseudo-labels")
         lines = [self.confidence] if self.precision is None else [self.confidence, self.precision]
         least = min(float(line.min()) for line in lines)
         self.ax_.set(
-            xlabel="coverage: share of samples kept, the surest first",
+            xlabel="coverage: share of samples kept, most confident first",
             ylabel="precision" if self.precision is not None else "mean confidence",
             xlim=(0, 1.02),
             ylim=(max(0.0, np.floor(10 * least - 1) / 10), 1.01),
@@ -200,28 +201,29 @@ class CoveragePrecisionDisplay:
 
 
 class LearningCurveDisplay:
-    """How many labels are right, by the number of labels given.
+    """Accuracy of all labels, by the number of labels given.
 
-    Made by `from_estimator` or `from_predictions`, which draw it; `plot` draws it again.
+    `plot` draws the results of `learning_curve`; `from_predictions` makes and draws a display of
+    any models.
 
     Parameters
     ----------
     n_labels : int array of shape (n_points,)
-        Labels given.
+        Number of labels given.
     accuracy : array of shape (n_points,)
         Share of the samples of known class whose label is right, given ones among them.
     name : str, optional
-        Of the curve, for the legend.
+        Name of the curve, for the legend.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
-    line_ : matplotlib Line2D
+    ax_, figure_, line_ : matplotlib Axes, Figure, Line2D
+        What was drawn last.
 
     See Also
     --------
-    labelquorum.PreClusteringSampler : chooses what to label next.
+    learning_curve : Simulates an annotator.
+    PreClusteringSampler : Chooses what to label next.
 
     Examples
     --------
@@ -229,9 +231,12 @@ class LearningCurveDisplay:
     >>> from sklearn.datasets import load_digits
     >>> X, classes = load_digits(return_X_y=True)
     >>> model = lq.PreClusteringSampler(random_state=0).fit(X)
-    >>> display = lq.LearningCurveDisplay.from_estimator(model, classes, n_labels=30)
-    >>> display.n_labels.tolist(), bool(display.accuracy[-1] > 0.9)
-    ([10, 20, 30], True)
+    >>> curve = lq.learning_curve(model, classes, n_labels=30)
+    >>> display = lq.LearningCurveDisplay(
+    ...     n_labels=curve.n_labels, accuracy=curve.accuracy, name="PreClusteringSampler"
+    ... ).plot()
+    >>> display.line_.get_xdata().tolist()
+    [10, 20, 30]
     """
 
     __module__ = "labelquorum"
@@ -244,75 +249,6 @@ class LearningCurveDisplay:
         self.name = name
 
     @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        y: ArrayLike,
-        *,
-        n_labels: int = 100,
-        batch_size: int = 10,
-        name: str | None = None,
-        ax: Axes | None = None,
-    ) -> Self:
-        """Answer what a sampler asks with known classes, and draw how its labels get better.
-
-        Parameters
-        ----------
-        estimator : PreClusteringSampler
-            Already fitted, with or without labels so far; a copy of it is taught.
-        y : array-like of shape (n_samples,)
-            Classes of its training samples: integers, negative where unknown, or strings, None
-            where unknown. Samples of unknown class are skipped when asked for, and do not count.
-        n_labels : int, default=100
-            Labels at the end of the curve; fewer where there are no more.
-        batch_size : int, default=10
-            Labels from one point to the next.
-        name : str, optional
-            Of the curve, for the legend.
-        ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
-
-        Returns
-        -------
-        LearningCurveDisplay
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is of the wrong type, length or range, or y holds no class.
-        """
-        if not (hasattr(estimator, "query") and hasattr(estimator, "teach")):
-            raise TypeError(
-                f"estimator is a {type(estimator).__name__}, which asks for no labels; wanted a "
-                "PreClusteringSampler"
-            )
-        check_is_fitted(estimator, "clusters_")
-        n_wanted = as_positive(n_labels, "n_labels")
-        n_at_once = as_positive(batch_size, "batch_size")
-        classes, codes = _as_truth(y, "y")
-        n = len(estimator.clusters_)
-        if len(codes) != n:
-            raise ValueError(
-                f"y holds {len(codes)} samples, the estimator was fitted on {n}; wanted as many"
-            )
-        truth = to_labels(np.array(classes), codes)
-        model = deepcopy(estimator)
-        given: list[int] = []
-        right: list[float] = []
-        while True:
-            n_given = len(model.labeled_indices_)
-            if n_given and (not given or n_given > given[-1]):
-                given.append(n_given)
-                right.append(float((model.predict() == truth)[codes >= 0].mean()))
-            if n_given >= n_wanted:
-                break
-            asked = model.query(min(n_at_once, n_wanted - n_given))
-            if not len(asked):
-                break
-            model.teach(asked, truth[asked])
-        return cls(n_labels=np.array(given), accuracy=np.array(right), name=name).plot(ax=ax)
-
-    @classmethod
     def from_predictions(
         cls,
         y_true: ArrayLike,
@@ -321,20 +257,20 @@ class LearningCurveDisplay:
         name: str | None = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Draw labels of any models.
+        """Draw the labels of any models.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
-            Classes: integers, negative where unknown, or strings, None where unknown. Samples of
-            unknown class are left out.
+            True classes: integers, negative where unknown, or strings, None where unknown. Samples
+            of unknown class are left out.
         y_pred : mapping of int to array-like of shape (n_samples,)
-            For each number of labels given the labels of all samples, in the same form. Names mean
-            what they say: they are not matched.
+            For each number of labels given, the labels of all samples, in the same form. A label is
+            right where it equals the class: names are not matched.
         name : str, optional
-            Of the curve, for the legend.
+            Name of the curve, for the legend.
         ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
+            Where to draw; None for a new figure.
 
         Returns
         -------
@@ -345,26 +281,26 @@ class LearningCurveDisplay:
         TypeError, ValueError
             If an argument is of the wrong type, shape or range, or the lengths differ.
         """
-        classes, codes = _as_truth(y_true, "y_true")
+        classes, codes = as_known_classes(y_true, "y_true")
         if not isinstance(y_pred, Mapping) or not y_pred:
             raise TypeError(
-                f"y_pred is {y_pred!r}; wanted a dict of numbers of labels to the labels of all "
-                "samples"
+                "y_pred must be a dict from the number of labels given to the labels of all "
+                f"samples, got {y_pred!r}"
             )
         numbers = sorted(as_positive(number, "a key of y_pred") for number in y_pred)
-        place_of = {name: place for place, name in enumerate(classes)}
-        right = []
+        code_of = {name: code for code, name in enumerate(classes)}
+        accuracy = []
         for number in numbers:
-            found, places = as_codes(y_pred[number], f"y_pred[{number}]")
-            if len(places) != len(codes):
+            names, predicted = as_codes(y_pred[number], f"y_pred[{number}]")
+            if len(predicted) != len(codes):
                 raise ValueError(
-                    f"y_pred[{number}] holds {len(places)} samples, y_true {len(codes)}; wanted as "
-                    "many"
+                    f"y_pred[{number}] has {len(predicted)} values, but y_true has {len(codes)}: "
+                    "they must have the same length"
                 )
-            # The last is that of samples without a label.
-            named = np.array([place_of.get(label, -2) for label in found] + [-2])
-            right.append(float((named[places] == codes)[codes >= 0].mean()))
-        return cls(n_labels=np.array(numbers), accuracy=np.array(right), name=name).plot(ax=ax)
+            # A name that is no class gets -2, and so does a sample without a label: the last one.
+            class_of = np.array([code_of.get(name, -2) for name in names] + [-2])
+            accuracy.append(float((class_of[predicted] == codes)[codes >= 0].mean()))
+        return cls(n_labels=np.array(numbers), accuracy=np.array(accuracy), name=name).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
         """Draw the curve.
@@ -372,7 +308,7 @@ class LearningCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw, beside the curves that are there; None for those of a new figure.
+            Where to draw, beside the curves that it holds; None for a new figure.
 
         Returns
         -------
@@ -382,10 +318,10 @@ class LearningCurveDisplay:
         self.ax_ = new_axes(ax)
         self.figure_ = self.ax_.figure
         (self.line_,) = self.ax_.plot(
-            self.n_labels, self.accuracy, **_style(len(self.ax_.lines)), label=self.name
+            self.n_labels, self.accuracy, **line_style(len(self.ax_.lines)), label=self.name
         )
         self.ax_.set(
-            xlabel="labels given", ylabel="accuracy: share of all labels right", ylim=(0, 1.01)
+            xlabel="labels given", ylabel="accuracy: share of labels that are right", ylim=(0, 1.01)
         )
         self.ax_.grid(visible=True, alpha=0.3)
         if self.name is not None:
@@ -394,24 +330,25 @@ class LearningCurveDisplay:
 
 
 class HistoryDisplay:
-    """What happened round by round: coverage, agreement, and whatever else is a share.
+    """What happened in each round: coverage, agreement, and whatever else is a share.
 
-    Made by `from_estimator` or `from_history`, which draw it; `plot` draws it again.
+    `from_estimator` and `from_history` make and draw it; `plot` draws it again.
 
     Parameters
     ----------
     shares : dict of str to array of shape (n_rounds,)
-        The values of each line.
+        The values of each line, 0 to 1.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
+    ax_, figure_ : matplotlib Axes, Figure
+        What was drawn last.
     lines_ : list of matplotlib Line2D
+        A line for each of the shares.
 
     See Also
     --------
-    labelquorum.deep.Kingdra : learns in rounds.
+    labelquorum.deep.Kingdra : Learns in rounds.
 
     Examples
     --------
@@ -433,9 +370,9 @@ class HistoryDisplay:
         Parameters
         ----------
         estimator : Kingdra or ConsensusClusterer
-            Already fitted: its `history_` is drawn.
+            Already fitted; its `history_` is drawn.
         ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
+            Where to draw; None for a new figure.
 
         Returns
         -------
@@ -444,27 +381,27 @@ class HistoryDisplay:
         Raises
         ------
         TypeError
-            If the estimator has no rounds with a coverage.
+            If the estimator has no `history_` with the coverage of each round.
         """
         check_is_fitted(estimator)
         if not all("coverage" in entry for entry in getattr(estimator, "history_", [{}])):
             raise TypeError(
-                f"estimator is a {type(estimator).__name__}, which has no rounds with a coverage; "
-                "wanted a Kingdra or ConsensusClusterer"
+                "estimator must be a Kingdra or ConsensusClusterer, whose history_ holds the "
+                f"coverage of each round, got a {type(estimator).__name__}"
             )
         return cls.from_history(estimator.history_, ax=ax)
 
     @classmethod
     def from_history(cls, history: Sequence[Mapping[str, Any]], *, ax: Axes | None = None) -> Self:
-        """Draw rounds that were kept, with what was measured besides.
+        """Draw recorded rounds, with any other shares that you measured.
 
         Parameters
         ----------
         history : sequence of mappings
-            One for each round, as in `history_`. Drawn are all floats from 0 to 1 which every round
-            has.
+            One for each round, as in `history_`. A value is drawn if it is a float from 0 to 1 in
+            every round.
         ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
+            Where to draw; None for a new figure.
 
         Returns
         -------
@@ -483,8 +420,8 @@ class HistoryDisplay:
         ]
         if not names:
             raise ValueError(
-                f"history holds {len(entries)} rounds and no share; wanted floats from 0 to 1, the "
-                "same in each round"
+                "history must hold a float from 0 to 1 under the same name in each round, got "
+                f"{len(entries)} rounds without one"
             )
         shares = {name: np.array([entry[name] for entry in entries]) for name in names}
         return cls(shares=shares).plot(ax=ax)
@@ -495,7 +432,7 @@ class HistoryDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw; None for those of a new figure.
+            Where to draw; None for a new figure.
 
         Returns
         -------
@@ -508,7 +445,7 @@ class HistoryDisplay:
         self.figure_ = self.ax_.figure
         self.lines_ = []
         for i, (name, values) in enumerate(self.shares.items()):
-            self.lines_ += self.ax_.plot(range(len(values)), values, **_style(i), label=name)
+            self.lines_ += self.ax_.plot(range(len(values)), values, **line_style(i), label=name)
         self.ax_.set(xlabel="round", ylabel="share", ylim=(0, 1.01))
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
         self.ax_.grid(visible=True, alpha=0.3)
@@ -516,17 +453,5 @@ class HistoryDisplay:
         return self
 
 
-def _as_truth(y: ArrayLike, name: str) -> tuple[list[Any], NDArray[np.int32]]:
-    classes, codes = as_codes(y, name)
-    if not classes:
-        raise ValueError(f"{name} holds no label: every one is -1 or None; wanted at least one")
-    return classes, codes
-
-
 def _is_share(value: Any) -> bool:
     return isinstance(value, float) and 0 <= value <= 1
-
-
-def _style(i: int) -> dict[str, Any]:
-    """Colour and marker of the i-th line: either tells it from the others."""
-    return {"color": _COLORS[i % len(_COLORS)], "marker": _MARKERS[i % len(_MARKERS)]}

@@ -1,93 +1,117 @@
-"""TODO."""
+"""How precise labels are when only the most confident ones are kept."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelquorum._shared.arguments import as_codes
-from labelquorum.quality.metrics import is_right
-
-if TYPE_CHECKING:
-    pass
+from labelquorum.quality.metrics import TO_MATCH, UNMATCHED, is_right
 
 _MOST_POINTS = 1000
 
 
-class Judged(NamedTuple):
-    """The labels of a clusterer against true ones."""
+class Judgment(NamedTuple):
+    """The labels of a clusterer, compared with true ones."""
 
     samples: NDArray[np.intp]
-    """Those that count: their true label is known, and was not given to `fit`."""
+    """The samples that count: their true label is known, and `fit` was not given it."""
     right: NDArray[np.bool_]
-    """Whether the label of each of all samples is right."""
+    """(n_samples,): whether the label of a sample that counts is right; False elsewhere."""
     classes: list[Any]
-    """The true labels there are."""
+    """The distinct true labels."""
     codes: NDArray[np.int32]
-    """That of each sample, -1 where unknown."""
+    """(n_samples,): index of each true label in `classes`, -1 where unknown."""
 
 
-def judged(estimator: Any, y: ArrayLike | None) -> Judged | None:
-    """Compare the labels of a fitted ConsensusClusterer with true ones, where there are some."""
-    if y is None:
-        return None
+class Coverage(NamedTuple):
+    """What thresholds on the confidence keep, from the highest threshold to the lowest.
+
+    The arguments of `CoveragePrecisionDisplay`; each array has the shape (n_points,).
+    """
+
+    coverage: NDArray[np.float64]
+    """Share of the samples whose label is kept."""
+    threshold: NDArray[np.float64]
+    """The lowest confidence that is kept."""
+    confidence: NDArray[np.float64]
+    """Mean confidence of the labels kept."""
+    precision: NDArray[np.float64] | None
+    """Share of the labels kept that are right; None without true labels."""
+    in_use: tuple[float, float] | None = None
+    """Coverage and precision (or mean confidence) of the pseudo-labels."""
+
+
+def judge(estimator: Any, y: ArrayLike) -> Judgment:
+    """Compare the labels of a fitted `ConsensusClusterer` with true ones.
+
+    A known category is right where `y` has its name. New categories are matched with the other
+    classes one to one.
+    """
     classes, codes = as_codes(y, "y")
-    known = estimator.outcome_.known
-    if len(codes) != len(estimator.labels_):
+    n_samples = len(estimator.labels_)
+    if len(codes) != n_samples:
         raise ValueError(
-            f"y holds {len(codes)} samples, the estimator was fitted on {len(estimator.labels_)}; "
-            "wanted as many"
+            f"y has {len(codes)} values, but the estimator was fitted on {n_samples} samples: they "
+            "must have the same length"
         )
-    samples = np.flatnonzero((codes >= 0) if known is None else (codes >= 0) & (known < 0))
+    outcome = estimator.outcome_
+    counts = codes >= 0 if outcome.known is None else (codes >= 0) & (outcome.known < 0)
+    samples = np.flatnonzero(counts)
     if not len(samples):
         raise ValueError(
-            "y holds no label that was not given to fit: every other one is -1 or None; wanted at "
-            "least one"
+            "y must hold at least one label that was not given to fit, got -1 or None for all "
+            "other samples"
         )
-    place_of = {name: place for place, name in enumerate(classes)}
-    class_of = np.full(estimator.n_clusters_, -2)
-    for k, name in enumerate(estimator.classes_[: estimator.outcome_.n_known].tolist()):
-        class_of[k] = place_of.get(name, -1)
-    of_samples = np.full(len(codes), -1, dtype=np.int32)
-    of_samples[samples] = codes[samples]
-    numbers = estimator.outcome_.as_labels(estimator.outcome_.categories.numbers)
-    return Judged(samples, is_right(of_samples, numbers, len(classes), class_of), classes, codes)
+    index_of = {name: index for index, name in enumerate(classes)}
+    class_of = np.full(estimator.n_clusters_, TO_MATCH)
+    for k, name in enumerate(estimator.classes_[: outcome.n_known].tolist()):
+        class_of[k] = index_of.get(name, UNMATCHED)
+    labels = outcome.as_labels(outcome.categories.numbers)
+    right = is_right(np.where(counts, codes, -1), labels, len(classes), class_of)
+    return Judgment(samples, right, classes, codes)
 
 
-def coverage_of(estimator: Any, truth: Judged | None) -> dict[str, Any]:
-    """What a CoveragePrecisionDisplay shows of a fitted ConsensusClusterer."""
-    given = estimator.outcome_.as_labels(estimator.outcome_.categories.numbers) >= 0
-    samples = np.arange(len(given)) if truth is None else truth.samples
-    right = None if truth is None else truth.right[samples]
-    found = _coverage(given[samples], estimator.confidence_[samples], right)
-    chosen = estimator.outcome_.is_pseudo_label[samples]
-    values = estimator.confidence_[samples] if right is None else right
-    if chosen.any():
-        found["in_use"] = float(chosen.mean()), float(values[chosen].mean())
-    return found
+def coverage_of(estimator: Any, judgment: Judgment | None) -> Coverage:
+    """Coverage of a fitted `ConsensusClusterer`, with precision where its labels were judged."""
+    outcome = estimator.outcome_
+    has_label = outcome.as_labels(outcome.categories.numbers) >= 0
+    samples = np.arange(len(has_label)) if judgment is None else judgment.samples
+    right = None if judgment is None else judgment.right[samples]
+    confidence = estimator.confidence_[samples]
+    coverage = coverage_at_thresholds(has_label[samples], confidence, right)
+    is_pseudo_label = outcome.is_pseudo_label[samples]
+    if not is_pseudo_label.any():
+        return coverage
+    values = confidence if right is None else right
+    in_use = float(is_pseudo_label.mean()), float(values[is_pseudo_label].mean())
+    return coverage._replace(in_use=in_use)
 
 
-def _coverage(
+def coverage_at_thresholds(
     has_label: NDArray[np.bool_],
     confidence: NDArray[np.floating[Any]],
     right: NDArray[np.bool_] | None,
-) -> dict[str, Any]:
-    """What is kept at each threshold, of at most 1,000 of them, evenly spaced in coverage."""
+) -> Coverage:
+    """What each threshold keeps; of more than 1,000 thresholds, 1,000 evenly spaced ones.
+
+    All arrays have the shape (n_samples,).
+    """
     labeled = np.flatnonzero(has_label)
     if not len(labeled):
-        raise ValueError("no sample that counts has a label; wanted at least one")
+        raise ValueError("at least one sample that counts must have a label, got none")
     order = labeled[np.argsort(-confidence[labeled], kind="stable")]
     values = confidence[order].astype(np.float64)
-    # Samples of the same confidence are all in, or all out.
-    lasts = np.flatnonzero(np.append(values[1:] < values[:-1], True))
-    wanted = np.linspace(0, len(lasts) - 1, min(_MOST_POINTS, len(lasts))).round().astype(np.intp)
-    lasts = lasts[wanted]
-    n_kept = lasts + 1
-    return {
-        "coverage": n_kept / len(has_label),
-        "threshold": values[lasts],
-        "confidence": values.cumsum()[lasts] / n_kept,
-        "precision": None if right is None else right[order].cumsum()[lasts] / n_kept,
-    }
+    # A threshold keeps all samples of the same confidence, or none of them.
+    last_kept = np.flatnonzero(np.append(values[1:] < values[:-1], True))
+    n_points = min(_MOST_POINTS, len(last_kept))
+    last_kept = last_kept[np.linspace(0, len(last_kept) - 1, n_points).round().astype(np.intp)]
+    n_kept = last_kept + 1
+    return Coverage(
+        coverage=n_kept / len(has_label),
+        threshold=values[last_kept],
+        confidence=values.cumsum()[last_kept] / n_kept,
+        precision=None if right is None else right[order].cumsum()[last_kept] / n_kept,
+    )

@@ -1,4 +1,4 @@
-"""How good a clustering is against known classes."""
+"""Accuracy of clusters against known classes, under the best one-to-one matching."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelquorum import _core
+from labelquorum._shared.arguments import as_codes
 
 Integers = NDArray[np.integer[Any]]
 
+UNMATCHED, TO_MATCH = -1, -2
+"""In `is_right`: a cluster that stands for no class, and one that is to be matched with a class."""
 _MAX_CELLS = 10**8
 
 
@@ -22,13 +25,13 @@ def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     y_true : array-like of shape (n_samples,)
         Classes: integers, bools or strings.
     y_pred : array-like of shape (n_samples,)
-        Clusters: integers, bools or strings. A negative one is no label, and counts as wrong.
+        Clusters: integers, bools or strings. A negative integer means no label, and is wrong.
 
     Returns
     -------
     float
-        Share of all samples, 0 to 1, whose cluster is matched with their class. A cluster without
-        a class, and a class without a cluster, count as wrong.
+        Share of all samples, 0 to 1, whose cluster is matched with their class. Samples are wrong
+        if their cluster, or their class, is left without a match.
 
     Raises
     ------
@@ -56,7 +59,8 @@ def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     clusters = _as_labels(y_pred, "y_pred")
     if len(classes) != len(clusters):
         raise ValueError(
-            f"y_true has {len(classes)} samples, y_pred has {len(clusters)}; wanted the same number"
+            f"y_true has {len(classes)} values, but y_pred has {len(clusters)}: they must have the "
+            "same length"
         )
     n_samples = len(classes)
     if clusters.dtype.kind == "i":
@@ -72,37 +76,54 @@ def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 def is_right(
     classes: Integers, clusters: Integers, n_classes: int, class_of: Integers
 ) -> NDArray[np.bool_]:
-    """Whether each sample is of the class that is matched with its cluster, one to one.
+    """Whether each sample's cluster stands for its class.
 
-    Of clusters, `class_of` says which class they stand for; -1: none; -2: to be matched with one
-    that no other stands for, as in `clustering_accuracy`. Numbers below 0 are no class, no cluster.
+    Parameters
+    ----------
+    classes, clusters : integer arrays of shape (n_samples,)
+        Negative where unknown: such a sample is not right.
+    n_classes : int
+        Number of classes.
+    class_of : integer array of shape (n_clusters,)
+        The class that each cluster stands for; UNMATCHED for none; TO_MATCH for one that no other
+        cluster stands for, chosen by one-to-one matching as in `clustering_accuracy`.
     """
     from scipy.optimize import linear_sum_assignment
 
-    both = (classes >= 0) & (clusters >= 0)
-    counts = _counts(classes[both], clusters[both], n_classes, len(class_of))
-    open_clusters = np.flatnonzero(class_of == -2)
-    free = np.setdiff1d(np.arange(n_classes), class_of)
-    rows, columns = linear_sum_assignment(counts[np.ix_(free, open_clusters)], maximize=True)
-    matched = np.where(class_of >= 0, class_of, -1)
-    matched[open_clusters[columns]] = free[rows]
-    right: NDArray[np.bool_] = both.copy()
-    right[both] = matched[clusters[both]] == classes[both]
+    is_counted = (classes >= 0) & (clusters >= 0)
+    counts = _counts(classes[is_counted], clusters[is_counted], n_classes, len(class_of))
+    open_clusters = np.flatnonzero(class_of == TO_MATCH)
+    open_classes = np.setdiff1d(np.arange(n_classes), class_of)
+    rows, columns = linear_sum_assignment(
+        counts[np.ix_(open_classes, open_clusters)], maximize=True
+    )
+    matched = np.where(class_of >= 0, class_of, UNMATCHED)
+    matched[open_clusters[columns]] = open_classes[rows]
+    right: NDArray[np.bool_] = is_counted.copy()
+    right[is_counted] = matched[clusters[is_counted]] == classes[is_counted]
     return right
+
+
+def as_known_classes(y: ArrayLike, name: str) -> tuple[list[Any], NDArray[np.int32]]:
+    """The distinct classes, and each sample's place among them; at least one class is known."""
+    classes, codes = as_codes(y, name)
+    if not classes:
+        raise ValueError(f"{name} must hold at least one label, got -1 or None for all samples")
+    return classes, codes
 
 
 def _counts(
     classes: Integers, clusters: Integers, n_classes: int, n_clusters: int
 ) -> NDArray[np.int64]:
-    """How many samples are in each class and cluster."""
+    """(n_classes, n_clusters): number of samples in each class and cluster."""
     n_cells = n_classes * n_clusters
     if n_cells > _MAX_CELLS:
         raise _core.WorkLimitError(
-            f"{n_classes} classes and {n_clusters} clusters make {n_cells} "
-            f"combinations; at most {_MAX_CELLS} can be matched"
+            f"{n_classes} classes and {n_clusters} clusters make {n_cells} combinations: at most "
+            f"{_MAX_CELLS} can be matched"
         )
-    places = classes.astype(np.int64) * n_clusters + clusters
-    return np.bincount(places, minlength=n_cells).reshape(n_classes, n_clusters)
+    cells = classes.astype(np.int64) * n_clusters + clusters
+    return np.bincount(cells, minlength=n_cells).reshape(n_classes, n_clusters)
 
 
 def _as_labels(labels: ArrayLike, name: str) -> NDArray[Any]:
@@ -110,9 +131,9 @@ def _as_labels(labels: ArrayLike, name: str) -> NDArray[Any]:
     if array.dtype.kind == "O" and all(isinstance(label, str) for label in array.flat):
         array = array.astype(str)
     if array.dtype.kind not in "iubUST":
-        raise TypeError(f"{name} has dtype {array.dtype}; wanted integers, bools or strings")
+        raise TypeError(f"{name} must hold integers, bools or strings, got dtype {array.dtype}")
     if array.ndim != 1:
-        raise ValueError(f"{name} has shape {array.shape}; wanted 1-D, (n_samples,)")
+        raise ValueError(f"{name} must have shape (n_samples,), got {array.shape}")
     if not array.size:
-        raise ValueError(f"{name} is empty; wanted at least one sample")
+        raise ValueError(f"{name} must hold at least one sample, got none")
     return array

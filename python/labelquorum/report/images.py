@@ -1,4 +1,4 @@
-"""TODO."""
+"""Images of samples: checked, made small, and encoded as data URIs within a number of bytes."""
 
 from __future__ import annotations
 
@@ -13,70 +13,67 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_IMAGE_BYTES, _IMAGE_SIDE, _LEAST_SIDE = 1_800_000, 96, 6
+_MOST_BYTES = 1_800_000  # of all images together
+_MOST_SIDE, _LEAST_SIDE = 96, 6  # pixels
 
 
-def check_length(name: str, found: int, wanted: int) -> None:
-    if found != wanted:
-        raise ValueError(
-            f"{name} holds {found} samples, the estimator was fitted on {wanted}; wanted as many"
-        )
-
-
-def as_images(images: Any, n: int) -> NDArray[Any]:
-    """Images of grey values, or of red, green and blue."""
+def as_images(images: Any) -> NDArray[Any]:
+    """The images as an array: (n, height, width) of gray values, or (n, height, width, 3)."""
     array = np.asarray(images)
     if array.dtype.kind not in "iufb":
-        raise TypeError(f"images has dtype {array.dtype}; wanted numbers")
+        raise TypeError(f"images must hold numbers, got dtype {array.dtype}")
     if array.ndim not in (3, 4) or 0 in array.shape[1:] or array.shape[3:] not in ((), (3,)):
         raise ValueError(
-            f"images has shape {array.shape}; wanted (n_samples, height, width), or "
-            "(n_samples, height, width, 3)"
+            "images must have shape (n_samples, height, width) or (n_samples, height, width, "
+            f"3), got {array.shape}"
         )
-    check_length("images", len(array), n)
     return array
 
 
 def encoded(images: NDArray[Any], samples: NDArray[np.intp]) -> dict[int, str]:
-    """Images as data URIs, as large as the bytes allow; each of the samples counts."""
-    wanted, n_times = np.unique(samples, return_counts=True)
-    low = min(float(images[i].min()) for i in wanted)
-    high = max(float(images[i].max()) for i in wanted)
+    """The images of some samples as data URIs, as large as fits 1.8 MB.
+
+    A sample counts as often as it is among `samples`. Gray values share one scale, the highest
+    black; colors are uint8, or from 0 to 1.
+    """
+    distinct, n_times = np.unique(samples, return_counts=True)
+    low = min(float(images[i].min()) for i in distinct)
+    high = max(float(images[i].max()) for i in distinct)
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("images holds NaN or infinity; wanted finite numbers")
+        raise ValueError("images must hold finite numbers, got NaN or infinity")
     if images.ndim == 4 and images.dtype != np.uint8 and not (low >= 0 and high <= 1):
         raise ValueError(
-            f"images holds colours from {low} to {high}; wanted uint8, or floats from 0 to 1"
+            f"images must hold colors as uint8 or from 0 to 1, got values from {low} to {high}"
         )
-    # One at a time: all at once may be more than memory holds.
-    small = [_small(images[i], low, high) for i in wanted]
-    side = _IMAGE_SIDE
+    # One at a time: memory may not hold them all at once.
+    thumbnails = [_thumbnail(images[i], low, high) for i in distinct]
+    side = _MOST_SIDE
     while True:
-        found = [_data_uri(image, side) for image in small]
-        n_bytes = int(n_times @ [len(uri) for uri in found])
-        if n_bytes <= _IMAGE_BYTES or side <= _LEAST_SIDE:
-            return dict(zip(wanted.tolist(), found, strict=True))
-        side = max(_LEAST_SIDE, int(0.9 * side * math.sqrt(_IMAGE_BYTES / n_bytes)))
+        uris = [_data_uri(image, side) for image in thumbnails]
+        n_bytes = int(n_times @ [len(uri) for uri in uris])
+        if n_bytes <= _MOST_BYTES or side <= _LEAST_SIDE:
+            return dict(zip(distinct.tolist(), uris, strict=True))
+        side = max(_LEAST_SIDE, int(0.9 * side * math.sqrt(_MOST_BYTES / n_bytes)))
 
 
-def _small(values: NDArray[Any], low: float, high: float) -> Image:
-    """An image, no larger than shown: colours as they are, or the highest grey value black."""
+def _thumbnail(values: NDArray[Any], low: float, high: float) -> Image:
+    """An image of at most 96 pixels a side."""
     from PIL.Image import fromarray
 
     if values.ndim == 2:
-        shares = (high - values.astype(np.float64)) / ((high - low) or 1)
-        values = (255 * shares).round().astype(np.uint8)
+        brightness = (high - values.astype(np.float64)) / ((high - low) or 1)
+        values = (255 * brightness).round().astype(np.uint8)
     elif values.dtype != np.uint8:
         values = (255 * values.astype(np.float64)).round().astype(np.uint8)
     image = fromarray(values)
-    image.thumbnail((_IMAGE_SIDE, _IMAGE_SIDE))
+    image.thumbnail((_MOST_SIDE, _MOST_SIDE))
     return image
 
 
 def _data_uri(image: Image, side: int) -> str:
-    kind = "png" if image.mode == "L" else "jpeg"
+    file_format = "png" if image.mode == "L" else "jpeg"
     smaller = image.copy()
     smaller.thumbnail((side, side))
     file = io.BytesIO()
-    smaller.save(file, kind, quality=80)
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+    smaller.save(file, file_format, quality=80)
+    return f"data:image/{file_format};base64,{base64.b64encode(file.getvalue()).decode()}"

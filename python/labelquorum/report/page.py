@@ -1,7 +1,7 @@
-"""A report to look at: what a ConsensusClusterer found, as one HTML file without any other.
+"""A report to look at: the results of a ConsensusClusterer as one HTML file without any other.
 
-The page, its style and its script are files of `_report`; this module says what stands in them. All
-that grows with the data is bounded: cards, rows, points, characters and bytes of images.
+The template, its style and its script lie beside this module. All that grows with the data is
+bounded: cards, rows, points, characters and the bytes of images.
 """
 
 from __future__ import annotations
@@ -10,45 +10,44 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelquorum._shared.arguments import as_texts
-from labelquorum.quality.coverage import judged
-from labelquorum.report.contents import Contents
-from labelquorum.report.images import as_images, check_length
-
-if TYPE_CHECKING:
-    from labelquorum.clustering.clusterer import ConsensusClusterer
+from labelquorum.quality.coverage import judge
+from labelquorum.report.contents import contents
+from labelquorum.report.data import report_data
+from labelquorum.report.images import as_images
 
 
 def report_page(
-    model: ConsensusClusterer,
+    model: Any,
     *,
     X: Any = None,
     texts: Iterable[str] | None = None,
     images: Any = None,
     y: Any = None,
 ) -> str:
-    """Make the page; see `ConsensusClusterer.report`."""
+    """Make the page of a fitted `ConsensusClusterer`; see `ConsensusClusterer.report`."""
     try:
         import jinja2
     except ImportError as error:
         raise ImportError('a report needs Jinja2: pip install "labelquorum[report]"') from error
     check_is_fitted(model)
-    n = len(model.outcome_.categories.numbers)
+    n_samples = len(model.labels_)
     if X is not None:
         X = validate_data(model, X, accept_sparse="csr", dtype="numeric", reset=False)
-        check_length("X", X.shape[0], n)
-    items = None if texts is None else as_texts(texts)
-    if items is not None:
-        check_length("texts", len(items), n)
-    pictures = None if images is None else as_images(images, n)
-    truth = judged(model, y)
-    contents = Contents(model, X, items, pictures, truth).all()
-    script = (files("labelquorum.report") / "script.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        _check_length("X", X.shape[0], n_samples)
+    text_list = None if texts is None else as_texts(texts)
+    if text_list is not None:
+        _check_length("texts", len(text_list), n_samples)
+    image_array = None if images is None else as_images(images)
+    if image_array is not None:
+        _check_length("images", len(image_array), n_samples)
+    judgment = None if y is None else judge(model, y)
+    data = report_data(model, X=X, texts=text_list, images=image_array, judgment=judgment)
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("labelquorum.report", ""),
         autoescape=True,
@@ -56,12 +55,20 @@ def report_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # What stands in the package, and pictures by matplotlib, which escapes their texts.
-    safe = environment.filters["safe"]
-    style = (files("labelquorum.report") / "style.css").read_text(encoding="utf-8")
-    for part in ("heat_map", "map", "coverage"):
-        if contents[part]:
-            contents[part]["svg"] = safe(contents[part]["svg"])
+    script = _file("script.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("page.html").render(
-        contents, style=safe(style), script=safe(script), script_hash=f"sha256-{digest}"
+        contents(data), style=_file("style.css"), script=script, script_hash=f"sha256-{digest}"
     )
+
+
+def _file(name: str) -> str:
+    return (files("labelquorum.report") / name).read_text(encoding="utf-8")
+
+
+def _check_length(name: str, n: int, n_samples: int) -> None:
+    if n != n_samples:
+        raise ValueError(
+            f"{name} has {n} samples, but the estimator was fitted on {n_samples}: they must have "
+            "the same length"
+        )

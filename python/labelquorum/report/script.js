@@ -2,9 +2,9 @@
 
 for (const tools of document.querySelectorAll(".tools")) tools.hidden = false;
 
-// Tables: sorted by a click on a column's name, searched, and saved as CSV.
+// Tables: sort by a click on a column's name, search, and download as CSV.
 
-const words = new Intl.Collator(undefined, { numeric: true });
+const collator = new Intl.Collator(undefined, { numeric: true });
 
 function valueOf(row, column) {
   const cell = row.cells[column];
@@ -13,11 +13,11 @@ function valueOf(row, column) {
   return text !== "" && !Number.isNaN(number) ? number : text;
 }
 
-// What has no value comes last, whatever the direction.
+// Empty cells come last in both directions.
 function compare(a, b, direction) {
   if (a === "" || b === "") return (a === "") - (b === "");
   if (typeof a === "number" && typeof b === "number") return direction * (a - b);
-  return direction * words.compare(String(a), String(b));
+  return direction * collator.compare(String(a), String(b));
 }
 
 function sort(table, column) {
@@ -45,10 +45,10 @@ for (const input of document.querySelectorAll("[data-search]")) {
   const texts = rows.map((row) => row.textContent.toLowerCase());
   const count = document.querySelector(`[data-count="${input.dataset.search}"]`);
   const search = () => {
-    const wanted = input.value.trim().toLowerCase();
+    const query = input.value.trim().toLowerCase();
     let shown = 0;
     for (const [i, row] of rows.entries()) {
-      row.hidden = !texts[i].includes(wanted);
+      row.hidden = !texts[i].includes(query);
       shown += !row.hidden;
     }
     count.textContent = `${shown} of ${rows.length} rows`;
@@ -58,7 +58,7 @@ for (const input of document.querySelectorAll("[data-search]")) {
 }
 
 function field(text) {
-  // A spreadsheet would run a text that begins like this as a formula.
+  // A spreadsheet would run a text that begins with one of these characters as a formula.
   if (/^[=+@\t\r-]/.test(text) && Number.isNaN(Number(text))) text = `'${text}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
@@ -74,7 +74,7 @@ for (const button of document.querySelectorAll("[data-csv]")) {
       for (const [i, line] of lines.entries()) line.push(i ? "" : table.dataset.emptyColumn);
     }
     const content = lines.map((line) => line.join(",") + "\r\n").join("");
-    // The mark says UTF-8 to spreadsheets.
+    // The byte order mark tells spreadsheets that this is UTF-8.
     const blob = new Blob(["\ufeff", content], { type: "text/csv" });
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
@@ -86,29 +86,28 @@ for (const button of document.querySelectorAll("[data-csv]")) {
   });
 }
 
-// The heat map: a cell is read with the pointer or the arrow keys.
+// The heat map: read a cell with the pointer or the arrow keys.
 
 const cells = document.getElementById("cells");
 if (cells) {
   const { names, agreement } = JSON.parse(document.getElementById("agreement-data").textContent);
   const n = names.length;
-  const mark = document.getElementById("cell");
+  const outline = document.getElementById("cell");
   const output = document.getElementById("cell-text");
   let row = 0, column = 0;
   const show = (newRow, newColumn) => {
     row = Math.min(n - 1, Math.max(0, newRow));
     column = Math.min(n - 1, Math.max(0, newColumn));
     const share = agreement[row][column];
-    const said = share === null ? "no such pair" : `${share}% together`;
-    const both = row === column ? `within ${names[row]}` : `${names[row]} and ${names[column]}`;
-    output.textContent = `${both}: ${said}`;
-    mark.style.cssText = `display: block; left: ${(column / n) * 100}%; top: ${(row / n) * 100}%; `
+    const pair = row === column ? `within ${names[row]}` : `${names[row]} and ${names[column]}`;
+    output.textContent = `${pair}: ${share === null ? "no votes" : `${share}% together`}`;
+    outline.style.cssText = `display: block; left: ${(column / n) * 100}%; top: ${(row / n) * 100}%; `
       + `width: ${100 / n}%; height: ${100 / n}%`;
   };
   cells.addEventListener("pointermove", (event) => {
     const box = cells.getBoundingClientRect();
-    const at = (place, size) => Math.floor((place / size) * n);
-    show(at(event.clientY - box.top, box.height), at(event.clientX - box.left, box.width));
+    const index = (offset, size) => Math.floor((offset / size) * n);
+    show(index(event.clientY - box.top, box.height), index(event.clientX - box.left, box.width));
   });
   const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   cells.addEventListener("keydown", (event) => {
@@ -119,21 +118,21 @@ if (cells) {
   });
 }
 
-// The map: one category stands out.
+// The map: highlight one category.
 
 const highlight = document.getElementById("highlight");
 if (highlight) {
-  const groups = [...document.querySelectorAll('#map svg g[id^="map-c"], #map svg g[id^="map-t"]')];
+  const marks = [...document.querySelectorAll('#map svg g[id^="map-c"], #map svg g[id^="map-t"]')];
   for (const option of highlight.options) {
-    const group = option.value && document.getElementById(`map-c${option.value}`);
-    if (!group) continue;
+    const points = option.value && document.getElementById(`map-c${option.value}`);
+    if (!points) continue;
     const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
     title.textContent = option.textContent;
-    group.prepend(title);
+    points.prepend(title);
   }
   highlight.addEventListener("change", () => {
-    for (const group of groups) {
-      group.classList.toggle("dim", highlight.value !== "" && group.id.slice(5) !== highlight.value);
+    for (const mark of marks) {
+      mark.classList.toggle("dim", highlight.value !== "" && mark.id.slice(5) !== highlight.value);
     }
   });
 }

@@ -1,0 +1,156 @@
+"""What a report is made from: a fitted model, read once, and the data to show beside it.
+
+The model is a fitted `ConsensusClusterer`. Only its public attributes are read, so this module need
+not import it, and a clusterer can import the report.
+"""
+
+from __future__ import annotations
+
+import inspect
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelquorum.clustering.explanation import mean_shares
+from labelquorum.clustering.outcome import Categories, Outcome
+from labelquorum.display.axes import shortened
+from labelquorum.quality.coverage import Coverage, Judgment, coverage_of
+
+_CHARACTERS_PER_NAME, _CHARACTERS_PER_VALUE = 100, 300
+
+
+class Setting(NamedTuple):
+    """A parameter of the model."""
+
+    name: str
+    value: str
+    is_default: bool
+
+
+class CategorySums(NamedTuple):
+    """Sums over the samples of each category."""
+
+    sizes: NDArray[np.int64]
+    """(n_categories,): number of samples."""
+    shares: NDArray[np.float64]
+    """(n_categories, n_categories): row k is the mean share of category k's samples in each."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """The values of a fitted model, and the data of its samples."""
+
+    outcome: Outcome
+    names: list[str]
+    """Name of each category, clean and short enough to print."""
+    confidence: NDArray[np.float32]
+    """(n_samples,), 0 to 1."""
+    partitions: NDArray[np.int32]
+    """(n_samples, n_partitions); negative where a partition abstains."""
+    suspects: NDArray[np.intp]
+    """Samples whose known label the votes contradict, most suspect first."""
+    history: list[dict[str, Any]]
+    """One entry for each round of voting."""
+    settings: list[Setting]
+    pseudo_share: float
+    """The model's parameter: share of the samples to make pseudo-labels."""
+    n_features: int
+    feature_names: list[str] | None
+    verbose: bool
+    X: Any
+    """Features as given to `fit`, dense or CSR; None where they are not shown."""
+    texts: list[str] | None
+    images: NDArray[Any] | None
+    """(n_samples, height, width[, 3])."""
+    judgment: Judgment | None
+    """The labels compared with true ones; None where there are none."""
+    coverage: Coverage | None
+    """Precision by coverage; None where no sample that counts has a label."""
+
+    @property
+    def categories(self) -> Categories:
+        """The category of each sample, and its shares in all of them."""
+        return self.outcome.categories
+
+    @property
+    def numbers(self) -> NDArray[np.int32]:
+        """Category number of each sample; -1 without votes."""
+        return self.categories.numbers
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return len(self.numbers)
+
+    @cached_property
+    def sums(self) -> CategorySums:
+        """Size and mean shares of each category."""
+        return CategorySums(*mean_shares(self.categories))
+
+    @cached_property
+    def has_features(self) -> bool:
+        """Whether the features tell any two samples apart."""
+        return bool((self.outcome.features != self.outcome.features[0]).any())
+
+
+def report_data(
+    model: Any,
+    *,
+    X: Any,
+    texts: list[str] | None,
+    images: NDArray[Any] | None,
+    judgment: Judgment | None,
+) -> ReportData:
+    """Read a fitted `ConsensusClusterer`; the other arguments are checked already."""
+    outcome: Outcome = model.outcome_
+    has_label = outcome.as_labels(outcome.categories.numbers) >= 0
+    counted = has_label if judgment is None else has_label[judgment.samples]
+    feature_names = getattr(model, "feature_names_in_", None)
+    return ReportData(
+        outcome=outcome,
+        names=[printable_name(name) for name in model.classes_.tolist()],
+        confidence=model.confidence_,
+        partitions=model.partitions_,
+        suspects=model.suspect_labels_,
+        history=model.history_,
+        settings=_settings_of(model),
+        pseudo_share=float(model.pseudo_share),
+        n_features=model.n_features_in_,
+        feature_names=None if feature_names is None else feature_names.tolist(),
+        verbose=model.verbose,
+        X=X,
+        texts=texts,
+        images=images,
+        judgment=judgment,
+        coverage=coverage_of(model, judgment) if counted.any() else None,
+    )
+
+
+def _settings_of(model: Any) -> list[Setting]:
+    defaults = inspect.signature(type(model)).parameters
+    return [
+        Setting(
+            name,
+            shortened(clean(repr(value)), _CHARACTERS_PER_VALUE),
+            is_default=repr(value) == repr(defaults[name].default),
+        )
+        for name, value in model.get_params(deep=False).items()
+    ]
+
+
+def printable_name(name: Any) -> str:
+    """The name on one line, without control characters, at most 100 characters long."""
+    return shortened(clean(str(name)), _CHARACTERS_PER_NAME) or "(empty)"
+
+
+def clean(text: str) -> str:
+    """The text with U+FFFD in place of control characters and unpaired surrogates."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") and not c.isspace() else c for c in text
+    )

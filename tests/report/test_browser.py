@@ -1,0 +1,200 @@
+"""The page in a browser: needs Selenium, Chromium and its driver."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+import labelquorum as lq
+from html_pages import HOSTILE, Page
+
+pytest.importorskip("jinja2")
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory):
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def chromium(downloads):
+    """Chromium without a window; downloads go to a folder of their own."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if None in programs:
+        pytest.skip("needs the programs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    """Chromium; a test fails if the page wrote an error to the console."""
+    chromium.get_log("browser")
+    yield chromium
+    assert chromium.get_log("browser") == []
+
+
+@pytest.fixture
+def page(browser, hostile, tmp_path):
+    """The hostile report, opened; none of its data may run as a script."""
+    path = tmp_path / "report.html"
+    path.write_text(hostile.source, encoding="utf-8")
+    browser.get(path.as_uri())
+    title = f"{len(HOSTILE)} categories of 200 samples"
+    assert browser.title == title
+    yield browser
+    assert browser.title == title
+
+
+def find(browser, selector):
+    return browser.find_element("css selector", selector)
+
+
+def column_of(browser, table, column):
+    """The texts of a column, in the rows that are not hidden."""
+    script = "return [...document.getElementById(arguments[0]).tBodies[0].rows]"
+    script += ".filter((row) => !row.hidden).map((row) => row.cells[arguments[1]].textContent)"
+    return browser.execute_script(script, table, column)
+
+
+def wait_for(condition):
+    """The first true value of the condition, within five seconds."""
+    for _ in range(100):
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not come about within five seconds")
+
+
+def test_a_million_rows_are_quick_to_open(browser, tmp_path):
+    n = 1_000_000
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 20, n, dtype=np.int8)
+    partitions = np.where(rng.random((n, 4)) < 0.05, (classes[:, None] + 1) % 20, classes[:, None])
+    X = (classes[:, None] * [1, -1] + rng.normal(size=(n, 2))).astype(np.float32)
+    model = lq.ConsensusClusterer(20, random_state=0).fit(X, partitions=partitions)
+    path = tmp_path / "report.html"
+    model.report(path, X=X)
+    assert path.stat().st_size < 1_000_000
+    browser.get(path.as_uri())
+    assert browser.title == "20 categories of 1,000,000 samples"
+    script = "return performance.getEntriesByType('navigation')[0].loadEventEnd"
+    loaded = wait_for(lambda: browser.execute_script(script))  # milliseconds
+    assert 0 < loaded < 3000
+
+
+def test_images_are_shown(three_categories, browser, tmp_path):
+    path = tmp_path / "report.html"
+    three_categories.report(path, images=np.random.default_rng(0).random((120, 8, 8)))
+    browser.get(path.as_uri())
+    script = "return [...document.images].map((image) => image.complete && image.naturalWidth)"
+    widths = browser.execute_script(script)
+    assert len(widths) > 100
+    assert set(widths) == {8}
+
+
+def test_a_click_on_a_column_sorts_numbers_both_ways(page, hostile):
+    sizes = hostile.model.category_table_["size"].tolist()
+    for direction, expected in (("ascending", sorted(sizes)), ("descending", sorted(sizes)[::-1])):
+        find(page, "#category-table th:nth-child(3) button").click()
+        assert [int(text) for text in column_of(page, "category-table", 2)] == expected
+        header = find(page, "#category-table th:nth-child(3)")
+        assert header.get_attribute("aria-sort") == direction
+
+
+def test_a_search_hides_the_other_rows(page):
+    n_rows = len(column_of(page, "check-table", 0))
+    find(page, '[data-search="check-table"]').send_keys("NEW 0")
+    matches = column_of(page, "check-table", 2)
+    assert 0 < len(matches) < n_rows
+    status = find(page, '[data-count="check-table"]').text
+    assert status == f"{len(matches)} of {n_rows} rows"
+
+
+def test_a_download_has_all_rows_and_an_empty_column(page, hostile, downloads):
+    find(page, '[data-search="check-table"]').send_keys("NEW 0")
+    find(page, '[data-csv="check-table"]').click()
+    path = downloads / "samples-to-check.csv"
+    wait_for(path.exists)
+    header, *rows = Page(hostile.source).table("check-table")
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        csv_header, *lines = csv.reader(file)
+    assert csv_header == [*header, "true_label"]
+    assert [line[1] for line in lines] == [row[1] for row in rows]
+    assert {line[-1] for line in lines} == {""}
+    assert "'" + HOSTILE[2] in {line[2] for line in lines}, "a spreadsheet must not run it"
+    assert HOSTILE[1] in {line[2] for line in lines}
+
+
+def test_arrow_keys_and_the_pointer_read_the_heat_map(page):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    cells = find(page, "#cells")
+    cells.send_keys(Keys.ARROW_RIGHT)
+    assert re.search(r" and .*: \d+% together", find(page, "#cell-text").text)
+    cells.send_keys(Keys.ARROW_LEFT)
+    assert re.search(r"^within .*: \d+% together", find(page, "#cell-text").text)
+    left, bottom = -cells.size["width"] // 2 + 2, cells.size["height"] // 2 - 2
+    ActionChains(page).move_to_element_with_offset(cells, left, bottom).perform()
+    assert re.search(r" and .*: \d+% together", find(page, "#cell-text").text)
+
+
+def test_the_outline_of_a_cell_lies_on_the_heat_map(page):
+    """The cells that the script divides are those of the picture."""
+    from selenium.webdriver.common.keys import Keys
+
+    find(page, "#cells").send_keys(Keys.ARROW_LEFT)
+    cells, image = find(page, "#cells").rect, find(page, "#agreement svg image").rect
+    for name in ("x", "y", "width", "height"):
+        assert abs(cells[name] - image[name]) <= 2, name
+    cell = find(page, "#cell").rect
+    assert abs(cell["width"] - cells["width"] / len(HOSTILE)) <= 1
+    assert abs(cell["x"] - cells["x"]) <= 1
+
+
+def test_one_category_can_be_highlighted_on_the_map(page):
+    from selenium.webdriver.support.select import Select
+
+    highlight = Select(find(page, "#highlight"))
+    highlight.select_by_value("0")
+    assert "dim" not in (find(page, "#map-c0").get_attribute("class") or "")
+    assert find(page, "#map-c1").get_attribute("class") == "dim"
+    highlight.select_by_value("")
+    assert "dim" not in find(page, "#map-c1").get_attribute("class")
+
+
+def test_the_first_stop_of_the_keyboard_leads_to_the_content(page):
+    from selenium.webdriver.common.keys import Keys
+
+    find(page, "body").send_keys(Keys.TAB)
+    assert page.switch_to.active_element.text == "Skip to content"
+
+
+def test_the_page_fits_phones_and_has_dark_colors(page):
+    size = {"width": 360, "height": 700, "deviceScaleFactor": 1, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        assert page.execute_script("return document.documentElement.scrollWidth") <= 360
+        colors = set()
+        for scheme in ("light", "dark"):
+            features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+            page.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+            colors.add(page.execute_script("return getComputedStyle(document.body).color"))
+        assert len(colors) == 2
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -1,0 +1,76 @@
+"""The values of the page."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from labelquorum.quality.coverage import judge
+from labelquorum.report.contents import contents
+from labelquorum.report.data import report_data
+
+
+def contents_of(model, y=None):
+    judgment = None if y is None else judge(model, y)
+    return contents(report_data(model, X=None, texts=None, images=None, judgment=judgment))
+
+
+def test_facts_are_those_of_the_model(hostile):
+    model = hostile.model
+    facts = dict(contents_of(model, hostile.y)["facts"])
+    assert facts["samples"] == "200"
+    assert facts["features"] == "5"
+    assert facts["partitions"] == "8"
+    assert facts["categories"] == str(model.n_clusters_)
+    assert facts["known categories"] == "4"
+    assert facts["known labels"] == str(np.count_nonzero(hostile.known != None))  # noqa: E711
+    assert facts["suspect known labels"] == "1"
+    assert facts["pseudo-labels"] == f"{model.history_[-1]['coverage']:.1%}"
+    assert facts["mean confidence"] == f"{model.confidence_.mean():.3f}"
+    assert "groups" not in facts
+    assert set(dict(contents_of(model)["facts"])) == set(facts) - {"correct labels"}
+
+
+def test_the_coverage_table_starts_with_the_pseudo_labels_and_ends_with_all(hostile):
+    model = hostile.model
+    rows = contents_of(model, hostile.y)["coverage"]["rows"]
+    names = ["pseudo-labels", "top 25%", "top 50%", "top 75%", "top 90%", "all"]
+    assert [row.name for row in rows] == names
+    counted = hostile.known == None  # noqa: E711
+    assert rows[-1].coverage == 1
+    assert rows[-1].threshold == pytest.approx(model.confidence_[counted].min())
+    assert rows[-1].confidence == pytest.approx(model.confidence_[counted].mean())
+    coverages = [row.coverage for row in rows[1:]]
+    assert coverages == sorted(coverages)
+    is_pseudo_label = (model.pseudo_labels_ != None) & counted  # noqa: E711
+    assert rows[0].coverage == pytest.approx(is_pseudo_label.sum() / counted.sum())
+    assert rows[0].confidence == pytest.approx(model.confidence_[is_pseudo_label].mean())
+    assert all(row.precision is None for row in contents_of(model)["coverage"]["rows"])
+
+
+def test_the_heat_map_has_the_agreement_of_the_categories(fit_partitions):
+    classes = np.repeat([0, 1, 2], 10)
+    partitions = np.stack([classes, classes, np.minimum(classes, 1)], axis=1)
+    heat_map = contents_of(fit_partitions(partitions, n_clusters=3))["heat_map"]
+    names = heat_map["data"]["names"]
+    agreement = np.array(heat_map["data"]["agreement"])
+    assert sorted(names) == ["0", "1", "2"]
+    assert agreement.diagonal().tolist() == [100] * 3
+    assert sorted(agreement[np.triu_indices(3, 1)].tolist()) == [0, 0, 33]
+    (pair,) = heat_map["pairs"]
+    assert pair.share == pytest.approx(1 / 3)
+    picture = heat_map["picture"]
+    assert 0 < picture.left < picture.left + picture.width < 1
+    assert 0 < picture.top < picture.top + picture.height < 1
+
+
+def test_parts_without_content_are_left_out(fit_partitions):
+    values = contents_of(fit_partitions(np.zeros((9, 2), int), n_clusters=1))
+    assert values["heat_map"] is None
+    assert values["map"] is None
+
+
+def test_rounds_have_names_and_numbers_to_read(three_categories):
+    rounds = contents_of(three_categories)["rounds"]
+    assert rounds["columns"] == ["round", "partitions", "clusters", "coverage", "confidence"]
+    assert rounds["rows"][0][:3] == ["0", "8", "3"]
