@@ -158,3 +158,30 @@ def distances(X, Y, metric):
 def nearest(table, k):
     """Return the columns of the k smallest values of each row, ties by index."""
     return np.argsort(table, axis=1, kind="stable")[:, :k]
+
+
+def cluster_members(rows):
+    """Which samples are in which cluster of all partitions, and the partition of each cluster."""
+    rows = np.asarray(rows)
+    columns, partition_of = [], []
+    for m, column in enumerate(rows.T):
+        for label in np.unique(column[column >= 0]):
+            columns.append(column == label)
+            partition_of.append(m)
+    return np.array(columns).T.astype(float), np.array(partition_of)
+
+
+def cluster_reliability(members, partition_of):
+    """Huang et al.: exp(-mean entropy / theta), theta 0.4; times 1 / share - 1."""
+    n_voters = np.count_nonzero(members.any(axis=1))
+    weights = []
+    for cluster in members.T.astype(bool):
+        entropies = []
+        for m in np.unique(partition_of):
+            sizes = members[cluster][:, partition_of == m].sum(axis=0)
+            if sizes.sum() > 0:
+                p = sizes[sizes > 0] / sizes.sum()
+                entropies.append(-(p * np.log2(p)).sum())
+        share = np.count_nonzero(cluster) / n_voters
+        weights.append(np.exp(-np.mean(entropies) / 0.4) * (1 / share - 1))
+    return np.array(weights)

@@ -9,10 +9,15 @@ from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.datasets import make_blobs
 
 import labelquorum as lq
-from labelquorum.clustering import base_partitions as ensemble
+from labelquorum.clustering import base_partitions as module
 
 
-def test_partitions_differ_and_each_knows_much_of_the_classes(digits):
+@pytest.fixture(scope="module")
+def four_blobs():
+    return make_blobs(300, 4, centers=4, random_state=0)
+
+
+def test_partitions_differ_and_each_agrees_with_most_classes(digits):
     X, classes = digits
     partitions = lq.base_partitions(X, 10, n_partitions=10, random_state=0)
     assert partitions.shape == (len(X), 10)
@@ -25,7 +30,7 @@ def test_partitions_differ_and_each_knows_much_of_the_classes(digits):
         assert 5 <= labels.max() + 1 <= 60
 
 
-def test_the_same_for_any_number_of_threads_and_another_for_another_seed(digits):
+def test_the_result_depends_on_the_seed_and_not_on_the_number_of_threads(digits):
     X = digits[0][:600]
     one = lq.base_partitions(X, 10, n_partitions=8, random_state=0, n_jobs=1)
     np.testing.assert_array_equal(
@@ -36,24 +41,24 @@ def test_the_same_for_any_number_of_threads_and_another_for_another_seed(digits)
 
 def test_views_of_many_samples_look_at_some_and_extend_to_all(digits, monkeypatch, tmp_path):
     X, classes = digits
-    monkeypatch.setattr(ensemble, "_MAX_ROWS_PER_VIEW", 700)
-    looked_at = []
-    extended = ensemble._extended
+    monkeypatch.setattr(module, "_MAX_ROWS_PER_VIEW", 700)
+    drawn_by_view = []
+    extended = module._extended
 
-    def watched(part, rows, chosen, n_threads):
-        found = extended(part, rows, chosen, n_threads)
-        looked_at.append(chosen)
-        np.testing.assert_array_equal(found[chosen], part)
-        others = np.setdiff1d(np.arange(len(rows)), chosen)
-        gaps = rows[others, None] - rows[chosen][None]
+    def checked(part, rows, drawn, n_threads):
+        result = extended(part, rows, drawn, n_threads)
+        drawn_by_view.append(drawn)
+        np.testing.assert_array_equal(result[drawn], part)
+        others = np.setdiff1d(np.arange(len(rows)), drawn)
+        gaps = rows[others, None] - rows[drawn][None]
         nearest = np.einsum("ijk,ijk->ij", gaps, gaps).argmin(axis=1)
-        assert (found[others] == part[nearest]).mean() > 0.95  # found with a recall
-        return found
+        assert (result[others] == part[nearest]).mean() > 0.95  # the search has a recall
+        return result
 
-    monkeypatch.setattr(ensemble, "_extended", watched)
+    monkeypatch.setattr(module, "_extended", checked)
     partitions = lq.base_partitions(X, 10, n_partitions=12, random_state=0)
-    assert [len(chosen) for chosen in looked_at] == [700] * 3
-    assert len(np.intersect1d(looked_at[0], looked_at[1])) < 500
+    assert [len(drawn) for drawn in drawn_by_view] == [700] * 3
+    assert len(np.intersect1d(drawn_by_view[0], drawn_by_view[1])) < 500
     assert lq.clustering_accuracy(classes, lq.consensus(partitions, 10)) > 0.8
     np.testing.assert_array_equal(
         partitions,
@@ -61,33 +66,46 @@ def test_views_of_many_samples_look_at_some_and_extend_to_all(digits, monkeypatc
     )
 
 
-def test_finished_partitions_are_kept_and_gone_on_from(digits, tmp_path):
+def test_finished_partitions_are_kept_and_read_by_the_next_call(digits, tmp_path):
     X = digits[0][:600]
     arguments = {"n_partitions": 12, "random_state": 0}
     expected = lq.base_partitions(X, 10, **arguments)
     first = lq.base_partitions(X, 10, directory=tmp_path, **arguments)
     np.testing.assert_array_equal(first, expected)
     (tmp_path / "partitions-001.npy").unlink()
+    (tmp_path / "partitions-002.npy").unlink()
     changed = np.load(tmp_path / "partitions-000.npy") + 1
     np.save(tmp_path / "partitions-000.npy", changed)
     again = lq.base_partitions(X, 10, directory=tmp_path, **arguments)
-    np.testing.assert_array_equal(again[:, :4], changed)  # read, not made anew
-    np.testing.assert_array_equal(again[:, 4:], expected[:, 4:])
+    np.testing.assert_array_equal(again[:, :4], changed)  # read from the folder
+    np.testing.assert_array_equal(again[:, 4:], expected[:, 4:])  # made again
 
 
-def test_a_folder_of_another_call_is_refused(digits, tmp_path):
+def test_partitions_by_clusterers_are_kept_too(four_blobs, tmp_path):
+    arguments = {"clusterers": [KMeans(4, n_init=1), KMeans(6, n_init=1)], "random_state": 0}
+    first = lq.base_partitions(four_blobs[0], 4, directory=tmp_path, **arguments)
+    assert np.load(tmp_path / "partitions-001.npy").shape == (300, 1)
+    (tmp_path / "partitions-001.npy").unlink()
+    again = lq.base_partitions(four_blobs[0], 4, directory=tmp_path, **arguments)
+    np.testing.assert_array_equal(again, first)
+
+
+def test_a_folder_with_the_partitions_of_another_call_is_refused(digits, tmp_path):
     X = digits[0][:300]
-    lq.base_partitions(X, 10, n_partitions=4, random_state=0, directory=tmp_path)
-    with pytest.raises(ValueError, match="partitions of another call: other random_state"):
-        lq.base_partitions(X, 10, n_partitions=4, random_state=1, directory=tmp_path)
-    with pytest.raises(ValueError, match="other content"):
-        lq.base_partitions(X + 1e-3 * X**2, 10, n_partitions=4, random_state=0, directory=tmp_path)
-    with pytest.raises(ValueError, match="random_state is None; wanted an int"):
-        lq.base_partitions(X, 10, directory=tmp_path)
+    arguments = {"n_partitions": 4, "directory": tmp_path}
+    lq.base_partitions(X, 10, random_state=0, **arguments)
+    with pytest.raises(
+        ValueError, match=r"partitions of the same call, .*whose call differs in random_state"
+    ):
+        lq.base_partitions(X, 10, random_state=1, **arguments)
+    with pytest.raises(ValueError, match="whose call differs in content"):
+        lq.base_partitions(X + 1e-3 * X**2, 10, random_state=0, **arguments)
+    with pytest.raises(ValueError, match=r"random_state must be an int .*, got None"):
+        lq.base_partitions(X, 10, **arguments)
 
 
-def test_clusterers_of_scikit_learn():
-    X, classes = make_blobs(300, 4, centers=4, random_state=0)
+def test_clusterers_of_scikit_learn(four_blobs):
+    X, classes = four_blobs[0].copy(), four_blobs[1]
     X[::50] += 100 * np.arange(6)[:, None] + 50
     partitions = lq.base_partitions(
         X, 4, clusterers=[KMeans(4, n_init=1), KMeans(6, n_init=1), HDBSCAN(30, copy=True)]
@@ -98,8 +116,8 @@ def test_clusterers_of_scikit_learn():
 
 
 @pytest.mark.parametrize("scale, shift", [(1e-20, 0), (1e20, 0), (1, 1e6)])
-def test_scale_and_place_do_not_matter(scale, shift):
-    X, classes = make_blobs(300, 4, centers=4, random_state=0)
+def test_scale_and_offset_do_not_matter(four_blobs, scale, shift):
+    X, classes = four_blobs
     partitions = lq.base_partitions(X * scale + shift, 4, n_partitions=4, random_state=0)
     assert lq.clustering_accuracy(classes, lq.consensus(partitions, 4)) == 1
 
@@ -107,21 +125,35 @@ def test_scale_and_place_do_not_matter(scale, shift):
 @pytest.mark.parametrize(
     "X", [np.zeros((50, 3)), np.ones((3, 1)), scipy.sparse.csr_array(np.eye(20))]
 )
-def test_structureless_and_tiny_data_do_no_harm(X):
+def test_tiny_data_and_data_without_structure_work(X):
     partitions = lq.base_partitions(X, 2, n_partitions=8, random_state=0)
     assert partitions.shape == (X.shape[0], 8)
     assert partitions.min() == 0
 
 
+def test_given_partitions_are_numbered_from_0():
+    given = module.given_partitions([[5, 9, -3, 5], [-1, 2, 2, 0]], 4)
+    np.testing.assert_array_equal(given.T, [[0, 1, -1, 0], [-1, 1, 1, 0]])
+    assert given.dtype == np.int32
+    with pytest.raises(ValueError, match=r"partitions must have 5 rows.* got 4"):
+        module.given_partitions([[5, 9, -3, 5]], 5)
+
+
+class WithoutIntegers(KMeans):
+    def fit_predict(self, X, y=None, sample_weight=None):
+        return np.zeros(len(X))
+
+
 @pytest.mark.parametrize(
     "arguments, error, message",
     [
-        ({"n_clusters": 0}, ValueError, "n_clusters must be an integer of at least 1, got 0"),
-        ({"n_clusters": (5, 2)}, ValueError, "wanted the fewest first"),
-        ({"n_partitions": -1}, ValueError, "n_partitions must be an integer of at least 1, got -1"),
-        ({"X": np.full((5, 2), np.nan)}, ValueError, "X must be.* got NaN at row 0, column 0"),
-        ({"X": np.zeros((2, 2))}, ValueError, "n_samples = 2"),
-        ({"clusterers": [3]}, TypeError, r"clusterers\[0\] is 3"),
+        ({"n_clusters": 0}, ValueError, "n_clusters (is|.* got) 0"),
+        ({"n_clusters": (5, 2)}, ValueError, r"n_clusters must be .*fewest, most.* got \(5, 2\)"),
+        ({"n_partitions": -1}, ValueError, "n_partitions (is|.* got) -1"),
+        ({"X": np.full((5, 2), np.nan)}, ValueError, "X .*NaN"),
+        ({"X": np.zeros((2, 2))}, ValueError, "X must have at least 3 samples, got 2"),
+        ({"clusterers": [3]}, TypeError, r"clusterers\[0\] must be a clusterer .*, got 3"),
+        ({"clusterers": WithoutIntegers()}, TypeError, r"clusterers\[0\] must return .*float64"),
     ],
 )
 def test_bad_arguments_are_named(arguments, error, message):

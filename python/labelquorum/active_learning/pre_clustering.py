@@ -191,8 +191,8 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         X = validate_data(self, X, accept_sparse="csr", dtype="numeric", ensure_min_samples=2)
         n = X.shape[0]
         rng = check_random_state(self.random_state)
-        self._frame = Frame(X, rng)
-        rows = self._rows(X)
+        self._frame, rows = Frame.fit(X, rng)
+        rows = self._unit_rows_if_cosine(rows)
         with progress(self.verbose) as show:
             self.clusters_ = _mini_clusters(rows, n_wanted, rng, n_threads, show)
         self._centers = cluster_means(rows, self.clusters_)
@@ -208,8 +208,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
                 self._answers.start(names.tolist(), codes)
         return self
 
-    def _rows(self, X: Any) -> Rows:
-        rows = self._frame.rows(X)
+    def _unit_rows_if_cosine(self, rows: Rows) -> Rows:
         return unit_rows(rows) if self.metric == "cosine" else rows
 
     def _check_shares(self) -> None:
@@ -525,7 +524,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
     def _of_new(self, X: Any) -> Floats:
         shares = self._shares()
         X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
-        rows = self._rows(X)
+        rows = self._unit_rows_if_cosine(self._frame.rows(X))
         k = min(_NEIGHBORS, len(self._centers))
         distances, nearest = kneighbors(self._centers, k, Y=rows, n_jobs=as_n_threads(self.n_jobs))
         weights = heat_weights(distances, distances[:, -1:], "euclidean").astype(np.float64)

@@ -139,8 +139,7 @@ class RepresentativeSampler(BaseEstimator):
         if n_wanted > n:
             raise ValueError(f"n_samples is {n_wanted}, X holds {n} samples; wanted 1 to {n}")
         rng = check_random_state(self.random_state)
-        frame = Frame(X, rng)
-        rows = frame.rows(X)
+        frame, rows = Frame.fit(X, rng)
         if partition is None:
             clusters = self._by_kmeans(rows, n_wanted, rng, n_threads)
         else:

@@ -1,1 +1,14 @@
-"""TODO."""
+"""Categories from many clusterings: base partitions, their consensus, and the estimator.
+
+In reading order:
+
+- `views`: graphs of neighbors, and the partitions that each of them gives
+- `base_partitions`: many partitions of the same samples, from views or clusterers
+- `number_of_clusters`: the number of clusters on which views agree most
+- `ballots`: partitions as votes, collapsed into signatures
+- `consensus`: trees of signatures, and one partition from many
+- `outcome`: the category of each sample, and its shares of all categories
+- `explanation`: why a sample is in its category, and the table of categories
+- `novelty`: what is new in new samples
+- `clusterer`: `ConsensusClusterer`, which does all of this
+"""

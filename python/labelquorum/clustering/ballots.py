@@ -1,7 +1,14 @@
-"""Many partitions as votes: each sample's signature, and what it tells to share a cluster."""
+"""Ballots: many partitions as votes on which samples belong together.
+
+Samples with the same votes are collapsed into one signature. Everything after that works on
+signatures and on the clusters of all partitions in one list, as sparse matrices of signatures by
+clusters. Two signatures are similar if they share clusters, and each shared cluster counts by its
+weight. Linear in the number of signatures, and in the clusters of a consensus.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -15,193 +22,266 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 Integers = NDArray[np.integer[Any]]
-Floats = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
 _ROWS_PER_BLOCK = 4096
 _ENTROPY_SCALE = 0.4  # theta of Huang, Wang and Lai
 
 
 class Ballots:
-    """Partitions collapsed into signatures, and the clusters of all partitions as one list.
+    """Signatures, the number of their samples, and the clusters of all partitions.
 
-    Signatures are sorted: more frequent ones first, then by their values. `kinds` are numbers of
-    samples, -1 for none, that take no part in the vote but tell signatures apart. `weights` say
-    what it tells to share a cluster.
+    Signatures are sorted by decreasing number of samples, then by their values.
     """
 
-    def __init__(
-        self, columns: Columns, n_threads: int, show: Any = None, *, kinds: Any = None
-    ) -> None:
-        told_by = columns if kinds is None else [*columns, kinds]
-        table = _core.SignatureTable(len(told_by))
-        ids = np.empty(len(columns[0]), dtype=np.int32)
-        table.update(told_by, ids, None, n_threads, show)
-        signatures, counts = table.signatures(n_threads), table.counts()
-        order = np.lexsort((*signatures.T[::-1], -counts))
-        self.ids = _places(order)[ids]
-        self.counts = counts[order]
-        self.kinds = None if kinds is None else signatures[order, -1].astype(np.int32)
-        self.signatures = signatures[order, : len(columns)]
-        self._count()
+    ids: NDArray[np.int32]
+    """(n_samples,): the signature of each sample."""
+    counts: NDArray[np.int64]
+    """(n_signatures,): the number of samples with each signature."""
+    signatures: Integers
+    """(n_signatures, n_partitions): their clusters; negative where a partition abstains."""
+    known: NDArray[np.int32] | None
+    """(n_signatures,): the known category, -1 without one; None if there are no known categories.
+    Samples with different known categories have different signatures. They are no votes."""
+    members: sparse.csr_array
+    """(n_signatures, n_clusters): 1 where a signature is in a cluster."""
+    partition_of: Integers
+    """(n_clusters,): the partition of each cluster."""
+    has_votes: NDArray[np.bool_]
+    """(n_signatures,): whether any partition has a cluster for it."""
+    sizes: Float64Array
+    """(n_clusters,): the number of samples in each cluster."""
+    weights: Float64Array
+    """(n_clusters,): how much it counts to share a cluster. At first that is `surprise`."""
 
-    def _count(self) -> None:
-        self.members, self.partition_of = _one_hot(self.signatures)
+    def __init__(
+        self,
+        ids: NDArray[np.int32],
+        counts: NDArray[np.int64],
+        signatures: Integers,
+        known: NDArray[np.int32] | None,
+    ) -> None:
+        self.ids = ids
+        self.counts = counts
+        self.signatures = signatures
+        self.known = known
+        self.members, self.partition_of = _members(signatures)
         self.has_votes = np.diff(self.members.indptr) > 0
-        self.sizes = self.members.T @ self.counts.astype(np.float64)
+        self.sizes = self.members.T @ counts.astype(np.float64)
         self.weights = self.surprise()
 
+    @classmethod
+    def of(
+        cls,
+        columns: Columns,
+        n_threads: int,
+        show: Callable[..., None] | None = None,
+        *,
+        known: NDArray[np.int32] | None = None,
+    ) -> Ballots:
+        """Collapse partitions. `known` is the known category of each sample, -1 without one."""
+        keys = columns if known is None else [*columns, known]
+        table = _core.SignatureTable(len(keys))
+        ids = np.empty(len(columns[0]), dtype=np.int32)
+        table.update(keys, ids, None, n_threads, show)
+        signatures, counts = table.signatures(n_threads), table.counts()
+        order = np.lexsort((*signatures.T[::-1], -counts))
+        return cls(
+            _ranks(order)[ids],
+            counts[order],
+            signatures[order, : len(columns)],
+            None if known is None else signatures[order, -1].astype(np.int32),
+        )
+
     def part(self, signatures: Integers, partitions: Integers) -> Ballots:
-        """Only some signatures and partitions; the ids are those of the given signatures."""
-        other = copy(self)
-        chosen = self.signatures[np.ix_(signatures, partitions)]
-        if self.kinds is not None:
-            chosen = np.column_stack([chosen, self.kinds[signatures]])
-        told, ids = np.unique(chosen, axis=0, return_inverse=True)
-        ids = ids.reshape(-1)
-        counts = np.bincount(ids, self.counts[signatures], minlength=len(told)).astype(np.int64)
-        order = np.lexsort((np.arange(len(told)), -counts))
-        other.ids, other.counts = _places(order)[ids], counts[order]
-        other.signatures = told[order, : len(partitions)]
-        other.kinds = None if self.kinds is None else told[order, -1].astype(np.int32)
-        other._count()
-        return other
+        """Keep only these signatures and partitions.
+
+        The ids of the result are those of the given signatures, which take the place of samples.
+        """
+        keys = self.signatures[np.ix_(signatures, partitions)]
+        if self.known is not None:
+            keys = np.column_stack([keys, self.known[signatures]])
+        distinct, ids = np.unique(keys, axis=0, return_inverse=True)
+        counts = np.bincount(ids.reshape(-1), self.counts[signatures], minlength=len(distinct))
+        counts = counts.astype(np.int64)
+        order = np.lexsort((np.arange(len(distinct)), -counts))
+        return Ballots(
+            _ranks(order)[ids.reshape(-1)],
+            counts[order],
+            distinct[order, : len(partitions)],
+            None if self.known is None else distinct[order, -1].astype(np.int32),
+        )
 
     def __len__(self) -> int:
         return len(self.counts)
 
-    def weighed(self, weights: Floats) -> Ballots:
-        """The same with other weights."""
-        other = copy(self)
-        other.weights = weights
-        return other
+    @property
+    def n_partitions(self) -> int:
+        """Number of partitions, up to the last one that has a cluster."""
+        return int(self.partition_of.max(initial=-1)) + 1
 
-    def _shares(self) -> Floats:
+    def weighted(self, weights: Float64Array) -> Ballots:
+        """Return the same ballots with other weights of the clusters."""
+        ballots = copy(self)
+        ballots.weights = weights
+        return ballots
+
+    def _cluster_shares(self) -> Float64Array:
+        """The share of the samples with votes that is in each cluster."""
         n_voters = max(1, int(self.counts[self.has_votes].sum()))
-        shares: Floats = np.minimum(1.0, self.sizes / n_voters)
+        shares: Float64Array = np.minimum(1.0, self.sizes / n_voters)
         return shares
 
-    def surprise(self) -> Floats:
-        """-log of each cluster's share: the smaller it is, the less is sharing it by chance."""
-        return -np.log(self._shares())
+    def surprise(self) -> Float64Array:
+        """Weigh each cluster by -log of its share: two samples rarely share a small one by chance.
 
-    def reliability(self) -> Floats:
-        """The more samples share a cluster beyond chance, and the less others cut it, the more.
-
-        (1 / share - 1), as in Pearson's chi-squared, times the ensemble-driven cluster index of
-        Huang, Wang and Lai, "Locally weighted ensemble clustering", IEEE Transactions on
-        Cybernetics 48(5), 2018.
+        Returns an array of shape (n_clusters,), in nats.
         """
+        return -np.log(self._cluster_shares())
+
+    def reliability(self) -> Float64Array:
+        """Weigh clusters more if they are small, and if other partitions do not split them.
+
+        The weight is 1 / share - 1, as in Pearson's chi-squared, times the ensemble-driven cluster
+        index of Huang, Wang and Lai, "Locally weighted ensemble clustering", IEEE Transactions on
+        Cybernetics 48(5), 2018. Returns an array of shape (n_clusters,).
+        """
+        beyond_chance: Float64Array = 1 / self._cluster_shares() - 1
+        return beyond_chance * np.exp(-np.maximum(0.0, self._mean_entropies()) / _ENTROPY_SCALE)
+
+    def _mean_entropies(self) -> Float64Array:
+        """The entropy of the other partitions within each cluster: their mean, in bits."""
         from scipy import sparse
 
-        n = len(self.sizes)
-        n_partitions = int(self.partition_of.max(initial=-1)) + 1
+        n_clusters = len(self.sizes)
         counted = (sparse.diags_array(self.counts.astype(np.float64)) @ self.members).tocsr()
         in_partition = sparse.csr_array(
-            (np.ones(n), (np.arange(n), self.partition_of)), shape=(n, n_partitions)
+            (np.ones(n_clusters), (np.arange(n_clusters), self.partition_of)),
+            shape=(n_clusters, self.n_partitions),
         )
         clusters = self.members.T.tocsr()
-        uncertainty = np.empty(n)
-        for begin in range(0, n, _ROWS_PER_BLOCK):
+        means = np.empty(n_clusters)
+        for begin in range(0, n_clusters, _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
             shared = (clusters[block] @ counted).tocsr()
-            voters = (shared @ in_partition).toarray()
+            n_voters = (shared @ in_partition).toarray()
             logs = shared.copy()
             logs.data *= np.log2(shared.data)
             terms = (logs @ in_partition).toarray()
-            voted = voters > 0
-            of_voters = np.where(voted, voters, 1.0)
-            entropies = np.where(voted, np.log2(of_voters) - terms / of_voters, 0.0)
-            uncertainty[block] = entropies.sum(axis=1) / voted.sum(axis=1)
-        beyond_chance: Floats = 1 / self._shares() - 1
-        return beyond_chance * np.exp(-np.maximum(0.0, uncertainty) / _ENTROPY_SCALE)
+            voted = n_voters > 0
+            n_voters = np.where(voted, n_voters, 1.0)
+            entropies = np.where(voted, np.log2(n_voters) - terms / n_voters, 0.0)
+            means[block] = entropies.sum(axis=1) / voted.sum(axis=1)
+        return means
 
-    def profiles(self, numbers: Integers, n: int) -> sparse.csr_array:
-        """Of each of n sets of signatures, the share of its samples in each cluster."""
+    def profiles(self, groups: Integers, n_groups: int) -> sparse.csr_array:
+        """Return the share of each group's samples that is in each cluster.
+
+        `groups` has the group of each signature, -1 for none. The result has shape (n_groups,
+        n_clusters).
+        """
         from scipy import sparse
 
-        chosen = np.flatnonzero(numbers >= 0)
-        counts = self.counts[chosen].astype(np.float64)
-        sums = sparse.csr_array((counts, (numbers[chosen], chosen)), shape=(n, len(self)))
-        totals = np.maximum(np.bincount(numbers[chosen], counts, minlength=n), 1e-300)
+        grouped = np.flatnonzero(groups >= 0)
+        counts = self.counts[grouped].astype(np.float64)
+        sums = sparse.csr_array((counts, (groups[grouped], grouped)), shape=(n_groups, len(self)))
+        totals = np.maximum(np.bincount(groups[grouped], counts, minlength=n_groups), 1e-300)
         return (sparse.diags_array(1 / totals) @ (sums @ self.members)).tocsr()
 
-    def scores(self, clusters: Integers) -> NDArray[np.float32]:
-        """How much each signature shares with the members of each cluster, as shares of 1.
+    def shares(self, categories: Integers) -> NDArray[np.float32]:
+        """Return the share of each signature's votes that each category gets.
 
-        The samples of a signature count as members of its cluster but for one of them, which is
-        the one that is judged.
+        A category gets the mean weight of the clusters that the signature shares with a member. One
+        sample of the signature is left out of its own category, since it is the one that is judged.
+        Rows sum to 1; a signature that shares nothing has equal shares of all categories.
+
+        Parameters
+        ----------
+        categories : integer array of shape (n_signatures,)
+            The category of each signature, -1 for none.
+
+        Returns
+        -------
+        float32 array of shape (n_signatures, n_categories)
         """
-        n = int(clusters.max()) + 1
+        n = int(categories.max()) + 1
         shared = np.empty((len(self), n), dtype=np.float32)
-        profiles = self.profiles(clusters, n)
+        profiles = self.profiles(categories, n)
         profiles.data *= self.weights[profiles.indices]
         profiles = profiles.T.tocsr()
         for begin in range(0, len(self), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
             shared[block] = (self.members[block] @ profiles).toarray()
-        sizes = np.bincount(clusters[clusters >= 0], self.counts[clusters >= 0], minlength=n)
-        voters = np.flatnonzero(clusters >= 0)
-        own = clusters[voters]
-        itself = self.members[voters] @ self.weights
-        others = np.maximum(sizes[own] - 1, 1)
-        shared[voters, own] = np.maximum(0, (shared[voters, own] * sizes[own] - itself) / others)
+        members = np.flatnonzero(categories >= 0)
+        own = categories[members]
+        sizes = np.bincount(own, self.counts[members], minlength=n)
+        with_itself = self.members[members] @ self.weights
+        n_others = np.maximum(sizes[own] - 1, 1)
+        shared[members, own] = np.maximum(
+            0, (shared[members, own] * sizes[own] - with_itself) / n_others
+        )
         totals = shared.sum(axis=1, keepdims=True)
         return np.where(totals > 0, shared / np.where(totals > 0, totals, 1), np.float32(1 / n))
 
-    def nearest(self, clusters: Integers) -> NDArray[np.int32]:
-        """For each signature the cluster whose members it shares most with, -1 without votes.
+    def reassigned(self, clusters: Integers) -> NDArray[np.int32]:
+        """Move each signature to the cluster that gets the largest share of its votes.
 
-        Those with a kind stay. Numbered anew: the clusters of kinds first, in their order, then
-        larger ones, then by their first signature. No cluster loses all of its signatures.
+        Signatures with a known category stay, and no cluster loses all of its signatures. The
+        result has shape (n_signatures,), -1 without votes. Clusters are numbered anew: known
+        categories first, in their order, then by decreasing size, then by their first signature.
         """
-        found = self.scores(clusters).argmax(axis=1).astype(np.int32)
-        lost = np.setdiff1d(clusters[clusters >= 0], found)
-        kept = np.isin(clusters, lost) & self.has_votes
-        if self.kinds is not None:
-            kept |= self.kinds >= 0
-        found[kept] = clusters[kept]
-        found[~self.has_votes & ~kept] = -1
-        return self._renumbered(found)
+        best = self.shares(clusters).argmax(axis=1).astype(np.int32)
+        emptied = np.setdiff1d(clusters[clusters >= 0], best)
+        stays = np.isin(clusters, emptied) & self.has_votes
+        if self.known is not None:
+            stays |= self.known >= 0
+        best[stays] = clusters[stays]
+        best[~self.has_votes & ~stays] = -1
+        return self._renumbered(best)
 
     def _renumbered(self, clusters: NDArray[np.int32]) -> NDArray[np.int32]:
-        known = clusters >= 0
-        names, firsts, numbers = np.unique(clusters[known], return_index=True, return_inverse=True)
-        sizes = np.bincount(numbers, self.counts[known], minlength=len(names))
-        kinds = np.full(len(names), np.iinfo(np.int32).max, dtype=np.int64)
-        if self.kinds is not None:
-            of_known = self.kinds[known]
-            kinds[numbers[of_known >= 0]] = of_known[of_known >= 0]
-        ranks = _places(np.lexsort((firsts, -sizes, kinds)))
-        result = np.full(len(clusters), -1, dtype=np.int32)
-        result[known] = ranks[numbers]
-        return result
+        assigned = clusters >= 0
+        names, firsts, codes = np.unique(clusters[assigned], return_index=True, return_inverse=True)
+        sizes = np.bincount(codes, self.counts[assigned], minlength=len(names))
+        known_first = np.full(len(names), np.iinfo(np.int32).max, dtype=np.int64)
+        if self.known is not None:
+            known = self.known[assigned]
+            known_first[codes[known >= 0]] = known[known >= 0]
+        ranks = _ranks(np.lexsort((firsts, -sizes, known_first)))
+        renumbered = np.full(len(clusters), -1, dtype=np.int32)
+        renumbered[assigned] = ranks[codes]
+        return renumbered
 
-    def of_samples(self, of_signatures: NDArray[Any]) -> NDArray[Any]:
-        """What signatures have, for each sample."""
-        return of_signatures[self.ids]
-
-
-def _places(order: Integers) -> NDArray[np.int32]:
-    """Where each comes to lie in an order."""
-    places = np.empty(len(order), dtype=np.int32)
-    places[order] = np.arange(len(order), dtype=np.int32)
-    return places
+    def expand(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Turn one value for each signature into one value for each sample."""
+        return values[self.ids]
 
 
-def _one_hot(signatures: Integers) -> tuple[sparse.csr_array, Integers]:
-    """Which clusters of all partitions each signature is in, and the partition of each cluster."""
+def _ranks(order: Integers) -> NDArray[np.int32]:
+    """The place of each item in an order."""
+    ranks = np.empty(len(order), dtype=np.int32)
+    ranks[order] = np.arange(len(order), dtype=np.int32)
+    return ranks
+
+
+def _members(signatures: Integers) -> tuple[sparse.csr_array, Integers]:
+    """Number the clusters of all partitions, and say which ones each signature is in.
+
+    Returns `Ballots.members` and `Ballots.partition_of`.
+    """
     from scipy import sparse
 
     numbers = np.full(signatures.shape, -1, dtype=np.int64)
-    n_clusters = []
-    n = 0
+    n_clusters_by_partition = []
+    n_clusters = 0
     for m, column in enumerate(signatures.T):
         voted = column >= 0
         names, codes = np.unique(column[voted], return_inverse=True)
-        numbers[voted, m] = n + codes
-        n_clusters.append(len(names))
-        n += len(names)
+        numbers[voted, m] = n_clusters + codes
+        n_clusters_by_partition.append(len(names))
+        n_clusters += len(names)
     rows, columns = np.nonzero(numbers >= 0)
-    values = np.ones(len(rows))
-    members = sparse.csr_array((values, (rows, numbers[rows, columns])), shape=(len(numbers), n))
-    return members, np.repeat(np.arange(len(n_clusters)), n_clusters)
+    entries = (np.ones(len(rows)), (rows, numbers[rows, columns]))
+    members = sparse.csr_array(entries, shape=(len(numbers), n_clusters))
+    n_partitions = len(n_clusters_by_partition)
+    return members, np.repeat(np.arange(n_partitions), n_clusters_by_partition)

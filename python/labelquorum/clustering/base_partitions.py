@@ -1,9 +1,16 @@
-"""Base partitions: many clusterings of the same samples, each with a view of its own."""
+"""Base partitions: many clusterings of the same samples, each with a view of its own.
+
+Partitions come from the package's own views (`views`) or from clusterers of the caller, one item at
+a time: four partitions of a view, or the one of a clusterer. Every item has a seed of its own, so
+that it does not depend on which items were made in this call and which were read from a directory.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +20,17 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from labelquorum._shared.arguments import as_n_threads, as_positive
+from labelquorum._shared.arguments import as_columns, as_n_threads, as_positive
 from labelquorum._shared.files import differing_settings, replacing
-from labelquorum._shared.frame import Frame, Rows
+from labelquorum._shared.frame import Float32Rows, Frame
 from labelquorum._shared.progress import progress
 from labelquorum.clustering.views import (
     PARTITIONS_PER_VIEW,
     RECALL,
     Partitions,
-    Scale,
+    ResolutionScale,
+    Space,
     View,
-    _space,
 )
 from labelquorum.neighbors.search import kneighbors
 
@@ -48,21 +55,22 @@ def base_partitions(
     Parameters
     ----------
     X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
-        The samples. Dense: float16, float32, float64 or integers. Sparse rows (tf-idf, say) are
-        reduced to 128 columns by a truncated singular value decomposition.
+        At least 3 samples. Dense: float16, float32, float64 or integers. Sparse rows (tf-idf, for
+        example) are reduced to 128 columns by a truncated singular value decomposition.
     n_clusters : int or pair of int
-        Clusters that will be wanted in the end: partitions have from as many to four times as
-        many. A pair: the fewest and the most clusters of a partition.
+        The number of clusters that the consensus will have. Each partition has from this number to
+        four times as many. A pair gives the fewest and the most clusters of a partition.
     n_partitions : int, default=32
-        How many. Not used where `clusterers` are given.
+        Number of partitions. Ignored if `clusterers` is given.
     clusterers : scikit-learn clusterer or sequence of them, optional
-        Used instead of the package's own: one partition by each. Those that have one get a
-        `random_state` of their own where theirs is None. A label of -1 (HDBSCAN's noise) abstains.
+        Used instead of the package's own clusterings; each makes one partition. If a clusterer has
+        a `random_state` that is None, it gets a seed of its own. Samples with the label -1
+        (HDBSCAN's noise) abstain.
     directory : path-like, optional
-        Where to keep finished partitions: a call with the same arguments goes on from there.
-        `random_state` then has to be an int.
+        A folder to keep finished partitions in. A later call with the same arguments continues from
+        there. `random_state` must then be an int.
     random_state : int, RandomState instance or None, default=None
-        Decides all random choices.
+        Determines all random choices.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -71,13 +79,13 @@ def base_partitions(
     Returns
     -------
     int32 array of shape (n_samples, n_partitions)
-        Column-major. -1 where a clusterer abstains.
+        In column-major order. -1 where a clusterer abstains.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type, shape or range; if the directory holds partitions of
-        another call.
+        If an argument has the wrong type, shape or range, or if the directory holds the partitions
+        of a call with other arguments.
     MemoryError
         If too little memory is available.
 
@@ -88,14 +96,18 @@ def base_partitions(
 
     Notes
     -----
-    Views differ in the metric (Euclidean; cosine of centred rows), in the number of neighbours (10
-    to 30), and in whether features are as given or averaged over neighbours (two steps of a random
-    walk on the graph of neighbours, as in Zhang et al., "Attributed graph clustering via adaptive
-    graph convolution", IJCAI 2019). Each view gives three partitions of its graph (`communities`)
-    and one by k-means of its smoothed features, each with a random number of clusters, more than
-    are wanted: a partition that must not join two classes errs by cutting one, and others cut it
-    elsewhere. Of more than 200,000 samples a view looks at so many, drawn at random; each of the
-    others goes to the cluster of its nearest drawn one. Nearly linear in n_samples.
+    Each view of the samples has its own metric (Euclidean, or cosine of centered rows), number of
+    neighbors (10 to 30) and features: as given, or averaged over neighbors by two steps of a random
+    walk on the graph of neighbors, as in Zhang et al., "Attributed graph clustering via adaptive
+    graph convolution", IJCAI 2019. A view makes three partitions from its graph (`communities`) and
+    one by k-means of its averaged features.
+
+    Each partition has its own random number of clusters, more than the consensus will have. A
+    partition that cannot merge two classes can still split one, but other partitions split it
+    elsewhere.
+
+    With more than 200,000 samples, a view looks at 200,000 of them, drawn at random. Every other
+    sample joins the cluster of the nearest drawn one. Nearly linear in n_samples.
 
     Examples
     --------
@@ -110,174 +122,231 @@ def base_partitions(
     True
     """
     n_threads = as_n_threads(n_jobs)
-    limits = range_of(n_clusters)
-    as_positive(n_partitions, "n_partitions")
-    rows = X if clusterers is not None else Frame(X, random_state).rows(X)
-    return partitions_of(
-        rows, limits, n_partitions, clusterers, directory, random_state, n_threads, verbose
+    settings = PartitionSettings(
+        cluster_limits(n_clusters),
+        as_positive(n_partitions, "n_partitions"),
+        clusterers,
+        directory,
+        random_state,
     )
+    rows = X if clusterers is not None else Frame.fit(X, random_state)[1]
+    return make_partitions(rows, settings, n_threads=n_threads, verbose=verbose)
 
 
-def partitions_of(
-    rows: Any,
-    limits: tuple[int, int],
-    n_partitions: int,
-    clusterers: Any,
-    directory: str | Path | None,
-    random_state: Any,
-    n_threads: int,
-    verbose: bool,
-) -> Partitions:
-    """What `base_partitions` returns, of rows of a `Frame` where no clusterer is given."""
-    n_samples = rows.shape[0] if hasattr(rows, "shape") else len(rows)
-    if n_samples < 3:
-        raise ValueError(f"n_samples = {n_samples}: wanted at least 3")
-    low, high = (min(limit, n_samples) for limit in limits)
-    models = clusterers if isinstance(clusterers, Sequence) else [clusterers]
-    store = None
-    if directory is not None:
-        if not isinstance(random_state, (int, np.integer)):
-            raise ValueError(
-                f"random_state is {random_state!r}; wanted an int where a directory is given, so "
-                "that what is kept there can be told from other partitions"
-            )
-        settings = {"n_clusters": [low, high], "n_partitions": n_partitions}
-        settings |= {"random_state": int(random_state), "clusterers": repr(clusterers)}
-        store = _Store(Path(directory), settings, rows)
-    rng = check_random_state(random_state)
-    with progress(verbose) as show:
-        if clusterers is not None:
-            parts = _by_clusterers(rows, models, rng, store)
-            n_parts = len(models)
-        else:
-            parts = _by_views(rows, (low, high), n_partitions, rng, n_threads, store)
-            n_parts = -(-n_partitions // PARTITIONS_PER_VIEW)
-        found = []
-        for part in parts:
-            found.append(part)
-            if show is not None:
-                show("base partitions", len(found) / n_parts)
-    result = np.empty((n_samples, sum(part.shape[1] for part in found)), np.int32, order="F")
-    np.concatenate(found, axis=1, out=result)
-    return result[:, :n_partitions] if clusterers is None else result
+@dataclass(frozen=True, eq=False)
+class PartitionSettings:
+    """How base partitions are made; see the parameters of `base_partitions`."""
 
-
-def range_of(n_clusters: Any) -> tuple[int, int]:
+    limits: tuple[int, int]
     """The fewest and the most clusters of a partition."""
+    n_partitions: int
+    clusterers: Any = None
+    directory: str | Path | None = None
+    random_state: Any = None
+
+
+def cluster_limits(n_clusters: Any) -> tuple[int, int]:
+    """Return the fewest and the most clusters of a partition."""
     if isinstance(n_clusters, tuple) and len(n_clusters) == 2:
-        low, high = (as_positive(n, "n_clusters") for n in n_clusters)
-        if low > high:
-            raise ValueError(f"n_clusters is {n_clusters}; wanted the fewest first")
-        return low, high
-    low = as_positive(n_clusters, "n_clusters")
-    return low, _MAX_SPREAD * low
+        fewest, most = (as_positive(n, "n_clusters") for n in n_clusters)
+        if fewest > most:
+            raise ValueError(f"n_clusters must be a pair (fewest, most), got {n_clusters}")
+        return fewest, most
+    fewest = as_positive(n_clusters, "n_clusters")
+    return fewest, _MAX_SPREAD * fewest
 
 
-def _by_views(
-    rows: Rows,
-    limits: tuple[int, int],
-    n_partitions: int,
-    rng: np.random.RandomState,
-    n_threads: int,
-    store: _Store | None,
-) -> Iterator[Partitions]:
-    n_views = -(-n_partitions // PARTITIONS_PER_VIEW)
-    seeds = rng.randint(2**31, size=n_views + 1)
-    spaces = {
-        is_cosine: _space(rows, is_cosine, np.random.RandomState(seeds[-1]))
-        for is_cosine in (False, True)
-    }
-    scales: dict[bool, Scale] = {}
-    for v in range(n_views):
-        if store is not None and (kept := store.read(v)) is not None:
-            yield kept
-            continue
-        is_smooth = v // 2 % 2 == 1
-        # Each view by itself: what comes out of one does not depend on which others were kept.
-        space = spaces[v % 2 == 1]
-        chosen = _rows_of_view(len(rows), seeds[v])
-        view = View.of(space.part(chosen), is_smooth, seeds[v], n_threads)
-        if is_smooth not in scales:
-            first = 2 if is_smooth else 0  # the first view of this kind sets the scale of all
-            view_of_scale = view
-            if v != first:
-                part_of_first = spaces[first % 2 == 1].part(_rows_of_view(len(rows), seeds[first]))
-                view_of_scale = View.of(part_of_first, is_smooth, seeds[first], n_threads)
-            scales[is_smooth] = view_of_scale.scale(n_threads)
-        part = view.partitions(limits, scales[is_smooth], n_threads)
-        if chosen is not None:
-            part = _extended(part, space.rows, chosen, n_threads)
-        if store is not None:
-            store.write(v, part)
-        yield part
+def given_partitions(partitions: Any, n_samples: int) -> Partitions:
+    """Number the clusters of a caller's partitions from 0; -1 for negative values."""
+    columns = as_columns(partitions)
+    if len(columns[0]) != n_samples:
+        raise ValueError(
+            f"partitions must have {n_samples} rows, one for each sample of X, "
+            f"got {len(columns[0])}"
+        )
+    numbered = []
+    for column in columns:
+        names, codes = np.unique(column, return_inverse=True)
+        n_negative = np.count_nonzero(names < 0)
+        numbered.append((codes - n_negative).clip(-1).astype(np.int32))
+    return np.stack(numbered, axis=1)
 
 
-def _rows_of_view(n: int, seed: int) -> NDArray[np.int64] | None:
-    """The rows that a view looks at, ascending; None for all."""
-    if n <= _MAX_ROWS_PER_VIEW:
-        return None
-    return np.sort(np.random.RandomState(seed).choice(n, _MAX_ROWS_PER_VIEW, replace=False))
+def make_partitions(
+    X: Any, settings: PartitionSettings, *, n_threads: int, verbose: bool = False
+) -> Partitions:
+    """Make what `base_partitions` returns.
+
+    X holds the rows of a `Frame`, or whatever the clusterers take if there are any.
+    """
+    n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+    if n_samples < 3:
+        raise ValueError(f"X must have at least 3 samples, got {n_samples}")
+    fewest, most = settings.limits
+    limits = min(fewest, n_samples), min(most, n_samples)
+    store = _Store.of(X, settings, limits)
+    rng = check_random_state(settings.random_state)
+    if settings.clusterers is None:
+        n_items = -(-settings.n_partitions // PARTITIONS_PER_VIEW)
+        items = _from_views(_Views(X, n_items, rng, n_threads), limits, store)
+    else:
+        models = settings.clusterers
+        models = models if isinstance(models, Sequence) else [models]
+        n_items = len(models)
+        items = _from_clusterers(X, models, rng, store)
+    parts = []
+    with progress(verbose) as show:
+        for part in items:
+            parts.append(part)
+            if show is not None:
+                show("base partitions", len(parts) / n_items)
+    result = np.empty((n_samples, sum(part.shape[1] for part in parts)), np.int32, order="F")
+    np.concatenate(parts, axis=1, out=result)
+    return result[:, : settings.n_partitions] if settings.clusterers is None else result
+
+
+def _from_views(views: _Views, limits: tuple[int, int], store: _Store) -> Iterator[Partitions]:
+    """Yield the partitions of each view: (n_samples, 4)."""
+    for v in range(views.n_views):
+        yield store.read_or_make(v, partial(views.partitions, v, limits))
+
+
+class _Views:
+    """The views of the samples: every other one by cosine, every other two averaged."""
+
+    def __init__(
+        self, rows: Float32Rows, n_views: int, rng: np.random.RandomState, n_threads: int
+    ) -> None:
+        seeds = rng.randint(2**31, size=n_views + 1)
+        self.n_views = n_views
+        self._rows = rows
+        self._n_threads = n_threads
+        self._seeds = seeds[:-1]
+        self._spaces = [
+            Space.of(rows, is_cosine, np.random.RandomState(seeds[-1]))
+            for is_cosine in (False, True)
+        ]
+        self._scales: dict[bool, ResolutionScale] = {}
+
+    def partitions(self, v: int, limits: tuple[int, int]) -> Partitions:
+        """Make the partitions of view number v: (n_samples, 4)."""
+        view = self._view(v)
+        part = view.partitions(limits, self._scale(v, view), self._n_threads)
+        drawn = self._drawn_rows(v)
+        if drawn is None:
+            return part
+        return _extended(part, self._space(v).rows, drawn, self._n_threads)
+
+    def _view(self, v: int) -> View:
+        space = self._space(v).subset(self._drawn_rows(v))
+        return View.of(space, _is_smooth(v), self._seeds[v], self._n_threads)
+
+    def _space(self, v: int) -> Space:
+        return self._spaces[v % 2]
+
+    def _drawn_rows(self, v: int) -> NDArray[np.int64] | None:
+        """Draw the rows that a view looks at, ascending; None for all."""
+        n = len(self._rows)
+        if n <= _MAX_ROWS_PER_VIEW:
+            return None
+        rng = np.random.RandomState(self._seeds[v])
+        return np.sort(rng.choice(n, _MAX_ROWS_PER_VIEW, replace=False))
+
+    def _scale(self, v: int, view: View) -> ResolutionScale:
+        """Return the scale for view number v: that of the first view that is averaged as it is."""
+        is_smooth = _is_smooth(v)
+        if is_smooth not in self._scales:
+            first = 2 if is_smooth else 0
+            # The first one is made again if its partitions were read from a directory.
+            first_view = view if v == first else self._view(first)
+            self._scales[is_smooth] = first_view.resolution_scale(self._n_threads)
+        return self._scales[is_smooth]
+
+
+def _is_smooth(v: int) -> bool:
+    return v // 2 % 2 == 1
 
 
 def _extended(
-    part: Partitions, rows: Rows, chosen: NDArray[np.int64], n_threads: int
+    part: Partitions, rows: Float32Rows, drawn: NDArray[np.int64], n_threads: int
 ) -> Partitions:
-    """Partitions of chosen rows as those of all: others go where their nearest chosen one is."""
-    nearest = kneighbors(rows[chosen], 1, Y=rows, recall=RECALL, n_jobs=n_threads)[1].ravel()
-    found: Partitions = part[nearest]
-    found[chosen] = part
-    return found
+    """Extend partitions of drawn rows to all rows: each joins the cluster of its nearest one."""
+    nearest = kneighbors(rows[drawn], 1, Y=rows, recall=RECALL, n_jobs=n_threads)[1].ravel()
+    extended: Partitions = part[nearest]
+    extended[drawn] = part
+    return extended
 
 
-def _by_clusterers(
-    rows: Any, models: Sequence[Any], rng: np.random.RandomState, store: _Store | None
+def _from_clusterers(
+    X: Any, models: Sequence[Any], rng: np.random.RandomState, store: _Store
 ) -> Iterator[Partitions]:
+    """Yield the partition of each clusterer: (n_samples, 1)."""
     for i, model in enumerate(models):
         seed = rng.randint(2**31)
-        if store is not None and (kept := store.read(i)) is not None:
-            yield kept
-            continue
-        if not hasattr(model, "fit_predict"):
-            raise TypeError(f"clusterers[{i}] is {model!r}; wanted a clusterer with fit_predict")
-        copy = clone(model)
-        if "random_state" in copy.get_params() and copy.get_params()["random_state"] is None:
-            copy.set_params(random_state=seed)
-        labels = np.asarray(copy.fit_predict(rows))
-        if labels.dtype.kind not in "iu" or labels.ndim != 1:
-            raise TypeError(
-                f"clusterers[{i}] gives {labels.dtype} of shape {labels.shape}; wanted integers"
-            )
-        part = labels.astype(np.int32)[:, None]
-        if store is not None:
-            store.write(i, part)
-        yield part
+        make = partial(_partition_by, model, X, seed, f"clusterers[{i}]")
+        yield store.read_or_make(i, make)
+
+
+def _partition_by(model: Any, X: Any, seed: int, name: str) -> Partitions:
+    if not hasattr(model, "fit_predict"):
+        raise TypeError(f"{name} must be a clusterer with fit_predict, got {model!r}")
+    model = clone(model)
+    if "random_state" in model.get_params() and model.get_params()["random_state"] is None:
+        model.set_params(random_state=seed)
+    labels = np.asarray(model.fit_predict(X))
+    if labels.dtype.kind not in "iu" or labels.ndim != 1:
+        raise TypeError(
+            f"{name} must return a 1-D array of integers from fit_predict, got {labels.dtype} of "
+            f"shape {labels.shape}"
+        )
+    return labels.astype(np.int32)[:, None]
 
 
 class _Store:
-    """A folder of finished partitions, and what they were made of."""
+    """A folder of finished partitions, a file for each item; without a folder, it keeps nothing."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any], rows: Any) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        content = rows.tocsr().data if sparse.issparse(rows) else np.ascontiguousarray(rows)
-        settings = {"version": _FORMAT_VERSION, **settings, "shape": list(np.shape(rows))}
-        settings["content"] = hashlib.blake2b(content.data, digest_size=16).hexdigest()
+
+    @classmethod
+    def of(cls, X: Any, settings: PartitionSettings, limits: tuple[int, int]) -> _Store:
+        """Open the folder of the settings, which may hold only partitions of the same call."""
+        if settings.directory is None:
+            return cls(None)
+        if not isinstance(settings.random_state, (int, np.integer)):
+            raise ValueError(
+                "random_state must be an int if a directory is given, got "
+                f"{settings.random_state!r}: it says which partitions the directory holds"
+            )
+        content = X.tocsr().data if sparse.issparse(X) else np.ascontiguousarray(X)
+        identity = {
+            "version": _FORMAT_VERSION,
+            "n_clusters": list(limits),
+            "n_partitions": settings.n_partitions,
+            "random_state": int(settings.random_state),
+            "clusterers": repr(settings.clusterers),
+            "shape": list(np.shape(X)),
+            "content": hashlib.blake2b(content.data, digest_size=16).hexdigest(),
+        }
+        folder = Path(settings.directory)
         folder.mkdir(parents=True, exist_ok=True)
-        differing = differing_settings(folder / "settings.json", settings)
+        differing = differing_settings(folder / "settings.json", identity)
         if differing:
             raise ValueError(
-                f"directory {folder} holds partitions of another call: other "
-                f"{', '.join(differing)}; wanted an empty folder, or the same arguments"
+                f"directory must be empty or hold partitions of the same call, got {folder}, whose "
+                f"call differs in {', '.join(differing)}"
             )
+        return cls(folder)
 
-    def _path(self, i: int) -> Path:
-        return self._folder / f"partitions-{i:03}.npy"
-
-    def read(self, i: int) -> Partitions | None:
-        if not self._path(i).exists():
-            return None
-        kept: Partitions = np.load(self._path(i), allow_pickle=False)
-        return kept
-
-    def write(self, i: int, part: Partitions) -> None:
-        with replacing(self._path(i)) as file:
+    def read_or_make(self, i: int, make: Callable[[], Partitions]) -> Partitions:
+        """Return the partitions of item i from the folder, or make them and keep them there."""
+        if self._folder is None:
+            return make()
+        path = self._folder / f"partitions-{i:03}.npy"
+        if path.exists():
+            kept: Partitions = np.load(path, allow_pickle=False)
+            return kept
+        part = make()
+        with replacing(path) as file:
             np.save(file, part, allow_pickle=False)
+        return part

@@ -1,9 +1,12 @@
-"""From features to categories: an ensemble, its consensus, and labels for new samples."""
+"""`ConsensusClusterer`: base partitions, their consensus, and labels for new samples.
+
+`fit` makes base partitions, collapses them into ballots, links these into a tree, cuts the tree and
+counts the ballots: `base_partitions`, `ballots`, `consensus` and `outcome` in this folder.
+"""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,15 +17,9 @@ from sklearn.base import BaseEstimator, ClusterMixin, clone
 from sklearn.utils import ClassifierTags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from labelquorum._shared.arguments import (
-    as_columns,
-    as_fraction,
-    as_n_threads,
-    as_place,
-    as_positive,
-)
+from labelquorum._shared.arguments import as_fraction, as_n_threads, as_place, as_positive
 from labelquorum._shared.files import FileError, replacing
-from labelquorum._shared.frame import Frame
+from labelquorum._shared.frame import Float32Rows, Frame
 from labelquorum._shared.labels import (
     category_names,
     group_codes,
@@ -32,50 +29,54 @@ from labelquorum._shared.labels import (
 )
 from labelquorum._shared.progress import progress
 from labelquorum.clustering.ballots import Ballots
-from labelquorum.clustering.base_partitions import partitions_of, range_of
+from labelquorum.clustering.base_partitions import (
+    PartitionSettings,
+    cluster_limits,
+    given_partitions,
+    make_partitions,
+)
 from labelquorum.clustering.consensus import ConsensusTree, elected_tree
 from labelquorum.clustering.explanation import Explanation, category_table, explain
 from labelquorum.clustering.novelty import Novelty, novelty
 from labelquorum.clustering.number_of_clusters import natural_number
 from labelquorum.clustering.outcome import Categories, Outcome, categories_of, most_certain
-from labelquorum.neighbors.search import kneighbors
+from labelquorum.clustering.views import Partitions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_VOTERS = 10
-_RECALL = 0.95
-_SUSPECT_RATIO = 0.5
-_ROWS_PER_BLOCK = 65_536
+# The frame checks whether all values are finite.
+_CHECKED_BY_FRAME = {"accept_sparse": "csr", "dtype": "numeric", "ensure_all_finite": False}
 
 
 class ConsensusClusterer(ClusterMixin, BaseEstimator):
-    """Find categories on which many clusterings agree, around those that are known, if any are.
+    """Find categories on which many clusterings agree, around known categories if there are any.
 
     Parameters
     ----------
     n_clusters : int, optional
-        Categories in all, known ones included; None for the number on which views of the samples
-        agree most (see Notes), at most about 190.
+        Number of categories, known ones included. None chooses the number on which views of the
+        samples agree most, at most about 190.
     min_cluster_size : int, default=10
-        Samples that make a category, where their number is not given, and in `novelty`.
+        The smallest number of samples that make a category, if `n_clusters` is None, and in
+        `novelty`.
     n_partitions : int, default=32
-        Base partitions.
+        Number of base partitions.
     clusterers : scikit-learn clusterer or sequence of them, optional
-        Used for the base partitions instead of the package's own; see `base_partitions`.
+        Make the base partitions instead of the package's own clusterings; see `base_partitions`.
     classifier : scikit-learn classifier, optional
-        Learns from the pseudo-labels what `predict` says; None for the mean of the probabilities
-        of the nearest training samples.
+        Trained on the pseudo-labels and used by `predict`. None uses the mean shares of the nearest
+        training samples.
     discover : bool, default=True
-        Look for new categories. False: samples get known categories only, or -1 where a category
-        of their own would suit them better.
+        Look for new categories. If False, samples get a known category, or -1 if they fit a new
+        category better.
     pseudo_share : float, default=0.5
-        Share of the samples that become pseudo-labels: the most certain ones; of each category at
-        least a tenth of that share.
+        The share of samples that become pseudo-labels, the most certain ones first. Of each
+        category, at least a tenth of this share does.
     directory : path-like, optional
-        Where to keep finished base partitions; see `base_partitions`.
+        A folder to keep finished base partitions in; see `base_partitions`.
     random_state : int, RandomState instance or None, default=None
-        Decides all random choices.
+        Determines all random choices.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -84,28 +85,30 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
     Attributes
     ----------
     labels_ : array of shape (n_samples,)
-        The category of each sample. Without known labels, integers from 0, larger categories first.
-        With them, the known names, and for new categories the integers after them, or, where names
-        are strings, "new 0", "new 1", ...
+        The category of each sample. Without known labels: integers from 0, by decreasing size of
+        the category. With them: the known names; new categories get the integers after them or, if
+        names are strings, "new 0", "new 1", ...
     confidence_, probabilities_ : float32 array of shape (n_samples,)
-        What of all that a sample shares with categories it shares with its own, 0 to 1.
+        The share of the sample's votes that its own category gets, 0 to 1.
     pseudo_labels_ : array of shape (n_samples,)
-        As `labels_`, for the most certain samples; -1 (None among strings) elsewhere.
+        As `labels_` for the most certain samples; -1 (None among strings) elsewhere.
     classes_ : array of shape (`n_clusters_`,)
         The categories, known ones first.
     n_clusters_ : int
-        How many these are.
+        Number of categories.
     partitions_ : int32 array of shape (n_samples, n_partitions)
         The base partitions.
     suspect_labels_ : int array
-        Samples whose known label the partitions speak against, most suspect first.
+        Samples whose known label the partitions contradict, most suspect first.
     history_ : list of dict
         One entry for each round of voting: "round", "n_partitions" (that voted), "n_clusters",
         "coverage" (share of samples with a pseudo-label), "confidence" (mean of `confidence_`).
-        There is one round: later ones, in which classifiers trained on the pseudo-labels voted too,
-        made labels worse on all data they were tried on.
+        There is one round. Later rounds, in which classifiers trained on the pseudo-labels voted
+        too, made the labels worse on all data sets that were tried.
     category_table_ : pandas.DataFrame
-        Size, confidence and nearest category of each, and how many known labels it has.
+        Size, confidence, nearest category and number of known labels of each category.
+    outcome_ : object
+        The result in numbers, for reports and displays of this package.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -115,9 +118,9 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
 
     Notes
     -----
-    Samples with a known label stay in its category, and known categories are never merged.
-    A sample with a suspect label keeps it, too. So with last week's labels as `y`, -1 for samples
-    that are new, categories keep their numbers and names.
+    Samples with a known label stay in its category, even if the label is suspect, and known
+    categories are never merged. To keep the numbers and names of last week's categories, pass last
+    week's labels as `y`, with -1 for new samples.
 
     Examples
     --------
@@ -161,7 +164,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        # scikit-learn's checks of sparse input look there where there is a predict_proba.
+        # scikit-learn's checks of sparse input read these tags if there is a predict_proba.
         tags.classifier_tags = ClassifierTags()
         return tags
 
@@ -173,168 +176,181 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             At least 3 samples. Dense: float16, float32, float64 or integers.
         y : array-like of shape (n_samples,), optional
-            Known categories: integers, -1 where there is none; or strings, None where there is
-            none.
+            Known categories: integers, with -1 for unknown ones, or strings, with None for unknown
+            ones.
         partitions : integer array-like of shape (n_samples, n_partitions), optional
             Used instead of base partitions of X; see `consensus`.
         groups : array-like of shape (n_samples,), optional
-            Samples of the same group (a number or name; -1 or None: no group) get the same label:
-            their shares are averaged and decide between the categories they are in by themselves;
-            `confidence_` is that of the group. A known label is that of its whole group.
+            Samples of one group (a number or name; -1 or None for no group) get the same label. The
+            shares of the samples are averaged. Of the categories that the samples would be in
+            without groups, the one with the largest mean share wins, and `confidence_` is that
+            share. A known label applies to the whole group.
 
         Returns
         -------
         ConsensusClusterer
-            Itself.
+            The estimator itself.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument or parameter is of the wrong type, shape or range; if a group has two
+            If an argument or parameter has the wrong type, shape or range, or if a group has two
             known labels.
         MemoryError
             If too little memory is available.
+
+        Warns
+        -----
+        UserWarning
+            If X shows no clusters, if `n_clusters` is smaller than the number of known categories,
+            or if the partitions tell fewer categories apart.
         """
-        n_threads = as_n_threads(self.n_jobs)
+        n_threads = self._check_parameters()
+        X = validate_data(self, X, ensure_min_samples=3, **_CHECKED_BY_FRAME)
+        n_samples = X.shape[0]
+        known_names, known = known_codes(y, n_samples, type(self).__name__)
+        group_numbers = None if groups is None else group_codes(groups, n_samples)
+        fixed = known  # the category that each sample has to stay in, also by its group
+        if known is not None and group_numbers is not None:
+            fixed = spread_over_groups(known, group_numbers, known_names)
+        self._check_n_clusters(n_samples, len(known_names))
+        self._frame, features = Frame.fit(X, self.random_state, fixed)
+
+        is_own = partitions is None and self.clusterers is None
+        n_wanted = self._n_wanted(features, len(known_names), is_own, n_threads)
+        if partitions is not None:
+            self.partitions_ = given_partitions(partitions, n_samples)
+        else:
+            self.partitions_ = self._base_partitions(features if is_own else X, n_wanted, n_threads)
+        self._tree, n_clusters = self._linked(fixed, n_wanted, is_own, n_threads)
+        categories = self._categories(n_clusters, group_numbers)
+        self.outcome_ = Outcome(
+            categories,
+            n_known=len(known_names),
+            known=known,
+            groups=group_numbers,
+            features=features,
+            is_certain=most_certain(categories.numbers, categories.confidence, self.pseudo_share),
+            discover=self.discover,
+        )
+        self._set_results(known_names)
+        self.classifier_ = self._trained_classifier(X)
+        return self
+
+    def _check_parameters(self) -> int:
+        """Check all parameters; return the number of threads."""
         as_positive(self.min_cluster_size, "min_cluster_size")
         as_positive(self.n_partitions, "n_partitions")
         as_fraction(self.pseudo_share, "pseudo_share")
         if self.n_clusters is not None:
             as_positive(self.n_clusters, "n_clusters")
-        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", ensure_min_samples=3)
-        n = X.shape[0]
-        if self.n_clusters is not None and self.n_clusters > n:
-            raise ValueError(f"n_clusters is {self.n_clusters}, X holds {n} samples; wanted fewer")
-        known, self._known = known_codes(y, n, type(self).__name__)
-        self._groups = None if groups is None else group_codes(groups, n)
-        codes = self._known
-        if codes is not None and self._groups is not None:
-            codes = spread_over_groups(codes, self._groups, known)
-        if self.n_clusters is not None and self.n_clusters < len(known):
+        return as_n_threads(self.n_jobs)
+
+    def _check_n_clusters(self, n_samples: int, n_known: int) -> None:
+        if self.n_clusters is None:
+            return
+        if self.n_clusters > n_samples:
+            raise ValueError(
+                f"n_clusters must be at most {n_samples}, the number of samples, "
+                f"got {self.n_clusters}"
+            )
+        if self.n_clusters < n_known:
             warnings.warn(
-                f"n_clusters is {self.n_clusters}, y holds {len(known)} categories, which are all "
+                f"n_clusters is {self.n_clusters}, but y has {n_known} categories: all of them are "
                 "kept",
-                stacklevel=2,
+                stacklevel=3,
             )
-        self._frame = Frame(X, self.random_state)
-        if codes is not None:
-            self._frame.learn(X, codes)
-        self._rows = self._frame.rows(X)
-        is_own = partitions is None and self.clusterers is None
-        wanted = self.n_clusters
+
+    def _n_wanted(
+        self, features: Float32Rows, n_known: int, is_own: bool, n_threads: int
+    ) -> int | None:
+        """The number of categories to look for; None if it depends on the partitions."""
+        if self.n_clusters is not None:
+            return max(self.n_clusters, n_known)
+        if not is_own:
+            return None
         with progress(self.verbose) as show:
-            if wanted is None and is_own:
-                wanted = self._natural_number(n_threads, show)
-        if wanted is not None:
-            wanted = max(wanted, len(known))
-        self.partitions_ = self._base(X, partitions, wanted, n_threads)
-        with progress(self.verbose) as show:
-            ballots = Ballots(list(self.partitions_.T), n_threads, show, kinds=codes)
-            tree = ConsensusTree(ballots, n_clusters=wanted, n_threads=n_threads, show=show)
-            n_clusters = max(len(known), wanted or tree.natural_size(self.min_cluster_size))
-            if not is_own:
-                tree = elected_tree(ballots, n_clusters, n_threads, show)
-        self._tree, self._ballots = tree, tree.ballots
-        categories = self._categories_of(n_clusters)
-        n_found = categories.n_categories
-        self.classes_ = category_names(known, n_found)
-        self.n_clusters_ = n_found
-        if self.n_clusters is not None and n_found < self.n_clusters:
+            number, agreement = natural_number(
+                features, self.min_cluster_size, self.random_state, n_threads, show
+            )
+        if number is None:
             warnings.warn(
-                f"n_clusters is {self.n_clusters}, the partitions tell only {n_found} groups apart",
-                stacklevel=2,
+                f"X shows no clusters: views of it agree by {agreement:.2f}, no more than views of "
+                "noise do. Set n_clusters to look for that many anyway",
+                stacklevel=3,
             )
-        self.confidence_ = self.probabilities_ = categories.confidence
-        numbers = categories.numbers
-        chosen = most_certain(numbers, self.confidence_, self.pseudo_share)
-        self.outcome_ = Outcome(
-            categories,
-            n_known=len(known),
-            known=self._known,
-            groups=self._groups,
-            features=self._rows,
-            is_pseudo_label=chosen,
-            discover=self.discover,
+        return max(number or 1, n_known)
+
+    def _base_partitions(self, X: Any, n_wanted: int | None, n_threads: int) -> Partitions:
+        limits = (2, max(2, int(np.sqrt(X.shape[0]))))
+        if n_wanted is not None:
+            limits = cluster_limits(n_wanted)
+        settings = PartitionSettings(
+            limits, self.n_partitions, self.clusterers, self.directory, self.random_state
         )
-        given = self.outcome_.as_labels(numbers)
-        self.labels_ = to_labels(self.classes_, given)
-        self.outcome_ = replace(self.outcome_, is_pseudo_label=chosen & (given >= 0))
-        self.pseudo_labels_ = to_labels(self.classes_, np.where(chosen, given, -1))
-        self.suspect_labels_ = self._suspects()
+        return make_partitions(X, settings, n_threads=n_threads, verbose=self.verbose)
+
+    def _linked(
+        self, fixed: NDArray[np.int32] | None, n_wanted: int | None, is_own: bool, n_threads: int
+    ) -> tuple[ConsensusTree, int]:
+        """Link the ballots into a tree, and say at how many clusters to cut it."""
+        with progress(self.verbose) as show:
+            ballots = Ballots.of(list(self.partitions_.T), n_threads, show, known=fixed)
+            tree = ConsensusTree(ballots, n_clusters=n_wanted, n_threads=n_threads, show=show)
+            n_clusters = n_wanted or tree.natural_size(self.min_cluster_size)
+            if not is_own:  # The package's own partitions suit the default rule.
+                tree = elected_tree(ballots, n_clusters, n_threads, show)
+        return tree, n_clusters
+
+    def _categories(self, n_clusters: int, groups: NDArray[np.int32] | None) -> Categories:
+        return categories_of(self._tree.ballots, self._tree.cut(n_clusters), groups)
+
+    def _set_results(self, known_names: NDArray[Any]) -> None:
+        """Set the public attributes that follow from the outcome."""
+        categories = self.outcome_.categories
+        self.n_clusters_ = categories.n_categories
+        if self.n_clusters is not None and self.n_clusters_ < self.n_clusters:
+            warnings.warn(
+                f"n_clusters is {self.n_clusters}, but the partitions tell only {self.n_clusters_} "
+                "categories apart",
+                stacklevel=3,
+            )
+        self.classes_ = category_names(known_names, self.n_clusters_)
+        self.confidence_ = self.probabilities_ = categories.confidence
+        numbers = self.outcome_.as_labels(categories.numbers)
+        is_pseudo_label = self.outcome_.is_pseudo_label
+        self.labels_ = to_labels(self.classes_, numbers)
+        self.pseudo_labels_ = to_labels(self.classes_, np.where(is_pseudo_label, numbers, -1))
+        self.suspect_labels_ = self.outcome_.suspects()
         self.history_ = [
             {
                 "round": 0,
                 "n_partitions": self.partitions_.shape[1],
-                "n_clusters": n_found,
-                "coverage": float(self.outcome_.is_pseudo_label.mean()),
+                "n_clusters": self.n_clusters_,
+                "coverage": float(is_pseudo_label.mean()),
                 "confidence": float(self.confidence_.mean()),
             }
         ]
-        self.classifier_: Any = None
-        if self.classifier is not None:
-            # New categories too, without `discover`: else it would call them known ones.
-            self.classifier_ = clone(self.classifier).fit(X[chosen], numbers[chosen])
-        return self
 
-    def _natural_number(self, n_threads: int, show: Any) -> int:
-        number, agreement = natural_number(
-            self._rows, self.min_cluster_size, self.random_state, n_threads, show
-        )
-        if number is None:
-            warnings.warn(
-                f"X shows no clusters: views of it agree by {agreement:.2f}, which is no more than "
-                "they do on noise; n_clusters says how many to look for anyway",
-                stacklevel=3,
-            )
-        return number or 1
+    def _trained_classifier(self, X: Any) -> Any:
+        """Train on the most certain samples, including those of new categories.
 
-    def _base(
-        self, X: Any, partitions: Any, n_clusters: int | None, n_threads: int
-    ) -> NDArray[np.int32]:
-        n = X.shape[0]
-        if partitions is not None:
-            columns = as_columns(partitions)
-            if len(columns[0]) != n:
-                raise ValueError(
-                    f"partitions hold {len(columns[0])} samples, X {n}; wanted as many"
-                )
-            return np.stack([_codes(column) for column in columns], axis=1)
-        limits = (2, max(2, int(np.sqrt(n))))
-        if n_clusters is not None:
-            limits = range_of(n_clusters)
-        return partitions_of(
-            X if self.clusterers is not None else self._rows,
-            limits,
-            self.n_partitions,
-            self.clusterers,
-            self.directory,
-            self.random_state,
-            n_threads,
-            self.verbose,
-        )
-
-    def _categories_of(self, n_clusters: int) -> Categories:
-        return categories_of(self._ballots, self._tree.cut(n_clusters), self._groups)
-
-    def _suspects(self) -> NDArray[np.intp]:
-        if self._known is None:
-            return np.empty(0, dtype=np.intp)
-        labeled = np.flatnonzero(self._known >= 0)
-        scores = self.outcome_.categories.shares_of(labeled)
-        own = scores[np.arange(len(labeled)), self._known[labeled]]
-        ratios = own / np.maximum(scores.max(axis=1), 1e-30)
-        order = np.argsort(ratios, kind="stable")
-        suspects: NDArray[np.intp] = labeled[order[ratios[order] < _SUSPECT_RATIO]]
-        return suspects
+        Without these, it would put samples of new categories into known ones.
+        """
+        if self.classifier is None:
+            return None
+        chosen = self.outcome_.is_certain
+        return clone(self.classifier).fit(X[chosen], self.outcome_.categories.numbers[chosen])
 
     @property
     def category_table_(self) -> pd.DataFrame:
-        """A table of the categories: a row for each of `classes_`.
+        """A table with a row for each of `classes_`.
 
-        Columns: "size" (samples), "share" (of all samples), "confidence" (its mean), "known" (or
-        new), "n_labeled" (samples that `y` named), "n_suspect" (of `suspect_labels_`), "nearest"
-        (the other category with the largest mean share of its samples' votes), "nearest_share"
-        (that mean). Without `discover`, new categories are in it, though `labels_` has -1 there.
+        Columns: "size" (number of samples), "share" (of all samples), "confidence" (mean of its
+        samples), "known" (whether it is a known category), "n_labeled" (samples with this label in
+        `y`), "n_suspect" (of them in `suspect_labels_`), "nearest" (the category that gets most of
+        its samples' other votes), "nearest_share" (the mean share of these votes). Without
+        `discover`, new categories have rows, too, though `labels_` has -1 there.
 
         Raises
         ------
@@ -342,15 +358,10 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             If pandas is missing.
         """
         check_is_fitted(self)
-        return category_table(
-            self.outcome_.categories,
-            self.classes_,
-            known=self._known,
-            suspects=self.suspect_labels_,
-        )
+        return category_table(self.outcome_, self.classes_, self.suspect_labels_)
 
     def explain(self, i: int) -> Explanation:
-        """Say why a training sample is in its category.
+        """Explain why a training sample is in its category.
 
         Parameters
         ----------
@@ -360,8 +371,9 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Returns
         -------
         Explanation
-            Its category and the next one, what each partition says, the seed of the category and
-            the samples nearest to it by votes; it prints as a text. O(n_samples n_partitions).
+            Its category and the runner-up, the vote of each partition, the seed of the category and
+            the samples that most partitions put together with it. It prints as text. The cost is
+            O(n_samples n_partitions).
 
         Raises
         ------
@@ -387,80 +399,76 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         i = as_place(i, "i", len(self.outcome_.categories.numbers), "a training sample")
         return explain(
             i,
-            self.outcome_.categories,
+            self.outcome_,
             self.classes_,
             self.partitions_,
-            known=self._known,
-            groups=self._groups,
             is_suspect=bool((self.suspect_labels_ == i).any()),
-            is_pseudo_label=bool(self.outcome_.is_pseudo_label[i]),
         )
 
     def cut(self, n_clusters: int) -> NDArray[Any]:
-        """Label the training samples with coarser or finer categories, from the same votes.
+        """Label the training samples with fewer or more categories, from the same votes.
 
         Parameters
         ----------
         n_clusters : int
-            Categories in all; known ones are all kept.
+            Number of categories. All known ones are kept.
 
         Returns
         -------
         array of shape (n_samples,)
-            As `labels_` of a fit with that many clusters. Nothing of the estimator changes.
+            As `labels_` after a fit with this number of categories. The estimator does not change.
         """
         check_is_fitted(self)
-        n_clusters = max(self.outcome_.n_known, as_positive(n_clusters, "n_clusters"))
-        categories = self._categories_of(n_clusters)
-        names = category_names(self.classes_[: self.outcome_.n_known], categories.n_categories)
+        n_known = self.outcome_.n_known
+        n_clusters = max(n_known, as_positive(n_clusters, "n_clusters"))
+        categories = self._categories(n_clusters, self.outcome_.groups)
+        names = category_names(self.classes_[:n_known], categories.n_categories)
         return to_labels(names, self.outcome_.as_labels(categories.numbers))
 
     def novelty(self, X: Any, *, level: float = 0.05) -> Novelty:
-        """Say how unlike the training data new samples are, and find categories that emerge.
+        """Say how much new samples differ from the training data, and find emerging categories.
 
         Parameters
         ----------
         X : array-like or SciPy sparse matrix of shape (n_new, n_features)
             New samples.
         level : float in (0, 1), default=0.05
-            Share of samples like the training data that may count as novel by chance.
+            The share of samples like the training data that may count as novel by chance.
 
         Returns
         -------
         Novelty
-            A score for each sample, the share that is novel, and groups of at least
-            `min_cluster_size` that agree among themselves; it prints as a text.
+            A score for each sample, the share of novel samples, and emerging categories: groups of
+            at least `min_cluster_size` samples that belong together. It prints as text.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or range.
+            If an argument has the wrong type, shape or range.
 
         Notes
         -----
         *Scores* are 1 - p, where p is a conformal p-value (Bates et al., "Testing for outliers with
         conformal p-values", Annals of Statistics 51, 2023): of all training samples and the new
-        one, the share that is at least as far from its 5 nearest training samples (in the mean,
-        itself left out) as the new one. No score is above 1 - 1 / (n_samples + 1). Counts above
-        a level are compared with what it allows (Storey, JRSS B 64, 2002).
+        one, the share whose mean distance to their 5 nearest training samples, themselves excluded,
+        is at least that of the new one. No score is above 1 - 1 / (n_samples + 1). The share of
+        novel samples is corrected for the share that `level` allows (Storey, JRSS B 64, 2002).
 
-        *Groups* are communities of a graph of training and new samples together, at three scales,
-        each at least 5 times as frequent among the new ones, and more so than chance explains: an
-        exact test, by which any group at all is found in at most 5 % of cases where new samples are
-        drawn like the training samples. So a category is seen though none of its samples by itself
-        is far from others; and so is a known one that became 5 times as frequent. Nearly linear in
-        n_samples + n_new.
+        *Emerging categories* are communities of the graph of training and new samples together, at
+        three resolutions. In each, new samples are at least 5 times as frequent as elsewhere, and
+        more frequent than chance explains. The test is exact: if new samples are drawn like the
+        training samples, any category emerges in at most 5 % of cases. This finds a category even
+        if none of its samples is far from the others. It also finds a known category that has
+        become 5 times as frequent. Nearly linear in n_samples + n_new.
         """
         check_is_fitted(self)
         if as_fraction(level, "level") == 1:
-            raise ValueError("level is 1; wanted a number in (0, 1)")
-        min_group_size = as_positive(self.min_cluster_size, "min_cluster_size")
-        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+            raise ValueError(f"level must be a number in (0, 1), got {level}")
         return novelty(
-            self._rows,
-            self._frame.rows(X),
+            self.outcome_.features,
+            self._rows(X),
             level=float(level),
-            min_group_size=min_group_size,
+            min_group_size=as_positive(self.min_cluster_size, "min_cluster_size"),
             n_threads=as_n_threads(self.n_jobs),
             verbose=self.verbose,
         )
@@ -474,28 +482,29 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         images: Any = None,
         y: Any = None,
     ) -> None:
-        """Write a report to look at: one HTML file, to be opened in any browser, without a network.
+        """Write a report as one HTML file that opens in any browser, without a network.
 
-        It says what was done, and shows each category (size, confidence, keywords, typical samples
-        and some on the border), which categories the partitions confuse, a map, coverage against
-        precision, and which samples to check first, as tables to sort, search and download.
+        It shows the settings and results, each category (size, confidence, keywords, typical
+        samples and samples at its border), the categories that the partitions confuse, a map,
+        coverage against precision, and the samples to check first. Tables can be searched, sorted
+        and downloaded.
 
         Parameters
         ----------
         path : path-like
-            The file, ending in .html as a rule. It appears when it is complete.
+            The file, usually named .html. It appears when it is complete.
         X : array-like or SciPy sparse matrix of shape (n_samples, n_features), optional
-            What `fit` was given; used where there are neither texts nor images, to say which
-            features set each category apart.
+            The samples that `fit` was given. If there are neither texts nor images, the report
+            names the features that set each category apart.
         texts : iterable of str, of length n_samples, optional
-            Shown for samples, and where keywords are from.
+            Shown for samples, and searched for keywords.
         images : array of shape (n_samples, height, width[, 3]), optional
-            Shown for samples: grey values (the highest is black), or red, green and blue (uint8,
-            or floats from 0 to 1).
+            Shown for samples: gray values (the highest is black), or red, green and blue (uint8, or
+            floats from 0 to 1).
         y : array-like of shape (n_samples,), optional
-            True labels, to measure with and never to learn from: integers, negative where unknown,
-            or strings, None where unknown; see `CoveragePrecisionDisplay.from_estimator`. Without
-            them, nothing in the report is called precision.
+            True labels to measure precision with; nothing is learned from them. Integers, negative
+            where unknown, or strings, None where unknown; see
+            `CoveragePrecisionDisplay.from_estimator`. Without them, the report names no precision.
 
         Raises
         ------
@@ -504,15 +513,15 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         OSError
             If the file cannot be written.
         TypeError, ValueError
-            If an argument is of the wrong type, shape or range, or the lengths differ.
+            If an argument has the wrong type, shape or range, or if lengths differ.
 
         Notes
         -----
-        Under 5 MB, however many samples or categories there are: texts and images are cut, the map
-        has 1,500 samples (t-SNE: van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 9,
-        2008) and a few of each category; the 1,000 largest categories are in the table, the 200
-        largest have a card, with keywords from the surest 500 texts of each. Texts, categories
-        and names are escaped. The same model and arguments give the same file.
+        The file is smaller than 5 MB. Texts and images are cut. The map has 1,500 samples and a few
+        of each category (t-SNE: van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 9,
+        2008). The table lists the 1,000 largest categories. The 200 largest have a card, with
+        keywords from the 500 most certain texts of each. Texts, categories and names are escaped.
+        The same model and arguments give the same file.
 
         Examples
         --------
@@ -538,7 +547,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             raise OSError(str(error)) from error
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Say which category new samples belong to: that of the largest probability.
+        """Predict the category of new samples: the one with the highest probability.
 
         Parameters
         ----------
@@ -548,16 +557,15 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Returns
         -------
         array of shape (n_new,)
-            Categories, of `classes_`. Without `discover`, -1 (None among strings) where that is a
-            new one.
+            Categories, of `classes_`. Without `discover`, -1 (None among strings) instead of new
+            categories.
         """
         check_is_fitted(self)
         numbers: NDArray[np.int32]
         if self.classifier_ is None or hasattr(self.classifier_, "predict_proba"):
             numbers = self.predict_proba(X).argmax(axis=1).astype(np.int32)
         else:
-            X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
-            numbers = self.classifier_.predict(X)
+            numbers = self.classifier_.predict(self._for_classifier(X))
         return to_labels(self.classes_, self.outcome_.as_labels(numbers))
 
     def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
@@ -571,29 +579,20 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Returns
         -------
         array of shape (n_new, `n_clusters_`)
-            One column for each of `classes_`. The mean of what the 10 nearest training samples
-            share with the categories; or what the classifier says.
+            A column for each of `classes_`: the mean shares of the 10 nearest training samples, or
+            the probabilities by the classifier.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
         if self.classifier_ is not None:
+            X = self._for_classifier(X)
             probabilities = np.zeros((X.shape[0], self.n_clusters_))
             probabilities[:, self.classifier_.classes_] = self.classifier_.predict_proba(X)
             return probabilities
-        rows = self._frame.rows(X)
-        n_voters = min(_VOTERS, len(self._rows))
-        nearest = kneighbors(
-            self._rows, n_voters, Y=rows, recall=_RECALL, n_jobs=as_n_threads(self.n_jobs)
-        )[1]
-        found = np.empty((len(rows), self.n_clusters_), dtype=np.float32)
-        for begin in range(0, len(rows), _ROWS_PER_BLOCK):
-            block = slice(begin, begin + _ROWS_PER_BLOCK)
-            found[block] = self.outcome_.categories.shares_of(nearest[block]).mean(axis=1)
-        return found
+        return self.outcome_.shares_of_new(self._rows(X), as_n_threads(self.n_jobs))
 
+    def _rows(self, X: Any) -> Float32Rows:
+        """Turn new samples into rows like those of the training samples."""
+        return self._frame.rows(validate_data(self, X, reset=False, **_CHECKED_BY_FRAME))
 
-def _codes(column: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
-    """A partition numbered from 0; -1 for what is negative."""
-    names, codes = np.unique(column, return_inverse=True)
-    numbers: NDArray[np.int32] = (codes - np.count_nonzero(names < 0)).clip(-1).astype(np.int32)
-    return numbers
+    def _for_classifier(self, X: Any) -> Any:
+        return validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)

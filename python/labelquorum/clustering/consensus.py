@@ -1,11 +1,15 @@
 """Consensus: one partition of all samples from many.
 
-The module's name is private so that ``labelquorum.consensus`` is always the function.
+`consensus` collapses the partitions into ballots, links groups of signatures into a tree by one of
+two rules (`ConsensusTree`), chooses the rule by dealing the partitions into halves
+(`elected_tree`), cuts the tree, and expands the result. The notes of `consensus` give the
+algorithm and its cost.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +17,16 @@ from numpy.typing import NDArray
 from labelquorum import _core
 from labelquorum._shared.arguments import as_columns, as_n_threads, as_positive
 from labelquorum._shared.progress import progress
-from labelquorum.clustering.ballots import Ballots
+from labelquorum.clustering.ballots import Ballots, Float64Array, Integers
 
-if TYPE_CHECKING:
-    pass
-
-Integers = NDArray[np.integer[Any]]
-Floats = NDArray[np.float64]
+Rule = Literal["ward", "average"]
 
 _MIN_GROUPS, _GROUPS_PER_CLUSTER, _MAX_GROUPS = 1000, 8, 4000
-_RULES = ("ward", "average")
-_DEALS, _CLEARLY = 8, 3  # standard errors
-_MAX_ELECTORS, _ELECTORS_GROUPS = 5_000, 400
-_LEAST_HALF = 2  # partitions
-_LEAST_SHARE = 0.1  # of the mean size of a cluster
+_N_DEALS, _STANDARD_ERRORS = 8, 3
+_MAX_ELECTORS, _GROUPS_OF_ELECTORS = 5_000, 400
+_MIN_PARTITIONS_PER_HALF = 2
+_OUTLIER_SHARE = 0.1  # of the mean size of a cluster
+_LAST_COST_FACTOR = 0.1
 _ROWS_PER_BLOCK = 4096
 
 
@@ -43,12 +43,12 @@ def consensus(
     ----------
     partitions : integer array-like of shape (n_samples, n_partitions)
         Also a pandas or polars DataFrame, or a list of 1-D arrays, one per partition. A negative
-        value means that the model abstains on the sample. Partitions with more clusters than are
-        wanted (2 to 6 times as many) serve best.
+        value means that the model abstains on the sample. Partitions with 2 to 6 times as many
+        clusters as the result work best.
     n_clusters : int, optional
-        Clusters of the result; None for as many as stand out (where the cost of merging rises
-        most), which is right only for few that lie apart. `ConsensusClusterer`, which sees the
-        samples, finds the number better.
+        Number of clusters of the result. None chooses the number below which the cost of merging
+        rises most. This is only reliable for a few well-separated clusters. `ConsensusClusterer`
+        sees the samples and finds the number better.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -57,14 +57,14 @@ def consensus(
     Returns
     -------
     int32 array of shape (n_samples,)
-        Cluster of each sample, numbered from 0, larger ones first; -1 only where all partitions
-        abstain.
+        The cluster of each sample. Clusters are numbered from 0 by decreasing size. -1 only where
+        all partitions abstain.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type, shape or range, or fewer samples differ than clusters
-        are wanted.
+        If an argument has the wrong type, shape or range, or if the partitions tell fewer groups of
+        samples apart than `n_clusters`.
     MemoryError
         If too little memory is available.
 
@@ -74,26 +74,26 @@ def consensus(
 
     Notes
     -----
-    1. Samples are collapsed into signatures, and these into at most 1,000 groups (or 8 per cluster,
-       up to 4,000) around the most frequent ones.
-    2. By one of two rules the groups become a tree, which is cut at n_clusters:
+    1. Samples are collapsed into signatures. Signatures are put into at most 1,000 groups (or 8 per
+       cluster, up to 4,000) around the most frequent ones.
+    2. The groups are linked into a tree, which is cut at `n_clusters`, by one of two rules:
 
-       - Ward's linkage. Two groups are as similar as the clusters they share tell: each -log of
-         its share of the samples, since sharing a small cluster is less by chance. Each group's
-         profile is averaged over all groups in proportion to similarity (one step of a random
-         walk), so that groups that share few clusters, but the same neighbours, get near.
-       - Average linkage. A shared cluster tells more the smaller it is and the less the other
-         partitions cut it (the ensemble-driven cluster index of Huang, Wang and Lai, "Locally
-         weighted ensemble clustering", IEEE Transactions on Cybernetics 48(5), 2018). Clusters
-         under a tenth of the mean size are outliers and do not count.
+       - Ward's linkage. The similarity of two groups is the sum over the clusters they share of
+         -log of the cluster's share of the samples, since two samples rarely share a small cluster
+         by chance. Each group's similarities are then averaged over all groups, weighted by
+         similarity (one step of a random walk). This brings groups together that share few clusters
+         but have the same neighbors.
+       - Average linkage. A shared cluster counts more if it is small and if the other partitions do
+         not split it (the ensemble-driven cluster index of Huang, Wang and Lai, "Locally weighted
+         ensemble clustering", IEEE Transactions on Cybernetics 48(5), 2018). Clusters under a tenth
+         of the mean size are outliers and do not count towards `n_clusters`.
 
-    3. No rule is best on all ensembles. From four partitions on, they are dealt into two halves
-       eight times, and average linkage is taken unless the results of Ward's on the halves tell
-       more of each other (mutual information) by three standard errors. With fewer partitions it is
-       Ward's linkage.
-    4. A signature goes to the cluster whose members it shares most with.
+    3. Neither rule is best on all ensembles. The partitions are dealt into two halves eight times.
+       Average linkage is used unless Ward's results on the two halves share more information by
+       three standard errors. With fewer than four partitions, Ward's linkage is used.
+    4. Each signature moves to the cluster that gets the largest share of its votes.
 
-    Linear in n_samples, apart from the groups (some seconds at most).
+    Linear in n_samples, apart from linking the groups (a few seconds at most).
 
     Examples
     --------
@@ -106,61 +106,84 @@ def consensus(
     wanted = None if n_clusters is None else as_positive(n_clusters, "n_clusters")
     columns = as_columns(partitions)
     with progress(verbose) as show:
-        ballots = Ballots(columns, n_threads, show)
-        n_found = wanted or ConsensusTree(ballots, n_threads=n_threads, show=show).natural_size()
-        tree = elected_tree(ballots, n_found, n_threads, show)
-        if n_found > tree.n_groups:
+        ballots = Ballots.of(columns, n_threads, show)
+        if wanted is None:
+            wanted = ConsensusTree(ballots, n_threads=n_threads, show=show).natural_size()
+        tree = elected_tree(ballots, wanted, n_threads, show)
+        if wanted > tree.n_groups:
             raise ValueError(
-                f"n_clusters is {n_found}; the partitions tell only {tree.n_groups} groups apart "
-                f"(of at most {_MAX_GROUPS:,})"
+                f"n_clusters must be at most {tree.n_groups}, the number of groups that the "
+                f"partitions tell apart (never more than {_MAX_GROUPS:,}), got {wanted}"
             )
-        of_signatures = tree.ballots.nearest(tree.cut(n_found))
-    return ballots.of_samples(of_signatures)
+        clusters = tree.ballots.reassigned(tree.cut(wanted))
+    return ballots.expand(clusters)
 
 
 def elected_tree(
-    ballots: Ballots, n_clusters: int, n_threads: int, show: Any = None
+    ballots: Ballots,
+    n_clusters: int,
+    n_threads: int,
+    show: Callable[..., None] | None = None,
 ) -> ConsensusTree:
-    """The tree by average linkage, or by Ward's where its results on halves tell clearly more.
-
-    The partitions are dealt into two halves again and again, and it is measured how much a rule's
-    results on the two tell of each other: mutual information in nats, not normalised, since a rule
-    that finds few or unequal clusters must not gain by agreeing on those alone. Clearly is by more
-    than three standard errors, since halves of the same partitions are not independent.
-    """
-    n_partitions = int(ballots.partition_of.max(initial=-1)) + 1
-    some = np.arange(0, len(ballots), -(-len(ballots) // _MAX_ELECTORS))
-    rng = np.random.RandomState(0)
-    gains = []
-    for _ in range(_DEALS if n_partitions >= 2 * _LEAST_HALF else 0):
-        order = rng.permutation(n_partitions)
-        middle = n_partitions // 2
-        halves = [ballots.part(some, part) for part in (order[:middle], order[middle:])]
-        if not all(half.has_votes.any() for half in halves):
-            continue
-        told = {}
-        for rule in _RULES:
-            found = []
-            for half in halves:
-                tree = ConsensusTree(
-                    half,
-                    rule,
-                    n_clusters=n_clusters,
-                    min_groups=_ELECTORS_GROUPS,
-                    n_threads=n_threads,
-                    show=show,
-                )
-                found.append(half.of_samples(tree.ballots.nearest(tree.cut(n_clusters))))
-            told[rule] = _mutual_information(found[0], found[1], ballots.counts[some])
-        gains.append(told["ward"] - told["average"])
-    error = np.std(gains) / np.sqrt(max(1, len(gains) - 1)) if gains else 0.0
-    is_ward = not gains or np.mean(gains) > _CLEARLY * error
-    rule = "ward" if is_ward else "average"
+    """Build the tree by the rule that suits these partitions better."""
+    rule = _elected_rule(ballots, n_clusters, n_threads, show)
     return ConsensusTree(ballots, rule, n_clusters=n_clusters, n_threads=n_threads, show=show)
 
 
+def _elected_rule(
+    ballots: Ballots, n_clusters: int, n_threads: int, show: Callable[..., None] | None
+) -> Rule:
+    """Choose average linkage, unless Ward's gives halves of the partitions clearly more in common.
+
+    The partitions are dealt into two halves again and again. A rule's results on the two halves
+    have some mutual information. It is measured in nats and not normalized: a rule must not gain by
+    agreeing on few or unequal clusters. "Clearly" means by more than three standard errors, since
+    halves of the same partitions are not independent.
+    """
+    n_partitions = ballots.n_partitions
+    n_deals = _N_DEALS if n_partitions >= 2 * _MIN_PARTITIONS_PER_HALF else 0
+    electors = np.arange(0, len(ballots), -(-len(ballots) // _MAX_ELECTORS))
+    counts = ballots.counts[electors]
+    rng = np.random.RandomState(0)
+    gains_of_ward = []
+    for _ in range(n_deals):
+        order = rng.permutation(n_partitions)
+        middle = n_partitions // 2
+        halves = [ballots.part(electors, half) for half in (order[:middle], order[middle:])]
+        if not all(half.has_votes.any() for half in halves):
+            continue
+        information = {}
+        for rule in ("ward", "average"):
+            first, second = (
+                _labels_of_electors(half, rule, n_clusters, n_threads, show) for half in halves
+            )
+            information[rule] = _mutual_information(first, second, counts)
+        gains_of_ward.append(information["ward"] - information["average"])
+    if not gains_of_ward:
+        return "ward"
+    standard_error = np.std(gains_of_ward) / np.sqrt(max(1, len(gains_of_ward) - 1))
+    is_ward = np.mean(gains_of_ward) > _STANDARD_ERRORS * standard_error
+    return "ward" if is_ward else "average"
+
+
+def _labels_of_electors(
+    half: Ballots, rule: Rule, n_clusters: int, n_threads: int, show: Callable[..., None] | None
+) -> NDArray[np.int32]:
+    """The clusters of the electors by a rule, from half of the partitions."""
+    tree = ConsensusTree(
+        half,
+        rule,
+        n_clusters=n_clusters,
+        min_groups=_GROUPS_OF_ELECTORS,
+        n_threads=n_threads,
+        show=show,
+    )
+    labels: NDArray[np.int32] = half.expand(tree.ballots.reassigned(tree.cut(n_clusters)))
+    return labels
+
+
 def _mutual_information(first: Integers, second: Integers, counts: Integers) -> float:
-    """In nats, over what has a cluster in both."""
+    """Mutual information in nats, over the signatures that have a cluster in both."""
     voted = (first >= 0) & (second >= 0)
     joint = np.zeros((first.max() + 1, second.max() + 1))
     np.add.at(joint, (first[voted], second[voted]), counts[voted])
@@ -169,153 +192,199 @@ def _mutual_information(first: Integers, second: Integers, counts: Integers) -> 
         return 0.0
     joint /= total
     by_chance = np.outer(joint.sum(axis=1), joint.sum(axis=0))
-    known = joint > 0
-    return float((joint[known] * np.log(joint[known] / by_chance[known])).sum())
+    occurs = joint > 0
+    return float((joint[occurs] * np.log(joint[occurs] / by_chance[occurs])).sum())
 
 
 class ConsensusTree:
-    """A linkage of groups of signatures, by one of two rules; see `consensus`.
+    """A tree of groups of signatures, linked by one of two rules; see `consensus`.
 
-    `ballots` have the rule's weights. Signatures of one kind are one group, and groups of two kinds
-    are never merged.
+    Signatures of one known category are one group, and groups of two known categories are never
+    merged. If there are known categories, the tree is therefore a forest.
+
+    Parameters
+    ----------
+    ballots : Ballots
+        With at least one vote.
+    rule : {"ward", "average"}
+        The linkage, and the weights of shared clusters.
+    n_clusters : int, optional
+        Number of clusters that the tree will be cut at; allows for 8 groups for each.
+    min_groups : int
+        Number of groups if that is larger.
+    n_threads : int
+        Number of threads.
+    show : callable, optional
+        Reports progress.
+
+    Attributes
+    ----------
+    ballots : Ballots
+        With the weights of the rule.
+    n_groups : int
+        Number of groups, the leaves of the tree.
     """
 
     def __init__(
         self,
         ballots: Ballots,
-        rule: str = "ward",
+        rule: Rule = "ward",
         *,
         n_clusters: int | None = None,
         min_groups: int = _MIN_GROUPS,
         n_threads: int = 1,
-        show: Any = None,
+        show: Callable[..., None] | None = None,
     ) -> None:
-        max_groups = max(min_groups, min(_MAX_GROUPS, _GROUPS_PER_CLUSTER * (n_clusters or 0)))
         is_ward = rule == "ward"
-        self.ballots = ballots.weighed(ballots.surprise() if is_ward else ballots.reliability())
-        self._least_share = 0.0 if is_ward else _LEAST_SHARE
+        self.ballots = ballots.weighted(ballots.surprise() if is_ward else ballots.reliability())
+        self._outlier_share = 0.0 if is_ward else _OUTLIER_SHARE
+        max_groups = max(min_groups, min(_MAX_GROUPS, _GROUPS_PER_CLUSTER * (n_clusters or 0)))
         self._group_of = _groups(self.ballots, max_groups)
         self.n_groups = int(self._group_of.max(initial=-1)) + 1
         if self.n_groups == 0:
-            raise ValueError("partitions hold no vote: every value is negative")
-        voted = self._group_of >= 0
-        weights = np.bincount(
-            self._group_of[voted], ballots.counts[voted], minlength=self.n_groups
-        ).astype(np.float64)
-        kinds = np.full(self.n_groups, -1, dtype=np.int32)
-        if ballots.kinds is not None:
-            labeled = ballots.kinds >= 0
-            kinds[self._group_of[labeled]] = ballots.kinds[labeled]
-        profiles = self.ballots.profiles(self._group_of, self.n_groups)
-        profiles.data *= np.sqrt(self.ballots.weights)[profiles.indices]
-        similarity = (profiles @ profiles.T).toarray()
-        self._trees, self._costs = _core.linkage(
-            _walked(similarity, weights) if is_ward else similarity.max() - similarity,
-            weights,
-            kinds,
+            raise ValueError("partitions must hold at least one vote, got only negative values")
+        sizes, known = self._sizes_of_groups(), self._known_of_groups()
+        similarity = self._similarity()
+        self._merges, self._costs = _core.linkage(
+            _walked_distances(similarity, sizes) if is_ward else similarity.max() - similarity,
+            sizes,
+            known,
             _core.LinkageMethod.ward if is_ward else _core.LinkageMethod.average,
             n_threads,
             show,
         )
-        # Of all trees: the groups, then those made by merging.
-        sizes, is_known = weights.tolist(), (kinds >= 0).tolist()
-        for first, second in self._trees.tolist():
-            sizes.append(sizes[first] + sizes[second])
-            is_known.append(is_known[first] or is_known[second])
-        self._sizes = np.array(sizes)
-        self._is_known = np.array(is_known)
+        self._sizes, self._is_known = self._of_all_nodes(sizes, known >= 0)
+
+    def _sizes_of_groups(self) -> Float64Array:
+        grouped = self._group_of >= 0
+        counts = self.ballots.counts[grouped]
+        sizes = np.bincount(self._group_of[grouped], counts, minlength=self.n_groups)
+        return sizes.astype(np.float64)
+
+    def _known_of_groups(self) -> NDArray[np.int32]:
+        known = np.full(self.n_groups, -1, dtype=np.int32)
+        if self.ballots.known is not None:
+            labeled = self.ballots.known >= 0
+            known[self._group_of[labeled]] = self.ballots.known[labeled]
+        return known
+
+    def _similarity(self) -> Float64Array:
+        """The mean weight of the clusters that samples of two groups share: a square matrix."""
+        profiles = self.ballots.profiles(self._group_of, self.n_groups)
+        profiles.data *= np.sqrt(self.ballots.weights)[profiles.indices]
+        similarity: Float64Array = (profiles @ profiles.T).toarray()
+        return similarity
+
+    def _of_all_nodes(
+        self, sizes: Float64Array, is_known: NDArray[np.bool_]
+    ) -> tuple[Float64Array, NDArray[np.bool_]]:
+        """Extend sizes and flags of the groups to all nodes: the groups, then the merges."""
+        all_sizes, all_flags = sizes.tolist(), is_known.tolist()
+        for first, second in self._merges.tolist():
+            all_sizes.append(all_sizes[first] + all_sizes[second])
+            all_flags.append(all_flags[first] or all_flags[second])
+        return np.array(all_sizes), np.array(all_flags)
 
     @property
     def least_size(self) -> int:
-        """The least number of clusters: kinds are never merged."""
-        return self.n_groups - len(self._trees)
+        """The least number of clusters: known categories are never merged."""
+        return self.n_groups - len(self._merges)
 
     def natural_size(self, min_size: int = 1) -> int:
-        """The number of clusters after whose merging costs rise most, relatively.
+        """Return the number of clusters below which the cost of a merge rises most, relatively.
 
-        Not more than there are before a cluster of fewer samples splits off.
+        It is not higher than the number before a cluster of fewer than `min_size` samples splits
+        off, nor than the root of the number of samples.
         """
         if not len(self._costs):
             return self.n_groups
-        is_large = (self._sizes[self._trees].min(axis=1) >= min_size)[::-1]
+        is_large = (self._sizes[self._merges].min(axis=1) >= min_size)[::-1]
         most = len(is_large) if is_large.all() else int(is_large.argmin())
         most = min(most, int(np.sqrt(self._sizes[: self.n_groups].sum())))
         if most == 0:
             return self.least_size
-        costs = self._costs[::-1]  # of going from 2 clusters to 1, from 3 to 2, ...
-        # The groups themselves are the clusters where all of them lie far apart.
-        costs = np.append(costs, 0.1 * costs[0])
+        costs = self._costs[::-1]  # of merging 2 clusters into 1, 3 into 2, ...
+        # An assumed cost beyond the last merge: all groups are clusters if all of them lie apart.
+        costs = np.append(costs, _LAST_COST_FACTOR * costs[0])
         ratios = costs[:most] / np.maximum(costs[1 : most + 1], 1e-12)
         return self.least_size + 1 + int(ratios.argmax())
 
     def cut(self, n_clusters: int) -> NDArray[np.int32]:
-        """The cluster of each signature; -1 where it has no votes, or is an outlier.
+        """Cut the tree: the cluster of each signature, -1 without votes and for outliers.
 
-        Outliers are clusters too small to count as one of n_clusters (under a tenth of the mean
-        size, by average linkage); `Ballots.nearest` gives them to those they share most with.
+        By average linkage, clusters under a tenth of the mean size are outliers and do not count
+        towards `n_clusters`. `Ballots.reassigned` moves their signatures to other clusters.
         """
-        n_merges, counted = self._level(n_clusters)
+        n_merges, is_counted = self._level(n_clusters)
         root_of = list(range(self.n_groups + n_merges))
-        for m, (first, second) in reversed([*enumerate(self._trees[:n_merges].tolist())]):
-            # From the top down, so that a tree's root is known before its parts are met.
+        # From the top down, so that a node has its root before its parts are reached.
+        for m, (first, second) in reversed([*enumerate(self._merges[:n_merges].tolist())]):
             root_of[first] = root_of[second] = root_of[self.n_groups + m]
         roots = np.array(root_of[: self.n_groups])
-        _, numbers = np.unique(roots[counted[roots]], return_inverse=True)
-        of_groups = np.full(self.n_groups, -1, dtype=np.int32)
-        of_groups[counted[roots]] = numbers
-        result = np.full(len(self._group_of), -1, dtype=np.int32)
-        voted = self._group_of >= 0
-        result[voted] = of_groups[self._group_of[voted]]
-        return result
+        in_cluster = is_counted[roots]
+        clusters_of_groups = np.full(self.n_groups, -1, dtype=np.int32)
+        clusters_of_groups[in_cluster] = np.unique(roots[in_cluster], return_inverse=True)[1]
+        clusters = np.full(len(self._group_of), -1, dtype=np.int32)
+        grouped = self._group_of >= 0
+        clusters[grouped] = clusters_of_groups[self._group_of[grouped]]
+        return clusters
 
     def _level(self, n_clusters: int) -> tuple[int, NDArray[np.bool_]]:
-        """After how many merges so many clusters are left, and which trees count as clusters."""
-        least = self._least_share * self._sizes[: self.n_groups].sum() / n_clusters
+        """Return the number of merges that leave so many clusters, and which nodes are no outliers.
+
+        If there are not so many clusters of the least size, that is halved.
+        """
+        least_size = self._outlier_share * self._sizes[: self.n_groups].sum() / n_clusters
         while True:
-            counted = (self._sizes >= least) | self._is_known
-            lost = counted[self._trees].sum(axis=1) - counted[self.n_groups :].astype(np.int64)
-            n_left = counted[: self.n_groups].sum() - np.concatenate([[0], np.cumsum(lost)])
+            is_counted = (self._sizes >= least_size) | self._is_known
+            n_parts = is_counted[self._merges].sum(axis=1)
+            n_lost = n_parts - is_counted[self.n_groups :].astype(np.int64)
+            n_left = is_counted[: self.n_groups].sum() - np.concatenate([[0], np.cumsum(n_lost)])
             enough = np.flatnonzero(n_left >= n_clusters)
             if len(enough):
-                return int(enough[-1]), counted
-            if least < 1:
-                return 0, counted
-            least /= 2  # there are not so many of this size
+                return int(enough[-1]), is_counted
+            if least_size < 1:
+                return 0, is_counted
+            least_size /= 2
 
 
 def _groups(ballots: Ballots, max_groups: int) -> NDArray[np.int32]:
-    """A group for each signature: at most so many, around the most frequent ones.
+    """Put signatures into at most `max_groups` groups around the most frequent ones.
 
-    Each kind is a group of its own. -1 without votes.
+    Each known category is a group of its own, beyond that number. Returns the group of each
+    signature, -1 without votes.
     """
     groups = np.full(len(ballots), -1, dtype=np.int32)
-    n = 0
-    free = ballots.has_votes.copy()
-    kinds = ballots.kinds
-    if kinds is not None:
-        labeled = kinds >= 0
-        names, codes = np.unique(kinds[labeled], return_inverse=True)
+    n_known = 0
+    is_unknown = ballots.has_votes.copy()
+    if ballots.known is not None:
+        labeled = ballots.known >= 0
+        names, codes = np.unique(ballots.known[labeled], return_inverse=True)
         groups[labeled] = codes
-        n = len(names)
-        free &= ~labeled
-    others = np.flatnonzero(free)
-    leaders = others[:max_groups]
-    groups[leaders] = n + np.arange(len(leaders))
-    rest = others[max_groups:]
-    if len(rest):
+        n_known = len(names)
+        is_unknown &= ~labeled
+    unknown = np.flatnonzero(is_unknown)
+    leaders, followers = unknown[:max_groups], unknown[max_groups:]
+    groups[leaders] = n_known + np.arange(len(leaders))
+    if len(followers):
         from scipy import sparse
 
-        targets = (ballots.members[leaders] @ sparse.diags_array(ballots.weights)).T.tocsr()
-        for begin in range(0, len(rest), _ROWS_PER_BLOCK):
-            block = rest[begin : begin + _ROWS_PER_BLOCK]
-            shared = (ballots.members[block] @ targets).toarray()
-            groups[block] = n + shared.argmax(axis=1)
+        weights = sparse.diags_array(ballots.weights)
+        weighted_leaders = (ballots.members[leaders] @ weights).T.tocsr()
+        for begin in range(0, len(followers), _ROWS_PER_BLOCK):
+            block = followers[begin : begin + _ROWS_PER_BLOCK]
+            shared = (ballots.members[block] @ weighted_leaders).toarray()
+            groups[block] = n_known + shared.argmax(axis=1)
     return groups
 
 
-def _walked(similarity: Floats, weights: Floats) -> Floats:
-    """Squared distances of the groups' rows, averaged by a step of a random walk, of length 1."""
-    walk = similarity * weights
+def _walked_distances(similarity: Float64Array, sizes: Float64Array) -> Float64Array:
+    """Squared distances of groups after one step of a random walk.
+
+    Each group's profile becomes the mean of all groups' profiles, weighted by similarity and size,
+    and is scaled to length 1.
+    """
+    walk = similarity * sizes
     walk /= np.maximum(walk.sum(axis=1, keepdims=True), 1e-300)
     products = walk @ similarity @ walk.T
     lengths = np.sqrt(np.maximum(np.diag(products), 1e-300))

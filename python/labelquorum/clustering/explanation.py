@@ -3,75 +3,76 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from labelquorum.clustering.outcome import Categories
+from labelquorum.clustering.outcome import Categories, Outcome
+from labelquorum.clustering.views import Partitions
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _N_NEIGHBORS = 10
-_MAX_ROWS = 60  # of a table that is printed
+_MAX_PRINTED_PARTITIONS = 60
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """Why a training sample is in its category; it prints as a text.
+    """Why a training sample is in its category; it prints as text.
 
-    Where there is no category, it is None.
+    A category is None where there is none.
     """
 
     sample: int
-    """Its index."""
+    """The index of the sample."""
     category: Any
-    """What the votes make of it. Without `discover`, `labels_` has -1 where that is a new one."""
+    """The category by the votes. Without `discover`, `labels_` has -1 for a new one."""
     confidence: float
-    """Its share of that category, as in `confidence_`."""
+    """The share of the sample's votes that this category gets, as in `confidence_`."""
     runner_up: Any
-    """The other category with the largest share."""
+    """The category with the second largest share."""
     runner_up_share: float
-    """That share."""
+    """The share of the runner-up."""
     known_label: Any
-    """What `y` said of it."""
+    """The label that the sample has in `y`."""
     is_suspect: bool
-    """Whether the partitions speak against that."""
+    """Whether the partitions contradict the known label."""
     is_pseudo_label: bool
-    """Whether it is among the most certain samples of its category."""
+    """Whether the sample is among the most certain ones of its category."""
     group: NDArray[np.int64]
-    """The samples that vote as one with it, itself included; empty without a group."""
+    """The samples of its group, itself included; empty without a group."""
     clusters: NDArray[np.int32]
-    """Of each partition: the cluster it is in; -1 where the partition abstains. Each array from
-    here to `majorities` has one value for each partition."""
+    """(n_partitions,), as the next three: the cluster of the sample in each partition; -1 where the
+    partition abstains."""
     cluster_sizes: NDArray[np.int64]
-    """The samples in that cluster, itself included."""
+    """The number of samples in that cluster, itself included."""
     cluster_shares: NDArray[np.float64]
-    """The share of the cluster's other samples that are in its category; NaN without others."""
+    """The share of the cluster's other samples that have the same category; NaN without others."""
     majorities: NDArray[Any]
-    """The category that most of the cluster's other samples are in: its own one where that is as
-    large as any. The partition speaks for that category."""
+    """The most frequent category among the cluster's other samples; its own category wins ties. The
+    partition votes for this category."""
     seed: int | None
-    """The most certain sample of its category."""
+    """The most certain sample of the category."""
     seed_confidence: float
-    """How certain that is."""
+    """The confidence of the seed."""
     neighbors: NDArray[np.int64]
-    """The 10 samples that most partitions put into its cluster, then by index."""
+    """The 10 samples that share its cluster in most partitions; of equals, lower indices first."""
     neighbor_categories: NDArray[Any]
-    """Their categories."""
+    """The categories of the neighbors."""
     neighbor_agreements: NDArray[np.int64]
-    """How many partitions put them into its cluster."""
+    """The number of partitions in which each neighbor shares its cluster."""
 
     @property
     def n_for(self) -> int:
-        """Partitions that speak for its category."""
+        """Number of partitions that vote for its category."""
         return sum(majority == self.category for majority in self._votes)
 
     @property
     def n_against(self) -> int:
-        """Partitions that speak for another category."""
+        """Number of partitions that vote for another category."""
         return len(self._votes) - self.n_for
 
     @property
@@ -80,31 +81,40 @@ class Explanation:
 
     def __repr__(self) -> str:
         if self.category is None:
-            return f"Sample {self.sample}: no category, since no partition has a vote for it."
-        about = f"Sample {self.sample}: {self.category}, confidence {self.confidence:.2f}"
+            return f"Sample {self.sample}: no category, since every partition abstains on it."
+        return "\n".join([*self._summary(), *self._table()])
+
+    def _summary(self) -> list[str]:
+        first = f"Sample {self.sample}: {self.category}, confidence {self.confidence:.2f}"
         if self.runner_up is not None:
-            about += f"; next {self.runner_up}, {self.runner_up_share:.2f}"
-        lines = [about + "."]
+            first += f"; next {self.runner_up}, {self.runner_up_share:.2f}"
+        lines = [f"{first}."]
         if self.known_label is not None:
-            suspect = ", against which the partitions speak" if self.is_suspect else ""
-            lines.append(f"Known as {self.known_label}{suspect}.")
+            suspect = "; the partitions contradict this label" if self.is_suspect else ""
+            lines.append(f"Known label: {self.known_label}{suspect}.")
         if self.is_pseudo_label:
-            lines.append("Among the most certain of its category: a pseudo-label.")
+            lines.append("Pseudo-label: among the most certain samples of its category.")
         if len(self.group):
-            lines.append(f"Votes as one with {len(self.group) - 1} other samples.")
-        n_silent = len(self.clusters) - len(self._votes)
-        lines.append(f"Partitions: {self.n_for} for it, {self.n_against} against, {n_silent} none.")
+            lines.append(f"Group: votes together with {len(self.group) - 1} other samples.")
+        n_abstaining = len(self.clusters) - len(self._votes)
+        lines.append(
+            f"Partitions: {self.n_for} for it, {self.n_against} against, {n_abstaining} none."
+        )
         lines.append(f"Seed: sample {self.seed}, confidence {self.seed_confidence:.2f}.")
-        nearest = zip(
+        neighbors = zip(
             self.neighbors.tolist(),
             self.neighbor_categories.tolist(),
             self.neighbor_agreements.tolist(),
             strict=True,
         )
-        found = ", ".join(f"{sample} ({category}, {n})" for sample, category, n in nearest)
-        lines.append(f"Nearest samples (category, partitions): {found or 'none'}.")
-        lines.append("partition  cluster    size  in its category  most are in")
-        for m, cluster in enumerate(self.clusters[:_MAX_ROWS].tolist()):
+        nearest = ", ".join(f"{sample} ({category}, {n})" for sample, category, n in neighbors)
+        lines.append(f"Nearest samples (category, partitions): {nearest or 'none'}.")
+        return lines
+
+    def _table(self) -> list[str]:
+        """One line for each partition."""
+        lines = ["partition  cluster    size  in its category  most are in"]
+        for m, cluster in enumerate(self.clusters[:_MAX_PRINTED_PARTITIONS].tolist()):
             if cluster < 0:
                 lines.append(f"{m:9d}  abstains")
                 continue
@@ -113,43 +123,90 @@ class Explanation:
                 f"{m:9d}  {cluster:7d}  {self.cluster_sizes[m]:6d}  {share}  "
                 f"{'-' if self.majorities[m] is None else self.majorities[m]}"
             )
-        if len(self.clusters) > _MAX_ROWS:
-            lines.append(f"... {len(self.clusters) - _MAX_ROWS} more partitions")
-        return "\n".join(lines)
+        n_more = len(self.clusters) - _MAX_PRINTED_PARTITIONS
+        if n_more > 0:
+            lines.append(f"... {n_more} more partitions")
+        return lines
 
 
 def explain(
     sample: int,
-    outcome: Categories,
+    outcome: Outcome,
     classes: NDArray[Any],
-    partitions: NDArray[np.int32],
+    partitions: Partitions,
     *,
-    known: NDArray[np.int32] | None,
-    groups: NDArray[np.int32] | None,
     is_suspect: bool,
-    is_pseudo_label: bool,
 ) -> Explanation:
-    """Explain a sample: O(n_samples n_partitions)."""
-    names = np.array([*classes.tolist(), None], dtype=object)  # the last is that of -1
-    number = int(outcome.numbers[sample])
-    scores = outcome.shares_of(sample).astype(np.float64)
+    """Explain why a sample is in its category: O(n_samples n_partitions)."""
+    categories = outcome.categories
+    names = np.array([*classes.tolist(), None], dtype=object)  # the last one is for -1
+    number = int(categories.numbers[sample])
+    shares = categories.shares_of(sample).astype(np.float64)
     runner_up = -1
-    if number >= 0 and len(scores) > 1:
-        runner_up = int(np.where(np.arange(len(scores)) == number, -1, scores).argmax())
+    if number >= 0 and len(shares) > 1:
+        runner_up = int(np.where(np.arange(len(shares)) == number, -1, shares).argmax())
+    votes = _votes_on(sample, categories, partitions)
+    neighbors = np.argsort(-votes.agreements, kind="stable")[:_N_NEIGHBORS]
+    neighbors = neighbors[votes.agreements[neighbors] > 0]
+    confidence = categories.confidence
+    seed = None
+    if number >= 0:
+        members = np.flatnonzero(categories.numbers == number)
+        seed = int(members[confidence[members].argmax()])
+    group = np.empty(0, dtype=np.int64)
+    if outcome.groups is not None and outcome.groups[sample] >= 0:
+        group = np.flatnonzero(outcome.groups == outcome.groups[sample])
+    return Explanation(
+        sample=sample,
+        category=names[number],
+        confidence=float(confidence[sample]),
+        runner_up=names[runner_up],
+        runner_up_share=float(shares[runner_up]) if runner_up >= 0 else 0.0,
+        known_label=None if outcome.known is None else names[outcome.known[sample]],
+        is_suspect=is_suspect,
+        is_pseudo_label=bool(outcome.is_pseudo_label[sample]),
+        group=group,
+        clusters=partitions[sample].copy(),
+        cluster_sizes=votes.cluster_sizes,
+        cluster_shares=votes.cluster_shares,
+        majorities=names[votes.majorities],
+        seed=seed,
+        seed_confidence=float("nan") if seed is None else float(confidence[seed]),
+        neighbors=neighbors,
+        neighbor_categories=names[categories.numbers[neighbors]],
+        neighbor_agreements=votes.agreements[neighbors],
+    )
 
-    n_partitions = partitions.shape[1]
+
+class _Votes(NamedTuple):
+    """What the partitions say about a sample."""
+
+    cluster_sizes: NDArray[np.int64]
+    """(n_partitions,), as the next two: see `Explanation`."""
+    cluster_shares: NDArray[np.float64]
+    majorities: NDArray[np.int64]
+    """Numbers of categories; -1 for none."""
+    agreements: NDArray[np.int64]
+    """(n_samples,): in how many partitions each sample shares its cluster; 0 for the sample."""
+
+
+def _votes_on(sample: int, categories: Categories, partitions: Partitions) -> _Votes:
+    n_samples, n_partitions = partitions.shape
+    number = int(categories.numbers[sample])
     sizes = np.zeros(n_partitions, dtype=np.int64)
     shares = np.full(n_partitions, np.nan)
     majorities = np.full(n_partitions, -1)
-    agreements = np.zeros(len(partitions), dtype=np.int64)
+    agreements = np.zeros(n_samples, dtype=np.int64)
     for m, column in enumerate(partitions.T):
         if column[sample] < 0:
             continue
         together = column == column[sample]
         agreements += together
         sizes[m] = np.count_nonzero(together)
-        # One more place, the first, for -1.
-        counts = np.bincount(outcome.numbers[together] + 1, minlength=len(scores) + 1)
+        # The first place is for -1.
+        counts = np.bincount(
+            categories.numbers[together] + 1, minlength=categories.n_categories + 1
+        )
         counts[number + 1] -= 1
         if sizes[m] > 1:
             shares[m] = counts[number + 1] / (sizes[m] - 1)
@@ -157,76 +214,45 @@ def explain(
         if counts.any():
             has_most = number >= 0 and counts[number] == counts.max()
             majorities[m] = number if has_most else counts.argmax()
-
     agreements[sample] = 0
-    nearest = np.argsort(-agreements, kind="stable")[:_N_NEIGHBORS]
-    nearest = nearest[agreements[nearest] > 0]
-    members = np.flatnonzero(outcome.numbers == number) if number >= 0 else np.empty(0, np.intp)
-    confidence = outcome.confidence
-    seed = int(members[confidence[members].argmax()]) if len(members) else None
-    group = np.empty(0, dtype=np.int64)
-    if groups is not None and groups[sample] >= 0:
-        group = np.flatnonzero(groups == groups[sample])
-    return Explanation(
-        sample=sample,
-        category=names[number],
-        confidence=float(confidence[sample]),
-        runner_up=names[runner_up],
-        runner_up_share=float(scores[runner_up]) if runner_up >= 0 else 0.0,
-        known_label=None if known is None else names[known[sample]],
-        is_suspect=is_suspect,
-        is_pseudo_label=is_pseudo_label,
-        group=group,
-        clusters=partitions[sample].copy(),
-        cluster_sizes=sizes,
-        cluster_shares=shares,
-        majorities=names[majorities],
-        seed=seed,
-        seed_confidence=float("nan") if seed is None else float(confidence[seed]),
-        neighbors=nearest,
-        neighbor_categories=names[outcome.numbers[nearest]],
-        neighbor_agreements=agreements[nearest],
-    )
+    return _Votes(sizes, shares, majorities, agreements)
 
 
-def mean_shares(outcome: Categories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The size of each category, and the mean share of its samples in each: a row for each."""
-    n = outcome.n_categories
-    voted = outcome.numbers >= 0
-    numbers, rows = outcome.numbers[voted], outcome.rows[voted]
+def mean_shares(categories: Categories) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the size of each category, and the mean shares of its samples: a row for each."""
+    n = categories.n_categories
+    voted = categories.numbers >= 0
+    numbers, rows = categories.numbers[voted], categories.rows[voted]
     sizes = np.bincount(numbers, minlength=n)
-    ones = sparse.csr_array((np.ones(len(rows)), (numbers, rows)), shape=(n, len(outcome.shares)))
-    return sizes, (ones @ outcome.shares) / np.maximum(sizes, 1)[:, None]
+    entries = (np.ones(len(rows)), (numbers, rows))
+    counts = sparse.csr_array(entries, shape=(n, len(categories.shares)))
+    return sizes, (counts @ categories.shares) / np.maximum(sizes, 1)[:, None]
 
 
 def category_table(
-    outcome: Categories,
-    classes: NDArray[Any],
-    *,
-    known: NDArray[np.int32] | None,
-    suspects: NDArray[np.intp],
+    outcome: Outcome, classes: NDArray[Any], suspects: NDArray[np.intp]
 ) -> pd.DataFrame:
-    """Make the table of the categories: a row for each, in order."""
+    """Make the table of the categories, with a row for each; see `category_table_`."""
     try:
         import pandas as pd
     except ImportError as error:
         raise ImportError("category_table_ needs pandas: pip install pandas") from error
-    n = outcome.n_categories
-    sizes, shares = mean_shares(outcome)
-    own = shares.diagonal().copy()
+    n = outcome.categories.n_categories
+    sizes, shares = mean_shares(outcome.categories)
+    own_shares = shares.diagonal().copy()
     np.fill_diagonal(shares, -1)
     nearest = shares.argmax(axis=1)
     n_labeled = np.zeros(n, dtype=np.int64)
     n_suspect = np.zeros(n, dtype=np.int64)
-    if known is not None:
-        n_labeled = np.bincount(known[known >= 0], minlength=n)
-        n_suspect = np.bincount(known[suspects], minlength=n)
+    if outcome.known is not None:
+        n_labeled = np.bincount(outcome.known[outcome.known >= 0], minlength=n)
+        n_suspect = np.bincount(outcome.known[suspects], minlength=n)
     names = classes.astype(object)
     return pd.DataFrame(
         {
             "size": sizes,
-            "share": sizes / len(outcome.numbers),
-            "confidence": own,
+            "share": sizes / len(outcome.categories.numbers),
+            "confidence": own_shares,
             "known": n_labeled > 0,
             "n_labeled": n_labeled,
             "n_suspect": n_suspect,

@@ -1,65 +1,97 @@
-"""TODO."""
+"""The number of clusters that the samples themselves show.
+
+Four views of the samples are each cut at rising resolutions. Two views agree most where neither
+has to cut a cluster or to join two. Agreement is the mean adjusted mutual information of pairs of
+views, smoothed over neighboring resolutions. The number of clusters is that of the resolution with
+the highest agreement, unless views of noise agree as much.
+
+At most 6,000 samples are looked at, so that the cost does not grow with their number. The limit is
+about 2.5 times the root of that: 190 clusters.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.utils import check_random_state
 
-from labelquorum._shared.frame import Rows
-from labelquorum.clustering.views import View, _communities, _space
+from labelquorum._shared.frame import Float32Rows
+from labelquorum.clustering.views import Partitions, Space, View, graph_partitions
 
-_AGREEING_ROWS, _AGREEING_VIEWS, _LEVELS = 6_000, 4, 20
-_MOST_AGREED = 2.5  # clusters, in roots of the number of rows
-_FEWEST_COUNTED = 3  # samples
+_MAX_ROWS, _N_VIEWS, _N_RESOLUTIONS = 6_000, 4, 20
+_MOST_CLUSTERS_PER_ROOT = 2.5  # of the number of rows
+_FEWEST_ROWS = 3  # of a cluster that counts
+_SMOOTHING = (0.25, 0.5, 0.25)
 # Views of noise (uniform or one Gaussian, 1 to 100 columns; shuffled columns) agree by at most 0.75
 # with 3,000 rows, 0.78 with 1,500, 0.81 with 700 and 0.86 with 200.
-_BY_NOISE, _BY_FEW = 0.73, 2.0
+_NOISE_AGREEMENT, _NOISE_AGREEMENT_OF_FEW = 0.73, 2.0
+
+
+class NaturalNumber(NamedTuple):
+    """What `natural_number` finds."""
+
+    n_clusters: int | None
+    """None where the views agree no more than views of noise do."""
+    agreement: float
+    """Mean adjusted mutual information of two views, at most 1."""
 
 
 def natural_number(
-    rows: Rows, min_size: int, random_state: Any, n_threads: int, show: Any = None
-) -> tuple[int | None, float]:
-    """The number of clusters on which views of some rows agree most, and how much they agree.
+    rows: Float32Rows,
+    min_size: int,
+    random_state: Any,
+    n_threads: int,
+    show: Callable[..., None] | None = None,
+) -> NaturalNumber:
+    """Find the number of clusters on which views of the rows agree most.
 
-    Four views are each cut at rising resolutions. What they agree on beyond chance (the mean
-    adjusted mutual information of pairs, smoothed over resolutions) is highest where none of them
-    has to cut what belongs together, or to join what does not. None where even that is no more
-    than noise gives.
+    Clusters of fewer than `min_size` rows are not counted. `show` reports progress.
     """
     rng = check_random_state(random_state)
     n_samples = len(rows)
-    if n_samples > _AGREEING_ROWS:
-        rows = rows[np.sort(rng.choice(n_samples, _AGREEING_ROWS, replace=False))]
-    wanted = np.geomspace(2, max(3.0, _MOST_AGREED * np.sqrt(len(rows))), _LEVELS)
-    least = max(_FEWEST_COUNTED, min_size * len(rows) / n_samples)
-    numbers = np.empty((_AGREEING_VIEWS, _LEVELS))
-    found = []
-    for v, seed in enumerate(rng.randint(2**31, size=_AGREEING_VIEWS)):
-        of_view = np.random.RandomState(seed)
-        view = View.of(_space(rows, v % 2 == 1, of_view), v // 2 % 2 == 1, seed, n_threads)
-        resolutions = view.scale(n_threads).resolution(wanted)
-        found.append(_communities(view.graph, resolutions, 1, of_view, n_threads))
-        numbers[v] = [(np.bincount(part) >= least).sum() for part in found[v]]
+    if n_samples > _MAX_ROWS:
+        rows = rows[np.sort(rng.choice(n_samples, _MAX_ROWS, replace=False))]
+    highest = max(3.0, _MOST_CLUSTERS_PER_ROOT * np.sqrt(len(rows)))
+    wanted_counts = np.geomspace(2, highest, _N_RESOLUTIONS)
+    least_size = max(_FEWEST_ROWS, min_size * len(rows) / n_samples)
+    partitions_by_view = []
+    counts = np.empty((_N_VIEWS, _N_RESOLUTIONS))
+    for v, seed in enumerate(rng.randint(2**31, size=_N_VIEWS)):
+        partitions = _partitions_of_view(rows, v, seed, wanted_counts, n_threads)
+        partitions_by_view.append(partitions)
+        counts[v] = [(np.bincount(partition) >= least_size).sum() for partition in partitions]
         if show is not None:
-            show("number of clusters", (v + 1) / _AGREEING_VIEWS)
+            show("number of clusters", (v + 1) / _N_VIEWS)
     agreement = [
-        np.mean([_adjusted_agreement(a, b) for a, b in combinations(parts, 2)])
-        for parts in zip(*found, strict=True)
+        np.mean([_adjusted_agreement(a, b) for a, b in combinations(partitions, 2)])
+        for partitions in zip(*partitions_by_view, strict=True)
     ]
-    smooth = np.convolve(np.pad(agreement, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
-    best = int(smooth.argmax())
-    if smooth[best] < _BY_NOISE + _BY_FEW / np.sqrt(len(rows)):
-        return None, float(smooth[best])
-    return max(1, round(numbers[:, best].mean())), float(smooth[best])
+    smoothed = np.convolve(np.pad(agreement, 1, mode="edge"), _SMOOTHING, "valid")
+    best = int(smoothed.argmax())
+    best_agreement = float(smoothed[best])
+    if best_agreement < _NOISE_AGREEMENT + _NOISE_AGREEMENT_OF_FEW / np.sqrt(len(rows)):
+        return NaturalNumber(None, best_agreement)
+    return NaturalNumber(max(1, round(counts[:, best].mean())), best_agreement)
 
 
-def _adjusted_agreement(first: NDArray[np.int32], second: NDArray[np.int32]) -> float:
-    """Adjusted mutual information; 0 with one cluster, which tells nothing."""
+def _partitions_of_view(
+    rows: Float32Rows, v: int, seed: int, wanted_counts: NDArray[np.float64], n_threads: int
+) -> list[Partitions]:
+    """Cut view number v at resolutions for these numbers of clusters."""
+    is_cosine, is_smooth = v % 2 == 1, v // 2 % 2 == 1
+    rng = np.random.RandomState(seed)
+    view = View.of(Space.of(rows, is_cosine, rng), is_smooth, seed, n_threads)
+    resolutions = view.resolution_scale(n_threads).resolutions_for(wanted_counts)
+    return graph_partitions(view.graph, resolutions, 1, rng, n_threads)
+
+
+def _adjusted_agreement(first: Partitions, second: Partitions) -> float:
+    """Adjusted mutual information; 0 if a partition has only one cluster and so tells nothing."""
     if not first.any() or not second.any():
         return 0.0
     return float(adjusted_mutual_info_score(first, second))

@@ -1,8 +1,13 @@
-"""What the votes say of each sample: its category, and its shares of all of them."""
+"""The outcome of a fit: the category of each sample, its shares of all categories, and who knows.
+
+`ConsensusClusterer.fit` counts the ballots with `categories_of` and keeps the result as one value,
+`Outcome`. Reports, displays, the command line and Dask read that value.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -10,134 +15,179 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from labelquorum.clustering.ballots import Ballots
+from labelquorum._shared.frame import Float32Rows
+from labelquorum.clustering.ballots import Ballots, Integers
+from labelquorum.clustering.views import RECALL
+from labelquorum.neighbors.search import kneighbors
 
-Integers = NDArray[np.integer[Any]]
-
+LEAST_OF_SHARE = 0.1
+"""Part of the share of pseudo-labels that each category gets at least, of its own samples."""
+_SUSPECT_RATIO = 0.5
+_N_NEAREST = 10
 _ROUNDING = 1e-5  # of shares
+_ROWS_PER_BLOCK = 65_536
 
 
 class Categories(NamedTuple):
-    """The category of each sample, by number: known categories first, then larger ones."""
+    """The category of each sample by number: known categories first, then by decreasing size."""
 
     shares: NDArray[np.float32]
-    """(n_rows, n_categories), shares of 1: a row for each signature, then one for each group."""
+    """(n_rows, n_categories): the shares of all categories, which sum to 1 in each row. There is a
+    row for each signature, then one for each group."""
     rows: Integers
-    """The row of each sample."""
+    """(n_samples,): the row of each sample."""
     numbers: NDArray[np.int32]
-    """The category of each sample; -1 without votes."""
+    """(n_samples,): the category of each sample; -1 without votes."""
 
     @property
     def n_categories(self) -> int:
-        """How many there are."""
+        """Number of categories."""
         return int(self.shares.shape[1])
 
     @property
     def confidence(self) -> NDArray[np.float32]:
-        """Each sample's share of its own category."""
+        """(n_samples,): the share of its own category."""
         own: NDArray[np.float32] = self.shares[self.rows, self.numbers]
         return own
 
     def shares_of(self, samples: Any) -> NDArray[np.float32]:
-        """The shares of some samples in all categories: a row for each sample."""
+        """Return the shares of some samples, given as an index: a row for each sample."""
         shares: NDArray[np.float32] = self.shares[self.rows[samples]]
         return shares
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What `ConsensusClusterer.fit` found.
-
-    The one value that reports, displays, the command line and Dask read.
-    """
+    """What `ConsensusClusterer.fit` found, and what it was told about the samples."""
 
     categories: Categories
-    """The category of each sample, and its shares in all of them."""
+    """The category of each sample, and its shares of all categories."""
     n_known: int
     """Number of known categories; their numbers come first."""
     known: NDArray[np.int32] | None
-    """The category that `y` gave each sample, -1 where it gave none; None without `y`."""
+    """(n_samples,): the category in `y`, -1 where it has none; None without known labels."""
     groups: NDArray[np.int32] | None
-    """The group of each sample, -1 where it has none; None without groups."""
-    features: NDArray[np.float32]
-    """(n_samples, n_columns): the features as the clusterer compares them."""
-    is_pseudo_label: NDArray[np.bool_]
-    """Whether a sample is among the most certain ones, whose labels are pseudo-labels."""
+    """(n_samples,): the group of each sample, -1 without one; None without groups."""
+    features: Float32Rows
+    """(n_samples, n_columns): the rows in which the clusterer compares samples."""
+    is_certain: NDArray[np.bool_]
+    """(n_samples,): whether a sample is among the most certain ones, by `most_certain`."""
     discover: bool
     """Whether samples may get new categories as labels."""
 
     def as_labels(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Category numbers as labels: -1 for new categories where these are not given."""
+        """Replace the numbers of new categories by -1, unless `discover`."""
         if self.discover:
             return numbers
         return np.where(numbers < max(1, self.n_known), numbers, np.int32(-1))
 
+    @cached_property
+    def is_pseudo_label(self) -> NDArray[np.bool_]:
+        """(n_samples,): whether the label of a sample is a pseudo-label."""
+        return self.is_certain & (self.as_labels(self.categories.numbers) >= 0)
+
+    def suspects(self) -> NDArray[np.intp]:
+        """Return the samples whose known label gets less than half of the largest share.
+
+        Most suspect first: the lower the ratio of the two shares, the more suspect.
+        """
+        if self.known is None:
+            return np.empty(0, dtype=np.intp)
+        labeled = np.flatnonzero(self.known >= 0)
+        shares = self.categories.shares_of(labeled)
+        own = shares[np.arange(len(labeled)), self.known[labeled]]
+        ratios = own / np.maximum(shares.max(axis=1), 1e-30)
+        order = np.argsort(ratios, kind="stable")
+        suspects: NDArray[np.intp] = labeled[order[ratios[order] < _SUSPECT_RATIO]]
+        return suspects
+
+    def shares_of_new(self, rows: Float32Rows, n_threads: int) -> NDArray[np.float32]:
+        """Average the shares of the 10 training samples that are nearest to each new row.
+
+        Returns an array of shape (n_new, n_categories).
+        """
+        n_nearest = min(_N_NEAREST, len(self.features))
+        nearest = kneighbors(self.features, n_nearest, Y=rows, recall=RECALL, n_jobs=n_threads)[1]
+        shares = np.empty((len(rows), self.categories.n_categories), dtype=np.float32)
+        for begin in range(0, len(rows), _ROWS_PER_BLOCK):
+            block = slice(begin, begin + _ROWS_PER_BLOCK)
+            shares[block] = self.categories.shares_of(nearest[block]).mean(axis=1)
+        return shares
+
 
 def categories_of(ballots: Ballots, clusters: Integers, groups: Integers | None) -> Categories:
-    """Count the ballots, given the cluster of each signature.
+    """Count the ballots.
 
-    `groups` are numbers of samples, -1 for none. One with samples in several categories goes to
-    that for which the shares of its samples sum to most.
+    Parameters
+    ----------
+    ballots : Ballots
+        Of n_signatures signatures.
+    clusters : integer array of shape (n_signatures,)
+        The cluster of each signature, -1 for none.
+    groups : integer array of shape (n_samples,), optional
+        The group of each sample, -1 for none. If samples of a group are in several categories, the
+        group goes to the one that gets the largest sum of its samples' shares.
     """
-    of_signatures = ballots.nearest(clusters)
-    scores = ballots.scores(of_signatures)
-    outcome = Categories(scores, ballots.ids, ballots.of_samples(of_signatures))
+    numbers = ballots.reassigned(clusters)
+    categories = Categories(ballots.shares(numbers), ballots.ids, ballots.expand(numbers))
     if groups is None:
-        return outcome
-    n_known = 0 if ballots.kinds is None else int(ballots.kinds.max()) + 1
-    return _without_empty(_grouped(outcome, groups), n_known)
+        return categories
+    n_known = 0 if ballots.known is None else int(ballots.known.max()) + 1
+    return _without_empty(_grouped(categories, groups), n_known)
 
 
-def _grouped(outcome: Categories, groups: Integers) -> Categories:
-    scores, rows, numbers = outcome
+def _grouped(categories: Categories, groups: Integers) -> Categories:
+    """Give all samples of a group the same category, and the mean of their shares."""
+    shares, rows, numbers = categories
     n_groups = int(groups.max()) + 1
     voters = np.flatnonzero((groups >= 0) & (numbers >= 0))
     places = (groups[voters], rows[voters])
-    counts = sparse.csr_array((np.ones(len(voters)), places), shape=(n_groups, len(scores)))
+    counts = sparse.csr_array((np.ones(len(voters)), places), shape=(n_groups, len(shares)))
     n_voters = np.bincount(groups[voters], minlength=n_groups)
-    shares = (counts @ scores) / np.maximum(n_voters, 1)[:, None]
-    shares[n_voters == 0] = 1 / outcome.n_categories
-    is_candidate = np.zeros(shares.shape, dtype=bool)
+    group_shares = (counts @ shares) / np.maximum(n_voters, 1)[:, None]
+    group_shares[n_voters == 0] = 1 / categories.n_categories
+    is_candidate = np.zeros(group_shares.shape, dtype=bool)
     is_candidate[groups[voters], numbers[voters]] = True
-    winners = np.where(is_candidate, shares, -1).argmax(axis=1)
+    winners = np.where(is_candidate, group_shares, -1).argmax(axis=1)
     winners[n_voters == 0] = -1
-    numbers = numbers.copy()
-    numbers[groups >= 0] = winners[groups[groups >= 0]]
-    rows = np.where(groups >= 0, len(scores) + groups, rows)
-    return Categories(np.concatenate([scores, shares.astype(np.float32)]), rows, numbers)
+    grouped_numbers = numbers.copy()
+    grouped_numbers[groups >= 0] = winners[groups[groups >= 0]]
+    return Categories(
+        np.concatenate([shares, group_shares.astype(np.float32)]),
+        np.where(groups >= 0, len(shares) + groups, rows),
+        grouped_numbers,
+    )
 
 
-def _without_empty(outcome: Categories, n_known: int) -> Categories:
-    """The categories in order again; new ones from which groups took all samples are left out."""
-    scores, rows, numbers = outcome
-    sizes = np.bincount(numbers[numbers >= 0], minlength=outcome.n_categories)
-    sizes[:n_known] = len(numbers) + 1  # these keep their places
+def _without_empty(categories: Categories, n_known: int) -> Categories:
+    """Sort the categories by size again, and drop new ones that groups left without samples."""
+    shares, rows, numbers = categories
+    sizes = np.bincount(numbers[numbers >= 0], minlength=categories.n_categories)
+    sizes[:n_known] = len(numbers) + 1  # known categories keep their places
     order = np.argsort(-sizes, kind="stable")
     order = order[sizes[order] > 0]
-    places = np.full(outcome.n_categories + 1, -1, dtype=np.int32)  # the last is that of -1
-    places[order] = np.arange(len(order))
-    scores = scores[:, order]
-    totals = scores.sum(axis=1, keepdims=True)
-    # Who shared with left out categories alone now shares with all alike.
-    some = totals > _ROUNDING
-    scores = np.where(some, scores / np.where(some, totals, 1), 1 / len(order))
-    return Categories(scores.astype(np.float32), rows, places[numbers])
-
-
-LEAST_OF_SHARE = 0.1
+    new_numbers = np.full(categories.n_categories + 1, -1, dtype=np.int32)  # the last one is for -1
+    new_numbers[order] = np.arange(len(order))
+    shares = shares[:, order]
+    totals = shares.sum(axis=1, keepdims=True)
+    # A row that had shares only of dropped categories gets equal shares of all.
+    has_shares = totals > _ROUNDING
+    shares = np.where(has_shares, shares / np.where(has_shares, totals, 1), 1 / len(order))
+    return Categories(shares.astype(np.float32), rows, new_numbers[numbers])
 
 
 def most_certain(
     numbers: NDArray[np.int32], confidence: NDArray[np.float32], share: float
 ) -> NDArray[np.bool_]:
-    """The share of the samples with the most confidence, and a tenth of that of each category.
+    """Say which samples become pseudo-labels.
 
-    Samples of the same confidence are all in, or all out.
+    These are the share of all samples with the highest confidence, and in each category a tenth of
+    that share. Of samples with equal confidence, all or none are chosen.
     """
     chosen = confidence >= least_confidence(confidence, share)
     order = np.argsort(numbers, kind="stable")
-    firsts = np.searchsorted(numbers[order], np.arange(numbers.max(initial=-1) + 2))
-    for begin, end in pairwise(firsts):
+    bounds = np.searchsorted(numbers[order], np.arange(numbers.max(initial=-1) + 2))
+    for begin, end in pairwise(bounds):
         members = order[begin:end]
         if len(members):
             of_members = confidence[members]
@@ -146,7 +196,7 @@ def most_certain(
 
 
 def least_confidence(confidence: NDArray[np.float32], share: float) -> np.float32:
-    """The least confidence of the share that has the most."""
+    """Return the lowest confidence among the share of samples with the highest confidence."""
     n = max(1, int(share * len(confidence)))
     least: np.float32 = np.partition(confidence, len(confidence) - n)[len(confidence) - n]
     return least

@@ -1,4 +1,10 @@
-"""TODO."""
+"""Views: graphs of neighbors that differ, and the partitions that each of them gives.
+
+A view looks at the samples in one of two spaces (Euclidean, or cosine), with a random number of
+neighbors, either as they are or averaged over their neighbors. `View.partitions` cuts its graph
+into communities and clusters its averaged rows by k-means. Everything random is decided by the
+view's seed, so that views can be made in any order. Nearly linear in the number of rows.
+"""
 
 from __future__ import annotations
 
@@ -9,54 +15,63 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from labelquorum import _core
-from labelquorum._shared.frame import MAX_COLUMNS, VARIANCE_ROWS, Rows, unit_rows
+from labelquorum._shared.frame import MAX_COLUMNS, VARIANCE_ROWS, Float32Rows, unit_rows
 from labelquorum.graphs.affinity import affinity_graph
 from labelquorum.graphs.csr import normalize_graph
 from labelquorum.neighbors.kmeans import kmeans_centers, nearest_center
 
 Partitions = NDArray[np.int32]
+"""(n_samples, n_partitions), or (n_samples,) for one: clusters from 0, -1 for an abstention."""
 
 RECALL = 0.95
+"""Share of the nearest neighbors that searches have to find."""
+PARTITIONS_PER_VIEW = 4  # one of them by k-means
 _FEWEST_NEIGHBORS, _MOST_NEIGHBORS = 10, 30
-PARTITIONS_PER_VIEW = 4  # of which one by k-means
-_STEPS = 2  # of a random walk that smooths features
+_SMOOTHING_STEPS = 2
 _ROWS_PER_CENTER = 50
 _MIN_TRAINING_ROWS = 5_000
-_ROUNDS = 15
-_FIRST_RESOLUTIONS = (0.3, 1.0, 3.0, 10.0, 30.0)
+_KMEANS_ROUNDS = 15
+_COMMUNITY_ROUNDS = 2
+_PROBED_RESOLUTIONS = (0.3, 1.0, 3.0, 10.0, 30.0)
 
 
-class _Space(NamedTuple):
-    """Rows to find neighbours in, and the same in few columns to be smoothed."""
+class Space(NamedTuple):
+    """The rows in which neighbors are searched, and the same rows in fewer columns."""
 
-    rows: Rows
-    columns: Rows
+    rows: Float32Rows
+    """(n_rows, n_columns); of length 1 where `is_cosine`."""
+    narrow_rows: Float32Rows
+    """(n_rows, at most 64): the rows, or their projection on their main directions."""
     is_cosine: bool
 
-    def part(self, chosen: NDArray[np.int64] | None) -> _Space:
-        """Only these rows; None for all."""
-        if chosen is None:
+    @classmethod
+    def of(cls, rows: Float32Rows, is_cosine: bool, rng: np.random.RandomState) -> Space:
+        """Make the space of some rows. `rng` draws those that the main directions are found in."""
+        if is_cosine:
+            rows = unit_rows(rows)
+        if rows.shape[1] <= MAX_COLUMNS:
+            return cls(rows, rows, is_cosine)
+        drawn = rng.choice(len(rows), min(len(rows), VARIANCE_ROWS), replace=False)
+        centered = rows[np.sort(drawn)]
+        centered = centered - centered.mean(axis=0)
+        directions = np.linalg.eigh(centered.T @ centered)[1][:, : -MAX_COLUMNS - 1 : -1]
+        return cls(rows, rows @ np.ascontiguousarray(directions), is_cosine)
+
+    def subset(self, indices: NDArray[np.int64] | None) -> Space:
+        """Keep only these rows; all of them if `indices` is None."""
+        if indices is None:
             return self
-        return _Space(self.rows[chosen], self.columns[chosen], self.is_cosine)
+        return Space(self.rows[indices], self.narrow_rows[indices], self.is_cosine)
 
 
-def _space(rows: Rows, is_cosine: bool, rng: np.random.RandomState) -> _Space:
-    rows = unit_rows(rows) if is_cosine else rows
-    if rows.shape[1] <= MAX_COLUMNS:
-        return _Space(rows, rows, is_cosine)
-    some = rows[np.sort(rng.choice(len(rows), min(len(rows), VARIANCE_ROWS), replace=False))]
-    some = some - some.mean(axis=0)
-    directions = np.linalg.eigh(some.T @ some)[1][:, : -MAX_COLUMNS - 1 : -1]
-    return _Space(rows, rows @ np.ascontiguousarray(directions), is_cosine)
-
-
-def _communities(
+def graph_partitions(
     graph: sparse.csr_array,
     resolutions: NDArray[np.float64],
     n_rounds: int,
     rng: np.random.RandomState,
     n_threads: int,
 ) -> list[Partitions]:
+    """Cut a graph into communities, once at each resolution. Higher ones give more communities."""
     seeds = rng.randint(2**31, size=len(resolutions)).tolist()
     return _core.communities(
         graph.indptr,
@@ -70,63 +85,93 @@ def _communities(
     )
 
 
-class Scale(NamedTuple):
-    """How many communities resolutions give: the logarithms of both, ascending."""
+class ResolutionScale(NamedTuple):
+    """How many communities some resolutions give on a graph."""
 
-    resolutions: NDArray[np.float64]
-    numbers: NDArray[np.float64]
+    log_resolutions: NDArray[np.float64]
+    """Logarithms of the resolutions that were tried, ascending."""
+    log_counts: NDArray[np.float64]
+    """Logarithms of the numbers of communities, never descending."""
 
     @classmethod
-    def of(cls, graph: sparse.csr_array, rng: np.random.RandomState, n_threads: int) -> Scale:
-        found = _communities(graph, np.array(_FIRST_RESOLUTIONS), 1, rng, n_threads)
-        numbers = np.log([partition.max() + 1.0 for partition in found])
-        return cls(np.log(_FIRST_RESOLUTIONS), np.maximum.accumulate(numbers))
+    def of(
+        cls, graph: sparse.csr_array, rng: np.random.RandomState, n_threads: int
+    ) -> ResolutionScale:
+        """Try five resolutions on a graph."""
+        partitions = graph_partitions(graph, np.array(_PROBED_RESOLUTIONS), 1, rng, n_threads)
+        log_counts = np.log([partition.max() + 1.0 for partition in partitions])
+        return cls(np.log(_PROBED_RESOLUTIONS), np.maximum.accumulate(log_counts))
 
-    def resolution(self, wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Resolutions for about so many communities; beyond what is known, in proportion."""
-        logs = np.log(wanted)
-        chosen = np.interp(logs, self.numbers, self.resolutions)
-        chosen += np.maximum(0, logs - self.numbers[-1]) - np.maximum(0, self.numbers[0] - logs)
-        return np.exp(chosen)
+    def resolutions_for(self, n_communities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Estimate the resolutions that give these numbers of communities.
+
+        They are interpolated between the resolutions that were tried. Outside their range, a
+        resolution is proportional to the number.
+        """
+        wanted = np.log(n_communities)
+        log_resolutions = np.interp(wanted, self.log_counts, self.log_resolutions)
+        log_resolutions += np.maximum(0, wanted - self.log_counts[-1])
+        log_resolutions -= np.maximum(0, self.log_counts[0] - wanted)
+        return np.exp(log_resolutions)
 
 
 class View(NamedTuple):
-    """A graph of neighbours, and smoothed rows."""
+    """A graph of neighbors, and the rows averaged over neighbors."""
 
     graph: sparse.csr_array
-    smooth: Rows
+    """(n_rows, n_rows): similarities of neighbors."""
+    smooth_rows: Float32Rows
+    """(n_rows, at most 64)."""
     seed: int
+    """Decides the number of neighbors, and all random choices of the partitions."""
 
     @classmethod
-    def of(cls, space: _Space, is_smooth: bool, seed: int, n_threads: int) -> View:
+    def of(cls, space: Space, is_smooth: bool, seed: int, n_threads: int) -> View:
+        """Make a view of a space.
+
+        The rows are averaged over neighbors by steps of a random walk on the graph: one step, or
+        two where `is_smooth`. There the graph is built again from the averaged rows.
+        """
         n = len(space.rows)
         most = min(_MOST_NEIGHBORS, n - 1)
         rng = np.random.RandomState(seed)
         n_neighbors = int(rng.randint(min(_FEWEST_NEIGHBORS, most), most + 1))
         graph = affinity_graph(space.rows, n_neighbors, recall=RECALL, n_jobs=n_threads)
         walk = normalize_graph(graph, "random_walk", n_jobs=n_threads)
-        smooth = space.columns
-        for _ in range(_STEPS if is_smooth else 1):
-            smooth = walk @ smooth
+        smooth_rows = space.narrow_rows
+        for _ in range(_SMOOTHING_STEPS if is_smooth else 1):
+            smooth_rows = walk @ smooth_rows
         if space.is_cosine:
-            smooth = unit_rows(smooth)
+            smooth_rows = unit_rows(smooth_rows)
         if is_smooth:
-            graph = affinity_graph(smooth, n_neighbors, recall=RECALL, n_jobs=n_threads)
-        return cls(graph, smooth, seed)
+            graph = affinity_graph(smooth_rows, n_neighbors, recall=RECALL, n_jobs=n_threads)
+        return cls(graph, smooth_rows, seed)
 
-    def scale(self, n_threads: int) -> Scale:
-        return Scale.of(self.graph, np.random.RandomState(self.seed), n_threads)
+    def resolution_scale(self, n_threads: int) -> ResolutionScale:
+        """Try resolutions on the view's graph."""
+        return ResolutionScale.of(self.graph, np.random.RandomState(self.seed), n_threads)
 
-    def partitions(self, limits: tuple[int, int], scale: Scale, n_threads: int) -> Partitions:
+    def partitions(
+        self, limits: tuple[int, int], scale: ResolutionScale, n_threads: int
+    ) -> Partitions:
+        """Make three partitions from the graph and one by k-means: (n_rows, 4).
+
+        Each has a random number of clusters between `limits`, its logarithm drawn uniformly.
+        """
         rng = np.random.RandomState(self.seed)
         low, high = np.log(limits)
-        wanted = np.exp(rng.uniform(low, high, size=PARTITIONS_PER_VIEW))
-        resolutions = scale.resolution(wanted[1:])
-        found = _communities(self.graph, resolutions, 2, rng, n_threads)
-        n_centers = max(1, round(wanted[0]))
-        n = len(self.smooth)
+        n_clusters = np.exp(rng.uniform(low, high, size=PARTITIONS_PER_VIEW))
+        resolutions = scale.resolutions_for(n_clusters[1:])
+        partitions = graph_partitions(self.graph, resolutions, _COMMUNITY_ROUNDS, rng, n_threads)
+        n_centers = max(1, round(n_clusters[0]))
+        partitions.append(self._kmeans_partition(n_centers, rng, n_threads))
+        return np.stack(partitions, axis=1)
+
+    def _kmeans_partition(
+        self, n_centers: int, rng: np.random.RandomState, n_threads: int
+    ) -> Partitions:
+        n = len(self.smooth_rows)
         n_training = min(n, max(_MIN_TRAINING_ROWS, _ROWS_PER_CENTER * n_centers))
-        training = self.smooth[np.sort(rng.choice(n, n_training, replace=False))]
-        centers = kmeans_centers(training, n_centers, _ROUNDS, rng, n_threads)
-        found.append(nearest_center(self.smooth, centers, n_threads).astype(np.int32))
-        return np.stack(found, axis=1)
+        training = self.smooth_rows[np.sort(rng.choice(n, n_training, replace=False))]
+        centers = kmeans_centers(training, n_centers, _KMEANS_ROUNDS, rng, n_threads)
+        return nearest_center(self.smooth_rows, centers, n_threads).astype(np.int32)
