@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 
-class FileError(Exception):
+class FileError(OSError):
     """A file that cannot be read or written; the message is one line and names the file."""
 
 
