@@ -5,9 +5,9 @@ from a `LabelingSession` and calls the method for the person's answer. Each answ
 is stored before it takes effect. A new session that is given the events of an earlier one continues
 where that one stopped.
 
-A sample's group are the samples that at least 90 % of the partitions put in the same cluster as it.
-One answer can label a whole group: first the person labels the sample and a few others of the group
-(the checks); if all get the same label, the session offers to give it to the rest.
+A sample's group is the set of samples that at least 90 % of the partitions put in its cluster. One
+answer can label a whole group. First the person labels the sample and a few others of the group
+(the checks). If all get the same label, the session offers to give it to the rest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 _MIN_AGREE = 0.9  # share of the partitions
 N_CHECKS = 3  # other samples of a group that are asked before one label is offered to the rest
-_MIN_GROUP = 2 * N_CHECKS  # in a smaller group, one label for all would save hardly any answers
+_MIN_REST = 2 * N_CHECKS  # fewer other samples in a group are not worth the checks
 _GROUP_CONFIDENCE = (N_CHECKS + 2) / (N_CHECKS + 3)  # by Laplace's rule of succession
 _AUDITS_PER_LOOK = 10  # answered audits between two looks at the precision bound
 
@@ -73,7 +73,7 @@ class Labels(NamedTuple):
     labels: NDArray[Any]
     """Strings; None for no label."""
     sources: NDArray[Any]
-    """"you" (the person), "group", "proposed" (the model), or "" for no label."""
+    """Each is "you" (the person), "group", "proposed" (the model), or "" for no label."""
     confidence: NDArray[np.float64]
     """Probability that the label is right: 1 for "you", 5/6 for "group", 0 for no label."""
 
@@ -188,9 +188,9 @@ class LabelingSession:
     def check(self, row: int) -> None:
         """Ask about a few samples of this one's group, so that one label may do for all of it."""
         rest = self._rest_of_group(row)
-        if len(rest) < _MIN_GROUP:
+        if len(rest) < _MIN_REST:
             raise ValueError(
-                f"the group of row {row} must have at least {_MIN_GROUP} other samples without an "
+                f"the group of row {row} must have at least {_MIN_REST} other samples without an "
                 f"answer, got {len(rest)}"
             )
         random = np.random.RandomState([self._seed, row])
@@ -239,7 +239,7 @@ class LabelingSession:
             rows = self._checks.rows
             return Question(row, self._proposals(row), 0, (rows.index(row) + 1, len(rows)))
         n_rest = len(self._rest_of_group(row))
-        return Question(row, self._proposals(row), n_rest if n_rest >= _MIN_GROUP else 0, None)
+        return Question(row, self._proposals(row), n_rest if n_rest >= _MIN_REST else 0, None)
 
     def _proposals(self, row: int) -> list[Proposal]:
         categories = self.categories

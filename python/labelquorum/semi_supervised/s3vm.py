@@ -40,7 +40,7 @@ _N_STANDARD_ERRORS, _N_STANDARD_ERRORS_OF_PAIRS = 2, 1
 
 
 class S3VM(ClassifierMixin, BaseEstimator):
-    """A support vector machine whose margin avoids unlabeled samples, too.
+    """A support vector machine that also keeps its margin clear of unlabeled samples.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ class S3VM(ClassifierMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Draws these samples, and the random starts of `safe`.
     n_jobs : int, optional
-        Number of threads, each for another pair of classes; -1 for all available cores. The result
-        does not depend on it.
+        Number of threads; -1 for all available cores. They fit different pairs of classes. The
+        result does not depend on it.
     verbose : bool, default=False
         Show progress on stderr.
 
@@ -115,15 +115,16 @@ class S3VM(ClassifierMixin, BaseEstimator):
     data tried: if the rest consists of many groups, the widest gap is seldom around the class.
 
     `safe` asks whether the chosen separator would beat the supervised machine if another plausible
-    separator were the truth. Plausible are all that were tried, and others from 6 random starts, if
-    their cost is at most 1.25 times as large. This follows Li and Zhou, "Towards making unlabeled
-    data never hurt", IEEE TPAMI 37, 2015. Data without groups has many such separators, so `safe`
-    falls back; where several separators are plausible, it costs some of the gain.
+    separator were the truth. A separator is plausible if its cost is at most 1.25 times that of the
+    chosen one; candidates are all that were tried, and others from 6 random starts. This follows Li
+    and Zhou, "Towards making unlabeled data never hurt", IEEE TPAMI 37, 2015. Data without groups
+    has many plausible separators, so `safe` falls back. Where it has several, `safe` costs some of
+    the gain.
 
     X is held in float64. One evaluation takes O(values of X). There are about a hundred evaluations
     for each separator, and up to 5 separators for a pair (10 with "rbf", 6 more with `safe`).
-    Memory beyond X, in numbers: n_pairs * n_features, about 25 * n_features for each thread, and
-    n_samples * n_components with "rbf".
+    Memory beyond X, as a count of float64 values: n_pairs * n_features, about 25 * n_features for
+    each thread, and n_samples * n_components with "rbf".
 
     Examples
     --------
@@ -215,14 +216,14 @@ class S3VM(ClassifierMixin, BaseEstimator):
         self.used_unlabeled_ = np.zeros(len(pairs), dtype=bool)
         if unlabeled_weight > 0:
             training = _Training(
-                features,
-                codes,
-                self._spread_codes(X, codes, n_threads),
-                _one_vs_rest_codes(features, codes, n_classes, self.C_),
-                known.shares.sum(axis=0),
-                class_shares,
-                self.C_,
-                unlabeled_weight * self.C_,
+                features=features,
+                codes=codes,
+                spread_codes=self._spread_codes(X, codes, n_threads),
+                likely_codes=_one_vs_rest_codes(features, codes, n_classes, self.C_),
+                n_labels=known.shares.sum(axis=0),
+                class_shares=class_shares,
+                C=self.C_,
+                C_unlabeled=unlabeled_weight * self.C_,
             )
             self._set_separators(self._fit_pairs(training, pairs, supervised, n_threads))
         if self.kernel == "linear":
