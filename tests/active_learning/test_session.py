@@ -1,4 +1,4 @@
-"""Labelling sessions: what is asked, groups, undo, and replay of the answers."""
+"""Labeling sessions: questions, groups, undo, and replay of the answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labelquorum.active_learning.pre_clustering import PreClusteringSampler
 from labelquorum.active_learning.session import N_CHECKS, LabelingSession, Offer, Question
 from strategies import share
 
-# Three groups; rows 0, 1 and 40 cannot be asked.
+# Three groups. Rows 0, 1 and 40 are not asked about.
 X, CLASSES = make_blobs(60, 4, centers=3, cluster_std=0.5, random_state=0)
 ROWS = [row for row in range(60) if row not in (0, 1, 40)]
 PARTITIONS = np.column_stack([CLASSES, CLASSES])[ROWS]
@@ -43,7 +43,7 @@ def _state(session):
     )
 
 
-def test_the_first_question_has_no_proposals_and_an_answer_makes_one():
+def test_the_first_question_has_no_proposals_and_the_answer_becomes_one():
     session = _session()
     asked = session.ask()
     assert isinstance(asked, Question)
@@ -56,7 +56,7 @@ def test_the_first_question_has_no_proposals_and_an_answer_makes_one():
     assert (session.n_labeled, session.n_left) == (1, 56)
 
 
-def test_answers_teach_what_to_propose():
+def test_proposals_are_learned_from_the_answers():
     session = _session()
     for _ in range(12):
         asked = session.ask()
@@ -66,14 +66,14 @@ def test_answers_teach_what_to_propose():
     assert asked.proposals[0].category == _name(asked.row)
     shares = [p.share for p in asked.proposals]
     assert shares == sorted(shares, reverse=True)
-    found = session.labels(60)
-    given = [row for row in ROWS if found.sources[row] == "you"]
-    assert len(given) == 12
-    assert set(found.confidence[given]) == {1.0}
-    assert [row for row in range(60) if found.sources[row] == ""] == [0, 1, 40]
-    proposed = [row for row in ROWS if found.sources[row] == "proposed"]
-    assert [found.labels[row] for row in proposed] == [_name(row) for row in proposed]
-    assert ((found.confidence > 0) == (found.sources != "")).all()
+    labels = session.labels(60)
+    answered = [row for row in ROWS if labels.sources[row] == "you"]
+    assert len(answered) == 12
+    assert set(labels.confidence[answered]) == {1.0}
+    assert [row for row in range(60) if labels.sources[row] == ""] == [0, 1, 40]
+    proposed = [row for row in ROWS if labels.sources[row] == "proposed"]
+    assert [labels.labels[row] for row in proposed] == [_name(row) for row in proposed]
+    assert ((labels.confidence > 0) == (labels.sources != "")).all()
 
 
 def test_each_sample_is_asked_once_until_nothing_is_left():
@@ -90,7 +90,7 @@ def test_each_sample_is_asked_once_until_nothing_is_left():
     assert session.n_labeled == sum(n % 5 > 0 for n in range(1, 58))
 
 
-def test_a_group_gets_one_answer_after_a_few_checks():
+def test_a_group_gets_one_label_after_a_few_checks():
     session = _session()
     first = session.ask()
     group = [row for row in ROWS if CLASSES[row] == CLASSES[first.row]]
@@ -108,9 +108,9 @@ def test_a_group_gets_one_answer_after_a_few_checks():
     rest = sorted(set(group) - set(seen))
     assert asked == Offer(first.row, "a", rest, N_CHECKS + 1)
     session.give(asked)
-    found = session.labels(60)
-    assert [row for row in range(60) if found.sources[row] == "group"] == rest
-    assert {found.labels[row] for row in group} == {"a"}
+    labels = session.labels(60)
+    assert [row for row in range(60) if labels.sources[row] == "group"] == rest
+    assert {labels.labels[row] for row in group} == {"a"}
     assert session.n_of_group == len(rest)
     assert session.categories == {"a": N_CHECKS + 1}
     while (asked := session.ask()) is not None:
@@ -138,18 +138,20 @@ def test_a_group_whose_checks_differ_is_asked_one_by_one(end):
     assert session.n_of_group == 0
 
 
-def test_few_that_are_alike_are_no_group():
+def test_too_small_a_group_cannot_be_checked():
     sampler = _sampler()
     own = np.arange(len(ROWS))[:, None]
     session = LabelingSession(sampler, own, ROWS, [].append)
     asked = session.ask()
     assert asked.n_alike == 0
-    with pytest.raises(ValueError, match="has 0 alike; wanted at least"):
+    with pytest.raises(
+        ValueError, match="must have at least 6 other samples without an answer, got 0"
+    ):
         session.check(asked.row)
 
 
 def _step(session, choice):
-    """Give one of the answers that are possible."""
+    """Give an answer that is possible now."""
     asked = session.ask()
     if choice == "undo" and session.can_undo:
         session.undo()
@@ -172,7 +174,7 @@ CHOICES = st.sampled_from(["label", "label", "label", "odd", "skip", "check", "c
 
 @share(0.1)
 @given(st.lists(CHOICES, max_size=14), st.integers(0, 14), st.sampled_from([0.0, 0.5]))
-def test_a_session_that_replays_the_answers_is_where_the_other_was(choices, cut, audit_share):
+def test_a_session_that_replays_the_answers_continues_the_first_one(choices, cut, audit_share):
     stored = []
     session = _session(stored=stored, audit_share=audit_share)
     for choice in choices[:cut]:
@@ -188,7 +190,7 @@ def test_a_session_that_replays_the_answers_is_where_the_other_was(choices, cut,
 
 @share(0.1)
 @given(st.lists(CHOICES, max_size=12))
-def test_undo_takes_every_answer_back(choices):
+def test_undo_takes_back_one_answer_after_the_other(choices):
     session = _session()
     states = [_state(session)]
     for choice in choices:
@@ -208,7 +210,7 @@ def test_undo_takes_every_answer_back(choices):
     assert len(states) == 1 or all(state == states[0] for state in states)
 
 
-def test_an_answer_that_cannot_be_stored_does_not_count():
+def test_an_answer_that_cannot_be_stored_has_no_effect():
     def full(event):
         raise OSError("full")
 
@@ -223,18 +225,24 @@ def test_an_answer_that_cannot_be_stored_does_not_count():
 @pytest.mark.parametrize(
     ("events", "message"),
     [
-        ([{"event": "label", "row": 40, "label": "a"}], "answer 1, .*: row 40 is none that can be"),
-        ([{"event": "check", "row": 2, "rows": [2, 1]}], "row 1 is none that can be asked"),
-        ([{"event": "check", "row": 2, "rows": []}], "its rows do not begin with its row"),
+        (
+            [{"event": "label", "row": 40, "label": "a"}],
+            "answer 1, .*: row 40 is not one of the rows",
+        ),
+        (
+            [{"event": "check", "row": 2, "rows": [2, 1]}],
+            "row 1 is not one of the rows to ask about",
+        ),
+        ([{"event": "check", "row": 2, "rows": []}], "the first of its rows must be its row"),
         ([{"event": "undo"}], "answer 1, .*: there is no answer to take back"),
     ],
 )
-def test_answers_about_something_else_are_named(events, message):
+def test_events_that_do_not_fit_are_refused(events, message):
     with pytest.raises(ValueError, match=message):
         _session(events)
 
 
-def test_the_bound_of_the_precision_comes_from_samples_drawn_at_random():
+def test_the_precision_bound_comes_from_audits():
     session = _session(audit_share=0.5)
     while session.n_labeled < 45:
         asked = session.ask()

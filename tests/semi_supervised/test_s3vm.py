@@ -1,4 +1,4 @@
-"""S3VM: objectives against plain sums and differences, limits, contracts of scikit-learn."""
+"""S3VM: what it finds, what does not change the result, and what it refuses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
-from scipy.optimize import check_grad
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs, make_moons
 from sklearn.kernel_approximation import Nystroem
@@ -19,19 +18,11 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
 
 import labelquorum as lq
-from labelquorum.semi_supervised.s3vm import (
-    Separator,
-    clearly_helps,
-    samples_of,
-    semi_supervised_objective,
-    shares_to_try,
-    supervised_objective,
-    votes,
-)
+from labelquorum.semi_supervised.s3vm import votes
 from strategies import THREADS, share
 
-# scikit-learn exempts its own estimators, by name, from taking -1 for a class.
-MINUS_ONE = {"check_classifiers_classes": "-1 is no class but the lack of a label"}
+# This check uses -1 as a class. scikit-learn skips it for its own semi-supervised estimators.
+MINUS_ONE = {"check_classifiers_classes": "-1 means no label"}
 
 
 @parametrize_with_checks(
@@ -42,90 +33,15 @@ def test_scikit_learn_contract(estimator, check):
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
-def test_the_check_of_classes_passes_in_the_form_for_semi_supervised_estimators(kernel):
+def test_the_check_of_classes_for_semi_supervised_estimators_passes(kernel):
     check_classifiers_classes("LabelSpreading", lq.S3VM(kernel))
-
-
-# The objectives
-
-
-@st.composite
-def problems(draw):
-    """Some features, dense or sparse, labels of some samples, weights, and what they cost."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    n, d = draw(st.integers(2, 20)), draw(st.integers(1, 6))
-    features = rng.normal(size=(n, d)) * (rng.random((n, d)) < 0.7)
-    n_labeled = draw(st.integers(1, n))
-    labeled = np.sort(rng.choice(n, n_labeled, replace=False))
-    signs = rng.choice([-1.0, 1.0], n_labeled)
-    w = rng.normal(size=d)
-    form = sparse.csr_array if draw(st.booleans()) else np.asarray
-    return form(features), labeled, signs, w, rng.uniform(-1, 1), rng.uniform(0.1, 9, 2)
-
-
-@given(problems())
-def test_the_supervised_objective_is_its_sum_and_has_its_gradient(problem):
-    features, labeled, signs, w, b, (C, _) = problem
-    rows = features[labeled]
-    value, _ = supervised_objective(np.append(w, b), rows, signs, C)
-    dense = rows.toarray() if sparse.issparse(rows) else rows
-    plain = (w @ w + b * b) / 2
-    for x, sign in zip(dense, signs, strict=True):
-        plain += C * max(0, 1 - sign * (x @ w + b)) ** 2
-    assert value == pytest.approx(plain)
-    at = np.append(w, b)
-    scale = 1 + np.abs(supervised_objective(at, rows, signs, C)[1]).max()
-    assert gap_of_gradient(supervised_objective, at, rows, signs, C) < 1e-5 * scale
-
-
-@given(problems())
-def test_the_semi_supervised_objective_is_its_sum_and_has_its_gradient(problem):
-    features, labeled, signs, w, balance, (C, C_unlabeled) = problem
-    samples = samples_of(features, labeled)
-    args = samples, signs, balance, C, C_unlabeled
-    value, gradient = semi_supervised_objective(w, *args)
-    dense = features.toarray() if sparse.issparse(features) else features
-    sign_of = dict(zip(labeled.tolist(), signs, strict=True))
-    rest = [x for i, x in enumerate(dense) if i not in sign_of]
-    mean = sum(rest) / len(rest) if rest else np.zeros(len(w))
-    plain = w @ w / 2
-    for i, x in enumerate(dense):
-        f = (x - mean) @ w + balance
-        if i in sign_of:
-            plain += C * max(0, 1 - sign_of[i] * f) ** 2
-        else:
-            plain += C_unlabeled * np.exp(-3 * f**2)
-    assert value == pytest.approx(plain)
-    scale = 1 + np.abs(gradient).max()
-    assert gap_of_gradient(semi_supervised_objective, w, *args) < 1e-5 * scale
-
-
-def gap_of_gradient(objective, at, *args):
-    return check_grad(lambda p: objective(p, *args)[0], lambda p: objective(p, *args)[1], at)
-
-
-def test_shares_to_try_are_wilson_bounds_and_differ():
-    assert shares_to_try(0.5, 10, 2) == pytest.approx([0.5, 0.349, 0.651, 0.232, 0.768], abs=1e-3)
-    assert shares_to_try(0.3, 10_000, 2) == [0.3]
-    assert all(0 < s < 1 for s in shares_to_try(0.01, 100, 2))
-
-
-def test_only_separators_nearly_as_good_speak_against_it():
-    samples = samples_of(np.linspace(-1, 1, 101)[:, None], np.array([0]))
-
-    def cut(at, badness):
-        return Separator(np.array([1.0]), -at, badness)
-
-    best, svm = cut(0.0, 1.0), cut(0.5, 0.0)
-    assert clearly_helps(best, [best, cut(0.2, 1.2), cut(0.5, 1.3)], svm, samples)
-    assert not clearly_helps(best, [best, cut(0.3, 1.2)], svm, samples)
-    assert clearly_helps(svm, [svm, best], svm, samples)  # they say the same
 
 
 # What it finds
 
 
-def blobs(seed=0, n=200, n_classes=2, n_labeled=2):
+def separate_blobs(seed=0, n=200, n_classes=2, n_labeled=2):
+    """Return features, classes, and labels of a few samples of each class."""
     centers = 8 * np.eye(n_classes, 5)
     X, classes = make_blobs(n, centers=centers, random_state=seed)
     y = np.full(n, -1)
@@ -137,8 +53,8 @@ def blobs(seed=0, n=200, n_classes=2, n_labeled=2):
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 @pytest.mark.parametrize("safe", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_groups_are_found_from_one_label_each(kernel, safe, n_classes):
-    X, classes, y = blobs(n_classes=n_classes, n_labeled=1)
+def test_one_label_for_each_group_is_enough(kernel, safe, n_classes):
+    X, classes, y = separate_blobs(n_classes=n_classes, n_labeled=1)
     model = lq.S3VM(kernel, safe=safe, random_state=0).fit(X, y)
     assert (model.transduction_ == classes).mean() > 0.98
     assert (model.predict(X) == classes).mean() > 0.98
@@ -156,7 +72,7 @@ def test_groups_are_found_from_one_label_each(kernel, safe, n_classes):
         assert not hasattr(model, "coef_")
 
 
-def test_moons_are_told_apart_from_five_labels():
+def test_five_labels_separate_two_moons():
     X, classes = make_moons(500, noise=0.05, random_state=0)
     y = np.where(np.arange(500) < 5, classes, -1)
     assert 0 < classes[:5].sum() < 5
@@ -166,8 +82,8 @@ def test_moons_are_told_apart_from_five_labels():
     assert (supervised.predict(X) != classes).mean() > 0.1
 
 
-def test_the_share_of_a_class_is_found_though_labels_misrepresent_it():
-    X, classes, _ = blobs(n=300)
+def test_labels_may_misrepresent_the_shares_of_classes():
+    X, classes, _ = separate_blobs(n=300)
     y = np.full(300, -1)
     y[np.flatnonzero(classes == 0)[:8]] = 0
     y[np.flatnonzero(classes == 1)[:2]] = 1
@@ -178,7 +94,7 @@ def test_the_share_of_a_class_is_found_though_labels_misrepresent_it():
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 def test_given_shares_balance_the_unlabeled_samples(kernel, positive):
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(200, 3))  # without groups, so that nothing else decides
+    X = rng.normal(size=(200, 3))  # no groups, so that nothing else decides
     y = np.full(200, -1)
     y[:2] = 0, 1
     model = lq.S3VM(kernel, class_shares=[1 - positive, positive]).fit(X, y)
@@ -187,22 +103,24 @@ def test_given_shares_balance_the_unlabeled_samples(kernel, positive):
 
 @given(st.integers(0, 1000))
 @share(0.1)
-def test_with_all_samples_labeled_it_is_the_supervised_machine(seed):
+def test_without_unlabeled_samples_it_is_the_supervised_machine(seed):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(60, 4)) + rng.normal(size=4)
     y = (X[:, 0] + rng.normal(size=60) > 0) + 1 * (rng.random(60) < 0.2)
     y[:3] = 0, 1, 2
     model = lq.S3VM(C=0.7).fit(X, y)
     for place, pair in enumerate(combinations(range(3), 2)):
-        of_pair = np.isin(y, pair)
-        peer = LinearSVC(C=0.7, tol=1e-10, dual=False, max_iter=10_000).fit(X[of_pair], y[of_pair])
+        is_member = np.isin(y, pair)
+        peer = LinearSVC(C=0.7, tol=1e-10, dual=False, max_iter=10_000).fit(
+            X[is_member], y[is_member]
+        )
         values = X @ model.coef_[place] + model.intercept_[place]
         assert np.allclose(values, peer.decision_function(X), atol=5e-3)
     assert (model.transduction_ == y).all()
     assert not model.used_unlabeled_.any()
 
 
-def test_with_all_samples_labeled_the_kernel_machine_is_a_linear_one_on_kernel_features():
+def test_without_unlabeled_samples_the_kernel_machine_is_linear_on_kernel_features():
     X, classes = make_moons(80, noise=0.2, random_state=0)
     model = lq.S3VM("rbf", C=2.0, gamma=1.5, random_state=0).fit(X, classes)
     features = Nystroem(gamma=1.5, n_components=80, random_state=0).fit_transform(X)
@@ -210,8 +128,8 @@ def test_with_all_samples_labeled_the_kernel_machine_is_a_linear_one_on_kernel_f
     assert np.allclose(model.decision_function(X), peer.decision_function(features), atol=5e-3)
 
 
-def test_unlabeled_samples_of_weight_0_do_not_count():
-    X, _, y = blobs()
+def test_unlabeled_samples_of_weight_0_are_ignored():
+    X, _, y = separate_blobs()
     model = lq.S3VM(unlabeled_weight=0, C=1.0).fit(X, y)
     supervised = lq.S3VM(C=1.0).fit(X[y >= 0], y[y >= 0])
     assert np.allclose(model.coef_, supervised.coef_)
@@ -219,7 +137,7 @@ def test_unlabeled_samples_of_weight_0_do_not_count():
 
 def test_safe_falls_back_to_the_supervised_machine():
     rng = np.random.default_rng(1)
-    X = rng.normal(size=(200, 20))  # no groups: any cut is as good as another
+    X = rng.normal(size=(200, 20))  # no groups, so any cut is as good as another
     y = np.full(200, -1)
     y[:10] = X[:10, 0] > 0
     safe, plain = lq.S3VM(safe=True, random_state=0).fit(X, y), lq.S3VM().fit(X, y)
@@ -230,12 +148,12 @@ def test_safe_falls_back_to_the_supervised_machine():
     assert not np.allclose(safe.coef_, plain.coef_)
 
 
-def test_the_pairs_vote():
+def test_a_class_gets_a_vote_for_each_pair_that_it_wins():
     values = np.array([[1.0, 1.0, 1.0], [-2.0, -1.0, 3.0], [-1.0, 0.5, -0.2]])
-    shares = votes(values, 3)
-    assert shares.argmax(axis=1).tolist() == [2, 0, 0]
-    assert shares.round().tolist() == [[0, 1, 2], [2, 0, 1], [1, 1, 1]]  # the last: a tie
-    assert votes[2, 0] > max(votes[2, 1:])  # -(-1) - 0.5 is the largest sum
+    totals = votes(values, 3)
+    assert totals.argmax(axis=1).tolist() == [2, 0, 0]
+    assert totals.round().tolist() == [[0, 1, 2], [2, 0, 1], [1, 1, 1]]  # the last is a tie
+    assert totals[2, 0] > max(totals[2, 1:])  # -(-1) - 0.5 is the largest sum
 
 
 def test_unlabeled_samples_help_with_several_classes():
@@ -249,12 +167,12 @@ def test_unlabeled_samples_help_with_several_classes():
         assert gain > 0.02
 
 
-# What must not matter
+# What does not change the result
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
-def test_order_scale_copies_and_constant_columns_do_not_matter(kernel):
-    X, classes, y = blobs(3, n_classes=3)
+def test_order_scale_copies_and_constant_columns_do_not_change_the_classes(kernel):
+    X, classes, y = separate_blobs(3, n_classes=3)
     order = np.random.default_rng(0).permutation(len(X))
     with_constant = np.column_stack([X, np.full(len(X), 7.0)])
     for other, labels, truth in (
@@ -268,16 +186,16 @@ def test_order_scale_copies_and_constant_columns_do_not_matter(kernel):
         assert (model.transduction_ == truth).all()
 
 
-def test_order_does_not_change_the_function_found():
-    X, _, y = blobs(4)
+def test_order_does_not_change_the_function():
+    X, _, y = separate_blobs(4)
     order = np.random.default_rng(0).permutation(len(X))
     here, there = lq.S3VM().fit(X, y), lq.S3VM().fit(X[order], y[order])
     assert np.allclose(here.decision_function(X), there.decision_function(X), atol=0.01)
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
-def test_threads_do_not_matter(kernel):
-    X, _, y = blobs(n_classes=3)
+def test_the_same_for_any_number_of_threads(kernel):
+    X, _, y = separate_blobs(n_classes=3)
     models = [lq.S3VM(kernel, random_state=0, n_jobs=n).fit(X, y) for n in THREADS]
     for model in models[1:]:
         assert np.array_equal(model.decision_function(X), models[0].decision_function(X))
@@ -285,8 +203,8 @@ def test_threads_do_not_matter(kernel):
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int16])
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
-def test_dtypes_do_not_matter(kernel, dtype):
-    X, _, y = blobs()
+def test_the_same_for_all_dtypes(kernel, dtype):
+    X, _, y = separate_blobs()
     X = X.round()
     model = lq.S3VM(kernel, random_state=0).fit(X.astype(dtype), y)
     wide = lq.S3VM(kernel, random_state=0).fit(X, y)
@@ -294,17 +212,17 @@ def test_dtypes_do_not_matter(kernel, dtype):
 
 
 @pytest.mark.parametrize("form", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
-def test_sparse_is_as_dense(form):
-    X, _, y = blobs(n_classes=3)
+def test_sparse_and_dense_samples_give_the_same(form):
+    X, _, y = separate_blobs(n_classes=3)
     X[np.abs(X) < 1] = 0
     dense, model = lq.S3VM().fit(X, y), lq.S3VM().fit(form(X), y)
     assert np.allclose(model.decision_function(form(X)), dense.decision_function(X), atol=0.01)
     assert np.array_equal(model.transduction_, dense.transduction_)
 
 
-def test_wide_sparse_features_are_never_dense():
+def test_wide_sparse_features_stay_sparse():
     rng = np.random.default_rng(0)
-    n, d = 1_000, 100_000  # 800 MB if they were
+    n, d = 1_000, 100_000  # 800 MB if they were dense
     classes = np.arange(n) % 2
     columns = rng.integers(d // 2, size=(n, 5)) + d // 2
     columns[:, 0] = 10 * classes + rng.integers(10, size=n)
@@ -318,19 +236,19 @@ def test_wide_sparse_features_are_never_dense():
     assert peak < 100e6
 
 
-def test_more_samples_than_components_are_approximated():
-    X, classes, y = blobs(n=300)
+def test_the_kernel_is_approximated_with_fewer_components_than_samples():
+    X, classes, y = separate_blobs(n=300)
     model = lq.S3VM("rbf", n_components=20, random_state=0).fit(X, y)
     assert model._weights.shape == (1, 20)
     assert (model.transduction_ == classes).all()
 
 
-def test_strings_with_none_are_labels_and_given_ones_stay():
-    X, classes, y = blobs()
+def test_labels_may_be_strings_and_stay_as_they_are():
+    X, classes, y = separate_blobs()
     names = np.array(["left", "right"], dtype=object)[classes]
     labels = np.where(y >= 0, names, None)
     first = np.flatnonzero(y == 0)[0]
-    labels[first] = "right"  # wrong, but given
+    labels[first] = "right"  # wrong, but it must stay
     model = lq.S3VM().fit(X, labels)
     assert model.classes_.tolist() == ["left", "right"]
     assert model.transduction_[first] == "right"
@@ -338,49 +256,69 @@ def test_strings_with_none_are_labels_and_given_ones_stay():
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
-def test_clones_and_pickles_say_the_same(kernel):
-    X, _, y = blobs(n_classes=3)
+def test_clones_and_pickles_give_the_same(kernel):
+    X, _, y = separate_blobs(n_classes=3)
     model = lq.S3VM(kernel, random_state=0).fit(X, y)
     for other in (pickle.loads(pickle.dumps(model)), clone(model).fit(X, y)):
         assert np.array_equal(other.decision_function(X), model.decision_function(X))
 
 
 def test_progress_is_shown(capsys):
-    X, _, y = blobs()
+    X, _, y = separate_blobs()
     lq.S3VM(verbose=True).fit(X, y)
     assert "pairs of classes" in capsys.readouterr().err
 
 
-def test_samples_that_are_all_equal_are_no_error():
+def test_equal_samples_are_no_error():
     X, y = np.ones((6, 2)), [0, 1, -1, -1, -1, -1]
     for kernel in ("linear", "rbf"):
         assert np.isfinite(lq.S3VM(kernel).fit(X, y).decision_function(X)).all()
 
 
-# What is refused
+# Bad arguments
 
 
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"kernel": "poly"}, ValueError, "kernel is 'poly'; wanted one of linear, rbf"),
-        ({"C": 0}, ValueError, "C is 0; wanted a number above 0, or 'scale'"),
-        ({"C": -1.0}, ValueError, r"C is -1.0; wanted"),
-        ({"C": "auto"}, ValueError, "C is 'auto'; wanted one of scale"),
-        ({"kernel": "rbf", "gamma": "auto"}, ValueError, "gamma is 'auto'; wanted one of scale"),
-        ({"kernel": "rbf", "gamma": None}, TypeError, "gamma is None"),
-        ({"unlabeled_weight": -1}, ValueError, "unlabeled_weight is -1"),
-        ({"n_components": 0}, ValueError, "n_components is 0"),
-        ({"n_jobs": 0}, ValueError, "n_jobs is 0"),
-        ({"class_shares": [0.5, 0.2, 0.3]}, ValueError, r"class_shares has shape \(3,\); wanted 2"),
-        ({"class_shares": [0.5, 0.6]}, ValueError, r"class_shares is \[0.5, 0.6\]; wanted 2"),
-        ({"class_shares": [0.0, 1.0]}, ValueError, r"class_shares is \[0.0, 1.0\]; wanted 2"),
-        ({"class_shares": [np.nan, 0.5]}, ValueError, "class_shares is .*; wanted 2"),
-        ({"class_shares": ["a", "b"]}, TypeError, "class_shares has dtype <U1; wanted 2"),
+        ({"kernel": "poly"}, ValueError, "kernel must be 'linear' or 'rbf', got 'poly'"),
+        ({"C": 0}, ValueError, "C must be a number above 0 or 'scale', got 0"),
+        ({"C": -1.0}, ValueError, "C must be a number of at least 0, got -1.0"),
+        ({"C": "auto"}, ValueError, "C must be 'scale', got 'auto'"),
+        ({"kernel": "rbf", "gamma": "auto"}, ValueError, "gamma must be 'scale', got 'auto'"),
+        ({"kernel": "rbf", "gamma": None}, TypeError, "gamma must be .*, got None"),
+        ({"unlabeled_weight": -1}, ValueError, "unlabeled_weight must be .*, got -1"),
+        ({"n_components": 0}, ValueError, "n_components must be .*, got 0"),
+        ({"n_jobs": 0}, ValueError, "n_jobs must be .*, got 0"),
+        (
+            {"class_shares": [0.5, 0.2, 0.3]},
+            ValueError,
+            r"class_shares must be 2 numbers .*, got shape \(3,\)",
+        ),
+        (
+            {"class_shares": [0.5, 0.6]},
+            ValueError,
+            r"class_shares must be 2 numbers .*, got \[0.5, 0.6\]",
+        ),
+        (
+            {"class_shares": [0.0, 1.0]},
+            ValueError,
+            r"class_shares must be 2 numbers .*, got \[0.0, 1.0\]",
+        ),
+        (
+            {"class_shares": [np.nan, 0.5]},
+            ValueError,
+            r"class_shares must be 2 numbers .*, got \[nan, 0.5\]",
+        ),
+        (
+            {"class_shares": ["a", "b"]},
+            TypeError,
+            "class_shares must be 2 numbers .*, got dtype <U1",
+        ),
     ],
 )
 def test_bad_parameters_are_refused_by_name(parameters, error, message):
-    X, _, y = blobs()
+    X, _, y = separate_blobs()
     with pytest.raises(error, match=message):
         lq.S3VM(**parameters).fit(X, y)
 
@@ -388,11 +326,11 @@ def test_bad_parameters_are_refused_by_name(parameters, error, message):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ([-1] * 4, "y holds no label"),
-        ([None] * 4, "y holds no label"),
-        ([3, -1, 3, -1], "y holds one class only, 3; wanted labels of two or more"),
-        (["a", None, None, "a"], "y holds one class only, 'a'"),
-        ([0, 1, -1], "y holds 3 samples, X or graph 4; wanted as many"),
+        ([-1] * 4, "y must hold at least one label, got -1 or None"),
+        ([None] * 4, "y must hold at least one label, got -1 or None"),
+        ([3, -1, 3, -1], "y must hold labels of two or more classes, got one class, 3"),
+        (["a", None, None, "a"], "y must hold labels of two or more classes, got one class, 'a'"),
+        ([0, 1, -1], "y must have 4 values, one per sample, got 3"),
     ],
 )
 def test_bad_labels_are_refused(y, message):

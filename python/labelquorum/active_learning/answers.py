@@ -1,28 +1,43 @@
-"""TODO."""
+"""The answers given so far: the label of each sample, skipped samples, and random audits."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-_NONE, _SKIPPED = -1, -2
+from labelquorum._shared.labels import to_labels
+
+_NO_LABEL, _SKIPPED = -1, -2
 
 
-def as_names(labels: Any, n: int, names: list[Any]) -> list[Any]:
-    """A name for each of n samples: a string, an int or, for none, None."""
+def as_names(labels: Any, n: int, known_names: list[Any]) -> list[Any]:
+    """Return the category name of each of n samples: a string, an int, or None for "skip".
+
+    Parameters
+    ----------
+    labels : label or array-like of shape (n,)
+        A single label counts for all n samples. -1 and None mean "skip".
+    n : int
+        Number of samples.
+    known_names : list
+        Category names so far. The new ones must be of the same kind, strings or integers.
+    """
     if labels is None or isinstance(labels, (str, bytes)) or np.ndim(labels) == 0:
-        found = [labels] * n
+        names = [labels] * n
     else:
-        found = list(labels)
-        if np.ndim(labels) != 1 or len(found) != n:
-            raise ValueError(f"labels has shape {np.shape(labels)}; wanted ({n},), as indices")
-    found = [_as_name(label) for label in found]
-    kinds = {isinstance(name, str) for name in (*names, *found) if name is not None}
+        names = list(labels)
+        if np.ndim(labels) != 1 or len(names) != n:
+            raise ValueError(
+                f"labels must have shape ({n},), one label per index, got {np.shape(labels)}"
+            )
+    names = [_as_name(label) for label in names]
+    kinds = {isinstance(name, str) for name in (*known_names, *names) if name is not None}
     if len(kinds) > 1:
-        raise TypeError("labels holds strings and numbers; wanted one kind, as those before")
-    return found
+        raise TypeError("labels must be all strings or all integers, like earlier labels, got both")
+    return names
 
 
 def _as_name(label: Any) -> Any:
@@ -32,94 +47,208 @@ def _as_name(label: Any) -> Any:
         return label
     if not isinstance(label, (int, float)) or label != label or label != int(label):
         raise TypeError(
-            f"labels holds {label!r} ({type(label).__name__}); wanted integers or strings, with -1 "
-            "or None for a sample that is skipped"
+            "labels must be strings or integers, with -1 or None to skip a sample, got "
+            f"{label!r} ({type(label).__name__})"
         )
-    return None if label == _NONE else label
+    return None if label == _NO_LABEL else label
 
 
-class Answers:
-    """The labels of samples: numbers of names, in the order in which those came up.
+def as_samples(indices: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Return the indices as a 1-D array of distinct integers from 0 to n - 1."""
+    array = np.asarray(indices)
+    if array.size == 0 and array.ndim == 1:
+        return np.empty(0, dtype=np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"indices must be integers, got dtype {array.dtype}")
+    if array.ndim > 1:
+        raise ValueError(f"indices must be an integer or a 1-D array, got shape {array.shape}")
+    samples: NDArray[np.int64] = np.atleast_1d(array).astype(np.int64)
+    outside = samples[(samples < 0) | (samples >= n)]
+    if len(outside):
+        raise ValueError(f"indices must be from 0 to {n - 1} (training samples), got {outside[0]}")
+    values, counts = np.unique(samples, return_counts=True)
+    if len(values) < len(samples):
+        raise ValueError(f"indices must be distinct, got {values[counts > 1][0]} more than once")
+    return samples
 
-    `codes` has what was said of a sample that was looked at, `unseen` what was said of its
-    mini-cluster. The model learns from both, but for `codes` of checks (`is_audit`).
+
+class AuditResults(NamedTuple):
+    """How many labels of the model were audited, and how many of them are right."""
+
+    n_right: int
+    n_audited: int
+    n_labels: int
+    """Labels that the audits are a random subset of."""
+
+
+class LabelBook:
+    """The label of each sample as far as it is known, and which samples are audits.
+
+    A label is stored as a code: its place in `names`, or -1 for no label. The model learns from all
+    labels except those of audits.
+
+    Parameters
+    ----------
+    n : int
+        Number of samples.
+    audit_order : int32 array of shape (n,)
+        A random order of the samples. Audits are drawn in this order.
+
+    Attributes
+    ----------
+    names : list
+        The categories, strings or integers, in the order in which they were first given.
+    codes : int32 array of shape (n,)
+        Labels of samples that a person looked at; -2 for skipped samples.
+    unseen_codes : int32 array of shape (n,)
+        Labels given to a group of samples at once, without a look at each.
+    is_audit : bool array of shape (n,)
+        Which samples were drawn as audits.
+    audit_order : int32 array of shape (n,)
+        As given.
     """
-
-    ARRAYS = ("codes", "unseen", "is_audit", "audit_order")
 
     def __init__(self, n: int, audit_order: NDArray[np.int32]) -> None:
         self.names: list[Any] = []
-        self.codes = np.full(n, _NONE, dtype=np.int32)
-        self.unseen = np.full(n, _NONE, dtype=np.int32)
+        self.codes = np.full(n, _NO_LABEL, dtype=np.int32)
+        self.unseen_codes = np.full(n, _NO_LABEL, dtype=np.int32)
         self.is_audit = np.zeros(n, dtype=bool)
         self.audit_order = audit_order
-        self.n_drawn = 0  # of audit_order
-        self.n_taught = 0  # samples asked and answered
+        self._n_drawn = 0  # samples of audit_order that were looked at when audits were drawn
+        self._n_answered = 0  # samples with a label or skipped, those known to `fit` not counted
 
-    def start(self, names: list[Any], codes: NDArray[np.int32]) -> None:
-        """The labels known before the first question."""
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the values and the arrays that `of_state` needs, by their names in a file."""
+        values = {"names": self.names, "n_drawn": self._n_drawn, "n_taught": self._n_answered}
+        arrays = {
+            "codes": self.codes,
+            "unseen": self.unseen_codes,
+            "is_audit": self.is_audit,
+            "audit_order": self.audit_order,
+        }
+        return values, arrays
+
+    @classmethod
+    def of_state(cls, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> LabelBook:
+        """Make the book that `state` described."""
+        book = cls(len(arrays["codes"]), arrays["audit_order"])
+        book.names = values["names"]
+        book.codes, book.unseen_codes = arrays["codes"], arrays["unseen"]
+        book.is_audit = arrays["is_audit"]
+        book._n_drawn, book._n_answered = values["n_drawn"], values["n_taught"]
+        return book
+
+    def set_known(self, names: list[Any], codes: NDArray[np.int32]) -> None:
+        """Enter the labels that are known before the first question."""
         self.names, self.codes = names, codes.copy()
 
-    def draw(self, share: float, n: int) -> list[int]:
-        """The checks among the next n questions."""
-        n_due = min(n, int(share * (self.n_taught + n) + 1e-9) - int(self.checked().sum()))
+    def draw_audits(self, share: float, n: int) -> list[int]:
+        """Return the audits among the next n questions, so that `share` of all answers are audits.
+
+        Audits that were drawn before and have no answer yet come first.
+        """
+        n_answered_audits = int(self.is_answered_audit().sum())
+        n_due = min(n, int(share * (self._n_answered + n) + 1e-9) - n_answered_audits)
         if n_due <= 0:
             return []
-        places = self.audit_order[: self.n_drawn]
-        waiting = places[self.is_audit[places] & (self.codes[places] == _NONE)]
-        asked: list[int] = waiting[:n_due].tolist()
-        while len(asked) < n_due and self.n_drawn < len(self.codes):
-            sample = int(self.audit_order[self.n_drawn])
-            self.n_drawn += 1
-            if self.codes[sample] == _NONE:
+        drawn = self.audit_order[: self._n_drawn]
+        waiting = drawn[self.is_audit[drawn] & (self.codes[drawn] == _NO_LABEL)]
+        audits: list[int] = waiting[:n_due].tolist()
+        while len(audits) < n_due and self._n_drawn < len(self.codes):
+            sample = int(self.audit_order[self._n_drawn])
+            self._n_drawn += 1
+            if self.codes[sample] == _NO_LABEL:
                 self.is_audit[sample] = True
-                asked.append(sample)
-        return asked
+                audits.append(sample)
+        return audits
 
-    def take(self, samples: NDArray[np.int64], names: list[Any]) -> None:
-        self.n_taught += int((self.codes[samples] == _NONE).sum())
+    def record(self, samples: NDArray[np.int64], names: list[Any]) -> None:
+        """Enter one name per sample; None marks the sample as skipped."""
+        self._n_answered += int((self.codes[samples] == _NO_LABEL).sum())
         self.codes[samples] = [_SKIPPED if name is None else self._code(name) for name in names]
 
-    def take_unseen(self, samples: NDArray[np.int64], name: Any) -> NDArray[np.int64]:
-        is_free = (self.codes[samples] == _NONE) & (self.unseen[samples] == _NONE)
-        found: NDArray[np.int64] = samples[is_free]
-        self.unseen[found] = self._code(name)
-        return found
+    def record_unseen(self, samples: NDArray[np.int64], name: Any) -> NDArray[np.int64]:
+        """Enter one name for those of the samples that have no answer, and return them."""
+        has_no_answer = (self.codes[samples] == _NO_LABEL) & (
+            self.unseen_codes[samples] == _NO_LABEL
+        )
+        labeled: NDArray[np.int64] = samples[has_no_answer]
+        self.unseen_codes[labeled] = self._code(name)
+        return labeled
 
-    def drop(self, samples: NDArray[np.int64]) -> None:
-        self.n_taught -= int((self.codes[samples] != _NONE).sum())
-        self.codes[samples] = self.unseen[samples] = _NONE
+    def erase(self, samples: NDArray[np.int64]) -> None:
+        """Take back all answers about the samples."""
+        self._n_answered -= int((self.codes[samples] != _NO_LABEL).sum())
+        self.codes[samples] = self.unseen_codes[samples] = _NO_LABEL
+
+    def release_audit(self, sample: int) -> bool:
+        """Make an audit an ordinary sample; return whether it has a label to learn from now on."""
+        self.is_audit[sample] = False
+        return bool(self.codes[sample] >= 0)
 
     def _code(self, name: Any) -> int:
         if name not in self.names:
             self.names.append(name)
         return self.names.index(name)
 
-    def checked(self) -> NDArray[np.bool_]:
-        """Which samples are answered checks."""
-        found: NDArray[np.bool_] = self.is_audit & (self.codes >= 0)
-        return found
+    def is_answered_audit(self) -> NDArray[np.bool_]:
+        """Return which samples are audits that have a label."""
+        is_audited: NDArray[np.bool_] = self.is_audit & (self.codes >= 0)
+        return is_audited
 
     def is_population(self) -> NDArray[np.bool_]:
-        """Which samples the checks are a random subset of."""
-        found: NDArray[np.bool_] = (self.codes == _NONE) | self.checked()
-        return found
+        """Return which samples the audits are a random subset of: all that were not learned from.
+
+        Samples with an unseen label are among them, skipped ones are not.
+        """
+        is_in_population: NDArray[np.bool_] = (self.codes == _NO_LABEL) | self.is_answered_audit()
+        return is_in_population
 
     def is_open(self) -> NDArray[np.bool_]:
-        """Which samples would be worth a question if there were no checks."""
-        found: NDArray[np.bool_] = self.is_population() & (self.unseen == _NONE)
-        return found
+        """Return which samples would be worth a question if there were no audits."""
+        is_unlabeled: NDArray[np.bool_] = self.is_population() & (self.unseen_codes == _NO_LABEL)
+        return is_unlabeled
 
-    def taught(self) -> NDArray[np.int32]:
-        """What the model learns."""
-        return np.where(self.is_population(), self.unseen, self.codes.clip(_NONE))
+    def codes_to_learn(self) -> NDArray[np.int32]:
+        """Return the labels that the model learns from; -1 elsewhere."""
+        return np.where(self.is_population(), self.unseen_codes, self.codes.clip(_NO_LABEL))
 
-    def given(self) -> NDArray[np.int32]:
-        """All labels, checks too."""
-        return np.where(self.codes >= 0, self.codes, self.unseen)
+    def all_codes(self) -> NDArray[np.int32]:
+        """Return all labels, those of audits included; -1 elsewhere."""
+        return np.where(self.codes >= 0, self.codes, self.unseen_codes)
 
-    def is_large(self, codes: NDArray[np.int32], least: int) -> NDArray[np.bool_]:
-        """Which categories have so many of these labels."""
+    def has_enough(self, codes: NDArray[np.int32], min_samples: int) -> NDArray[np.bool_]:
+        """Return which categories have at least `min_samples` of these labels."""
         counts = np.bincount(codes[codes >= 0], minlength=len(self.names))
-        found: NDArray[np.bool_] = counts >= least
-        return found
+        is_large: NDArray[np.bool_] = counts >= min_samples
+        return is_large
+
+    def categories(self, min_samples: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
+        """Return the categories with at least `min_samples` labels, sorted, and their codes."""
+        names = np.array(self.names)
+        codes = np.flatnonzero(self.has_enough(self.all_codes(), min_samples))
+        codes = codes[np.argsort(names[codes])]
+        return names[codes], codes
+
+    def labels_of(self, codes: NDArray[np.integer[Any]], min_samples: int) -> NDArray[Any]:
+        """Turn codes into labels: -1 or None where a category has fewer than `min_samples`."""
+        categories, category_codes = self.categories(min_samples)
+        places = np.full(len(self.names) + 1, -1)  # the last one is for code -1
+        places[category_codes] = np.arange(len(category_codes))
+        if not len(categories):
+            categories = np.array(self.names)[:1]  # for the type of the labels
+        return to_labels(categories, places[codes])
+
+    def audit_results(self, predicted: NDArray[np.integer[Any]]) -> AuditResults:
+        """Compare the labels of audits with what the model says of these samples.
+
+        Parameters
+        ----------
+        predicted : int array of shape (n,)
+            The model's code for each sample, -1 for none. Unseen labels take its place.
+        """
+        codes = np.where(self.unseen_codes >= 0, self.unseen_codes, predicted)
+        is_counted = self.is_population() & (codes >= 0)
+        is_audited = self.is_answered_audit() & is_counted
+        n_right = int((self.codes == codes)[is_audited].sum())
+        return AuditResults(n_right, int(is_audited.sum()), int(is_counted.sum()))

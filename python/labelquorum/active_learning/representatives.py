@@ -1,4 +1,4 @@
-"""Which samples to label: one for each cluster; and what their labels say of the others."""
+"""Choose one sample of each cluster to label, and give its label to the rest of the cluster."""
 
 from __future__ import annotations
 
@@ -24,49 +24,48 @@ from labelquorum.neighbors.kmeans import (
 )
 from labelquorum.neighbors.search import kneighbors
 
-Rows = NDArray[np.float32]
+Float32Rows = NDArray[np.float32]
 Integers = NDArray[np.integer[Any]]
 
-_STARTS, _ROUNDS = 4, 50
-_ROWS_PER_CENTER = 100
-_MIN_TRAINING_ROWS = 10_000
+_N_STARTS, _N_ROUNDS, _ROWS_PER_CENTER, _MIN_TRAINING_ROWS = 4, 50, 100, 10_000  # of k-means
 
 
 class RepresentativeSampler(BaseEstimator):
-    """Choose the samples to label, one for each cluster, and give their labels to the others.
+    """Choose the samples to label, one per cluster, and give their labels to all others.
 
     Parameters
     ----------
     n_samples : int, default=50
-        How many can be labeled.
+        How many samples to label.
     random_state : int, RandomState instance or None, default=None
-        Decides all random choices.
+        Determines all random choices.
     n_jobs : int, optional
-        Number of threads; -1 for all cores available. The result does not depend on it.
+        Number of threads; -1 for all available cores. The result does not depend on it.
     verbose : bool, default=False
         Show progress on stderr.
 
     Attributes
     ----------
     indices_ : int64 array of shape (n_samples,)
-        The samples to label, that of the largest cluster first: in each cluster the sample nearest
-        to the mean. Fewer where fewer samples differ.
+        The samples to label: of each cluster the sample nearest to its mean, the largest cluster
+        first. Fewer if fewer distinct samples exist.
     clusters_ : int32 array of shape (n_train,)
-        The cluster of each training sample, its place in `indices_`; -1 for none.
+        The cluster of each training sample: the index of its representative in `indices_`; -1 if it
+        is in no cluster.
     distances_ : float64 array of shape (n_train,)
-        Of each sample from the mean of its cluster (of sparse rows, after reduction to 128
-        columns); NaN without one.
+        The distance of each sample from the mean of its cluster; NaN if it is in no cluster. Sparse
+        samples are first reduced to 128 columns.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
     See Also
     --------
-    PreClusteringSampler : samples to label one after the other, each by what is known so far.
+    PreClusteringSampler : choose samples one after the other, each based on the labels so far.
 
     Notes
     -----
-    k-means (Lloyd's algorithm from k-means++, the best of four starts) on at most 10,000 samples or
-    100 per cluster, drawn at random. O(n_train n_samples n_features).
+    k-means (Lloyd's algorithm after k-means++, the best of four starts) runs on 100 random samples
+    per cluster, at least 10,000. O(n_train n_samples n_features).
 
     Examples
     --------
@@ -74,7 +73,7 @@ class RepresentativeSampler(BaseEstimator):
     >>> from sklearn.datasets import load_digits
     >>> X, classes = load_digits(return_X_y=True)
     >>> sampler = lq.RepresentativeSampler(50, random_state=0).fit(X)
-    >>> labels = sampler.propagate(classes[sampler.indices_])  # labeled by hand, say
+    >>> labels = sampler.propagate(classes[sampler.indices_])  # in real use, labeled by a person
     >>> bool((labels == classes).mean() > 0.85)
     True
     >>> nearer = sampler.propagate(classes[sampler.indices_], max_distance_percentile=20)
@@ -112,9 +111,9 @@ class RepresentativeSampler(BaseEstimator):
         y : None
             Ignored.
         partition : array-like of shape (n_train,), optional
-            The cluster of each sample (-1 or None: none), as of `consensus` or
-            `ConsensusClusterer`: used instead of k-means. Of more than `n_samples` clusters, the
-            largest are represented.
+            The cluster of each sample, -1 or None for no cluster, from `consensus` or
+            `ConsensusClusterer`, for example. Replaces k-means. Only the `n_samples` largest
+            clusters get a representative.
 
         Returns
         -------
@@ -124,27 +123,29 @@ class RepresentativeSampler(BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If an argument or parameter is of the wrong type, shape or range; if there are fewer
+            If an argument or parameter has the wrong type, shape or range, or if there are fewer
             samples, or clusters in `partition`, than `n_samples`.
 
         Warns
         -----
         UserWarning
-            If fewer than `n_samples` samples differ.
+            If there are fewer than `n_samples` distinct samples.
         """
         n_threads = as_n_threads(self.n_jobs)
         n_wanted = as_positive(self.n_samples, "n_samples")
         X = validate_data(self, X, accept_sparse="csr", dtype="numeric")
         n = X.shape[0]
         if n_wanted > n:
-            raise ValueError(f"n_samples is {n_wanted}, X holds {n} samples; wanted 1 to {n}")
+            raise ValueError(
+                f"n_samples must be at most {n}, because X has {n} samples, got {n_wanted}"
+            )
         rng = check_random_state(self.random_state)
         frame, rows = Frame.fit(X, rng)
         if partition is None:
-            clusters = self._by_kmeans(rows, n_wanted, rng, n_threads)
+            clusters = self._kmeans_clusters(rows, n_wanted, rng, n_threads)
         else:
-            clusters = _given(partition, n, n_wanted)
-        self.clusters_ = _largest(clusters, n_wanted)
+            clusters = _as_clusters(partition, n, n_wanted)
+        self.clusters_ = _largest_clusters(clusters, n_wanted)
         means = cluster_means(rows, self.clusters_)
         distances = distances_to_means(rows, means, self.clusters_)
         self.distances_ = distances.astype(np.float64) / frame.scale
@@ -153,29 +154,30 @@ class RepresentativeSampler(BaseEstimator):
         self.indices_ = order[np.unique(self.clusters_[order], return_index=True)[1]]
         if len(self.indices_) < n_wanted:
             warnings.warn(
-                f"n_samples is {n_wanted}, X holds only {len(self.indices_)} samples that differ",
+                f"n_samples is {n_wanted}, but X has only {len(self.indices_)} distinct samples",
                 stacklevel=2,
             )
         return self
 
-    def _by_kmeans(
-        self, rows: Rows, n_wanted: int, rng: np.random.RandomState, n_threads: int
+    def _kmeans_clusters(
+        self, rows: Float32Rows, n_wanted: int, rng: np.random.RandomState, n_threads: int
     ) -> Integers:
+        """Return the cluster of each row in the best of several runs of k-means."""
         n = len(rows)
         n_training = min(n, max(_MIN_TRAINING_ROWS, _ROWS_PER_CENTER * n_wanted))
         training = rows[np.sort(rng.choice(n, n_training, replace=False))]
-        best, least = rows[:0], np.inf
+        best_centers, lowest_inertia = rows[:0], np.inf
         with progress(self.verbose) as show:
-            for i in range(_STARTS):
-                first = training[spread_rows(training, n_wanted, rng)]
-                centers = moved_centers(training, first, _ROUNDS, n_threads)
+            for i in range(_N_STARTS):
+                start = training[spread_rows(training, n_wanted, rng)]
+                centers = moved_centers(training, start, _N_ROUNDS, n_threads)
                 distances, _ = kneighbors(centers, 1, Y=training, n_jobs=n_threads)
-                spread = float(np.square(distances, dtype=np.float64).sum())
-                if spread < least:
-                    best, least = centers, spread
+                inertia = float(np.square(distances, dtype=np.float64).sum())
+                if inertia < lowest_inertia:
+                    best_centers, lowest_inertia = centers, inertia
                 if show is not None:
-                    show("k-means", (i + 1) / _STARTS)
-        return nearest_center(rows, best, n_threads)
+                    show("k-means", (i + 1) / _N_STARTS)
+        return nearest_center(rows, best_centers, n_threads)
 
     def propagate(self, y: Any, max_distance_percentile: float | None = None) -> NDArray[Any]:
         """Give the label of each representative to the other samples of its cluster.
@@ -183,59 +185,64 @@ class RepresentativeSampler(BaseEstimator):
         Parameters
         ----------
         y : array-like of shape (len(`indices_`),)
-            The labels of `indices_`, in their order: integers, -1 where there is none, or strings,
-            None where there is none.
+            The labels of `indices_`, in the same order: integers, -1 for no label, or strings, None
+            for no label.
         max_distance_percentile : float in [0, 100], optional
-            Only to this share of each cluster, its samples nearest to the mean. None for all.
+            Label only this percentage of each cluster, the samples nearest to its mean. None for
+            all.
 
         Returns
         -------
         array of shape (n_train,)
-            Labels of the training samples; -1 (None, where they are no numbers) for none.
+            Labels of the training samples; -1 (None, if labels are strings) for no label.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or range, or holds no label.
+            If an argument has the wrong type, shape or range, or if y holds no label.
         """
         check_is_fitted(self)
-        share = 100.0
+        percentile = 100.0
         if max_distance_percentile is not None:
-            share = as_non_negative(max_distance_percentile, "max_distance_percentile")
-            if share > 100:
-                raise ValueError(f"max_distance_percentile is {share:g}; wanted 0 to 100")
-        if np.shape(y)[:1] != (len(self.indices_),):
+            percentile = as_non_negative(max_distance_percentile, "max_distance_percentile")
+            if percentile > 100:
+                raise ValueError(f"max_distance_percentile must be at most 100, got {percentile:g}")
+        n_clusters = len(self.indices_)
+        if np.shape(y)[:1] != (n_clusters,):
             raise ValueError(
-                f"y has shape {np.shape(y)}; wanted ({len(self.indices_)},): a label, -1 or None "
-                "for each of indices_"
+                f"y must have shape ({n_clusters},), a label, -1 or None for each of indices_, got "
+                f"{np.shape(y)}"
             )
-        known = known_labels(y, len(self.indices_), type(self).__name__, shares=False)
-        codes = np.full(len(self.indices_) + 1, -1)  # the last is that of no cluster
-        codes[known.samples] = known.shares.argmax(axis=1)
-        found = codes[self.clusters_]
-        for cluster in known.samples if share < 100 else ():
+        known = known_labels(y, n_clusters, type(self).__name__, shares=False)
+        code_of_cluster = np.full(n_clusters + 1, -1)  # the last one is for cluster -1
+        code_of_cluster[known.samples] = known.shares.argmax(axis=1)
+        codes = code_of_cluster[self.clusters_]
+        for cluster in known.samples if percentile < 100 else ():
             members = np.flatnonzero(self.clusters_ == cluster)
             distances = self.distances_[members]
-            found[members[distances > np.percentile(distances, share)]] = -1
-        return to_labels(known.classes, found)
+            codes[members[distances > np.percentile(distances, percentile)]] = -1
+        return to_labels(known.classes, codes)
 
 
-def _given(partition: Any, n: int, n_wanted: int) -> Integers:
+def _as_clusters(partition: Any, n: int, n_wanted: int) -> Integers:
+    """Return the partition as cluster numbers, -1 for no cluster."""
     names, clusters = as_codes(partition, "partition")
     if len(clusters) != n:
-        raise ValueError(f"partition holds {len(clusters)} samples, X {n}; wanted as many")
+        raise ValueError(f"partition must have {n} values, one per sample, got {len(clusters)}")
     if len(names) < n_wanted:
         raise ValueError(
-            f"n_samples is {n_wanted}; wanted 1 to {len(names)}: the clusters of partition"
+            f"n_samples must be at most {len(names)}, the number of clusters in partition, got "
+            f"{n_wanted}"
         )
     return clusters
 
 
-def _largest(clusters: Integers, n_wanted: int) -> NDArray[np.int32]:
-    """The clusters numbered by size, the largest first; -1 for those beyond n_wanted."""
+def _largest_clusters(clusters: Integers, n_wanted: int) -> NDArray[np.int32]:
+    """Renumber the clusters by size, the largest first; -1 for those beyond n_wanted."""
     sizes = np.bincount(clusters[clusters >= 0])
     order = np.argsort(-sizes, kind="stable")[:n_wanted]
-    numbers = np.full(len(sizes) + 1, -1, dtype=np.int32)  # the last is that of -1
-    numbers[order[sizes[order] > 0]] = np.arange((sizes[order] > 0).sum())
-    found: NDArray[np.int32] = numbers[clusters]
-    return found
+    order = order[sizes[order] > 0]
+    numbers = np.full(len(sizes) + 1, -1, dtype=np.int32)  # the last one is for cluster -1
+    numbers[order] = np.arange(len(order))
+    renumbered: NDArray[np.int32] = numbers[clusters]
+    return renumbered

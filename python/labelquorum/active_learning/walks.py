@@ -1,4 +1,15 @@
-"""TODO."""
+"""Random walks that spread labels over a graph of clusters, and score what to ask next.
+
+The nodes of the graph are the small clusters of `PreClusteringSampler`. A walk goes from cluster to
+cluster, stops with a small chance at each step, and ends at the first cluster that holds labels
+(Wu et al., "Learning with partially absorbing random walks", NIPS 2012).
+
+Let V be the matrix of the mean numbers of visits and L the labeled clusters. The chances that a
+walk from i ends at each cluster of L are row i of ``V[:, L] @ inv(V[L, L])``. V depends only on the
+graph and is computed once, in O(m^3) for m clusters. With b labeled clusters, probabilities take
+O(m b^2). One more cluster where walks end changes the chances by a rank-one update, so the scores
+of all clusters take O(m^2).
+"""
 
 from __future__ import annotations
 
@@ -11,172 +22,234 @@ from scipy import sparse
 
 from labelquorum.graphs.csr import normalize_graph
 
-Rows = NDArray[np.float32]
-Floats = NDArray[np.float64]
+Float32Rows = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
-_STOPPING = (0.3, 0.1, 0.03)  # chances that a walk ends at each step
+
+_STOP_CHANCES = (0.3, 0.1, 0.03)  # at each step; the results of the three are averaged
 
 
-class Known(NamedTuple):
-    """What is known of the mini-clusters that hold labels."""
+class ClusterLabels(NamedTuple):
+    """The labels in each cluster that holds any."""
 
-    cells: Integers
-    """These mini-clusters, ascending."""
-    counts: Floats
-    """(cells, categories): their labels."""
-    is_large: NDArray[np.bool_]
-    """Which categories may be predicted."""
+    clusters: Integers
+    """(n_labeled_clusters,): these clusters, ascending."""
+    counts: Float64Array
+    """(n_labeled_clusters, n_categories): how many labels of each category they hold."""
+    is_predictable: NDArray[np.bool_]
+    """(n_categories,): which categories have enough labels to be predicted."""
 
     @classmethod
-    def of(cls, codes: NDArray[np.int32], clusters: Integers, is_large: NDArray[np.bool_]) -> Known:
+    def of(
+        cls,
+        codes: NDArray[np.int32],
+        cluster_of_sample: Integers,
+        is_predictable: NDArray[np.bool_],
+    ) -> ClusterLabels:
+        """Count the labels; a code of -1 is no label."""
         labeled = np.flatnonzero(codes >= 0)
-        cells, places = np.unique(clusters[labeled], return_inverse=True)
-        counts = np.zeros((len(cells), len(is_large)))
+        clusters, places = np.unique(cluster_of_sample[labeled], return_inverse=True)
+        counts = np.zeros((len(clusters), len(is_predictable)))
         np.add.at(counts, (places, codes[labeled]), 1)
-        return cls(cells, counts, is_large)
+        return cls(clusters, counts, is_predictable)
 
     @property
-    def shares(self) -> Floats:
-        """Of the categories, in these mini-clusters."""
-        shares: Floats = self.counts / self.counts.sum(axis=1, keepdims=True)
+    def shares(self) -> Float64Array:
+        """(n_labeled_clusters, n_categories): the share of each category, rows sum to 1."""
+        shares: Float64Array = self.counts / self.counts.sum(axis=1, keepdims=True)
         return shares
 
 
-class Walks:
-    """Random walks over mini-clusters that stop with one of several chances at each step.
+class RandomWalks:
+    """Random walks from each cluster, for each of three chances to stop at a step.
 
-    For each chance, the mean number of visits to each mini-cluster before the end, from each.
+    Attributes
+    ----------
+    visits : list of float32 arrays of shape (n_clusters, n_clusters)
+        For each chance, the mean number of visits of a walk from each cluster (row) to each cluster
+        (column).
     """
 
     def __init__(self, graph: sparse.csr_array) -> None:
         steps = normalize_graph(graph, "random_walk").toarray().astype(np.float32)
-        self.visits: list[Rows] = []
-        for chance in _STOPPING:
+        self.visits: list[Float32Rows] = []
+        for chance in _STOP_CHANCES:
             system = np.float32(chance - 1) * steps
             system[np.diag_indices(len(system))] += 1
             self.visits.append(np.linalg.inv(system))
 
-    def hits(self, s: int, cells: Integers) -> Floats:
-        """The chance to come to each of some mini-clusters before the others, from each."""
-        visits = self.visits[s]
-        among = visits[np.ix_(cells, cells)].astype(np.float64)
-        found = np.linalg.solve(among.T, visits[:, cells].T.astype(np.float64)).T
-        return found.clip(0, 1)
+    def hit_chances(self, i: int, targets: Integers) -> Float64Array:
+        """Return the chance that a walk comes to each target before it comes to another target.
 
-    def told(self, known: Known) -> float:
-        """The mean probability that labels have by what the others say."""
-        if len(known.cells) < 2:
+        Parameters
+        ----------
+        i : int
+            Which of the chances to stop.
+        targets : int array of shape (n_targets,)
+            Clusters.
+
+        Returns
+        -------
+        float64 array of shape (n_clusters, n_targets)
+        """
+        visits = self.visits[i]
+        among_targets = visits[np.ix_(targets, targets)].astype(np.float64)
+        chances = np.linalg.solve(among_targets.T, visits[:, targets].T.astype(np.float64)).T
+        return chances.clip(0, 1)
+
+    def agreement_of_labels(self, labels: ClusterLabels) -> float:
+        """Estimate how often labels are right that other labeled clusters predict.
+
+        The mean probability of a cluster's own labels, predicted from the other labeled clusters
+        (leave-one-out); 0.5 where fewer than two clusters hold labels.
+        """
+        if len(labels.clusters) < 2:
             return 0.5
-        shares, means = known.shares, []
+        shares, means = labels.shares, []
         for visits in self.visits:
-            among = visits[np.ix_(known.cells, known.cells)].astype(np.float64)
-            inverse = np.linalg.inv(among)
-            hits = (-inverse / np.diag(inverse)[:, None]).clip(0, 1)
-            np.fill_diagonal(hits, 0)
-            means.append(((hits @ shares) * shares).sum(axis=1).mean())
+            among_labeled = visits[np.ix_(labels.clusters, labels.clusters)].astype(np.float64)
+            inverse = np.linalg.inv(among_labeled)
+            chances = (-inverse / np.diag(inverse)[:, None]).clip(0, 1)
+            np.fill_diagonal(chances, 0)
+            means.append(((chances @ shares) * shares).sum(axis=1).mean())
         return float(np.mean(means))
 
-    def shares(self, known: Known) -> Floats:
-        """(mini-clusters, categories): the probabilities of the categories seen so far."""
-        found = np.zeros((len(self.visits[0]), known.counts.shape[1]))
-        for s in range(len(_STOPPING)):
-            found += self.hits(s, known.cells) @ known.shares
-        found[known.cells] = known.shares
-        # What no walk leads to a label from is like all labels.
-        found[~(found.sum(axis=1) > 0)] = known.shares.sum(axis=0)
-        found /= found.sum(axis=1, keepdims=True)
-        return found
+    def category_probabilities(self, labels: ClusterLabels) -> Float64Array:
+        """Return the probability of each category in each cluster.
+
+        A cluster that no walk connects to a label has the shares of all labels.
+
+        Returns
+        -------
+        float64 array of shape (n_clusters, n_categories)
+        """
+        probabilities = np.zeros((len(self.visits[0]), labels.counts.shape[1]))
+        for i in range(len(_STOP_CHANCES)):
+            probabilities += self.hit_chances(i, labels.clusters) @ labels.shares
+        probabilities[labels.clusters] = labels.shares
+        is_unreached = ~(probabilities.sum(axis=1) > 0)
+        probabilities[is_unreached] = labels.shares.sum(axis=0)
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        return probabilities
 
 
-class Chooser:
-    """Chooses one sample after the other, as if what was chosen were labeled already."""
+class QuestionChooser:
+    """Chooses one sample after the other, as if each chosen sample had its label already.
+
+    The score of a cluster is its expected error times what a label there would settle: the expected
+    error of all open samples whose walks would come to it first. Within a cluster the most central
+    open sample is asked.
+
+    Parameters
+    ----------
+    walks : RandomWalks
+    labels : ClusterLabels
+        What is known so far.
+    order : int32 array of shape (n_samples,)
+        The samples by cluster, the most central of each cluster first.
+    cluster_of_sample : int32 array of shape (n_samples,)
+    is_open : bool array of shape (n_samples,)
+        Which samples may be asked.
+    asked : list of int
+        Samples that were asked already and have no label yet.
+    """
 
     def __init__(
         self,
-        walks: Walks,
-        known: Known,
+        walks: RandomWalks,
+        labels: ClusterLabels,
         order: NDArray[np.int32],
-        clusters: NDArray[np.int32],
+        cluster_of_sample: NDArray[np.int32],
         is_open: NDArray[np.bool_],
-        taken: list[int],
+        asked: list[int],
     ) -> None:
-        self._known = known
-        samples = order[is_open[order]]  # by mini-cluster, the most central first
-        m = len(walks.visits[0])
-        starts = np.searchsorted(clusters[samples], np.arange(m + 1))
-        self._waiting = [samples[b:e][::-1].tolist() for b, e in pairwise(starts.tolist())]
-        self._n_open = np.diff(starts).astype(np.float64)
-        self._n_asked = np.zeros(m)
-        self._told = walks.told(known)
-        self._views = [
-            _View(visits, walks.hits(s, known.cells), known)
-            for s, visits in enumerate(walks.visits)
+        self._labels = labels
+        samples = order[is_open[order]]
+        n_clusters = len(walks.visits[0])
+        bounds = np.searchsorted(cluster_of_sample[samples], np.arange(n_clusters + 1))
+        # Of each cluster, its open samples, the most central last.
+        self._waiting = [samples[b:e][::-1].tolist() for b, e in pairwise(bounds.tolist())]
+        self._n_open = np.diff(bounds).astype(np.float64)
+        self._n_asked = np.zeros(n_clusters)
+        self._agreement = walks.agreement_of_labels(labels)
+        self._scores = [
+            _ClusterScores(visits, walks.hit_chances(i, labels.clusters), labels)
+            for i, visits in enumerate(walks.visits)
         ]
-        for sample in taken:
-            self._waiting[clusters[sample]].remove(sample)
-            self._take(int(clusters[sample]))
+        for sample in asked:
+            cluster = int(cluster_of_sample[sample])
+            self._waiting[cluster].remove(sample)
+            self._count_as_asked(cluster)
 
     def next(self) -> int | None:
-        """The next sample; None when none is left."""
+        """Return the next sample to ask; None when none is left."""
         if not (self._n_open > 0).any():
             return None
-        errors = self._errors_among_labeled()
-        scores = sum(view.scores(self._n_open, self._known.cells, errors) for view in self._views)
-        cell = int(np.where(self._n_open > 0, scores, -1.0).argmax())
-        sample: int = self._waiting[cell].pop()
-        self._take(cell)
+        errors = self.errors_in_labeled_clusters()
+        totals = sum(scores.of_clusters(self._n_open, errors) for scores in self._scores)
+        cluster = int(np.where(self._n_open > 0, totals, -1.0).argmax())
+        sample: int = self._waiting[cluster].pop()
+        self._count_as_asked(cluster)
         return sample
 
-    def _take(self, cell: int) -> None:
-        self._n_open[cell] -= 1
-        self._n_asked[cell] += 1
-        for view in self._views:
-            view.end_at(cell)
+    def _count_as_asked(self, cluster: int) -> None:
+        self._n_open[cluster] -= 1
+        self._n_asked[cluster] += 1
+        for scores in self._scores:
+            scores.end_walks_at(cluster)
 
-    def _errors_among_labeled(self) -> Floats:
-        """What to expect of the other samples of mini-clusters with labels.
+    def errors_in_labeled_clusters(self) -> Float64Array:
+        """Return the expected error of the other samples in each cluster that holds labels.
 
-        Their own labels count one each, and so does what others say, which is right as often as of
-        labels.
+        Each label in the cluster counts as one vote. Together the other clusters have one vote,
+        which is right as often as they predict known labels.
         """
-        counts = self._known.counts
-        n_asked = self._n_asked[self._known.cells]
-        best = np.where(self._known.is_large, counts, 0).max(axis=1, initial=0)
-        errors: Floats = 1 - (best + n_asked + self._told) / (counts.sum(axis=1) + n_asked + 1)
+        counts = self._labels.counts
+        n_asked = self._n_asked[self._labels.clusters]
+        n_most = np.where(self._labels.is_predictable, counts, 0).max(axis=1, initial=0)
+        n_right = n_most + n_asked + self._agreement
+        errors: Float64Array = 1 - n_right / (counts.sum(axis=1) + n_asked + 1)
         return errors
 
 
-class _View:
-    """What walks with one chance to stop say."""
+class _ClusterScores:
+    """The scores of clusters, from walks with one chance to stop."""
 
-    def __init__(self, visits: Rows, hits: Floats, known: Known) -> None:
+    def __init__(
+        self, visits: Float32Rows, hit_chances: Float64Array, labels: ClusterLabels
+    ) -> None:
         self._visits = visits
-        self._ends = known.cells.tolist()
-        self._hits = hits.astype(np.float32)
-        self._shares, self._is_large = known.shares, known.is_large
+        self._ends = labels.clusters.tolist()  # clusters where walks end, the labeled ones first
+        self._hit_chances = hit_chances.astype(np.float32)  # (n_clusters, len(ends))
+        self._labels = labels
 
-    def end_at(self, cell: int) -> None:
-        """Walks that come to this one end there from now on."""
-        if cell in self._ends:
+    def end_walks_at(self, cluster: int) -> None:
+        """Let walks that come to this cluster end there from now on."""
+        if cluster in self._ends:
             return
-        found = self._visits[:, cell] - self._hits @ self._visits[self._ends, cell]
-        found /= found[cell]
-        self._hits -= found[:, None] * self._hits[cell]
-        self._hits = np.concatenate([self._hits, found[:, None]], axis=1)
-        self._ends.append(cell)
+        chances = self._visits[:, cluster] - self._hit_chances @ self._visits[self._ends, cluster]
+        chances /= chances[cluster]
+        self._hit_chances -= chances[:, None] * self._hit_chances[cluster]
+        self._hit_chances = np.concatenate([self._hit_chances, chances[:, None]], axis=1)
+        self._ends.append(cluster)
 
-    def scores(self, n_open: Floats, cells: Integers, errors: Floats) -> Floats:
-        """Expected error times density of each mini-cluster, in shares of the largest."""
-        b = len(self._shares)
-        best = (self._hits[:, :b] @ self._shares)[:, self._is_large].max(axis=1, initial=0)
-        expected = (1 - best - self._hits[:, b:].sum(axis=1)).clip(0)
-        expected[cells] = errors
+    def of_clusters(self, n_open: Float64Array, errors_in_labeled: Float64Array) -> Float64Array:
+        """Return expected error times settled error of each cluster, divided by the largest."""
+        shares, is_predictable = self._labels.shares, self._labels.is_predictable
+        n_labeled = len(shares)
+        likeliest = (self._hit_chances[:, :n_labeled] @ shares)[:, is_predictable]
+        best = likeliest.max(axis=1, initial=0)
+        expected = (1 - best - self._hit_chances[:, n_labeled:].sum(axis=1)).clip(0)
+        expected[self._labels.clusters] = errors_in_labeled
         masses = (n_open * expected).astype(np.float32)
-        among = self._visits[self._ends]
-        settled = masses @ self._visits - (masses @ self._hits) @ among
-        visits = self._visits.diagonal() - np.einsum("ij,ji->i", self._hits, among)
-        settled = settled / np.maximum(visits, 1e-6)
+        visits_from_ends = self._visits[self._ends]
+        settled = masses @ self._visits - (masses @ self._hit_chances) @ visits_from_ends
+        # The visits of a walk to the cluster it starts from, before it comes to an end.
+        returns = self._visits.diagonal() - np.einsum(
+            "ij,ji->i", self._hit_chances, visits_from_ends
+        )
+        settled = settled / np.maximum(returns, 1e-6)
         settled[self._ends] = masses[self._ends]
-        scores: Floats = expected * settled
+        scores: Float64Array = expected * settled
         scores /= max(scores[n_open > 0].max(), 1e-12)
         return scores

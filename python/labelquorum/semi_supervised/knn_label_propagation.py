@@ -1,4 +1,4 @@
-"""Labels for all samples by a vote of the nearest labelled ones, its settings cross-validated."""
+"""The nearest labeled samples vote on the label of each sample; settings are cross-validated."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -20,23 +21,27 @@ from labelquorum.neighbors.search import kneighbors
 from labelquorum.semi_supervised.propagation import FLOATS
 
 WEIGHTS = ("uniform", "distance")
-_CANDIDATES = (1, 3, 5, 10, 20, 50)
-_NORMAL_QUANTILE = 1.959963984540054  # of 0.975
+_DEFAULT_N_NEIGHBORS = (1, 3, 5, 10, 20, 50)
 
 
 class _Setting(NamedTuple):
+    """One combination of parameters to try."""
+
     metric: str
     weights: str
     n_neighbors: int
 
 
 class _Vote(NamedTuple):
-    """The class of each sample, and the shares of the votes."""
+    """The result of a vote on some samples."""
 
     codes: NDArray[np.intp]
+    """(n_samples,): the class that wins."""
     shares: NDArray[np.float64]
+    """(n_samples, n_classes): the share of the votes for each class."""
 
     def confidence(self) -> NDArray[np.float64]:
+        """Return the share of the votes for the class that wins."""
         confidence: NDArray[np.float64] = self.shares[np.arange(len(self.codes)), self.codes]
         return confidence
 
@@ -48,42 +53,49 @@ def _votes(
     weights: str,
     n_neighbors: Sequence[int],
 ) -> list[_Vote]:
-    """The votes of the first so many neighbours, for several numbers of them (ascending).
+    """Return the votes of the nearest neighbors, for each (ascending) number of neighbors.
 
-    Of classes with as many votes, that with the smaller sum of distances counts, then the first.
+    If classes have equally many votes, the one with the smaller sum of distances wins, then the
+    first.
+
+    Parameters
+    ----------
+    distances, codes : arrays of shape (n_samples, n_neighbors[-1])
+        The distances and the classes of each sample's neighbors, the nearest first.
     """
     distances = distances.astype(np.float64)
-    powers = np.ones_like(distances)
+    ballot_weights = np.ones_like(distances)
     if weights == "distance":
-        # 1 / distance, scaled so that the nearest has 1; among equal samples they alone count.
-        np.divide(distances[:, :1], distances, out=powers, where=distances > 0)
+        # 1 / distance, scaled so that the nearest has 1. Neighbors at distance 0 decide alone.
+        np.divide(distances[:, :1], distances, out=ballot_weights, where=distances > 0)
     rows = np.arange(len(distances))
-    votes = np.zeros((len(distances), n_classes))
-    far = np.zeros_like(votes)
-    results = []
+    totals = np.zeros((len(distances), n_classes))
+    distance_sums = np.zeros_like(totals)
+    votes = []
     for rank in range(n_neighbors[-1]):
-        votes[rows, codes[:, rank]] += powers[:, rank]
-        far[rows, codes[:, rank]] += distances[:, rank]
+        totals[rows, codes[:, rank]] += ballot_weights[:, rank]
+        distance_sums[rows, codes[:, rank]] += distances[:, rank]
         if rank + 1 in n_neighbors:
-            tied = votes >= votes.max(axis=1, keepdims=True) * (1 - 1e-12)
-            chosen = np.where(tied, far, np.inf).argmin(axis=1)
-            results.append(_Vote(chosen, votes / votes.sum(axis=1, keepdims=True)))
-    return results
+            is_tied = totals >= totals.max(axis=1, keepdims=True) * (1 - 1e-12)
+            winners = np.where(is_tied, distance_sums, np.inf).argmin(axis=1)
+            votes.append(_Vote(winners, totals / totals.sum(axis=1, keepdims=True)))
+    return votes
 
 
-def _wilson(n_right: float, n: int) -> tuple[float, float]:
-    """The 95 % confidence interval of a share by Wilson's score."""
-    z2 = _NORMAL_QUANTILE**2
-    share = n_right / n
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _NORMAL_QUANTILE / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval (Wilson's score) of a share of n_right in n."""
+    interval = binomtest(n_right, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _folds(
     codes: NDArray[np.intp], n_folds: int, random: np.random.RandomState
 ) -> NDArray[np.intp]:
-    """The fold of each sample: every class dealt out over the folds, one after the other."""
+    """Return the fold of each sample: samples of each class are dealt out over the folds in turn.
+
+    scikit-learn's StratifiedKFold does not fit: it refuses classes that all have fewer samples than
+    there are folds.
+    """
     order = random.permutation(len(codes))
     order = order[np.argsort(codes[order], kind="stable")]
     folds = np.empty(len(codes), dtype=np.intp)
@@ -92,72 +104,75 @@ def _folds(
 
 
 class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
-    """Label all samples by a vote of their nearest labelled ones, with settings that prove best.
+    """Label all samples by a vote of the nearest labeled samples, with cross-validated settings.
 
-    Number of neighbours, metric and weights are chosen by cross-validation on the labelled samples,
-    and how well that does is measured on labelled samples that had no part in the choice.
+    Cross-validation on the labeled samples chooses the number of neighbors, the metric and the
+    weights. The accuracy is measured on labeled samples that were not used for this choice.
 
     Parameters
     ----------
     n_neighbors : int or sequence of int, optional
-        Voters, or the numbers to choose from. None for 1, 3, 5, 10, 20 and 50, as far as there are
-        labelled samples enough.
+        Number of voters, or several to choose from. None for 1, 3, 5, 10, 20 and 50, up to the
+        number of labeled samples.
     metric : {"euclidean", "cosine"} or sequence of them, optional
-        The distance between samples, or those to choose from; None for both.
+        The distance between samples, or several to choose from. None for both.
     weights : {"uniform", "distance"} or sequence of them, optional
-        Votes count all the same, or the inverse of the distance (where neighbours equal the sample,
-        they alone count); or those to choose from. None for both.
+        The weight of a vote: 1, or the inverse of the distance (neighbors at distance 0 decide
+        alone); or several to choose from. None for both.
     cv : int, default=5
-        Folds of the cross-validation, at least 2; fewer where there are fewer labelled samples.
+        Number of folds, at least 2; fewer if there are fewer labeled samples.
     min_confidence : float, default=0.0
-        A sample whose class has a smaller share of the votes gets no label.
+        A sample gets no label if the winning class has a smaller share of the votes.
     random_state : int, RandomState instance or None, default=None
         Draws the folds.
     recall : float in (0, 1], optional
-        As for `kneighbors`; None for exact neighbours.
+        As for `kneighbors`; None for exact neighbors.
     n_jobs : int, optional
-        Number of threads; -1 for all cores available. The result does not depend on it.
+        Number of threads; -1 for all available cores. The result does not depend on it.
     verbose : bool, default=False
         Show progress on stderr.
 
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
+        The classes, sorted.
     n_neighbors_, metric_, weights_ : int, str, str
-        What was chosen: the best in the cross-validation; of equal ones, the fewest neighbours.
+        The settings with the best accuracy in the cross-validation; among equals, those with the
+        fewest neighbors.
     transduction_ : array of shape (n_samples,)
-        The class of each sample, given labels as they are; -1 (None, where classes are no numbers)
-        where the vote is below `min_confidence`.
+        The class of each sample; labels in `y` stay. -1 (None, if classes are not numbers) where
+        the confidence is below `min_confidence`.
     label_distributions_ : float64 array of shape (n_samples, n_classes)
-        The shares of the votes; the labelled have all of their own class.
+        The share of the votes for each class; 1 for the class of a labeled sample.
     confidence_ : float64 array of shape (n_samples,)
-        The share of the votes for the class with most of them.
+        The share of the votes for the winning class.
     validation_ : dict
-        What to expect of new labels. "accuracy": the share of right ones; "interval": its 95 %
-        confidence interval (Wilson's score); "coverage": the share of samples that got a label at
-        `min_confidence`; "n_samples": how many were tried; "precision", "recall", "support": arrays
-        by class. NaN where there is nothing to count.
+        What to expect of new labels. "accuracy": the share of correct labels; "interval": its 95 %
+        confidence interval (Wilson's score); "coverage": the share of samples that get a label at
+        `min_confidence`; "n_samples": the number of samples tried; "precision", "recall",
+        "support": arrays of one value per class. NaN where there is nothing to count.
     cv_results_ : dict of lists
-        The settings tried ("metric", "weights", "n_neighbors") and the "accuracy" of each, without
-        abstaining. That of the best is too good: it is what made it the best.
+        The settings tried ("metric", "weights", "n_neighbors") and the "accuracy" of each,
+        regardless of `min_confidence`. The best value is biased upwards, because it decided the
+        choice; use `validation_` instead.
 
     Warns
     -----
     UserWarning
-        If a class has one labelled sample only, which counts as wrong in the validation.
+        If a class has only one labeled sample. The validation counts that sample as wrong.
 
     Notes
     -----
-    Each fold of `validation_` is labelled by the setting that is best in a cross-validation within
-    the other folds (Varma and Simon, "Bias in error estimation when using cross-validation for
-    model selection", BMC Bioinformatics 7, 2006). Samples that stand more than once, in different
-    folds, make it too good all the same: drop duplicates before. Of classes with as many votes,
-    that with the smaller sum of distances counts, then the first of `classes_`, so that the order
-    of samples does not matter (but where the last of several neighbours at the same distance is
-    cut off: those of smaller index come first).
+    For `validation_`, each fold is labeled with the setting that is best in a cross-validation
+    within the other folds (Varma and Simon, "Bias in error estimation when using cross-validation
+    for model selection", BMC Bioinformatics 7, 2006). Duplicates in different folds still make it
+    too optimistic, so drop duplicates first. If classes have equally many votes, the one with the
+    smaller sum of distances wins, then the first in `classes_`. So the order of samples does not
+    matter, with one exception: if several neighbors at the same distance compete for the last
+    place, those with the smaller index vote.
 
-    With m labelled samples, for each metric: O(cv m^2 n_features) to choose, or O(m^2 n_features)
-    where nothing is left to choose, and then O(m n_samples n_features).
+    With m labeled samples, for each metric: O(cv m^2 n_features) to choose settings, or
+    O(m^2 n_features) if there is only one, and then O(m n_samples n_features).
 
     Examples
     --------
@@ -205,16 +220,18 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            The samples.
         y : array-like of shape (n_samples,)
-            Classes, with -1 (or None, among strings) for a sample without a label.
+            Classes; -1 (None, among strings) for a sample without a label.
 
         Returns
         -------
-        self
+        KNNLabelPropagation
+            Itself.
         """
         n_folds = as_positive(self.cv, "cv")
         if n_folds < 2:
-            raise ValueError(f"cv is {n_folds}; wanted at least 2 folds")
+            raise ValueError(f"cv must be at least 2, got {n_folds}")
         as_non_negative(self.min_confidence, "min_confidence")
         as_n_threads(self.n_jobs)
         X = validate_data(self, X, dtype=FLOATS)
@@ -225,65 +242,51 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
         self._choose(labeled, codes, min(n_folds, len(codes)))
         self._labeled, self._codes = labeled, codes
 
-        unlabeled = np.ones(len(X), dtype=bool)
-        unlabeled[known.samples] = False
-        chosen = np.empty(len(X), dtype=np.intp)
-        chosen[known.samples] = codes
-        self.label_distributions_ = np.empty((len(X), len(known.classes)))
-        self.label_distributions_[known.samples] = known.shares
-        if unlabeled.any():
-            chosen[unlabeled], self.label_distributions_[unlabeled] = self._vote(X[unlabeled])
-        vote = _Vote(chosen, self.label_distributions_)
+        is_unlabeled = np.ones(len(X), dtype=bool)
+        is_unlabeled[known.samples] = False
+        vote = _Vote(np.empty(len(X), dtype=np.intp), np.empty((len(X), len(known.classes))))
+        vote.codes[known.samples] = codes
+        vote.shares[known.samples] = known.shares
+        if is_unlabeled.any():
+            vote.codes[is_unlabeled], vote.shares[is_unlabeled] = self._vote(X[is_unlabeled])
+        self.label_distributions_ = vote.shares
         self.confidence_ = vote.confidence()
-        self.transduction_ = to_labels(known.classes, self._abstaining(vote))
+        self.transduction_ = to_labels(known.classes, self._confident_codes(vote))
         return self
 
     def _settings(self, n_labeled: int, n_train: int) -> list[_Setting]:
-        """What to choose from, the simplest first; n_train labels vote at the choice."""
-        metrics = _listed(self.metric, METRICS)
-        weights = _listed(self.weights, WEIGHTS)
+        """Return the settings to choose from, the fewest neighbors first.
+
+        By default, only numbers of neighbors up to n_train, the smallest training set, are tried.
+        """
+        metrics = _as_list(self.metric, METRICS)
+        weights = _as_list(self.weights, WEIGHTS)
         for metric in metrics:
             as_choice(metric, "metric", METRICS)
         for name in weights:
             as_choice(name, "weights", WEIGHTS)
         if self.n_neighbors is None:
-            sizes = [k for k in _CANDIDATES if k <= max(1, n_train)]
+            sizes = [k for k in _DEFAULT_N_NEIGHBORS if k <= max(1, n_train)]
         else:
-            given = _listed(self.n_neighbors, ())
-            sizes = sorted({as_positive(k, "n_neighbors") for k in given})
+            numbers = _as_list(self.n_neighbors, ())
+            sizes = sorted({as_positive(k, "n_neighbors") for k in numbers})
             if not sizes or sizes[-1] > n_labeled:
                 raise ValueError(
-                    f"n_neighbors is {self.n_neighbors!r}; wanted 1 to {n_labeled}: the labelled "
-                    "samples"
+                    f"n_neighbors must be from 1 to {n_labeled}, the number of labeled samples, "
+                    f"got {self.n_neighbors!r}"
                 )
         return [_Setting(m, w, k) for k in sizes for m in metrics for w in weights]
 
     def _choose(self, X: Any, codes: NDArray[np.intp], n_folds: int) -> None:
-        """Cross-validate: the best setting, and what to expect of it."""
+        """Cross-validate on the labeled samples: set the best setting and what to expect of it."""
         n_classes = len(self.classes_)
         folds = _folds(codes, n_folds, check_random_state(self.random_state))
         sizes = np.sort(np.bincount(folds, minlength=n_folds))
         settings = self._settings(len(codes), int(sizes[:-2].sum()))
-        # The class and confidence that each setting gives to each sample, by the other folds.
-        chosen = np.zeros((len(settings), len(codes)), dtype=np.intp)
-        confidence = np.zeros((len(settings), len(codes)))
-        # How many of the other folds' samples a setting gets right without fold f, by fold f.
-        n_right = np.zeros((n_folds, len(settings)), dtype=np.int64)
+        predicted, confidence = self._cross_validated(X, codes, folds, settings)
+        accuracies = np.full(len(settings), np.nan)
         if n_folds > 1:
-            for fold in range(n_folds):
-                held = folds == fold
-                for s, vote in enumerate(self._tried(X, codes, held, settings)):
-                    chosen[s, held], confidence[s, held] = vote.codes, vote.confidence()
-        if len(settings) > 1 and n_folds > 2:
-            for first, second in combinations(range(n_folds), 2):
-                held = (folds == first) | (folds == second)
-                for s, vote in enumerate(self._tried(X, codes, held, settings)):
-                    right = vote.codes == codes[held]
-                    n_right[first, s] += right[folds[held] == second].sum()
-                    n_right[second, s] += right[folds[held] == first].sum()
-        accuracies = (
-            (chosen == codes).mean(axis=1) if n_folds > 1 else np.full(len(settings), np.nan)
-        )
+            accuracies = (predicted == codes).mean(axis=1)
         best = int(np.argmax(np.nan_to_num(accuracies)))
         self.metric_, self.weights_, self.n_neighbors_ = settings[best]
         self.cv_results_ = {
@@ -292,38 +295,83 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
             "n_neighbors": [setting.n_neighbors for setting in settings],
             "accuracy": accuracies.tolist(),
         }
-        of_fold = n_right.argmax(axis=1)[folds]
+        n_right = self._n_right_without_fold(X, codes, folds, settings)
+        setting_of_sample = n_right.argmax(axis=1)[folds]
         samples = np.arange(len(codes))
-        answered = confidence[of_fold, samples] >= self.min_confidence
-        self.validation_ = _report(
-            codes, np.where(answered, chosen[of_fold, samples], -1), n_classes, n_folds > 1
-        )
-        alone = self.classes_[np.bincount(codes, minlength=n_classes) == 1]
-        if n_classes > 1 and len(alone):
-            warnings.warn(
-                f"{len(alone)} of {n_classes} classes have one labelled sample only (the first is "
-                f"{alone[0]!r}), which counts as wrong in the validation",
-                UserWarning,
-                stacklevel=3,
-            )
+        is_confident = confidence[setting_of_sample, samples] >= self.min_confidence
+        validated = np.where(is_confident, predicted[setting_of_sample, samples], -1)
+        self.validation_ = _validation(codes, validated, n_classes, n_folds > 1)
+        _warn_of_single_labels(self.classes_, codes)
 
-    def _tried(
-        self, X: Any, codes: NDArray[np.intp], held: NDArray[np.bool_], settings: list[_Setting]
+    def _cross_validated(
+        self,
+        X: Any,
+        codes: NDArray[np.intp],
+        folds: NDArray[np.intp],
+        settings: list[_Setting],
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Predict each sample from the other folds, with each setting.
+
+        Returns the classes and their confidence, of shape (n_settings, n_labeled); zeros if there
+        is only one fold.
+        """
+        n_folds = folds.max() + 1
+        predicted = np.zeros((len(settings), len(codes)), dtype=np.intp)
+        confidence = np.zeros((len(settings), len(codes)))
+        for fold in range(n_folds) if n_folds > 1 else ():
+            is_held_out = folds == fold
+            votes = self._votes_on(X, codes, is_held_out, settings)
+            for s, vote in enumerate(votes):
+                predicted[s, is_held_out] = vote.codes
+                confidence[s, is_held_out] = vote.confidence()
+        return predicted, confidence
+
+    def _n_right_without_fold(
+        self,
+        X: Any,
+        codes: NDArray[np.intp],
+        folds: NDArray[np.intp],
+        settings: list[_Setting],
+    ) -> NDArray[np.int64]:
+        """For each fold, cross-validate the settings within the other folds.
+
+        Returns how many samples each setting predicts correctly, of shape (n_folds, n_settings).
+        Each pair of folds is held out once and serves both.
+        """
+        n_folds = folds.max() + 1
+        n_right = np.zeros((n_folds, len(settings)), dtype=np.int64)
+        if len(settings) < 2 or n_folds < 3:
+            return n_right
+        for first, second in combinations(range(n_folds), 2):
+            is_held_out = (folds == first) | (folds == second)
+            votes = self._votes_on(X, codes, is_held_out, settings)
+            for s, vote in enumerate(votes):
+                is_right = vote.codes == codes[is_held_out]
+                n_right[first, s] += is_right[folds[is_held_out] == second].sum()
+                n_right[second, s] += is_right[folds[is_held_out] == first].sum()
+        return n_right
+
+    def _votes_on(
+        self,
+        X: Any,
+        codes: NDArray[np.intp],
+        is_held_out: NDArray[np.bool_],
+        settings: list[_Setting],
     ) -> list[_Vote]:
-        """The votes on the samples held out, by all others, for each setting."""
-        train, train_codes = X[~held], codes[~held]
-        found: dict[_Setting, _Vote] = {}
+        """Let all other samples vote on the held-out ones, once for each setting."""
+        train, train_codes = X[~is_held_out], codes[~is_held_out]
+        vote_of: dict[_Setting, _Vote] = {}
         for metric in dict.fromkeys(setting.metric for setting in settings):
-            of_metric = [setting for setting in settings if setting.metric == metric]
-            most = min(len(train), max(setting.n_neighbors for setting in of_metric))
-            distances, indices = self._search(train, X[held], most, metric)
-            for weights in dict.fromkeys(setting.weights for setting in of_metric):
-                alike = [setting for setting in of_metric if setting.weights == weights]
-                sizes = sorted({min(most, setting.n_neighbors) for setting in alike})
+            with_metric = [setting for setting in settings if setting.metric == metric]
+            largest = min(len(train), max(setting.n_neighbors for setting in with_metric))
+            distances, indices = self._search(train, X[is_held_out], largest, metric)
+            for weights in dict.fromkeys(setting.weights for setting in with_metric):
+                group = [setting for setting in with_metric if setting.weights == weights]
+                sizes = sorted({min(largest, setting.n_neighbors) for setting in group})
                 votes = _votes(distances, train_codes[indices], len(self.classes_), weights, sizes)
-                for setting in alike:
-                    found[setting] = votes[sizes.index(min(most, setting.n_neighbors))]
-        return [found[setting] for setting in settings]
+                for setting in group:
+                    vote_of[setting] = votes[sizes.index(min(largest, setting.n_neighbors))]
+        return [vote_of[setting] for setting in settings]
 
     def _search(
         self, X: Any, queries: Any, k: int, metric: str
@@ -343,19 +391,22 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
         codes = self._codes[indices]
         return _votes(distances, codes, len(self.classes_), self.weights_, [self.n_neighbors_])[0]
 
-    def _abstaining(self, vote: _Vote) -> NDArray[np.intp]:
+    def _confident_codes(self, vote: _Vote) -> NDArray[np.intp]:
+        """Return the class that wins each vote; -1 below `min_confidence`."""
         return np.where(vote.confidence() >= self.min_confidence, vote.codes, -1)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Compute the shares of the votes on new samples.
+        """Compute the share of the votes for each class in new samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            The samples.
 
         Returns
         -------
         float64 array of shape (n_samples, n_classes)
+            Rows sum to 1.
         """
         check_is_fitted(self)
         return self._vote(validate_data(self, X, dtype=FLOATS, reset=False)).shares
@@ -366,41 +417,60 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            The samples.
 
         Returns
         -------
         array of shape (n_samples,)
-            -1 (None, where classes are no numbers) where the vote is below `min_confidence`.
+            Classes; -1 (None, if classes are not numbers) where the confidence is below
+            `min_confidence`.
         """
         check_is_fitted(self)
         vote = self._vote(validate_data(self, X, dtype=FLOATS, reset=False))
-        return to_labels(self.classes_, self._abstaining(vote))
+        return to_labels(self.classes_, self._confident_codes(vote))
 
 
-def _listed(value: Any, default: tuple[Any, ...]) -> list[Any]:
-    """What is given, as a list; the default for None."""
+def _as_list(value: Any, default: tuple[Any, ...]) -> list[Any]:
+    """Return the value, or the values, as a list; the default for None."""
     if value is None:
         return list(default)
     return [value] if isinstance(value, str) or not np.iterable(value) else list(value)
 
 
-def _report(
-    truth: NDArray[np.intp], found: NDArray[np.intp], n_classes: int, validated: bool
+def _warn_of_single_labels(classes: NDArray[Any], codes: NDArray[np.intp]) -> None:
+    single = classes[np.bincount(codes, minlength=len(classes)) == 1]
+    if len(classes) > 1 and len(single):
+        warnings.warn(
+            f"{len(single)} of {len(classes)} classes have only one labeled sample (the first is "
+            f"{single[0]!r}), which counts as wrong in the validation",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _validation(
+    truth: NDArray[np.intp], predicted: NDArray[np.intp], n_classes: int, is_validated: bool
 ) -> dict[str, Any]:
-    """Accuracy, its interval, coverage and the figures of each class; -1 is no label."""
-    answered = found >= 0
-    right = found == truth
-    hits = np.bincount(truth[right], minlength=n_classes)
+    """Compute `validation_` from the true and the predicted classes; -1 is no label."""
+    is_labeled = predicted >= 0
+    is_right = predicted == truth
+    n_right_by_class = np.bincount(truth[is_right], minlength=n_classes)
     support = np.bincount(truth, minlength=n_classes)
-    given = np.bincount(found[answered], minlength=n_classes)
-    n = int(answered.sum()) if validated else 0
-    nothing = np.full(n_classes, np.nan)
+    n_predicted = np.bincount(predicted[is_labeled], minlength=n_classes)
+    n = int(is_labeled.sum()) if is_validated else 0
+    n_right = int(is_right.sum())
+
+    def ratios(counts: NDArray[np.intp]) -> NDArray[np.float64]:
+        shares = np.full(n_classes, np.nan)
+        np.divide(n_right_by_class, counts, out=shares, where=(counts > 0) & is_validated)
+        return shares
+
     return {
-        "accuracy": float(right.sum() / n) if n else float("nan"),
-        "interval": _wilson(int(right.sum()), n) if n else (0.0, 1.0),
-        "coverage": float(answered.mean()) if validated else float("nan"),
-        "n_samples": len(truth) if validated else 0,
-        "precision": np.divide(hits, given, out=nothing.copy(), where=(given > 0) & validated),
-        "recall": np.divide(hits, support, out=nothing.copy(), where=(support > 0) & validated),
+        "accuracy": float(n_right / n) if n else float("nan"),
+        "interval": wilson_interval(n_right, n) if n else (0.0, 1.0),
+        "coverage": float(is_labeled.mean()) if is_validated else float("nan"),
+        "n_samples": len(truth) if is_validated else 0,
+        "precision": ratios(n_predicted),
+        "recall": ratios(support),
         "support": support,
     }

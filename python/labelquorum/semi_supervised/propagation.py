@@ -1,4 +1,8 @@
-"""Labels that spread over a graph of samples, from those that have one to those that have none."""
+"""Labels spread over a graph of samples, from labeled to unlabeled ones.
+
+The three estimators share `_GraphClassifier`: it builds the graph, reads the labels and predicts
+new samples. Each estimator only says which iteration to run; the extension runs it.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ FLOATS = (np.float64, np.float32, np.float16)
 
 
 class _Limits(NamedTuple):
-    """How long it may take, in how many threads, and who is told."""
+    """When to stop, how many threads to use, and what shows the progress."""
 
     max_iter: int
     tol: float
@@ -40,13 +44,17 @@ class _Limits(NamedTuple):
 
 
 class _Spread(NamedTuple):
-    """What the extension returns."""
+    """The result of an iteration, as the extension returns it."""
 
     values: NDArray[np.floating[Any]]
+    """(n_nodes, n_classes)."""
     reached: NDArray[np.uint8]
+    """(n_nodes,): 1 where a label reached the node."""
     n_iter: int
     converged: bool
+    """Whether the changes fell below `tol`."""
     spreading: bool
+    """Whether another iteration would reach more nodes."""
 
 
 def _propagate(
@@ -57,7 +65,11 @@ def _propagate(
     rule: tuple[float, float, bool],
     limits: _Limits,
 ) -> _Spread:
-    """Iterate with the normalised graph; `rule` is that of the extension."""
+    """Iterate with the normalized graph.
+
+    `seeds` are nodes and their values. `rule` holds the factor of the neighbors' values, the factor
+    of the seeds' values, and whether seeds are reset (and rows scaled) after each iteration.
+    """
     max_iter, tol, n_threads, show = limits
     indptr, indices = graph.indptr, graph.indices
     weights = _core.normalized_weights(
@@ -73,7 +85,7 @@ def _propagate(
 
 
 class _GraphClassifier(ClassifierMixin, BaseEstimator):
-    """What the estimators of this module share: the graph, fit, predict."""
+    """The base of the estimators in this module."""
 
     n_neighbors: int
     graph: Any
@@ -90,10 +102,10 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or None
-            The samples. With a `graph` it serves `predict` only and may be None.
+            The samples. With a `graph`, only `predict` needs them, so they may be None.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Classes, with -1 (or None, among strings) for a sample without a label; or for each
-            sample the shares of the classes, summing to 1, or all zero for no label.
+            Classes; -1 (None, among strings) for a sample without a label. Or the share of each
+            class in each sample: rows sum to 1, or are all zero for a sample without a label.
 
         Returns
         -------
@@ -105,7 +117,7 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
         tol = as_non_negative(self.tol, "tol")
         n_threads = as_n_threads(self.n_jobs)
         if X is None and self.graph is None:
-            raise ValueError("X is None and there is no graph; wanted either")
+            raise ValueError("X must be an array of samples if there is no graph, got None")
         if X is not None:
             X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         self._X = X
@@ -122,7 +134,7 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
             graph = as_graph(self.graph)
             if X is not None and len(X) != graph.shape[0]:
                 raise ValueError(
-                    f"graph has {graph.shape[0]} nodes, X {len(X)} samples; wanted as many"
+                    f"graph must have {len(X)} nodes, one per sample in X, got {graph.shape[0]}"
                 )
         known = known_labels(y, graph.shape[0], type(self).__name__)
         self.classes_ = known.classes
@@ -133,43 +145,48 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
         codes = most_likely(self.label_distributions_)
         self.reached_ = codes >= 0
         self.transduction_ = to_labels(known.classes, codes)
-        if not spread.converged or spread.spreading:
-            found = (
-                f"after {spread.n_iter} iterations the labels still changed by tol={tol:g} or more"
-                if not spread.converged
-                else f"the changes fell below tol={tol:g} after {spread.n_iter} iterations, "
-                "before the labels had reached all samples that they can reach"
+        if not spread.converged:
+            self._warn(
+                f"labels still changed by tol={tol:g} or more after {spread.n_iter} iterations"
             )
-            warnings.warn(
-                f"{type(self).__name__}: {found}; raise max_iter or change tol",
-                ConvergenceWarning,
-                stacklevel=2,
+        elif spread.spreading:
+            self._warn(
+                f"changes fell below tol={tol:g} after {spread.n_iter} iterations, before labels "
+                "had reached all samples that they can reach"
             )
         return self
 
+    def _warn(self, problem: str) -> None:
+        warnings.warn(
+            f"{type(self).__name__}: {problem}; raise max_iter or change tol",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+
     def _spread(self, graph: sparse.csr_array, known: KnownLabels, limits: _Limits) -> _Spread:
-        """Spread the known labels: the values are the shares of the classes in each sample."""
+        """Spread the known labels; the values are the share of each class in each sample."""
         raise NotImplementedError
 
     def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
-        """Compute the shares of the classes in new samples.
+        """Compute the share of each class in new samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            The samples.
 
         Returns
         -------
         array of shape (n_samples, n_classes)
             The mean of the distributions of the `n_neighbors` nearest samples of `fit`, weighted by
-            ``exp(-4 d**2 / s**2)``, d their distance, s that of the last of them. All zero where no
-            label reached any of them.
+            ``exp(-4 d**2 / s**2)``, where d is their distance and s the largest of these distances.
+            All zero if no label reached any of them.
         """
         check_is_fitted(self)
         if self._X is None:
             raise ValueError(
-                f"this {type(self).__name__} was fitted without X; wanted fit(X, y) to find the "
-                "neighbours of new samples"
+                f"this {type(self).__name__} was fitted without X, so it cannot find the neighbors "
+                "of new samples: use fit(X, y)"
             )
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         k = min(as_positive(self.n_neighbors, "n_neighbors"), len(self._X))
@@ -188,12 +205,13 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            The samples.
 
         Returns
         -------
         array of shape (n_samples,)
-            The class with the largest share, as `predict_proba` gives it; -1 (None, where classes
-            are no numbers) where there is none.
+            The class with the largest share in `predict_proba`; -1 (None, if classes are not
+            numbers) if all shares are zero.
         """
         codes = most_likely(self.predict_proba(X))
         return to_labels(self.classes_, codes)
@@ -210,84 +228,81 @@ def _scaled_rows(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]
 def _class_masses_normalized(
     shares: NDArray[np.floating[Any]], known: KnownLabels
 ) -> NDArray[np.floating[Any]]:
-    """Give each class the mass among the unlabeled that it has among the labelled, in place."""
-    unlabeled = np.ones(len(shares), dtype=bool)
-    unlabeled[known.samples] = False
-    masses = shares[unlabeled].sum(axis=0, dtype=np.float64)
-    wanted = known.shares.mean(axis=0)
-    factors = np.divide(wanted, masses, out=np.zeros_like(wanted), where=masses > 0)
-    shares[unlabeled] = _scaled_rows(shares[unlabeled] * factors.astype(shares.dtype))
+    """Give each class the share among unlabeled samples that it has among the labels, in place."""
+    is_unlabeled = np.ones(len(shares), dtype=bool)
+    is_unlabeled[known.samples] = False
+    masses = shares[is_unlabeled].sum(axis=0, dtype=np.float64)
+    labeled_shares = known.shares.mean(axis=0)
+    factors = np.divide(labeled_shares, masses, out=np.zeros_like(masses), where=masses > 0)
+    shares[is_unlabeled] = _scaled_rows(shares[is_unlabeled] * factors.astype(shares.dtype))
     return shares
 
 
 class LabelSpreading(_GraphClassifier):
-    """Spread labels over a graph of samples, letting given ones change a little.
+    """Spread labels over a graph of samples; labels in `y` may change a little.
 
     Parameters
     ----------
     n_neighbors : int, default=10
-        Neighbours of each sample in the graph, and of a new one in `predict`; all others where
-        there are fewer.
+        Number of neighbors of each sample in the graph, and of a new sample in `predict`; fewer if
+        there are fewer samples.
     alpha : float in (0, 1), default=0.99
-        The share that a sample takes from its neighbours in every iteration; the rest is its own
-        label's.
+        The share that a sample takes from its neighbors in every iteration; the rest comes from its
+        own label.
     graph : SciPy sparse matrix or array of shape (n_samples, n_samples), optional
-        Affinities of the samples, at least 0, the larger the nearer (so not the distances that
-        `kneighbors_graph` gives). Sample i takes from the
-        columns of row i; the graph need not be symmetric. The diagonal does not count.
-        None for `affinity_graph` of X.
+        Affinities of the samples: at least 0, larger for nearer samples (so not the distances from
+        `kneighbors_graph`). Sample i takes labels from the columns of row i. The graph need not be
+        symmetric; its diagonal is ignored. None for `affinity_graph` of X.
     metric : {"euclidean", "cosine"}, default="euclidean"
         The distance between samples.
     recall : float in (0, 1], optional
-        As for `kneighbors`; None for exact neighbours.
+        As for `kneighbors`; None for exact neighbors.
     max_iter : int, default=1000
-        Iterations at most.
+        Maximum number of iterations.
     tol : float, default=1e-3
-        It ends when an iteration changes all values, their absolute changes added up, by less.
+        Stop when the absolute changes of all values in an iteration sum to less than this.
     class_mass_normalization : bool, default=False
-        Scale the classes so that their masses among the unlabeled samples are as among the labelled
-        ones.
+        Scale the classes so that their shares among unlabeled samples are as among the labels.
     n_jobs : int, optional
-        Number of threads; -1 for all cores available. The result does not depend on it.
+        Number of threads; -1 for all available cores. The result does not depend on it.
     verbose : bool, default=False
         Show progress on stderr.
 
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
-        The classes of `y`; the numbers of its columns where it holds shares.
+        The classes in `y`, sorted; the column numbers of `y` if it holds shares.
     transduction_ : array of shape (n_samples,)
-        The class of each sample; -1 (None, where classes are no numbers) where no label came.
+        The class of each sample; -1 (None, if classes are not numbers) if no label reached it.
     label_distributions_ : float array of shape (n_samples, n_classes)
-        The shares of the classes in each sample, all 0 where no label came.
-        float32 where the graph is (that of samples of float32 or float16), else float64.
+        The shares of the classes in each sample; rows sum to 1, or to 0 if no label reached the
+        sample. float32 if the graph is (the graph of float32 or float16 samples), else float64.
     reached_ : bool array of shape (n_samples,)
-        Whether a label came to the sample. Where the graph does not connect it to a labelled one,
-        none can.
+        Whether a label reached the sample. None can if the graph does not connect the sample to a
+        labeled one.
     n_iter_ : int
-        Iterations done.
+        Number of iterations.
 
     Warns
     -----
     ConvergenceWarning
-        If labels still changed, or had not come everywhere they can, when it ended.
+        If labels still changed at the end, or had not reached all samples that they can reach.
 
     Notes
     -----
-    ``F = alpha * S @ F + (1 - alpha) * Y`` is iterated from F = Y, the labels; S is
-    ``D**-0.5 @ graph @ D**-0.5``, D the sums of the columns. Given the same graph and parameters it
-    does the same iterations as scikit-learn's class of this name, whose defaults differ (`alpha`
-    0.2, `max_iter` 30, weights all 1). An iteration takes O(edges * n_classes); memory beyond
-    the graph is some three times that of `label_distributions_`.
+    The iteration is ``F = alpha * S @ F + (1 - alpha) * Y``, starting from the labels, F = Y. S is
+    ``D**-0.5 @ graph @ D**-0.5``, where D holds the sums of the columns. With the same graph and
+    parameters, the iterations are those of scikit-learn's class of this name, whose defaults differ
+    (`alpha` 0.2, `max_iter` 30, all weights 1). An iteration takes O(edges * n_classes). Memory
+    beyond the graph is about three times that of `label_distributions_`.
 
-    From Zhou et al., "Learning with local and global consistency", NIPS 2004, and so is the default
-    of `alpha`. Class masses
-    as in Zhu, Ghahramani and Lafferty, "Semi-supervised learning using Gaussian fields and harmonic
-    functions", ICML 2003.
+    The method and the default of `alpha` are from Zhou et al., "Learning with local and global
+    consistency", NIPS 2004. Class masses are scaled as in Zhu, Ghahramani and Lafferty,
+    "Semi-supervised learning using Gaussian fields and harmonic functions", ICML 2003.
 
     Examples
     --------
-    Two groups with one label each, and a sample apart:
+    Two groups with one label each, and an unconnected sample:
 
     >>> import labelquorum as lq
     >>> from scipy import sparse
@@ -330,7 +345,7 @@ class LabelSpreading(_GraphClassifier):
     def _spread(self, graph: sparse.csr_array, known: KnownLabels, limits: _Limits) -> _Spread:
         alpha = as_non_negative(self.alpha, "alpha")
         if not 0 < alpha < 1:
-            raise ValueError(f"alpha is {alpha}; wanted a number between 0 and 1, neither of them")
+            raise ValueError(f"alpha must be above 0 and below 1, got {alpha}")
         seeds = known.samples, known.shares
         rule = alpha, 1 - alpha, False
         spread = _propagate(graph, "symmetric", False, seeds, rule, limits)
@@ -341,69 +356,66 @@ class LabelSpreading(_GraphClassifier):
 
 
 class LabelPropagation(_GraphClassifier):
-    """Spread labels over a graph of samples, given ones staying as they are.
+    """Spread labels over a graph of samples; labels in `y` stay.
 
     Parameters
     ----------
     n_neighbors : int, default=10
-        Neighbours of each sample in the graph, and of a new one in `predict`; all others where
-        there are fewer.
+        Number of neighbors of each sample in the graph, and of a new sample in `predict`; fewer if
+        there are fewer samples.
     graph : SciPy sparse matrix or array of shape (n_samples, n_samples), optional
-        Affinities of the samples, at least 0, the larger the nearer (so not the distances that
-        `kneighbors_graph` gives). Sample i takes from the
-        columns of row i, itself included; the graph need not be symmetric.
-        None for `affinity_graph` of X.
+        Affinities of the samples: at least 0, larger for nearer samples (so not the distances from
+        `kneighbors_graph`). Sample i takes labels from the columns of row i, itself included. The
+        graph need not be symmetric. None for `affinity_graph` of X.
     metric : {"euclidean", "cosine"}, default="euclidean"
         The distance between samples.
     recall : float in (0, 1], optional
-        As for `kneighbors`; None for exact neighbours.
+        As for `kneighbors`; None for exact neighbors.
     max_iter : int, default=1000
-        Iterations at most.
+        Maximum number of iterations.
     tol : float, default=1e-3
-        It ends when an iteration changes all values, their absolute changes added up, by less.
+        Stop when the absolute changes of all values in an iteration sum to less than this.
     class_mass_normalization : bool, default=False
-        Scale the classes so that their masses among the unlabeled samples are as among the labelled
-        ones.
+        Scale the classes so that their shares among unlabeled samples are as among the labels.
     n_jobs : int, optional
-        Number of threads; -1 for all cores available. The result does not depend on it.
+        Number of threads; -1 for all available cores. The result does not depend on it.
     verbose : bool, default=False
         Show progress on stderr.
 
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
-        The classes of `y`; the numbers of its columns where it holds shares.
+        The classes in `y`, sorted; the column numbers of `y` if it holds shares.
     transduction_ : array of shape (n_samples,)
-        The class of each sample; -1 (None, where classes are no numbers) where no label came.
+        The class of each sample; -1 (None, if classes are not numbers) if no label reached it.
     label_distributions_ : float array of shape (n_samples, n_classes)
-        The shares of the classes in each sample, all 0 where no label came.
-        float32 where the graph is (that of samples of float32 or float16), else float64.
+        The shares of the classes in each sample; rows sum to 1, or to 0 if no label reached the
+        sample. float32 if the graph is (the graph of float32 or float16 samples), else float64.
     reached_ : bool array of shape (n_samples,)
-        Whether a label came to the sample. Where the graph does not connect it to a labelled one,
-        none can.
+        Whether a label reached the sample. None can if the graph does not connect the sample to a
+        labeled one.
     n_iter_ : int
-        Iterations done.
+        Number of iterations.
 
     Warns
     -----
     ConvergenceWarning
-        If labels still changed, or had not come everywhere they can, when it ended.
+        If labels still changed at the end, or had not reached all samples that they can reach.
 
     Notes
     -----
-    ``F = D**-1 @ graph @ F`` is iterated from the labels, D the sums of the rows; after each
-    iteration the rows of F are scaled to sum 1, and those of labelled samples set back. Given the
-    same graph and parameters it does the same iterations as scikit-learn's class of this name. Time
-    and memory are those of `LabelSpreading`.
+    The iteration is ``F = D**-1 @ graph @ F``, starting from the labels, where D holds the sums of
+    the rows. After each iteration, the rows of F are scaled to sum to 1, and those of labeled
+    samples are reset. With the same graph and parameters, the iterations are those of
+    scikit-learn's class of this name. Time and memory are those of `LabelSpreading`.
 
-    From Zhu and Ghahramani, "Learning from labeled and unlabeled data with label propagation",
-    CMU-CALD-02-107, 2002. Class
-    masses as in Zhu, Ghahramani and Lafferty, "Semi-supervised learning using Gaussian fields
-    and harmonic functions", ICML 2003.
+    The method is from Zhu and Ghahramani, "Learning from labeled and unlabeled data with label
+    propagation", CMU-CALD-02-107, 2002. Class masses are scaled as in Zhu, Ghahramani and Lafferty,
+    "Semi-supervised learning using Gaussian fields and harmonic functions", ICML 2003.
 
     Examples
     --------
-    Two groups with one label each, and a sample apart:
+    Two groups with one label each, and an unconnected sample:
 
     >>> import labelquorum as lq
     >>> from scipy import sparse
@@ -451,70 +463,69 @@ class LabelPropagation(_GraphClassifier):
 
 
 class PoissonLearning(_GraphClassifier):
-    """Spread very few labels over a graph of samples: about one to five per class.
+    """Spread very few labels over a graph of samples, about one to five per class.
 
-    With so few, the values of the other methods are nearly constant away from the labels; here
-    labels are sources and sinks of a flow, which keeps its direction far from them.
+    With so few labels, the values of the other methods are nearly constant away from the labels.
+    Here, labels are sources and sinks of a flow, which has a clear direction even far from them.
 
     Parameters
     ----------
     n_neighbors : int, default=10
-        Neighbours of each sample in the graph, and of a new one in `predict`; all others where
-        there are fewer.
+        Number of neighbors of each sample in the graph, and of a new sample in `predict`; fewer if
+        there are fewer samples.
     graph : SciPy sparse matrix or array of shape (n_samples, n_samples), optional
-        Affinities of the samples, at least 0, the larger the nearer (so not the distances that
-        `kneighbors_graph` gives). Made symmetric by adding
-        its transpose; the diagonal does not count.
+        Affinities of the samples: at least 0, larger for nearer samples (so not the distances from
+        `kneighbors_graph`). Its transpose is added to make it symmetric; its diagonal is ignored.
         None for `affinity_graph` of X.
     metric : {"euclidean", "cosine"}, default="euclidean"
         The distance between samples.
     recall : float in (0, 1], optional
-        As for `kneighbors`; None for exact neighbours.
+        As for `kneighbors`; None for exact neighbors.
     max_iter : int, default=1000
-        Iterations at most.
+        Maximum number of iterations.
     tol : float, default=1e-2
-        It ends when an iteration moves less than this in all: a label is 1.
+        Stop when an iteration moves less than this in total, in units of one label.
     n_jobs : int, optional
-        Number of threads; -1 for all cores available. The result does not depend on it.
+        Number of threads; -1 for all available cores. The result does not depend on it.
     verbose : bool, default=False
         Show progress on stderr.
 
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
-        The classes of `y`; the numbers of its columns where it holds shares.
+        The classes in `y`, sorted; the column numbers of `y` if it holds shares.
     transduction_ : array of shape (n_samples,)
-        The class of each sample; -1 (None, where classes are no numbers) where no label came.
+        The class of each sample; -1 (None, if classes are not numbers) if no label reached it.
     label_distributions_ : float array of shape (n_samples, n_classes)
-        A score: the positive parts of the potentials, scaled to sum 1; 0 where no label came.
-        float32 where the graph is (that of samples of float32 or float16), else float64.
+        Scores: the positive parts of the potentials, scaled to sum to 1; 0 if no label reached the
+        sample. float32 if the graph is (the graph of float32 or float16 samples), else float64.
     reached_ : bool array of shape (n_samples,)
-        Whether a label came to the sample. Where the graph does not connect it to a labelled one,
-        none can.
+        Whether a label reached the sample. None can if the graph does not connect the sample to a
+        labeled one.
     n_iter_ : int
-        Iterations done.
+        Number of iterations.
 
     Warns
     -----
     ConvergenceWarning
-        If labels had not come everywhere they can when it ended. Potentials that still change are
-        no reason: where parts of the graph hang together loosely, they do for long, and as in the
-        paper `max_iter` ends it.
+        If labels had not reached all samples that they can reach at the end. Potentials that still
+        change cause no warning: between loosely connected parts of the graph they change for a long
+        time. As in the paper, `max_iter` then ends the iteration.
 
     Notes
     -----
-    With W the graph, D its degrees, and B the labels less their mean (in each connected component,
-    0 at unlabeled samples), ``U = D**-1 @ (W @ U + B)`` is iterated from 0 towards the solution
-    of the Poisson equation ``(D - W) @ U = B``. A sample gets the class of its largest potential;
-    in a component with labels of one class only, that class; labelled samples keep their own. Time
-    and memory are those of `LabelSpreading`.
+    Let W be the graph, D its degrees, and B the labels minus their mean in each connected component
+    (0 at unlabeled samples). The iteration ``U = D**-1 @ (W @ U + B)`` goes from 0 towards the
+    solution of the Poisson equation ``(D - W) @ U = B``. A sample gets the class of its largest
+    potential. In a component with labels of one class, all samples get that class. Labeled samples
+    keep their own. Time and memory are those of `LabelSpreading`.
 
     From Calder, Cook, Thorpe and Slepcev, "Poisson learning: graph based semi-supervised learning
     at very low label rates", ICML 2020.
 
     Examples
     --------
-    Two groups with one label each, and a sample apart:
+    Two groups with one label each, and an unconnected sample:
 
     >>> import labelquorum as lq
     >>> from scipy import sparse
@@ -554,23 +565,24 @@ class PoissonLearning(_GraphClassifier):
         graph = symmetrize_graph(graph, combine="sum", n_jobs=limits.n_threads)
         graph.eliminate_zeros()
         n_components, components = connected_components(graph, n_jobs=limits.n_threads)
-        of_seed = components[known.samples]
-        n_seeds = np.bincount(of_seed, minlength=n_components)
+        seed_components = components[known.samples]
+        n_seeds = np.bincount(seed_components, minlength=n_components)
         means = np.zeros((n_components, len(known.classes)))
-        np.add.at(means, of_seed, known.shares)
+        np.add.at(means, seed_components, known.shares)
         means /= np.maximum(n_seeds, 1)[:, None]
 
         degrees = graph.sum(axis=1)
-        flows = known.shares - means[of_seed]
+        flows = known.shares - means[seed_components]
         # In units of the mean degree, so that `tol` does not depend on the scale of the weights.
         scales = degrees.mean() / np.where(degrees > 0, degrees, 1)
         seeds = known.samples, flows * scales[known.samples, None]
         spread = _propagate(graph, "random_walk", True, seeds, (1.0, 1.0, False), limits)
 
         shares = _scaled_rows(np.maximum(spread.values, 0))
-        flowing = np.bincount(of_seed, np.abs(flows).sum(axis=1), n_components) > 1e-9
-        still = ~flowing[components]
-        shares[still] = means[components[still]]
+        total_flows = np.bincount(seed_components, np.abs(flows).sum(axis=1), n_components)
+        # Without a flow, all labels of the component are the same, or there are none.
+        is_still = ~(total_flows > 1e-9)[components]
+        shares[is_still] = means[components[is_still]]
         shares[known.samples] = known.shares
-        waiting = (n_seeds[components] > 0) & ~shares.any(axis=1)
-        return spread._replace(values=shares, converged=True, spreading=bool(waiting.any()))
+        is_waiting = (n_seeds[components] > 0) & ~shares.any(axis=1)
+        return spread._replace(values=shares, converged=True, spreading=bool(is_waiting.any()))

@@ -1,7 +1,7 @@
-"""Categories of texts in words: keywords, representative texts, and rules that vote.
+"""Describe categories of texts by keywords and typical texts, and label texts by rules.
 
-Read ``words`` (how a text becomes words), ``terms`` (keywords, representatives and the table of
-categories), then ``rules`` (`KeywordLabeler`).
+Read ``words`` (how a text becomes words), ``terms`` (`keywords`, `representatives` and
+`category_table`), then ``rules`` (`KeywordLabeler`).
 """
 
 from __future__ import annotations

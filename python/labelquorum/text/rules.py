@@ -1,10 +1,14 @@
-"""TODO."""
+"""Label texts by rules: words, phrases and regular expressions that vote for categories.
+
+Words and phrases are matched through a dictionary of their first words, so the time does not depend
+on their number. Regular expressions and parts of words are searched for one by one.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,26 +19,24 @@ from labelquorum._shared.arguments import as_positive, as_texts
 from labelquorum._shared.labels import to_labels
 from labelquorum._shared.progress import progress
 from labelquorum.text.terms import TEXTS_PER_CHUNK
-from labelquorum.text.words import _folded, _pieces
+from labelquorum.text.words import as_pieces, fold
 
-if TYPE_CHECKING:
-    pass
-_CELLS_PER_CHUNK = 1 << 24
+_MAX_VOTES_PER_CHUNK = 1 << 24  # texts times categories in memory at once
 
 
 class RuleReport(NamedTuple):
-    """How a rule of a `KeywordLabeler` does on some texts.
+    """How often a rule of a `KeywordLabeler` matches, and how often other categories do, too.
 
     Attributes
     ----------
     category : str or int
-        What it votes for.
+        The category that the rule votes for.
     rule : str
-        The words, or the regular expression.
+        The word, phrase or regular expression.
     coverage : float
-        Share of the texts that it matches.
+        Share of the texts that the rule matches.
     conflicts : float
-        Share of these that a rule of another category matches too; 0 where it matches none.
+        Share of these texts that a rule of another category matches, too; 0 if there are none.
     """
 
     category: Any
@@ -44,20 +46,25 @@ class RuleReport(NamedTuple):
 
 
 class _Rules(NamedTuple):
-    """Rules ready to be matched; each has a number."""
+    """Rules prepared for matching. A rule's number is its place in `names`."""
 
     categories: list[Any]
-    category: NDArray[np.intp]  # of each rule, its place in categories
+    category_of_rule: NDArray[np.intp]
+    """(n_rules,): the place of each rule's category in `categories`."""
     names: list[str]
-    phrases: dict[str, list[tuple[int, list[str]]]]  # by first piece
+    """The words, phrases and regular expressions."""
+    phrases: dict[str, list[tuple[int, list[str]]]]
+    """Rules of whole words by their first piece: their numbers and all their pieces."""
     parts: list[tuple[int, str]]
+    """Rules of parts of words."""
     patterns: list[tuple[int, re.Pattern[str]]]
+    """Regular expressions."""
 
     def matching(self, text: str) -> Iterator[int]:
-        """The numbers of rules that match the text, some more than once."""
-        folded = _folded(text)
+        """Yield the numbers of the rules that match the text, some more than once."""
+        folded = fold(text)
         if self.phrases:
-            pieces = _pieces(folded)
+            pieces = as_pieces(folded)
             for i, piece in enumerate(pieces):
                 for rule, phrase in self.phrases.get(piece, ()):
                     if pieces[i : i + len(phrase)] == phrase:
@@ -67,20 +74,19 @@ class _Rules(NamedTuple):
 
 
 class KeywordLabeler(BaseEstimator):
-    """Label texts by words, phrases and patterns; what no rule decides gets no label.
+    """Label texts by words, phrases and regular expressions; abstain where no rule decides.
 
-    Every rule that matches a text votes once for its category; the category with most votes is the
-    label. Where two categories have as many, or no rule matches, the labeler abstains.
+    Each rule that matches a text votes once for its category. The category with the most votes is
+    the label. If there is a tie, or if no rule matches, the labeler abstains.
 
     Parameters
     ----------
     rules : dict of list
-        For each category (a string, or an integer of at least 0) its rules: strings, which are
-        words or phrases, and compiled regular expressions, which are searched for in the text as it
-        is.
+        The rules of each category (a string, or an integer of at least 0). A string is a word or
+        phrase. A compiled regular expression is searched for in the unchanged text.
     whole_words : bool, default=True
-        Words and phrases match whole words only: "car" is not found in "card". False for scripts
-        that put no spaces between words, and for parts of words.
+        Words and phrases match whole words only: "car" is not found in "card". Use False to match
+        parts of words, and for scripts without spaces between words.
     verbose : bool, default=False
         Show progress on stderr.
 
@@ -91,20 +97,20 @@ class KeywordLabeler(BaseEstimator):
 
     See Also
     --------
-    labelquorum.combine_votes : rules, clusterings and other models in one matrix of partitions.
+    labelquorum.combine_votes : combine rules, clusterings and other models into partitions.
 
     Notes
     -----
-    Of words and phrases, upper and lower case, full and half width, composed letters (Unicode's
-    NFKC with case folding) and the amount of white space do not matter; punctuation does: "charged
-    twice" is not found in "charged, twice", nor "email" in "e-mail", but "c" is in "c++".
+    Words and phrases match regardless of case, full or half width, composed letters (Unicode's NFKC
+    with case folding) and the amount of white space. Punctuation matters: "charged twice" is not
+    found in "charged, twice", nor "email" in "e-mail", but "c" is found in "c++".
 
-    There is nothing to learn: `fit` checks the rules, and the other methods need no `fit`. Time for
-    whole words is O(length of the texts), whatever the number of rules; each regular expression,
-    and each part of a word, is searched for in each text.
+    There is nothing to learn: `fit` checks the rules, and the other methods need no `fit`. Whole
+    words take O(length of the texts), whatever the number of rules. Each regular expression and
+    each part of a word is searched for in each text.
 
-    Weak labels by such rules are known from data programming (Ratner et al., "Snorkel: Rapid
-    training data creation with weak supervision", VLDB 2017), of which `report` takes its terms.
+    Weak labels from such rules are known from data programming (Ratner et al., "Snorkel: Rapid
+    training data creation with weak supervision", VLDB 2017); `report` uses its terms.
 
     Examples
     --------
@@ -147,14 +153,14 @@ class KeywordLabeler(BaseEstimator):
         whole_words: bool = True,
         verbose: bool = False,
     ) -> KeywordLabeler:
-        """Make a labeler whose rules are the first keywords of each category.
+        """Make a labeler from the first keywords of each category.
 
         Parameters
         ----------
         keywords : dict of list of (str, float)
-            As `keywords` returns them.
+            The result of `keywords`.
         n_keywords : int, default=3
-            Keywords of each category to use.
+            Number of keywords per category to use.
         whole_words, verbose
             As for KeywordLabeler.
 
@@ -165,8 +171,8 @@ class KeywordLabeler(BaseEstimator):
         Examples
         --------
         >>> import labelquorum as lq
-        >>> found = {0: [("refund", 0.5), ("money back", 0.4)], 1: [("password", 0.7)]}
-        >>> lq.text.KeywordLabeler.from_keywords(found, 1)
+        >>> keywords = {0: [("refund", 0.5), ("money back", 0.4)], 1: [("password", 0.7)]}
+        >>> lq.text.KeywordLabeler.from_keywords(keywords, 1)
         KeywordLabeler(rules={0: ['refund'], 1: ['password']})
         """
         n_keywords = as_positive(n_keywords, "n_keywords")
@@ -182,7 +188,7 @@ class KeywordLabeler(BaseEstimator):
         Parameters
         ----------
         X, y : ignored
-            For scikit-learn's sake.
+            Present because scikit-learn passes them.
 
         Returns
         -------
@@ -191,7 +197,7 @@ class KeywordLabeler(BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If `rules` is not as described.
+            If `rules` has the wrong type or content.
         """
         self.classes_ = _as_classes(self._read().categories)
         return self
@@ -206,18 +212,19 @@ class KeywordLabeler(BaseEstimator):
         Returns
         -------
         array of shape (n_samples,)
-            The category of each; None (-1, where categories are integers) where the rules abstain.
+            The category of each text; None (-1, if categories are integers) if the rules abstain.
 
         Raises
         ------
         TypeError, ValueError
-            If `rules` is not as described, or `texts` holds anything but strings, or nothing.
+            If `rules` has the wrong type or content, or if `texts` is empty or holds anything but
+            strings.
         """
         rules = self._read()
-        return to_labels(_as_classes(rules.categories), self._decided(rules, as_texts(texts)))
+        return to_labels(_as_classes(rules.categories), self._codes(rules, as_texts(texts)))
 
     def partition(self, texts: Iterable[str]) -> NDArray[np.int32]:
-        """Label texts by numbers, as a partition that votes.
+        """Label texts by numbers, as a partition for `combine_votes`.
 
         Parameters
         ----------
@@ -226,17 +233,17 @@ class KeywordLabeler(BaseEstimator):
         Returns
         -------
         int32 array of shape (n_samples,)
-            The place of each text's category in `rules`, from 0; -1 where the rules abstain.
+            The place of each text's category in `rules`, from 0; -1 if the rules abstain.
 
         Raises
         ------
         TypeError, ValueError
             As for `predict`.
         """
-        return self._decided(self._read(), as_texts(texts))
+        return self._codes(self._read(), as_texts(texts))
 
     def report(self, texts: Iterable[str]) -> list[RuleReport]:
-        """Tell for each rule how many texts it matches, and where others contradict.
+        """Report for each rule how many texts it matches, and how often others contradict.
 
         Parameters
         ----------
@@ -245,7 +252,7 @@ class KeywordLabeler(BaseEstimator):
         Returns
         -------
         list of RuleReport
-            In the order of the rules; ``pandas.DataFrame`` takes it as it is.
+            One for each rule, in order. Pass the list to ``pandas.DataFrame`` for a table.
 
         Raises
         ------
@@ -257,90 +264,97 @@ class KeywordLabeler(BaseEstimator):
         n_matches = np.zeros(len(rules.names), dtype=np.int64)
         n_conflicts = np.zeros_like(n_matches)
         for _, matches, votes in self._votes(rules, items):
-            contested = (votes > 0).sum(axis=1) > 1
+            is_contested = (votes > 0).sum(axis=1) > 1
             n_matches += matches.sum(axis=0)
-            n_conflicts += matches.T @ contested.astype(np.int64)
+            n_conflicts += matches.T @ is_contested.astype(np.int64)
         coverage = n_matches / len(items)
         conflicts = n_conflicts / np.maximum(n_matches, 1)
-        categories = [rules.categories[c] for c in rules.category]
+        categories = [rules.categories[c] for c in rules.category_of_rule]
         columns = (categories, rules.names, coverage.tolist(), conflicts.tolist())
         return [RuleReport(*line) for line in zip(*columns, strict=True)]
 
-    def _decided(self, rules: _Rules, texts: list[str]) -> NDArray[np.int32]:
-        """The place of each text's category, or -1."""
-        decided = np.empty(len(texts), dtype=np.int32)
-        for part, _, votes in self._votes(rules, texts):
+    def _codes(self, rules: _Rules, texts: list[str]) -> NDArray[np.int32]:
+        """Return the place of each text's category, or -1."""
+        codes = np.empty(len(texts), dtype=np.int32)
+        for chunk, _, votes in self._votes(rules, texts):
             most = votes.max(axis=1, keepdims=True)
-            alone = ((votes == most).sum(axis=1) == 1) & (most[:, 0] > 0)
-            decided[part] = np.where(alone, votes.argmax(axis=1), -1)
-        return decided
+            is_decided = ((votes == most).sum(axis=1) == 1) & (most[:, 0] > 0)
+            codes[chunk] = np.where(is_decided, votes.argmax(axis=1), -1)
+        return codes
 
     def _votes(self, rules: _Rules, texts: list[str]) -> Iterator[tuple[slice, Any, Any]]:
-        """For some texts at a time: which, the rules that match each, and the categories' votes."""
+        """Match the rules, a chunk of texts at a time.
+
+        Yields for each chunk its slice of the texts, which rules match each text (CSR, of shape
+        (n_texts, n_rules)), and the votes for each category (dense, (n_texts, n_categories)).
+        """
         n_categories = len(rules.categories)
         n_rules = len(rules.names)
-        once = (np.ones(n_rules, np.int64), rules.category, np.arange(n_rules + 1))
-        of_category = sparse.csr_array(once, shape=(n_rules, n_categories))
-        step = max(1, min(TEXTS_PER_CHUNK, _CELLS_PER_CHUNK // n_categories))
+        one_per_rule = (np.ones(n_rules, np.int64), rules.category_of_rule, np.arange(n_rules + 1))
+        votes_of_rules = sparse.csr_array(one_per_rule, shape=(n_rules, n_categories))
+        n_texts = max(1, min(TEXTS_PER_CHUNK, _MAX_VOTES_PER_CHUNK // n_categories))
         with progress(self.verbose) as show:
-            for begin in range(0, len(texts), step):
-                part = slice(begin, min(begin + step, len(texts)))
-                found = [sorted(set(rules.matching(text))) for text in texts[part]]
-                indptr = np.cumsum([0, *map(len, found)])
-                indices = np.fromiter((rule for few in found for rule in few), dtype=np.int64)
+            for begin in range(0, len(texts), n_texts):
+                chunk = slice(begin, min(begin + n_texts, len(texts)))
+                matching = [sorted(set(rules.matching(text))) for text in texts[chunk]]
+                indptr = np.cumsum([0, *map(len, matching)])
+                indices = np.fromiter((rule for row in matching for rule in row), dtype=np.int64)
                 ones = np.ones(len(indices), dtype=np.int64)
-                matches = sparse.csr_array((ones, indices, indptr), shape=(len(found), n_rules))
-                yield part, matches, (matches @ of_category).toarray()
+                matches = sparse.csr_array((ones, indices, indptr), shape=(len(matching), n_rules))
+                yield chunk, matches, (matches @ votes_of_rules).toarray()
                 if show is not None:
-                    show("Matching rules", part.stop / len(texts))
+                    show("Matching rules", chunk.stop / len(texts))
 
     def _read(self) -> _Rules:
+        """Check the rules and prepare them for matching."""
         if not isinstance(self.rules, Mapping):
             raise TypeError(
-                f"rules is a {type(self.rules).__name__}; wanted a dict: for each category its "
-                "words, phrases and compiled regular expressions"
+                "rules must be a dict that maps each category to its words, phrases and compiled "
+                f"regular expressions, got {type(self.rules).__name__}"
             )
         if not self.rules:
-            raise ValueError("rules is empty; wanted at least one category")
-        read = _Rules(_as_names(self.rules), np.empty(0, np.intp), [], {}, [], [])
-        category: list[int] = []
-        for place, (name, given) in enumerate(self.rules.items()):
-            if isinstance(given, (str, re.Pattern)) or not isinstance(given, Iterable):
+            raise ValueError("rules must hold at least one category, got none")
+        prepared = _Rules(_as_categories(self.rules), np.empty(0, np.intp), [], {}, [], [])
+        category_of_rule: list[int] = []
+        for place, (category, rules) in enumerate(self.rules.items()):
+            if isinstance(rules, (str, re.Pattern)) or not isinstance(rules, Iterable):
                 raise TypeError(
-                    f"rules[{name!r}] is a {type(given).__name__}; wanted a list of strings and "
-                    "compiled regular expressions"
+                    f"rules[{category!r}] must be a list of strings and compiled regular "
+                    f"expressions, got {type(rules).__name__}"
                 )
             seen: set[Any] = set()
-            for rule in given:
-                key = self._add(read, rule, f"rules[{name!r}]")
+            for rule in rules:
+                key = self._add(prepared, rule, f"rules[{category!r}]")
                 if key in seen:
-                    raise ValueError(f"rules[{name!r}] holds {rule!r} twice; it would vote twice")
+                    raise ValueError(
+                        f"rules[{category!r}] must hold each rule once, got {rule!r} twice"
+                    )
                 seen.add(key)
-                category.append(place)
-        return read._replace(category=np.array(category, dtype=np.intp))
+                category_of_rule.append(place)
+        return prepared._replace(category_of_rule=np.array(category_of_rule, dtype=np.intp))
 
-    def _add(self, read: _Rules, rule: Any, name: str) -> Any:
-        """Add a rule; return what it is compared by."""
-        number = len(read.names)
+    def _add(self, prepared: _Rules, rule: Any, name: str) -> Any:
+        """Add a rule; return a key that is the same for equal rules."""
+        number = len(prepared.names)
         if isinstance(rule, re.Pattern) and isinstance(rule.pattern, str):
-            read.names.append(rule.pattern)
-            read.patterns.append((number, rule))
+            prepared.names.append(rule.pattern)
+            prepared.patterns.append((number, rule))
             return rule
         if not isinstance(rule, str):
             raise TypeError(
-                f"{name} holds {rule!r} ({type(rule).__name__}); wanted strings and compiled "
-                "regular expressions of strings"
+                f"{name} must hold strings and compiled regular expressions of strings, got "
+                f"{rule!r} ({type(rule).__name__})"
             )
-        part = _folded(rule)
-        if not part:
-            raise ValueError(f"{name} holds {rule!r}; wanted at least one word")
-        read.names.append(rule)
+        folded = fold(rule)
+        if not folded:
+            raise ValueError(f"each rule in {name} must hold at least one word, got {rule!r}")
+        prepared.names.append(rule)
         if self.whole_words:
-            phrase = _pieces(part)
-            read.phrases.setdefault(phrase[0], []).append((number, phrase))
+            pieces = as_pieces(folded)
+            prepared.phrases.setdefault(pieces[0], []).append((number, pieces))
         else:
-            read.parts.append((number, part))
-        return part
+            prepared.parts.append((number, folded))
+        return folded
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -350,14 +364,20 @@ class KeywordLabeler(BaseEstimator):
         return tags
 
 
-def _as_names(rules: Mapping[Any, Any]) -> list[Any]:
-    names = list(rules)
+def _as_categories(rules: Mapping[Any, Any]) -> list[Any]:
+    """Return the categories, all strings or all integers of at least 0."""
+    categories = list(rules)
     for kind in (str, (int, np.integer)):
-        if all(isinstance(name, kind) and not isinstance(name, bool) for name in names):
-            if kind is not str and min(names) < 0:
-                raise ValueError(f"rules has the category {min(names)}; wanted integers from 0 on")
-            return names
-    raise TypeError("rules has categories of other types; wanted strings alone, or integers alone")
+        if all(isinstance(name, kind) and not isinstance(name, bool) for name in categories):
+            if kind is not str and min(categories) < 0:
+                raise ValueError(
+                    f"categories in rules must be at least 0 if integers, got {min(categories)}"
+                )
+            return categories
+    types = sorted({type(name).__name__ for name in categories})
+    raise TypeError(
+        f"categories in rules must be all strings or all integers, got {', '.join(types)}"
+    )
 
 
 def _as_classes(categories: list[Any]) -> NDArray[Any]:

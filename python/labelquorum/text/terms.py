@@ -1,4 +1,8 @@
-"""Categories of texts in words: keywords, representative texts, tables, and rules that vote."""
+"""Describe categories of texts: their keywords, typical texts, and a table of both.
+
+`_terms` counts the terms of all texts in two passes and scores them by category. `keywords` takes
+the terms with the highest scores; `representatives` compares texts by them, or by embeddings.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +26,16 @@ from labelquorum._shared.arguments import (
     check_finite,
 )
 from labelquorum._shared.progress import progress
-from labelquorum.text.words import _folded, as_words
+from labelquorum.text.words import as_words, fold
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TEXTS_PER_CHUNK = 1 << 14
-_MAX_TERMS = 1 << 21  # different terms counted at once; above, the rarest are forgotten
-_MAX_MEMBERS = 1 << 16  # texts of a category among which its representatives are looked for
-_LEAST_LIFT = 4  # a keyword's share in its category, by the mean share in the others
-_CANDIDATES = 50  # for keywords; where more keywords are wanted, twice as many as those
+_MAX_TERMS = 1 << 21  # distinct terms to count at once; if there are more, the rarest are dropped
+_MAX_MEMBERS = 1 << 16  # texts of a category among which representatives are searched
+_MIN_LIFT = 4  # a keyword's share in its category divided by its mean share in the others
+_N_CANDIDATES = 50  # terms considered as keywords, or twice the number of keywords if that is more
 _CANDIDATES_PER_TEXT = 20
 _NEAR_DUPLICATE = 0.95  # cosine
 
@@ -40,21 +44,26 @@ _Analyzer = Callable[[str], list[str]]
 
 
 class _Terms(NamedTuple):
-    """The terms of some texts, sorted, and by category how often each occurs, and its score."""
+    """The terms of some texts, their counts and scores."""
 
     names: list[str]
+    """The terms, sorted."""
     counter: CountVectorizer | None
+    """Counts these terms in texts; None if there are no terms."""
     counts: sparse.csr_array
+    """(n_categories, n_terms): how often each category holds each term."""
     scores: sparse.csr_array
-    rarity: NDArray[np.float64]  # of each term
+    """(n_categories, n_terms): how well each term describes each category."""
+    rarity: NDArray[np.float64]
+    """(n_terms,): the inverse document frequency by categories."""
 
     def has(self, name: str) -> bool:
-        """Whether this is one of the terms."""
+        """Return whether this is one of the terms."""
         i = bisect_left(self.names, name)
         return i < len(self.names) and self.names[i] == name
 
     def vectors(self, texts: list[str]) -> sparse.csr_array:
-        """The texts as tf-idf vectors of unit length."""
+        """Return the texts as tf-idf vectors of unit length."""
         vectors = _count(self.counter, texts).astype(np.float64)
         vectors.data *= self.rarity[vectors.indices]
         row = np.repeat(np.arange(len(texts)), np.diff(vectors.indptr))
@@ -62,19 +71,19 @@ class _Terms(NamedTuple):
         return vectors
 
 
-def _categories(texts: Any, labels: Any) -> tuple[list[str], list[Any], NDArray[np.int32]]:
-    """The texts, the categories, and the number of each text's category or -1."""
+def _as_labeled_texts(texts: Any, labels: Any) -> tuple[list[str], list[Any], NDArray[np.int32]]:
+    """Return the texts, the categories, and the code of each text's category, -1 for none."""
     items = as_texts(texts)
     categories, codes = as_codes(labels, "labels")
     if len(codes) != len(items):
-        raise ValueError(f"labels holds {len(codes)} samples, texts {len(items)}; wanted as many")
+        raise ValueError(f"labels must have {len(items)} values, one per text, got {len(codes)}")
     if not categories:
-        raise ValueError("labels holds no category: every text is -1 or None")
+        raise ValueError("labels must hold at least one category, got -1 or None for every text")
     return items, categories, codes
 
 
 def _chunks(texts: list[str], rows: NDArray[np.intp], stage: str, show: _Show) -> Iterator[Any]:
-    """The rows and their texts, some at a time."""
+    """Yield rows and their texts, a chunk at a time."""
     for begin in range(0, len(rows), TEXTS_PER_CHUNK):
         chunk = rows[begin : begin + TEXTS_PER_CHUNK]
         yield chunk, [texts[i] for i in chunk]
@@ -85,20 +94,20 @@ def _chunks(texts: list[str], rows: NDArray[np.intp], stage: str, show: _Show) -
 def _frequent_terms(
     texts: list[str], rows: NDArray[np.intp], analyze: _Analyzer, min_df: int, show: _Show
 ) -> list[str]:
-    """The terms that occur in at least min_df texts, sorted."""
-    found: Counter[str] = Counter()
+    """Return the terms that occur in at least min_df texts, sorted."""
+    n_texts_with: Counter[str] = Counter()
     for _, chunk in _chunks(texts, rows, "Finding terms", show):
         for text in chunk:
-            found.update(set(analyze(text)))
+            n_texts_with.update(set(analyze(text)))
         rare = 0
-        while len(found) > (_MAX_TERMS if rare == 0 else _MAX_TERMS // 2):
+        while len(n_texts_with) > (_MAX_TERMS if rare == 0 else _MAX_TERMS // 2):
             rare += 1
-            found = Counter({term: count for term, count in found.items() if count > rare})
-    return sorted(term for term, count in found.items() if count >= min_df)
+            n_texts_with = Counter({term: n for term, n in n_texts_with.items() if n > rare})
+    return sorted(term for term, n in n_texts_with.items() if n >= min_df)
 
 
 def _counter(names: list[str], analyze: _Analyzer) -> CountVectorizer | None:
-    """What counts these terms; None where there is none, which scikit-learn refuses to count."""
+    """Return what counts these terms; None for no terms, which scikit-learn refuses."""
     if not names:
         return None
     vocabulary = {name: i for i, name in enumerate(names)}
@@ -106,7 +115,7 @@ def _counter(names: list[str], analyze: _Analyzer) -> CountVectorizer | None:
 
 
 def _count(counter: CountVectorizer | None, texts: list[str]) -> sparse.csr_array:
-    """How often each text holds each term."""
+    """Return how often each text (row) holds each term (column)."""
     if counter is None:
         return sparse.csr_array((len(texts), 0), dtype=np.int64)
     return sparse.csr_array(counter.transform(texts))
@@ -120,12 +129,13 @@ def _terms(
     vectorizer: Any,
     show: _Show,
 ) -> _Terms:
+    """Find the terms of the texts that have a category, count and score them."""
     if vectorizer is None:
         vectorizer = CountVectorizer(ngram_range=(1, 2), tokenizer=as_words, token_pattern=None)
     elif not hasattr(vectorizer, "build_analyzer"):
         raise TypeError(
-            f"vectorizer is a {type(vectorizer).__name__}; wanted scikit-learn's CountVectorizer, "
-            "or what has its build_analyzer()"
+            "vectorizer must be scikit-learn's CountVectorizer or have its build_analyzer(), got "
+            f"{type(vectorizer).__name__}"
         )
     analyze = vectorizer.build_analyzer()
     rows = np.flatnonzero(codes >= 0)
@@ -141,25 +151,25 @@ def _terms(
 
 
 def _scored(counts: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.float64]]:
-    """The score of each term in each category, and the rarity of each term."""
+    """Return the score of each term in each category, and the rarity of each term."""
     n_categories = counts.shape[0]
     sums = counts.sum(axis=1)
     rarity = np.log1p(sums.mean() / np.maximum(counts.sum(axis=0), 1))
     category = np.repeat(np.arange(n_categories), np.diff(counts.indptr))
     shares = counts.data / sums[category]
-    all_shares = np.bincount(counts.indices, shares, minlength=counts.shape[1])
-    elsewhere = (all_shares[counts.indices] - shares) / max(1, n_categories - 1)
+    share_sums = np.bincount(counts.indices, shares, minlength=counts.shape[1])
+    mean_elsewhere = (share_sums[counts.indices] - shares) / max(1, n_categories - 1)
     scores = counts.astype(np.float64)
-    is_own = shares >= _LEAST_LIFT * (1 - 1e-9) * elsewhere
-    scores.data = np.where(is_own, shares - elsewhere, 0) * rarity[counts.indices]
+    is_typical = shares >= _MIN_LIFT * (1 - 1e-9) * mean_elsewhere
+    scores.data = np.where(is_typical, shares - mean_elsewhere, 0) * rarity[counts.indices]
     return scores, rarity
 
 
 def _best_terms(terms: _Terms, category: int, n_keywords: int) -> list[tuple[str, float]]:
-    """The terms of the highest scores, without those that say what others say."""
+    """Return the terms with the highest scores, without redundant ones."""
     begin, end = terms.scores.indptr[category : category + 2]
     scores = terms.scores.data[begin:end]
-    best = np.argsort(-scores, kind="stable")[: max(_CANDIDATES, 2 * n_keywords)]
+    best = np.argsort(-scores, kind="stable")[: max(_N_CANDIDATES, 2 * n_keywords)]
     best = best[scores[best] > 0]
     names = [terms.names[i] for i in terms.scores.indices[begin:end][best]]
     counts = dict(zip(names, terms.counts.data[begin:end][best].tolist(), strict=True))
@@ -173,10 +183,10 @@ def _best_terms(terms: _Terms, category: int, n_keywords: int) -> list[tuple[str
 
 
 def _redundant(counts: Mapping[str, int]) -> set[str]:
-    """Terms that say nothing beside another: "credit" and "card" beside "credit card".
+    """Return terms that add nothing to others, such as "credit" and "card" to "credit card".
 
-    A term goes where half of its occurrences or more are within a longer one; a longer one goes
-    where it holds others and makes none of them go.
+    A term is redundant if at least half of its occurrences are within a longer one. A longer term
+    is redundant if it contains others and makes none of them redundant.
     """
     redundant: set[str] = set()
     for term, count in counts.items():
@@ -188,9 +198,9 @@ def _redundant(counts: Mapping[str, int]) -> set[str]:
             if j - i < len(words)
         }
         parts = [part for part in spans if part in counts]
-        within = [part for part in parts if 2 * count >= counts[part]]
-        redundant.update(within)
-        if parts and not within:
+        replaced = [part for part in parts if 2 * count >= counts[part]]
+        redundant.update(replaced)
+        if parts and not replaced:
             redundant.add(term)
     return redundant
 
@@ -204,68 +214,71 @@ def keywords(
     vectorizer: Any = None,
     verbose: bool = False,
 ) -> dict[Any, list[tuple[str, float]]]:
-    """Find the words and phrases that tell each category from the others.
+    """Find the words and phrases that distinguish each category from the others.
 
     Parameters
     ----------
     texts : iterable of str, of length n_samples
+        The texts.
     labels : array-like of shape (n_samples,)
-        Categories: integers, where a negative one is none, or strings, with None where there is
-        none. Texts without a category are left out.
+        Categories: integers, negative for no category, or strings, None for no category. Texts
+        without a category are ignored.
     n_keywords : int, default=10
-        Keywords of each category, at most.
+        Maximum number of keywords per category.
     min_df : int, default=2
-        A term has to occur in so many texts.
+        Minimum number of texts that a term must occur in.
     vectorizer : CountVectorizer, optional
-        Its ``build_analyzer()`` says what the terms of a text are (``token_pattern``,
-        ``ngram_range``, ``stop_words``, ``analyzer``, ...); its other settings do not matter.
-        None for words and pairs of words, in lower case.
+        Its ``build_analyzer()`` splits texts into terms (``token_pattern``, ``ngram_range``,
+        ``stop_words``, ``analyzer``, ...). Its other settings are ignored. None for words and pairs
+        of words, in lower case.
     verbose : bool, default=False
         Show progress on stderr.
 
     Returns
     -------
     dict of list of (str, float)
-        The keywords of each category with their scores, the highest first (of equal ones, in
-        alphabetical order); fewer, or none, where not so many terms are more frequent in it than
-        elsewhere. Categories in sorted order.
+        The keywords of each category with their scores, the highest first, equal ones in
+        alphabetical order. Fewer if not enough terms are more frequent in the category than
+        elsewhere. Categories are sorted.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or range, or the lengths differ.
+        If an argument has the wrong type or range, or if lengths differ.
 
     See Also
     --------
-    category_table : the same beside sizes and representative texts.
+    category_table : keywords with sizes and representative texts.
 
     Notes
     -----
-    Class-based tf-idf (Grootendorst, "BERTopic: Neural topic modeling with a class-based TF-IDF
-    procedure", arXiv:2203.05794, 2022): the share of a term among all terms of the category, times
-    log(1 + A / f), where f counts the term in all categories and A is the mean number of terms of a
-    category. Here the share is that above the mean share in the other categories, and terms of less
-    than four times that mean are left out: what is spread over all categories, as stop words are in
-    any language, is no keyword.
+    Scores are class-based tf-idf (Grootendorst, "BERTopic: Neural topic modeling with a class-based
+    TF-IDF procedure", arXiv:2203.05794, 2022): the share of a term among all terms of the category,
+    times log(1 + A / f), where f counts the term in all categories and A is the mean number of
+    terms of a category. Two things differ here: the term's mean share in the other categories is
+    subtracted from its share, and a term is left out if its share is less than four times that
+    mean. So terms that occur in all categories, such as stop words of any language, are not
+    keywords.
 
-    Phrases have to begin and end with words that are themselves among the 50 best of the category
-    (not "my card"). Where half of the occurrences of a term in the category or more are within a
-    phrase, the phrase stands for it ("credit card" for "credit" and "card"); a phrase that stands
-    for none of its parts is left out.
+    A phrase must begin and end with words that are among the 50 best terms of the category (so not
+    "my card"). If at least half of the occurrences of a term in the category are within a phrase,
+    the phrase replaces it ("credit card" replaces "credit" and "card"). A phrase that replaces none
+    of its parts is left out.
 
-    Two passes over the texts, in chunks. Memory is for the different terms, about 200 bytes each
-    (of more than two million, the rarest so far are forgotten), and a count per category and term.
+    The texts are read twice, in chunks. Memory is about 200 bytes for each distinct term, and a
+    count per category and term. If there are more than two million terms, the rarest so far are
+    dropped.
 
     Examples
     --------
     >>> import labelquorum as lq
     >>> texts = ["Lost my credit card", "The credit card is stolen", "My login is gone"]
     >>> texts += ["The login of my account is locked", "Is my account lost?"]
-    >>> found = lq.text.keywords(texts, ["card", "card", "login", "login", None], 2)
-    >>> {category: [word for word, _ in words] for category, words in found.items()}
+    >>> keywords = lq.text.keywords(texts, ["card", "card", "login", "login", None], 2)
+    >>> {category: [word for word, _ in words] for category, words in keywords.items()}
     {'card': ['credit card'], 'login': ['login']}
     """
-    items, categories, codes = _categories(texts, labels)
+    items, categories, codes = _as_labeled_texts(texts, labels)
     n_keywords = as_positive(n_keywords, "n_keywords")
     with progress(verbose) as show:
         terms = _terms(items, codes, len(categories), min_df, vectorizer, show)
@@ -283,44 +296,49 @@ def representatives(
     vectorizer: Any = None,
     verbose: bool = False,
 ) -> dict[Any, NDArray[np.intp]]:
-    """Find a few texts that stand for each category and differ from each other.
+    """Find a few texts that are typical of each category and differ from each other.
 
     Parameters
     ----------
     texts : iterable of str, of length n_samples
+        The texts.
     labels : array-like of shape (n_samples,)
         Categories, as for `keywords`.
     n_texts : int, default=3
-        Texts of each category, at most.
+        Maximum number of texts per category.
     confidence : float array-like of shape (n_samples,), optional
-        How sure each label is, not negative; the nearness of a text to its category counts by it.
+        The confidence of each label, at least 0. The similarity of a text to its category is
+        multiplied by it.
     X : array-like or CSR matrix of shape (n_samples, n_features), optional
-        Embeddings of the texts, compared by their cosine; the centre of a category is the mean of
-        its unit vectors. None for tf-idf vectors, the centre being the scores of `keywords`.
+        Embeddings of the texts, compared by their cosine. The center of a category is the mean of
+        its unit vectors. None for tf-idf vectors; the center then holds the scores of `keywords`.
     min_df, vectorizer
-        As for `keywords`; not used with X.
+        As for `keywords`; ignored if X is given.
     verbose : bool, default=False
         Show progress on stderr.
 
     Returns
     -------
     dict of int arrays
-        Row numbers for each category, the best first; fewer where a category has not so many
-        different texts. Categories in sorted order.
+        The row numbers of the texts of each category, the best first. Fewer if a category has
+        fewer distinct texts. Categories are sorted.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type, shape or range, or the lengths differ.
+        If an argument has the wrong type, shape or range, or if lengths differ.
 
     Notes
     -----
-    By maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): the text nearest to the
-    centre, then again and again that whose nearness, less its greatest cosine to one chosen before,
-    is largest, among the nearest 20 for each text wanted (half of the category where it is small).
-    Texts that are the same but for case and white space count once, and one with a cosine above
-    0.95 to a chosen one is not chosen. In a category of more than 65,536 texts the most confident
-    so many are looked at (without confidence: every second, third, ...).
+    Texts are chosen by maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998). The first
+    one is the text most similar to the center. Each further one has the largest difference between
+    its similarity to the center and its largest cosine to a chosen text. Candidates are the
+    20 * n_texts texts most similar to the center, or half of the category if that is less (but at
+    least n_texts).
+
+    Texts that differ only in case and white space count once. A text with a cosine above 0.95 to a
+    chosen one is not chosen. In a category of more than 65,536 texts, only the 65,536 most
+    confident ones are considered (without confidence: every second, third, ... text).
 
     Examples
     --------
@@ -329,16 +347,16 @@ def representatives(
     >>> {c: rows.tolist() for c, rows in lq.text.representatives(texts, [0] * 4 + [1] * 2).items()}
     {0: [0, 2], 1: [4]}
     """
-    items, categories, codes = _categories(texts, labels)
+    items, categories, codes = _as_labeled_texts(texts, labels)
     n_texts = as_positive(n_texts, "n_texts")
-    sureness = as_confidence(confidence, len(items))
+    confidence = as_confidence(confidence, len(items))
     points = _as_embeddings(X, len(items))
     with progress(verbose) as show:
         terms = None
         if points is None:
             terms = _terms(items, codes, len(categories), min_df, vectorizer, show)
         chosen = _representatives(
-            items, codes, len(categories), n_texts, sureness, points, terms, show
+            items, codes, len(categories), n_texts, confidence, points, terms, show
         )
     return dict(zip(categories, chosen, strict=True))
 
@@ -353,7 +371,7 @@ def _as_embeddings(X: Any, n: int) -> Any:
         points = as_points(X, "X")
         check_finite(points, "X")
     if points.shape[0] != n:
-        raise ValueError(f"X has {points.shape[0]} rows, texts holds {n}; wanted as many")
+        raise ValueError(f"X must have {n} rows, one per text, got {points.shape[0]}")
     return points
 
 
@@ -367,31 +385,34 @@ def _representatives(
     terms: _Terms | None,
     show: _Show,
 ) -> list[NDArray[np.intp]]:
+    """Choose the rows of each category: by the terms, or by the points where there are no terms."""
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(n_categories + 1))
     chosen = []
     for category in range(n_categories):
         rows = order[bounds[category] : bounds[category + 1]]
-        rows = _distinct(texts, _looked_at(rows, confidence))
+        rows = _distinct(texts, _at_most_max_members(rows, confidence))
         if terms is None:
             members = points[rows]
             vectors = normalize(members.astype(np.promote_types(members.dtype, np.float32)))
-            centre = np.asarray(vectors.mean(axis=0)).ravel()
+            center = np.asarray(vectors.mean(axis=0)).ravel()
         else:
             vectors = terms.vectors([texts[i] for i in rows])
-            centre = terms.scores[[category]].toarray().ravel()
-        length = float(np.linalg.norm(centre))
-        nearness = vectors @ (centre / length if length > 0 else centre)
+            center = terms.scores[[category]].toarray().ravel()
+        length = float(np.linalg.norm(center))
+        similarity = vectors @ (center / length if length > 0 else center)
         if confidence is not None:
-            nearness = nearness * confidence[rows]
-        chosen.append(rows[_diverse(vectors, nearness, n_texts)])
+            similarity = similarity * confidence[rows]
+        chosen.append(rows[_diverse(vectors, similarity, n_texts)])
         if show is not None:
             show("Choosing texts", (category + 1) / n_categories)
     return chosen
 
 
-def _looked_at(rows: NDArray[np.intp], confidence: NDArray[np.float64] | None) -> NDArray[np.intp]:
-    """At most _MAX_MEMBERS of the rows, the most confident ones first."""
+def _at_most_max_members(
+    rows: NDArray[np.intp], confidence: NDArray[np.float64] | None
+) -> NDArray[np.intp]:
+    """Return at most _MAX_MEMBERS of the rows, the most confident ones first."""
     if confidence is not None:
         rows = rows[np.argsort(-confidence[rows], kind="stable")]
         return rows[:_MAX_MEMBERS]
@@ -399,29 +420,31 @@ def _looked_at(rows: NDArray[np.intp], confidence: NDArray[np.float64] | None) -
 
 
 def _distinct(texts: list[str], rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The first row of each text, whatever its case and white space."""
+    """Return the first row of each text, regardless of case and white space."""
     first: dict[str, int] = {}
     for i in rows.tolist():
-        first.setdefault(_folded(texts[i]), i)
+        first.setdefault(fold(texts[i]), i)
     return np.fromiter(first.values(), dtype=np.intp, count=len(first))
 
 
-def _diverse(vectors: Any, nearness: NDArray[np.floating[Any]], n_texts: int) -> NDArray[np.intp]:
-    """Rows by maximal marginal relevance."""
-    n_candidates = max(n_texts, min(_CANDIDATES_PER_TEXT * n_texts, len(nearness) // 2))
-    candidates = np.argsort(-nearness, kind="stable")[:n_candidates]
-    near = vectors[candidates]
-    relevance = nearness[candidates].astype(np.float64)
-    nearest = np.full(len(candidates), -np.inf)
+def _diverse(vectors: Any, similarity: NDArray[np.floating[Any]], n_texts: int) -> NDArray[np.intp]:
+    """Choose rows by maximal marginal relevance, given their similarity to the center."""
+    n_candidates = max(n_texts, min(_CANDIDATES_PER_TEXT * n_texts, len(similarity) // 2))
+    candidates = np.argsort(-similarity, kind="stable")[:n_candidates]
+    candidate_vectors = vectors[candidates]
+    relevance = similarity[candidates].astype(np.float64)
+    largest_cosine = np.full(len(candidates), -np.inf)  # to a chosen row
     chosen: list[int] = []
-    value = relevance
-    while len(chosen) < n_texts and value.max() > -np.inf:
-        chosen.append(int(value.argmax()))
-        last = near[chosen[-1:]]
+    marginal_relevance = relevance
+    while len(chosen) < n_texts and marginal_relevance.max() > -np.inf:
+        chosen.append(int(marginal_relevance.argmax()))
+        last = candidate_vectors[chosen[-1:]]
         last = last.toarray() if sparse.issparse(last) else last
-        nearest = np.maximum(nearest, near @ last.ravel())
-        value = np.where(nearest > _NEAR_DUPLICATE, -np.inf, relevance - nearest)
-        value[chosen] = -np.inf
+        largest_cosine = np.maximum(largest_cosine, candidate_vectors @ last.ravel())
+        marginal_relevance = np.where(
+            largest_cosine > _NEAR_DUPLICATE, -np.inf, relevance - largest_cosine
+        )
+        marginal_relevance[chosen] = -np.inf
     return candidates[chosen]
 
 
@@ -437,19 +460,20 @@ def category_table(
     vectorizer: Any = None,
     verbose: bool = False,
 ) -> pd.DataFrame:
-    """Make a table to look at each category: how large, how sure, and what it is about.
+    """Make a table of the categories: their sizes, confidence, keywords and typical texts.
 
     Parameters
     ----------
     texts : iterable of str, of length n_samples
+        The texts.
     labels : array-like of shape (n_samples,)
         Categories, as for `keywords`.
     confidence : float array-like of shape (n_samples,), optional
-        How sure each label is, not negative.
+        The confidence of each label, at least 0.
     X : array-like or CSR matrix of shape (n_samples, n_features), optional
         Embeddings of the texts, as for `representatives`.
     n_keywords, n_texts : int, default=10 and 3
-        Keywords and texts of each category, at most.
+        Maximum numbers of keywords and texts per category.
     min_df, vectorizer
         As for `keywords`.
     verbose : bool, default=False
@@ -458,8 +482,8 @@ def category_table(
     Returns
     -------
     pandas.DataFrame
-        A row for each category, in sorted order; columns "size" (number of texts), "confidence"
-        (its mean; only where given), "keywords" and "texts" (lists of str).
+        A row for each category, sorted. Columns are "size" (number of texts), "confidence" (the
+        mean; only if given), "keywords" and "texts" (lists of str).
 
     Raises
     ------
@@ -482,9 +506,9 @@ def category_table(
         import pandas as pd
     except ImportError as error:
         raise ImportError("category_table needs pandas: pip install pandas") from error
-    items, categories, codes = _categories(texts, labels)
+    items, categories, codes = _as_labeled_texts(texts, labels)
     n_keywords, n_texts = as_positive(n_keywords, "n_keywords"), as_positive(n_texts, "n_texts")
-    sureness = as_confidence(confidence, len(items))
+    confidence = as_confidence(confidence, len(items))
     points = _as_embeddings(X, len(items))
     n_categories = len(categories)
     with progress(verbose) as show:
@@ -494,15 +518,15 @@ def category_table(
             codes,
             n_categories,
             n_texts,
-            sureness,
+            confidence,
             points,
             terms if X is None else None,
             show,
         )
     members = codes[codes >= 0]
     columns: dict[str, Any] = {"size": np.bincount(members, minlength=n_categories)}
-    if sureness is not None:
-        sums = np.bincount(members, sureness[codes >= 0], minlength=n_categories)
+    if confidence is not None:
+        sums = np.bincount(members, confidence[codes >= 0], minlength=n_categories)
         columns["confidence"] = sums / columns["size"]
     columns["keywords"] = [
         [word for word, _ in _best_terms(terms, i, n_keywords)] for i in range(n_categories)

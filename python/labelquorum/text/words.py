@@ -1,4 +1,9 @@
-"""TODO."""
+r"""Split texts into words, and normalize texts for comparison.
+
+Texts of ASCII characters take fast patterns. For other texts, Python's ``\w`` is not enough. It
+lacks combining marks, among them the vowel signs of Indian scripts, and the joiners of Persian, so
+it would split words there.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +11,14 @@ import re
 import sys
 import unicodedata
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
-
-
-# Of words with apostrophes, and of words and single other characters, in texts of ASCII alone.
 _ASCII_WORDS = re.compile(r"\w+(?:'\w+)*")
 _ASCII_PIECES = re.compile(r"\w+|\W")
 
 
 @lru_cache(maxsize=1)
-def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    r"""The same for any text; slower.
-
-    Python's ``\w`` has neither the vowel signs of Indian scripts nor other combining marks, nor
-    the joiners of Persian, and would cut words there.
-    """
+def _unicode_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the patterns of words and of pieces for any text."""
     marks = (c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c)[0] == "M")
     letters = r"\w\u200c\u200d" + "".join(marks)
     return (
@@ -33,17 +28,17 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def as_words(text: str) -> list[str]:
-    """The words of a text; "don't" is one."""
-    return (_ASCII_WORDS if text.isascii() else _patterns()[0]).findall(text)
+    """Return the words of a text; "don't" is one word."""
+    return (_ASCII_WORDS if text.isascii() else _unicode_patterns()[0]).findall(text)
 
 
-def _pieces(text: str) -> list[str]:
-    """The words of a text and the single characters between them; "don't" is three."""
-    return (_ASCII_PIECES if text.isascii() else _patterns()[1]).findall(text)
+def as_pieces(text: str) -> list[str]:
+    """Return the words of a text and the single characters between them; "don't" is three."""
+    return (_ASCII_PIECES if text.isascii() else _unicode_patterns()[1]).findall(text)
 
 
-def _folded(text: str) -> str:
-    """The text as it is compared: case, width, composed letters and spacing do not matter."""
+def fold(text: str) -> str:
+    """Remove differences of case, width, composed letters (NFKC) and white space."""
     if text.isascii():
         folded = text.lower()
     else:

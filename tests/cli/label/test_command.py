@@ -539,7 +539,7 @@ def test_a_file_that_changed_is_refused_with_what_differs(source, run):
     found = run(source, ["1"])
     assert found.code == 1
     assert "texts-answers.jsonl: answer 3, " in found.err
-    assert "does not fit: row 99 is none that can be asked" in found.err
+    assert "does not fit: row 99 is not one of the rows to ask about" in found.err
 
 
 def test_embeddings_and_columns_are_used(tmp_path, run):
