@@ -1,22 +1,31 @@
-"""Deep models: ladder networks, alone and as an ensemble that learns from its own agreement; sets.
+"""Deep models: networks that learn from few labels, from their own agreement, or from whole sets.
 
 Needs PyTorch: ``pip install "labelquorum[deep]"``.
+
+In reading order:
+
+- ladder: `LadderClassifier` and `LadderIM`, estimators of one ladder network.
+- kingdra: `Kingdra`, an ensemble of networks that learns from its own agreement.
+- estimator: the base class of these three.
+- networks, losses, training: an ensemble of networks, what it minimizes, and the training loop.
+- set_clusterer: `SetClusterer`, an estimator of networks that look at whole sets.
+- set_networks, set_training: these networks, and how they are trained.
+- checkpoints: files of fitted models and of unfinished fits.
 """
 
 from __future__ import annotations
-
-from labelquorum.deep.kingdra import Kingdra
-from labelquorum.deep.ladder import LadderClassifier, LadderIM
-from labelquorum.deep.set_clusterer import SetClusterer
 
 try:
     import safetensors
     import torch
 except ImportError as error:
     raise ImportError(
-        f"labelquorum.deep needs PyTorch and safetensors ({error}); "
-        'wanted: pip install "labelquorum[deep]"'
+        f'labelquorum.deep needs PyTorch and safetensors ({error}): pip install "labelquorum[deep]"'
     ) from error
+
+from labelquorum.deep.kingdra import Kingdra
+from labelquorum.deep.ladder import LadderClassifier, LadderIM
+from labelquorum.deep.set_clusterer import SetClusterer
 
 del safetensors, torch
 

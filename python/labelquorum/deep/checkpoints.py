@@ -1,4 +1,8 @@
-"""Networks and arrays in files of safetensors, with a JSON of what they are; no pickle."""
+"""Files of fitted models and of unfinished fits: safetensors with a JSON header, no pickle.
+
+`write` and `read` define the format, `read_model` reads what an estimator saved, and `Checkpoint`
+keeps the state of a fit, so that the same call can resume it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -14,42 +19,94 @@ from torch import Tensor
 from labelquorum._shared.files import replacing
 from labelquorum.deep.networks import Ensemble
 
-FORMAT_VERSION = 1
+_FORMAT_VERSION = 1
+
+
+def as_json(value: Any) -> Any:
+    """Return the value as JSON would return it, with names in place of functions and devices."""
+    return json.loads(json.dumps(value, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__qualname__)
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def write(path: Path, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Write a file whole, or not at all."""
-    here = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps({"version": FORMAT_VERSION} | facts)
+    """Write the tensors, and the facts as JSON; the file is written completely or not at all."""
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = json.dumps({"version": _FORMAT_VERSION} | facts, default=_plain)
     with replacing(path) as file:
-        file.write(save(here, metadata={"labelquorum": text}))
+        file.write(save(on_cpu, metadata={"labelquorum": header}))
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `write` wrote."""
+    """Return the facts and the tensors that `write` wrote."""
     with safe_open(path, framework="pt") as file:
         facts = json.loads((file.metadata() or {}).get("labelquorum", "{}"))
-        if facts.get("version") != FORMAT_VERSION:
+        if facts.get("version") != _FORMAT_VERSION:
             raise ValueError(
-                f"{path} has format {facts.get('version')}; this version reads {FORMAT_VERSION}"
+                f"{path} must have format version {_FORMAT_VERSION}, got {facts.get('version')}"
             )
         return facts, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-class State(NamedTuple):
-    """How far a fit has come, and what the rest of it depends on beside the ensemble."""
+def read_model(path: Path, class_name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the facts and the tensors of a saved estimator of this class."""
+    facts, tensors = read(path)
+    if facts.get("class") != class_name:
+        raise ValueError(
+            f"{path} must hold a saved {class_name}, got {facts.get('class', 'another file')}"
+        )
+    return facts, tensors
 
-    round: int
-    step: int  # of the round
+
+def check_can_be_saved(random_state: Any) -> None:
+    """Refuse to save a generator: JSON cannot hold one."""
+    if random_state is not None and not _is_int(random_state):
+        raise TypeError(
+            f"random_state must be None or an int to save the model, got {random_state!r}"
+        )
+
+
+def check_can_be_resumed(random_state: Any, directory: Any) -> None:
+    """Refuse a directory without a fixed seed: nothing would identify the fit kept there."""
+    if directory is not None and not _is_int(random_state):
+        raise ValueError(
+            f"random_state must be an int if directory is given, got {random_state!r}: the fit "
+            "kept there can only be resumed with the same seed"
+        )
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, (int, np.integer))
+
+
+class State(NamedTuple):
+    """How far a fit has come, and what its remaining steps need beside the ensemble."""
+
+    round: int  # rounds completed; for set networks, the number of the one in training
+    step: int  # steps of this round completed; for set networks, epochs
     n_done: int  # steps of all rounds
     history: list[dict[str, Any]]
     arrays: dict[str, Tensor]
-    optimizer: dict[int, dict[str, Tensor]]
-    order: Tensor  # of the samples in the pass that goes on, (n_networks, n_samples)
+    optimizer: dict[int, dict[str, Tensor]]  # its state, by the number of the parameter
+    order: Tensor  # (n_networks, n_samples), the samples' order in the current pass
 
 
 class Checkpoint:
-    """A folder with the state of one fit."""
+    """A folder with the state of one fit.
+
+    Parameters
+    ----------
+    folder : Path
+        Created if it does not exist.
+    settings : dict
+        JSON values that identify the fit. A checkpoint with other settings is refused.
+    X : Tensor
+        The features. Their shape and a hash of their content identify the fit as well.
+    """
 
     def __init__(self, folder: Path, settings: dict[str, Any], X: Tensor) -> None:
         content = hashlib.blake2b(X.cpu().numpy().data, digest_size=16).hexdigest()
@@ -58,40 +115,36 @@ class Checkpoint:
         folder.mkdir(parents=True, exist_ok=True)
 
     def load(self, ensemble: Ensemble) -> State | None:
-        """Put the ensemble back to where it was, if anything was kept."""
+        """Restore the ensemble and return the state; None if the folder has no checkpoint."""
         if not self._path.exists():
             return None
         facts, tensors = read(self._path)
-        kept = facts["settings"]
-        differing = [name for name, value in self._settings.items() if kept.get(name) != value]
-        if differing:
-            raise ValueError(
-                f"directory {self._path.parent} holds the checkpoint of another fit: other "
-                f"{', '.join(differing)}; wanted an empty folder, or the same arguments"
-            )
-        groups: dict[str, dict[str, Tensor]] = {"array": {}, "optimizer": {}}
-        for name, tensor in tensors.items():
-            kind, _, rest = name.partition("/")
-            groups.setdefault(kind, {})[rest] = tensor
+        self._check_settings(facts["settings"])
+        groups = _split_names(tensors)
         ensemble.load_state_dict(groups["network"])
         for i, generator in enumerate(ensemble.generators):
             generator.set_state(groups["generator"][str(i)])
-        optimizer: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in groups["optimizer"].items():
-            number, _, key = name.partition("/")
-            optimizer.setdefault(int(number), {})[key] = tensor
+        optimizer = _split_names(groups.get("optimizer", {}))
         return State(
             facts["round"],
             facts["step"],
             facts["n_done"],
             facts["history"],
-            groups["array"],
-            optimizer,
+            groups.get("array", {}),
+            {int(number): values for number, values in optimizer.items()},
             tensors["order"],
         )
 
+    def _check_settings(self, stored: dict[str, Any]) -> None:
+        differing = [name for name, value in self._settings.items() if stored.get(name) != value]
+        if differing:
+            raise ValueError(
+                "directory must be empty or hold the checkpoint of the same fit, got "
+                f"{self._path.parent}, a fit with different {', '.join(differing)}"
+            )
+
     def save(self, ensemble: Ensemble, state: State) -> None:
-        """Keep the ensemble and the state."""
+        """Write the ensemble and the state, in place of those written before."""
         tensors = {f"network/{name}": tensor for name, tensor in ensemble.state_dict().items()}
         tensors["order"] = state.order
         for i, generator in enumerate(ensemble.generators):
@@ -101,3 +154,12 @@ class Checkpoint:
         tensors |= {f"array/{name}": tensor for name, tensor in state.arrays.items()}
         facts = {name: getattr(state, name) for name in ("round", "step", "n_done", "history")}
         write(self._path, facts | {"settings": self._settings}, tensors)
+
+
+def _split_names(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Group tensors named "a/b" by a; within a group, b is the name."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition("/")
+        groups.setdefault(group, {})[rest] = tensor
+    return groups

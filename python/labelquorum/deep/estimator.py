@@ -1,8 +1,7 @@
-"""What the deep estimators share: features, networks, training, files."""
+"""The base class of the deep estimators of features: checks, scaling, training, files."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,27 +19,40 @@ from labelquorum._shared.arguments import as_choice, as_non_negative, as_positiv
 from labelquorum._shared.progress import progress
 from labelquorum.clustering.base_partitions import base_partitions
 from labelquorum.clustering.consensus import consensus
-from labelquorum.deep.checkpoints import Checkpoint, read, write
-from labelquorum.deep.losses import CLUSTERING
+from labelquorum.deep.checkpoints import (
+    Checkpoint,
+    as_json,
+    check_can_be_resumed,
+    check_can_be_saved,
+    read_model,
+    write,
+)
+from labelquorum.deep.losses import CLUSTERING_LOSSES
 from labelquorum.deep.networks import Ensemble, LadderEnsemble, ModuleEnsemble
-from labelquorum.deep.training import Loss, Schedule, Training, predict
+from labelquorum.deep.training import Loss, Schedule, Training, device_of, predict
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+Probabilities = NDArray[np.float32]
 
-# Of all features together, as of the pixels of MNIST, for which the usual noise is known to suit.
+# The standard deviation that all features together are scaled to. It is that of the pixels of
+# MNIST, for which the default noise is known to suit.
 _SPREAD = 0.3
+# Parameters that do not change the result.
+_NOT_SETTINGS = ("directory", "verbose", "device")
 
 
 class DeepEstimator(BaseEstimator):
-    """An ensemble of networks on features; parameters are those of the subclasses."""
+    """An ensemble of networks on features. The subclasses define the parameters and `fit`."""
 
-    _ARRAYS: tuple[str, ...] = ()  # what fit learned beside the networks, as arrays
+    # The arrays that `fit` learned beside the networks, by the names of their attributes. Files
+    # hold them under these names.
+    _ARRAYS: tuple[str, ...] = ()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         if tags.classifier_tags is None:
-            # scikit-learn's checks of sparse input look there where there is a predict_proba.
+            # scikit-learn's checks of sparse input expect these tags beside a predict_proba.
             tags.classifier_tags = ClassifierTags()
         return tags
 
@@ -50,40 +62,32 @@ class DeepEstimator(BaseEstimator):
         for name in ("learning_rate", "noise"):
             as_non_negative(getattr(self, name), name)
         if self.learning_rate == 0:
-            raise ValueError("learning_rate is 0; wanted more")
+            raise ValueError("learning_rate must be a number above 0, got 0")
         for i, width in enumerate(self.hidden):
             as_positive(width, f"hidden[{i}]")
         if len(self.denoising_costs) != 4:
             raise ValueError(
-                f"denoising_costs holds {len(self.denoising_costs)} numbers; wanted four: for "
-                "features, the first hidden layer, the others, and classes"
+                "denoising_costs must hold 4 numbers, for the features, the first hidden layer, "
+                f"the other hidden layers and the classes, got {len(self.denoising_costs)}"
             )
         for i, cost in enumerate(self.denoising_costs):
             as_non_negative(cost, f"denoising_costs[{i}]")
-        if self.directory is not None and not isinstance(self.random_state, (int, np.integer)):
-            raise ValueError(
-                f"random_state is {self.random_state!r}; wanted an int where a directory is given, "
-                "so that what is kept there can be told from other fits"
-            )
+        check_can_be_resumed(self.random_state, self.directory)
 
-    def _check_clusters(self, n_samples: int) -> None:
-        as_choice(self.loss, "loss", CLUSTERING)
+    def _check_clustering_parameters(self, n_samples: int) -> None:
+        as_choice(self.loss, "loss", CLUSTERING_LOSSES)
         as_non_negative(self.mu, "mu")
         as_positive(self.labeled_batch_size, "labeled_batch_size")
         if self.n_partitions != 0:
             as_positive(self.n_partitions, "n_partitions")
         if as_positive(self.n_clusters, "n_clusters") > n_samples:
             raise ValueError(
-                f"n_clusters is {self.n_clusters}, X holds {n_samples} samples; wanted fewer"
+                f"n_clusters must be at most the number of samples, {n_samples}, got "
+                f"{self.n_clusters}"
             )
 
-    def _device(self) -> torch.device:
-        if self.device is not None:
-            return torch.device(self.device)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
     def _learn_features(self, X: Any) -> torch.Tensor:
-        """Keep the means and the spread of X; return its rows."""
+        """Store how to scale features, and return the scaled rows of X."""
         rows = self._checked_rows(X, reset=True)
         self._mean = rows.mean(axis=0, dtype=np.float64)
         spread = np.sqrt(np.mean([np.var(column, dtype=np.float64) for column in rows.T]))
@@ -100,33 +104,35 @@ class DeepEstimator(BaseEstimator):
             ensure_min_samples=2 if reset else 1,
         )
 
-    def _checked_rows(self, X: Any, *, reset: bool) -> NDArray[np.floating[Any]]:
+    def _checked_rows(self, X: Any, *, reset: bool) -> Floats:
         X = self._checked(X, reset=reset)
-        rows: NDArray[np.floating[Any]] = X.toarray() if sparse.issparse(X) else X
+        rows: Floats = X.toarray() if sparse.issparse(X) else X
         return rows
 
-    def _as_tensor(self, rows: NDArray[np.floating[Any]]) -> torch.Tensor:
-        # Row by row, whatever the order was: batches are rows, and so is what a checkpoint hashes.
+    def _as_tensor(self, rows: Floats) -> torch.Tensor:
+        # In C order, whatever order X has: batches are rows, and checkpoints hash the memory.
         scaled = ((rows - self._mean) * self._factor).astype(np.float32, order="C")
-        return torch.from_numpy(scaled).to(self._device())
-
-    def _seeds(self, n: int) -> list[int]:
-        return [int(seed) for seed in check_random_state(self.random_state).randint(2**31, size=n)]
+        return torch.from_numpy(scaled).to(device_of(self.device))
 
     def _build(self, n_outputs: int, seeds: list[int]) -> Ensemble:
         network = getattr(self, "network", None)
+        device = device_of(self.device)
         if network is not None:
-            return ModuleEnsemble(network, seeds, self._device(), noise=self.noise)
+            return ModuleEnsemble(network, seeds, device, noise=self.noise)
         widths = [self.n_features_in_, *self.hidden, n_outputs]
         features, first, others, classes = self.denoising_costs
-        costs = [features, *[first, *[others] * len(widths)][: len(self.hidden)], classes]
-        return LadderEnsemble(widths, seeds, self._device(), noise=self.noise, costs=costs)
+        hidden = [first, *[others] * len(widths)][: len(self.hidden)]
+        costs = [features, *hidden, classes]
+        return LadderEnsemble(widths, seeds, device, noise=self.noise, costs=costs)
 
     def _schedule(self, n_steps: int, labeled_batch_size: int = 0) -> Schedule:
         return Schedule(n_steps, self.batch_size, labeled_batch_size, self.learning_rate)
 
-    def _starts(self, X: Any, n_networks: int) -> torch.Tensor | None:
-        """For each network clusters to learn from first: what half of the partitions agree on."""
+    def _initial_labels(self, X: Any, n_networks: int) -> torch.Tensor | None:
+        """Return clusters for each network to learn first, of shape (n_networks, n_samples).
+
+        They are the consensus of a random half of the base partitions; None without partitions.
+        """
         if not self.n_partitions:
             return None
         partitions = base_partitions(
@@ -139,25 +145,27 @@ class DeepEstimator(BaseEstimator):
             verbose=self.verbose,
         )
         rng = check_random_state(self.random_state)
-        half = -(-self.n_partitions // 2)
-        found = []
+        n_half = -(-self.n_partitions // 2)
+        labels = []
         for _ in range(n_networks):
-            chosen = partitions[:, np.sort(rng.permutation(self.n_partitions)[:half])]
-            found.append(consensus(chosen, self.n_clusters).astype(np.int64))
-        return torch.from_numpy(np.stack(found))
+            half = np.sort(rng.permutation(self.n_partitions)[:n_half])
+            labels.append(consensus(partitions[:, half], self.n_clusters).astype(np.int64))
+        return torch.from_numpy(np.stack(labels))
 
     @contextmanager
     def _training(
         self, rows: torch.Tensor, n_outputs: int, n_networks: int, loss: Loss, n_steps: int
     ) -> Iterator[Training]:
-        """A training of new networks, or of those that the directory kept."""
-        self._seeds_ = self._seeds(n_networks)
+        """Build the networks and yield their training, resumed if there is a checkpoint."""
+        random = check_random_state(self.random_state)
+        self._seeds_ = [int(seed) for seed in random.randint(2**31, size=n_networks)]
         self._n_outputs = n_outputs
         self._networks = self._build(n_outputs, self._seeds_)
         checkpoint = None
         if self.directory is not None:
-            settings = json.loads(json.dumps(self._settings(), default=_plain))
-            checkpoint = Checkpoint(Path(self.directory), settings, rows)
+            parameters = self.get_params()
+            settings = {name: parameters[name] for name in parameters if name not in _NOT_SETTINGS}
+            checkpoint = Checkpoint(Path(self.directory), as_json(settings), rows)
         with progress(self.verbose) as show:
             yield Training(
                 self._networks,
@@ -169,38 +177,31 @@ class DeepEstimator(BaseEstimator):
                 show=show,
             )
 
-    def _settings(self) -> dict[str, Any]:
-        """The parameters on which the result depends."""
-        apart = ("directory", "verbose", "device")
-        return {name: value for name, value in self.get_params().items() if name not in apart}
-
-    def _shares(self, X: Any) -> Floats:
-        """Probabilities by each network, (n_networks, n_samples, n_outputs)."""
+    def _probabilities(self, X: Any) -> Probabilities:
+        """Return the probabilities by each network, (n_networks, n_samples, n_outputs)."""
         check_is_fitted(self)
         rows = self._as_tensor(self._checked_rows(X, reset=False))
-        shares: Floats = predict(self._networks.to(rows.device), rows).cpu().numpy()
-        return shares
+        probabilities: Probabilities = predict(self._networks.to(rows.device), rows).cpu().numpy()
+        return probabilities
 
     def save(self, path: str | Path) -> None:
-        """Write the fitted estimator to a file of safetensors; its settings are JSON in it.
+        """Save the fitted estimator to a safetensors file, with its parameters as JSON.
 
         Parameters
         ----------
         path : path-like
-            Replaced if it exists, once the new one is whole.
+            An existing file is replaced once the new one is complete.
 
         Raises
         ------
         TypeError
-            If random_state is a generator, which no JSON holds.
+            If random_state is a generator, which JSON cannot hold.
         """
         check_is_fitted(self)
-        parameters = {k: v for k, v in self.get_params().items() if k != "network"}
-        if self.random_state is not None and not isinstance(self.random_state, (int, np.integer)):
-            raise TypeError(f"random_state is {self.random_state!r}; wanted None or an int to save")
+        check_can_be_saved(self.random_state)
         facts = {
             "class": type(self).__name__,
-            "parameters": parameters,
+            "parameters": {k: v for k, v in self.get_params().items() if k != "network"},
             "seeds": self._seeds_,
             "n_outputs": self._n_outputs,
             "factor": self._factor,
@@ -213,35 +214,33 @@ class DeepEstimator(BaseEstimator):
         tensors["mean"] = torch.from_numpy(self._mean)
         for name in self._ARRAYS:
             tensors[name] = torch.from_numpy(getattr(self, name))
-        write(Path(path), json.loads(json.dumps(facts, default=_plain)), tensors)
+        write(Path(path), facts, tensors)
 
     @classmethod
     def load(
         cls, path: str | Path, *, device: Any = None, network: Callable[[], Any] | None = None
     ) -> Self:
-        """Read what `save` wrote.
+        """Load an estimator that `save` wrote.
 
         Parameters
         ----------
         path : path-like
         device : str or torch.device, optional
-            Where it computes; None for a GPU where there is one.
+            Device to compute on; None for a GPU if there is one, else the CPU.
         network : callable, optional
-            The factory of the networks, where they were the user's own.
+            The factory of the networks, if the estimator was fitted with one.
 
         Returns
         -------
         estimator
-            It predicts as the one that was saved.
+            It predicts the same as the one that was saved.
 
         Raises
         ------
         ValueError
-            If the file holds another estimator, or one of another format.
+            If the file holds another estimator, or has another format version.
         """
-        facts, tensors = read(Path(path))
-        if facts.get("class") != cls.__name__:
-            raise ValueError(f"{path} holds {facts.get('class')!r}; wanted {cls.__name__!r}")
+        facts, tensors = read_model(Path(path), cls.__name__)
         parameters = facts["parameters"] | {"device": device}
         model = cls(**parameters, **({} if network is None else {"network": network}))
         model.n_features_in_ = facts["n_features_in_"]
@@ -256,17 +255,12 @@ class DeepEstimator(BaseEstimator):
         for name in cls._ARRAYS:
             setattr(model, name, tensors[name].numpy())
         model._networks = model._build(model._n_outputs, model._seeds_)
-        kept = {
-            name.removeprefix("network/"): tensor
-            for name, tensor in tensors.items()
-            if name.startswith("network/")
-        }
-        model._networks.load_state_dict(kept)
+        prefix = "network/"
+        model._networks.load_state_dict(
+            {
+                name.removeprefix(prefix): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(prefix)
+            }
+        )
         return model
-
-
-def _plain(value: Any) -> Any:
-    """What JSON has for numbers of NumPy, for functions (their names) and for devices."""
-    if callable(value):
-        return getattr(value, "__qualname__", type(value).__qualname__)
-    return value.item() if isinstance(value, np.generic) else str(value)

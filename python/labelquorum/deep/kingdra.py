@@ -1,4 +1,9 @@
-"""Kingdra: many networks cluster, their agreement becomes pseudo-labels, from which they learn."""
+"""Kingdra: an ensemble of networks that clusters and learns from its own agreement.
+
+The networks first cluster on their own. Then, in rounds, the samples on which they agree become
+pseudo-labels, and every network learns from these too. Each network numbers its clusters in its own
+way; the functions at the end match these numbers one to one, by the samples that clusters share.
+"""
 
 from __future__ import annotations
 
@@ -13,110 +18,114 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.base import ClusterMixin
 
 from labelquorum._shared.arguments import as_non_negative, as_positive
-from labelquorum.deep.estimator import DeepEstimator, Floats
-from labelquorum.deep.training import Loss, predict
+from labelquorum.deep.estimator import DeepEstimator, Probabilities
+from labelquorum.deep.training import Loss, Training, predict
 from labelquorum.votes.mini_clusters import mini_clusters
 
-_STRONG_NEGATIVE = 0.9  # of the networks
+_MIN_DIFFER = 0.9  # share of the networks that must separate two mini-clusters
 
 Codes = NDArray[np.int32]
 
 
 class Kingdra(ClusterMixin, DeepEstimator):
-    """Networks that cluster the samples, and learn from what they agree on.
+    """Cluster with an ensemble of networks that learns from its own agreement.
 
     Parameters
     ----------
     n_clusters : int, default=10
-        Clusters.
+        Number of clusters.
     n_networks : int, default=10
-        Networks, each with a seed of its own; all are trained at once.
+        Number of networks. Each has a seed of its own, and all are trained at once.
     n_rounds : int, default=5
-        Times that the networks learn from pseudo-labels.
+        Number of rounds in which the networks learn from pseudo-labels.
     n_steps : int, default=500
-        Training steps of a round.
+        Training steps per round.
     n_first_steps : int, default=1000
         Training steps before the networks first vote.
     min_confidence : float, default=0.95
-        Least mean probability, over the networks, of a sample with a pseudo-label. The surer half
-        of each mini-cluster has one in any case, so that no cluster goes without.
+        A sample gets a pseudo-label only if its highest probability, averaged over the networks, is
+        at least this. The more certain half of each mini-cluster gets one in any case, so no
+        cluster is left without.
     loss : {"information", "dot"}, default="information"
-        What makes clusters: information maximisation (Ladder-IM), or orthogonal predictions of
+        The clustering loss: information maximization (Ladder-IM), or orthogonal predictions for
         different samples (Ladder-DOT).
     mu : float, default=4.0
-        Weight of equal sizes of clusters.
+        Weight of equal cluster sizes in the loss.
     n_partitions : int, default=32
-        Clusterings of the features (`base_partitions`) that are made first; each network starts
-        from the consensus of a random half of them. 0: at random, where distances between samples
-        say nothing (as between images in colour).
+        Number of base partitions of the features (`base_partitions`). Each network starts by
+        learning the consensus of a random half of them. With 0 it starts from random weights; use
+        this if distances between samples say little, as between color images.
     network : callable, optional
-        Makes a `torch.nn.Module` that takes rows (n, n_features) to logits (n, n_clusters): used
-        instead of ladder networks. `hidden` and `denoising_costs` then have no use.
+        Returns a `torch.nn.Module` that maps rows (n, n_features) to logits (n, n_clusters), used
+        in place of a ladder network. `hidden` and `denoising_costs` then have no effect.
     hidden : sequence of int, default=(400, 400)
         Widths of the hidden layers.
     noise : float, default=0.3
         Standard deviation of the noise on the features, which are scaled to a standard deviation
-        of 0.3, and on the normalised units of each layer.
-    denoising_costs : four floats, default=(1, 0.01, 0.0004, 0.01)
-        Weights of the squared errors of denoising: of each feature, of each unit of the first
-        hidden layer, of each unit of the others, and of each class.
+        of 0.3, and on the normalized units of each layer.
+    denoising_costs : sequence of 4 floats, default=(1, 0.01, 0.0004, 0.01)
+        Weights of the squared errors of denoising, per unit: of the features, the first hidden
+        layer, the other hidden layers, and the classes.
     batch_size : int, default=250
-        Samples of a training step.
+        Samples per training step.
     labeled_batch_size : int, default=125
-        Samples with a pseudo-label of a training step, as many of each cluster in the mean.
+        Additional samples with a pseudo-label per training step, on average the same number of each
+        cluster.
     learning_rate : float, default=0.005
-        Of Adam; in the last third of each round it falls to 0.
+        Learning rate of Adam. In the last third of each round it falls to 0.
     directory : path-like, optional
-        Where to keep the state, once a minute and after each round: a fit with the same arguments
-        goes on from there. `random_state` then has to be an int.
+        Folder to save the state of the fit to, once a minute and after each round. A later fit with
+        the same arguments resumes from it. Needs a `random_state` that is an int.
     compile : bool, default=False
-        Compile the networks first (`torch.compile`; a minute, and on a processor a C++ compiler has
-        to be there). Steps then take about half of the time. Results differ by rounding.
+        Compile the networks first (`torch.compile`). This takes a minute and, on a CPU, needs a C++
+        compiler; steps then take about half the time. Results differ by rounding.
     device : str or torch.device, optional
-        None for a GPU where there is one, else the processor.
+        Device to compute on; None for a GPU if there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
-        Decides the seeds of the networks.
+        Seed of the networks' own seeds.
     verbose : bool, default=False
         Show progress on stderr.
 
     Attributes
     ----------
     labels_ : int32 array of shape (n_samples,)
-        Cluster of each sample.
+        The cluster of each sample.
     pseudo_labels_ : int32 array of shape (n_samples,)
-        The last mini-clusters, numbered as `labels_`; -1 where a sample is in none.
+        The last mini-clusters, numbered as in `labels_`; -1 for a sample that is in none.
     history_ : list of dict
         For the first steps and each round: "coverage" (share of samples with a pseudo-label),
-        "n_mini_clusters", "agreement" (mean share of the networks that a sample's vote gets),
-        "is_complete" (whether there are as many mini-clusters as clusters).
+        "n_mini_clusters", "agreement" (share of the networks that vote for a sample's most frequent
+        cluster, averaged over the samples), "is_complete" (whether there are as many mini-clusters
+        as clusters).
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
     See Also
     --------
-    LadderIM : one such network.
-    labelquorum.mini_clusters : the agreement of any partitions.
-    labelquorum.ConsensusClusterer : clusters of features without deep learning.
+    LadderIM : Train a single network of this kind.
+    labelquorum.mini_clusters : Find where any partitions agree.
+    labelquorum.ConsensusClusterer : Cluster features without deep learning.
 
     Notes
     -----
-    Gupta, Ramjee, Kwatra and Sivathanu, "Unsupervised clustering using pseudo-semi-supervised
-    learning" (ICLR 2020). All networks first cluster; then, in rounds, samples on which all agree
-    become mini-clusters (between which nine of ten networks differ), and each network learns from
-    them, by cross-entropy, beside its clustering loss. Where there are fewer mini-clusters than
-    clusters, the last complete ones serve; where there were none, networks go on as they began.
+    The method is that of Gupta, Ramjee, Kwatra and Sivathanu, "Unsupervised clustering using
+    pseudo-semi-supervised learning" (ICLR 2020). All networks first cluster. Then, in rounds,
+    samples on which all networks agree form mini-clusters, and between two mini-clusters nine of
+    ten networks differ. Each network learns from them by cross-entropy, beside its clustering loss.
+    If there are fewer mini-clusters than clusters, the last complete ones are used again; until
+    there are any, the networks learn from what they started with.
 
-    Other than there, networks do not start from nothing (`n_partitions`): from random weights they
-    often join two categories and cut another, in steps that nothing takes back, and a vote of them
-    is little better. What clusterings of the features agree on, which differs from network to
-    network, is learned in the first steps, beside the clustering loss.
+    Two things differ from the paper and its code:
 
-    Other than in the published code, predictions are those of all networks (matched one to one and
-    averaged), and by the statistics of training samples (10,000 at most), so that a sample's label
-    does not depend on those beside it. Networks are those of `LadderIM`.
+    - Networks that start from random weights often merge two categories and split another, never
+      recover, and vote little better together. So in the first steps each network also learns the
+      consensus of a random half of the base partitions (`n_partitions`).
+    - Predictions average all networks, after their clusters are matched one to one. They normalize
+      with statistics of the training samples (at most 10,000 of them), so the label of a sample
+      does not depend on the samples it is predicted with.
 
-    Products are made in bfloat16 where the device has instructions for it. Memory: the features in
-    float32, and some 16 bytes for each weight of each network.
+    Matrix products are computed in bfloat16 if the device has instructions for it. Memory: the
+    features in float32, and about 16 bytes per weight of each network.
 
     Examples
     --------
@@ -186,81 +195,96 @@ class Kingdra(ClusterMixin, DeepEstimator):
         Parameters
         ----------
         X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
-            The samples. Sparse ones are made dense.
+            The samples. A sparse matrix is converted to a dense array.
         y : ignored
 
         Returns
         -------
-        Kingdra
-            Itself.
+        self : Kingdra
 
         Raises
         ------
         TypeError, ValueError
-            If an argument or parameter is of the wrong type, shape or range.
+            If an argument or parameter has the wrong type, shape or range.
         FloatingPointError
-            If training diverges; the message says what to change.
+            If training diverges. The message says what to change.
         """
         self._check_parameters()
+        rows = self._learn_features(X)
+        self._check_clustering_parameters(len(rows))
+        n_steps = self.n_first_steps + self.n_rounds * self.n_steps
+        loss = Loss(self.loss, self.mu)
+        initial_labels = self._initial_labels(X, self.n_networks)
+        with self._training(rows, self.n_clusters, self.n_networks, loss, n_steps) as training:
+            while training.round <= self.n_rounds:
+                self._train_round(training, initial_labels)
+                probabilities = predict(self._networks, rows).cpu().numpy()
+                votes = probabilities.argmax(axis=2).astype(np.int32)
+                pseudo_labels = self._agreed(probabilities, votes)
+                self._record_round(training, votes, pseudo_labels)
+        self.history_ = training.history
+        self._order = _aligned(votes, self.n_clusters)
+        self.labels_ = self._averaged(probabilities).argmax(axis=1).astype(np.int32)
+        self.pseudo_labels_ = _renumbered(pseudo_labels, self.labels_, self.n_clusters)
+        return self
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         for name in ("n_networks", "n_first_steps"):
             as_positive(getattr(self, name), name)
         if self.n_rounds != 0:
             as_positive(self.n_rounds, "n_rounds")
         as_non_negative(self.min_confidence, "min_confidence")
-        rows = self._learn_features(X)
-        self._check_clusters(len(rows))
-        n_steps = self.n_first_steps + self.n_rounds * self.n_steps
-        loss = Loss(self.loss, self.mu)
-        starts = self._starts(X, self.n_networks)
-        with self._training(rows, self.n_clusters, self.n_networks, loss, n_steps) as training:
-            while training.round <= self.n_rounds:
-                is_first = training.round == 0
-                training.train(
-                    training.arrays.get("labels", starts),
-                    self._schedule(
-                        self.n_first_steps if is_first else self.n_steps, self.labeled_batch_size
-                    ),
-                )
-                shares = predict(self._networks, rows).cpu().numpy()
-                votes = shares.argmax(axis=2).astype(np.int32)
-                found = self._agreed(shares, votes)
-                is_complete = int(found.max()) + 1 == self.n_clusters
-                if is_complete:
-                    renamed = [_renamed(found, of, self.n_clusters) for of in votes]
-                    training.arrays["labels"] = torch.from_numpy(np.stack(renamed).astype(np.int64))
-                training.history.append(
-                    {
-                        "coverage": float((found >= 0).mean()),
-                        "n_mini_clusters": int(found.max()) + 1,
-                        "agreement": _agreement(votes, self.n_clusters),
-                        "is_complete": is_complete,
-                    }
-                )
-        self.history_ = training.history
-        self._order = _aligned(votes, self.n_clusters)
-        self.labels_ = self._averaged(shares).argmax(axis=1).astype(np.int32)
-        self.pseudo_labels_ = _renamed(found, self.labels_, self.n_clusters)
-        return self
 
-    def _agreed(self, shares: Floats, votes: Codes) -> Codes:
-        """The mini-clusters, without the samples of which the networks are not sure enough."""
-        found: Codes = mini_clusters(list(votes), self.n_clusters, min_differ=_STRONG_NEGATIVE)
-        confidence = shares.max(axis=2).mean(axis=0)
-        for cluster in range(int(found.max()) + 1):
-            inside = found == cluster
-            # Some clusters are less sure than others as a whole; none may lose all its samples.
-            enough = min(self.min_confidence, float(np.median(confidence[inside])))
-            found[inside & (confidence < enough)] = -1
-        return found
+    def _train_round(self, training: Training, initial_labels: torch.Tensor | None) -> None:
+        """Train with the last complete pseudo-labels, else with the initial labels."""
+        n_steps = self.n_first_steps if training.round == 0 else self.n_steps
+        training.train(
+            training.arrays.get("labels", initial_labels),
+            self._schedule(n_steps, self.labeled_batch_size),
+        )
 
-    def _averaged(self, shares: Floats) -> Floats:
-        """The mean over the networks, each with its clusters in the same order."""
-        columns = [of[:, order] for of, order in zip(shares, self._order, strict=True)]
-        mean: Floats = np.mean(columns, axis=0)
+    def _record_round(self, training: Training, votes: Codes, pseudo_labels: Codes) -> None:
+        """Add to the history, and store the pseudo-labels to learn from if they are complete."""
+        n_mini_clusters = int(pseudo_labels.max()) + 1
+        is_complete = n_mini_clusters == self.n_clusters
+        if is_complete:
+            labels = [_renumbered(pseudo_labels, vote, self.n_clusters) for vote in votes]
+            training.arrays["labels"] = torch.from_numpy(np.stack(labels).astype(np.int64))
+        training.history.append(
+            {
+                "coverage": float((pseudo_labels >= 0).mean()),
+                "n_mini_clusters": n_mini_clusters,
+                "agreement": _agreement(votes, self.n_clusters),
+                "is_complete": is_complete,
+            }
+        )
+
+    def _agreed(self, probabilities: Probabilities, votes: Codes) -> Codes:
+        """Return the mini-clusters, without the samples whose confidence is too low.
+
+        `probabilities` have shape (n_networks, n_samples, n_clusters), `votes` (n_networks,
+        n_samples).
+        """
+        labels: Codes = mini_clusters(list(votes), self.n_clusters, min_differ=_MIN_DIFFER)
+        confidence = probabilities.max(axis=2).mean(axis=0)
+        for cluster in range(int(labels.max()) + 1):
+            is_member = labels == cluster
+            # Some clusters have a lower confidence as a whole, but none may lose all its samples.
+            threshold = min(self.min_confidence, float(np.median(confidence[is_member])))
+            labels[is_member & (confidence < threshold)] = -1
+        return labels
+
+    def _averaged(self, probabilities: Probabilities) -> Probabilities:
+        """Return the mean over the networks, after putting their clusters in the same order."""
+        matched = [
+            columns[:, order] for columns, order in zip(probabilities, self._order, strict=True)
+        ]
+        mean: Probabilities = np.mean(matched, axis=0)
         return mean
 
-    def predict_proba(self, X: Any) -> Floats:
-        """Estimate the probabilities of the clusters: the mean of all networks.
+    def predict_proba(self, X: Any) -> Probabilities:
+        """Estimate the probabilities of the clusters, as the mean over all networks.
 
         Parameters
         ----------
@@ -270,10 +294,10 @@ class Kingdra(ClusterMixin, DeepEstimator):
         -------
         float32 array of shape (n_new, n_clusters)
         """
-        return self._averaged(self._shares(X))
+        return self._averaged(self._probabilities(X))
 
     def predict(self, X: Any) -> Codes:
-        """Say which cluster samples are in: that of the largest probability.
+        """Return the most probable cluster of each sample.
 
         Parameters
         ----------
@@ -287,39 +311,46 @@ class Kingdra(ClusterMixin, DeepEstimator):
         return labels
 
 
-def _matching(first: Codes, second: Codes, n: int) -> Codes:
-    """For each cluster of `first` the one of `second` it shares samples with, one to one."""
-    both = (first >= 0) & (second >= 0)
-    shared = np.bincount(first[both] * n + second[both], minlength=n * n).reshape(n, n)
-    matched: Codes = linear_sum_assignment(shared, maximize=True)[1].astype(np.int32)
-    return matched
+def _matching(first: Codes, second: Codes, n_clusters: int) -> Codes:
+    """Match clusters one to one, so that matched clusters share as many samples as possible.
 
-
-def _renamed(found: Codes, words: Codes, n: int) -> Codes:
-    """The clusters under the names that `words` has for them; -1 stays."""
-    return np.where(found >= 0, _matching(found, words, n)[found], np.int32(-1))
-
-
-def _aligned(votes: Codes, n: int) -> Codes:
-    """For each network its clusters in the order of those of the one that is most like all.
-
-    Of the first one, say, the others may be unlike: the average is then of clusters that do not
-    belong together.
+    Returns the matching cluster of `second` for each cluster of `first`.
     """
-    matched = np.stack([[_matching(first, of, n) for of in votes] for first in votes])
-    shared = [
-        sum((names[first] == of).mean() for names, of in zip(row, votes, strict=True))
-        for row, first in zip(matched, votes, strict=True)
+    in_both = (first >= 0) & (second >= 0)
+    pairs = first[in_both] * n_clusters + second[in_both]
+    n_shared = np.bincount(pairs, minlength=n_clusters**2).reshape(n_clusters, n_clusters)
+    matching: Codes = linear_sum_assignment(n_shared, maximize=True)[1].astype(np.int32)
+    return matching
+
+
+def _renumbered(labels: Codes, reference: Codes, n_clusters: int) -> Codes:
+    """Give the clusters of `labels` the numbers of their matches in `reference`; -1 stays."""
+    numbers = _matching(labels, reference, n_clusters)
+    return np.where(labels >= 0, numbers[labels], np.int32(-1))
+
+
+def _aligned(votes: Codes, n_clusters: int) -> Codes:
+    """Return each network's clusters in a common order, shape (n_networks, n_clusters).
+
+    The order is that of the network which agrees most with all others. If the others were matched
+    with a network unlike them, clusters that do not belong together would be averaged.
+    """
+    matchings = np.stack(
+        [[_matching(first, second, n_clusters) for second in votes] for first in votes]
+    )
+    agreements = [
+        sum((numbers[first] == second).mean() for numbers, second in zip(row, votes, strict=True))
+        for row, first in zip(matchings, votes, strict=True)
     ]
-    found: Codes = matched[int(np.argmax(shared))]
-    return found
+    order: Codes = matchings[int(np.argmax(agreements))]
+    return order
 
 
-def _agreement(votes: Codes, n: int) -> float:
-    """The mean share of the networks that have the most frequent vote of a sample."""
-    names = np.argsort(_aligned(votes, n), axis=1)
-    counts = np.zeros((votes.shape[1], n), dtype=np.int32)
+def _agreement(votes: Codes, n_clusters: int) -> float:
+    """Return the share of networks with a sample's most frequent vote, averaged over samples."""
+    numbers = np.argsort(_aligned(votes, n_clusters), axis=1)
+    counts = np.zeros((votes.shape[1], n_clusters), dtype=np.int32)
     samples = np.arange(votes.shape[1])
-    for of, name in zip(votes, names, strict=True):
-        counts[samples, name[of]] += 1
+    for vote, numbers_of_network in zip(votes, numbers, strict=True):
+        counts[samples, numbers_of_network[vote]] += 1
     return float(counts.max(axis=1).mean() / len(votes))

@@ -1,4 +1,4 @@
-"""Ladder networks: one that learns from few labels, and one that clusters."""
+"""Estimators of one ladder network: a classifier for few labels, and a clusterer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sklearn.base import ClassifierMixin, ClusterMixin
 
 from labelquorum._shared.arguments import as_positive
 from labelquorum._shared.labels import known_labels
-from labelquorum.deep.estimator import DeepEstimator, Floats
+from labelquorum.deep.estimator import DeepEstimator, Probabilities
 from labelquorum.deep.training import Loss, predict
 
 
 class LadderClassifier(ClassifierMixin, DeepEstimator):
-    """A ladder network: a classifier that learns from few labels and many samples without.
+    """Classify with a ladder network, which learns from few labels and many unlabeled samples.
 
     Parameters
     ----------
@@ -26,63 +26,64 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         Widths of the hidden layers.
     noise : float, default=0.3
         Standard deviation of the noise on the features, which are scaled to a standard deviation
-        of 0.3, and on the normalised units of each layer.
-    denoising_costs : four floats, default=(1, 0.01, 0.0004, 0.01)
-        Weights of the squared errors of denoising: of each feature, of each unit of the first
-        hidden layer, of each unit of the others, and of each class.
+        of 0.3, and on the normalized units of each layer.
+    denoising_costs : sequence of 4 floats, default=(1, 0.01, 0.0004, 0.01)
+        Weights of the squared errors of denoising, per unit: of the features, the first hidden
+        layer, the other hidden layers, and the classes.
     n_steps : int, default=5000
-        Training steps.
+        Number of training steps.
     batch_size : int, default=100
-        Samples of a training step.
+        Samples per training step.
     labeled_batch_size : int, default=100
-        Labeled samples beside them, as many of each class in the mean.
+        Additional labeled samples per training step, on average the same number of each class.
     learning_rate : float, default=0.002
-        Of Adam; in the last third of the steps it falls to 0.
+        Learning rate of Adam. In the last third of the steps it falls to 0.
     directory : path-like, optional
-        Where to keep the state, once a minute: a fit with the same arguments goes on from there.
-        `random_state` then has to be an int.
+        Folder to save the state of the fit to, once a minute. A later fit with the same arguments
+        resumes from it. Needs a `random_state` that is an int.
     compile : bool, default=False
-        Compile the networks first (`torch.compile`; a minute, and on a processor a C++ compiler has
-        to be there). Steps then take about half of the time. Results differ by rounding.
+        Compile the networks first (`torch.compile`). This takes a minute and, on a CPU, needs a C++
+        compiler; steps then take about half the time. Results differ by rounding.
     device : str or torch.device, optional
-        None for a GPU where there is one, else the processor.
+        Device to compute on; None for a GPU if there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
-        Decides the weights at the start, the order of the samples and the noise.
+        Seed of the initial weights, the order of the samples and the noise.
     verbose : bool, default=False
         Show progress on stderr.
 
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
-        The classes.
+        The classes, sorted.
     transduction_ : array of shape (n_samples,)
-        The class of each training sample, as `predict` says it.
+        The class of each training sample, as `predict` returns it.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
     See Also
     --------
-    LadderIM : the same network without labels.
+    LadderIM : Cluster with the same network, without labels.
 
     Notes
     -----
-    Rasmus, Valpola, Honkala, Berglund and Raiko, "Semi-supervised learning with ladder networks"
-    (NIPS 2015): a clean and a noisy encoder with the same weights; a decoder that, with the noisy
-    units beside it, has to find the clean ones of each layer again; cross-entropy of the noisy
-    predictions where there are labels. Predictions normalise by the statistics of the training
-    samples (10,000 at most), so that a sample's class does not depend on the samples beside it.
+    The method is that of Rasmus, Valpola, Honkala, Berglund and Raiko, "Semi-supervised learning
+    with ladder networks" (NIPS 2015). A clean and a noisy encoder share their weights. A decoder
+    reconstructs the clean units of each layer from the noisy ones. For labeled samples, the
+    cross-entropy of the noisy predictions is added to the loss. Predictions normalize with
+    statistics of the training samples (at most 10,000 of them), so the class of a sample does not
+    depend on the samples it is predicted with.
 
-    Products are made in bfloat16 where the device has instructions for it.
+    Matrix products are computed in bfloat16 if the device has instructions for it.
 
     Examples
     --------
     >>> import labelquorum as lq
     >>> from sklearn.datasets import load_digits
     >>> X, y = load_digits(return_X_y=True)
-    >>> few = y.copy()
-    >>> few[300:] = -1
+    >>> y_train = y.copy()
+    >>> y_train[300:] = -1
     >>> model = lq.deep.LadderClassifier(hidden=(100,), n_steps=300, learning_rate=0.005,
-    ...                                  random_state=0).fit(X, few)
+    ...                                  random_state=0).fit(X, y_train)
     >>> model.score(X[300:], y[300:]) > 0.8
     True
     """
@@ -121,26 +122,25 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn from samples, of which some have labels.
+        """Learn from samples, some of which have labels.
 
         Parameters
         ----------
         X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
-            The samples. Sparse ones are made dense.
+            The samples. A sparse matrix is converted to a dense array.
         y : array-like of shape (n_samples,)
-            Classes: integers, -1 where there is no label; or strings, None where there is none.
+            The classes: integers, with -1 for no label, or strings, with None for no label.
 
         Returns
         -------
-        LadderClassifier
-            Itself.
+        self : LadderClassifier
 
         Raises
         ------
         TypeError, ValueError
-            If an argument or parameter is of the wrong type, shape or range; if y holds no label.
+            If an argument or parameter has the wrong type, shape or range, or if y has no label.
         FloatingPointError
-            If training diverges; the message says what to change.
+            If training diverges. The message says what to change.
         """
         self._check_parameters()
         as_positive(self.labeled_batch_size, "labeled_batch_size")
@@ -149,7 +149,7 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         self.classes_ = known.classes
         labels = torch.full((1, len(rows)), -1, dtype=torch.int64)
         labels[0, torch.from_numpy(known.samples)] = torch.from_numpy(known.shares.argmax(axis=1))
-        loss = Loss(None, 0.0)
+        loss = Loss(clustering=None, mu=0.0)
         with self._training(rows, len(self.classes_), 1, loss, self.n_steps) as training:
             training.train(labels, self._schedule(self.n_steps, self.labeled_batch_size))
         self._codes = predict(self._networks, rows)[0].argmax(dim=1).cpu().numpy()
@@ -157,11 +157,11 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
 
     @property
     def transduction_(self) -> NDArray[Any]:
-        """The class of each training sample."""
+        """The class of each training sample, as `predict` returns it."""
         labels: NDArray[Any] = self.classes_[self._codes]
         return labels
 
-    def predict_proba(self, X: Any) -> Floats:
+    def predict_proba(self, X: Any) -> Probabilities:
         """Estimate the probabilities of the classes.
 
         Parameters
@@ -171,13 +171,13 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         Returns
         -------
         float32 array of shape (n_new, n_classes)
-            One column for each of `classes_`.
+            Columns in the order of `classes_`.
         """
-        shares: Floats = self._shares(X)[0]
-        return shares
+        probabilities: Probabilities = self._probabilities(X)[0]
+        return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Say which class samples are in: that of the largest probability.
+        """Return the most probable class of each sample.
 
         Parameters
         ----------
@@ -187,80 +187,82 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         -------
         array of shape (n_new,)
         """
-        shares = self.predict_proba(X)
-        labels: NDArray[Any] = self.classes_[shares.argmax(axis=1)]
+        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return labels
 
 
 class LadderIM(ClusterMixin, DeepEstimator):
-    """A network that clusters: sure predictions, the same with noise, clusters of equal size.
+    """Cluster with a ladder network.
+
+    The network is trained to make predictions that are certain and the same under noise, and
+    clusters of equal size.
 
     Parameters
     ----------
     n_clusters : int, default=10
-        Clusters.
+        Number of clusters.
     loss : {"information", "dot"}, default="information"
-        What makes clusters: information maximisation (Ladder-IM), or orthogonal predictions of
+        The clustering loss: information maximization (Ladder-IM), or orthogonal predictions for
         different samples (Ladder-DOT).
     mu : float, default=4.0
-        Weight of equal sizes of clusters.
+        Weight of equal cluster sizes in the loss.
     n_partitions : int, default=32
-        Clusterings of the features (`base_partitions`) that are made first; the network learns from
-        the consensus of a random half of them. 0: from nothing, where distances between samples say
-        nothing (as between images in colour).
+        Number of base partitions of the features (`base_partitions`). The network starts by
+        learning the consensus of a random half of them. With 0 it starts from random weights; use
+        this if distances between samples say little, as between color images.
     hidden : sequence of int, default=(400, 400)
         Widths of the hidden layers.
     noise : float, default=0.3
         Standard deviation of the noise on the features, which are scaled to a standard deviation
-        of 0.3, and on the normalised units of each layer.
-    denoising_costs : four floats, default=(1, 0.01, 0.0004, 0.01)
-        Weights of the squared errors of denoising: of each feature, of each unit of the first
-        hidden layer, of each unit of the others, and of each class.
+        of 0.3, and on the normalized units of each layer.
+    denoising_costs : sequence of 4 floats, default=(1, 0.01, 0.0004, 0.01)
+        Weights of the squared errors of denoising, per unit: of the features, the first hidden
+        layer, the other hidden layers, and the classes.
     n_steps : int, default=3000
-        Training steps.
+        Number of training steps.
     batch_size : int, default=250
-        Samples of a training step.
+        Samples per training step.
     labeled_batch_size : int, default=125
-        Samples of a training step from which it learns the consensus of the partitions, as many of
-        each cluster in the mean.
+        Additional samples per training step, to learn the consensus of the partitions from; on
+        average the same number of each cluster.
     learning_rate : float, default=0.005
-        Of Adam; in the last third of the steps it falls to 0.
+        Learning rate of Adam. In the last third of the steps it falls to 0.
     directory : path-like, optional
-        Where to keep the state, once a minute: a fit with the same arguments goes on from there.
-        `random_state` then has to be an int.
+        Folder to save the state of the fit to, once a minute. A later fit with the same arguments
+        resumes from it. Needs a `random_state` that is an int.
     compile : bool, default=False
-        Compile the networks first (`torch.compile`; a minute, and on a processor a C++ compiler has
-        to be there). Steps then take about half of the time. Results differ by rounding.
+        Compile the networks first (`torch.compile`). This takes a minute and, on a CPU, needs a C++
+        compiler; steps then take about half the time. Results differ by rounding.
     device : str or torch.device, optional
-        None for a GPU where there is one, else the processor.
+        Device to compute on; None for a GPU if there is one, else the CPU.
     random_state : int, RandomState instance or None, default=None
-        Decides the weights at the start, the order of the samples and the noise.
+        Seed of the initial weights, the order of the samples and the noise.
     verbose : bool, default=False
         Show progress on stderr.
 
     Attributes
     ----------
     labels_ : int32 array of shape (n_samples,)
-        Cluster of each sample.
+        The cluster of each sample.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
     See Also
     --------
-    Kingdra : many of them, which learn from their agreement.
+    Kingdra : Train many such networks, which learn from their agreement.
 
     Notes
     -----
-    The loss is H(Y|X) - mu H(Y) of the clean predictions (Krause, Perona and Gomes, "Discriminative
-    clustering by regularized information maximization", NIPS 2010), or their orthogonality; the
-    divergence from clean predictions to noisy ones; and the denoising costs of the ladder. From
-    Gupta, Ramjee, Kwatra and Sivathanu, "Unsupervised clustering using pseudo-semi-supervised
-    learning" (ICLR 2020).
+    The method is that of Gupta, Ramjee, Kwatra and Sivathanu, "Unsupervised clustering using
+    pseudo-semi-supervised learning" (ICLR 2020). The loss has three parts: H(Y|X) - mu H(Y) of the
+    clean predictions (Krause, Perona and Gomes, "Discriminative clustering by regularized
+    information maximization", NIPS 2010) or their orthogonality, the divergence of the noisy
+    predictions from the clean ones, and the denoising costs of the ladder.
 
-    Other than there, a network does not start from nothing, since it then often joins two
-    categories and cuts another in a thousand steps, and stays so: it also learns, by cross-entropy,
-    what clusterings of the features agree on. On images the other costs lead from there to better
-    clusters; on small tables they did not.
+    There is one difference. A network that starts from random weights often merges two categories
+    and splits another within a thousand steps, and never recovers. So here it also learns, by
+    cross-entropy, the consensus of the base partitions. On images the other costs lead from there
+    to better clusters; on small tables they did not.
 
     Examples
     --------
@@ -319,33 +321,32 @@ class LadderIM(ClusterMixin, DeepEstimator):
         Parameters
         ----------
         X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
-            The samples. Sparse ones are made dense.
+            The samples. A sparse matrix is converted to a dense array.
         y : ignored
 
         Returns
         -------
-        LadderIM
-            Itself.
+        self : LadderIM
 
         Raises
         ------
         TypeError, ValueError
-            If an argument or parameter is of the wrong type, shape or range.
+            If an argument or parameter has the wrong type, shape or range.
         FloatingPointError
-            If training diverges; the message says what to change.
+            If training diverges. The message says what to change.
         """
         self._check_parameters()
         rows = self._learn_features(X)
-        self._check_clusters(len(rows))
+        self._check_clustering_parameters(len(rows))
         loss = Loss(self.loss, self.mu)
-        starts = self._starts(X, 1)
+        labels = self._initial_labels(X, 1)
         with self._training(rows, self.n_clusters, 1, loss, self.n_steps) as training:
-            training.train(starts, self._schedule(self.n_steps, self.labeled_batch_size))
-        shares = predict(self._networks, rows)[0]
-        self.labels_ = shares.argmax(dim=1).cpu().numpy().astype(np.int32)
+            training.train(labels, self._schedule(self.n_steps, self.labeled_batch_size))
+        probabilities = predict(self._networks, rows)[0]
+        self.labels_ = probabilities.argmax(dim=1).cpu().numpy().astype(np.int32)
         return self
 
-    def predict_proba(self, X: Any) -> Floats:
+    def predict_proba(self, X: Any) -> Probabilities:
         """Estimate the probabilities of the clusters.
 
         Parameters
@@ -356,11 +357,11 @@ class LadderIM(ClusterMixin, DeepEstimator):
         -------
         float32 array of shape (n_new, n_clusters)
         """
-        shares: Floats = self._shares(X)[0]
-        return shares
+        probabilities: Probabilities = self._probabilities(X)[0]
+        return probabilities
 
     def predict(self, X: Any) -> NDArray[np.int32]:
-        """Say which cluster samples are in: that of the largest probability.
+        """Return the most probable cluster of each sample.
 
         Parameters
         ----------

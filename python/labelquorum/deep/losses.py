@@ -1,4 +1,8 @@
-"""Losses of an ensemble: sums over the networks of each network's mean over its batch."""
+"""Losses of an ensemble.
+
+Each takes logits of shape (n_networks, n_rows, n_classes) and returns a scalar: the sum over the
+networks of each network's mean over its rows.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +10,45 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy as _cross_entropy
 
-CLUSTERING = ("information", "dot")
+CLUSTERING_LOSSES = ("information", "dot")
 
 
 def information(logits: Tensor, mu: float) -> Tensor:
-    """How far clusters are from sure and of equal size: H(Y|X) - mu H(Y).
+    """Return H(Y|X) - mu H(Y): low if predictions are certain and clusters equal in size.
 
-    Mutual information, turned round, with a weight (Krause, Perona and Gomes, "Discriminative
-    clustering by regularized information maximization", NIPS 2010).
+    With mu = 1 this is the negative mutual information of samples and clusters (Krause, Perona and
+    Gomes, "Discriminative clustering by regularized information maximization", NIPS 2010).
     """
-    logs = torch.log_softmax(logits, dim=2)
-    shares = logs.exp()
-    overall = shares.mean(dim=1)
-    of_sample = -(shares * logs).sum(dim=2).mean(dim=1)
-    of_all: Tensor = -torch.special.xlogy(overall, overall).sum(dim=1)
-    return (of_sample - mu * of_all).sum()
+    log_probabilities = torch.log_softmax(logits, dim=2)
+    probabilities = log_probabilities.exp()
+    cluster_sizes = probabilities.mean(dim=1)
+    conditional_entropy = -(probabilities * log_probabilities).sum(dim=2).mean(dim=1)
+    entropy: Tensor = -torch.special.xlogy(cluster_sizes, cluster_sizes).sum(dim=1)
+    return (conditional_entropy - mu * entropy).sum()
 
 
 def dot(clean: Tensor, noisy: Tensor, mu: float) -> Tensor:
-    """How alike the predictions of two samples are, less how alike those of a sample with noise.
+    """Return how similar predictions of two samples are, minus how stable each is under noise.
 
-    The mean dot product over all pairs of samples of a batch, weighed by mu and the number of
-    classes (unweighed, clusters merge), minus that of each clean prediction with its noisy one.
+    The first term is the mean dot product over all pairs of samples in the batch, times mu and the
+    number of classes (without these weights, clusters merge). The second is the mean dot product of
+    each sample's clean and noisy predictions.
     """
     p, q = torch.softmax(clean, dim=2), torch.softmax(noisy, dim=2)
-    n, n_classes = p.shape[1:]
-    pairs = p.sum(dim=1).square().sum(dim=1) - p.square().sum(dim=(1, 2))
-    weight = mu * n_classes / max(1, n * (n - 1))
-    return (weight * pairs - (p * q).sum(dim=2).mean(dim=1)).sum()
+    n_rows, n_classes = p.shape[1:]
+    products = p.sum(dim=1).square().sum(dim=1) - p.square().sum(dim=(1, 2))
+    weight = mu * n_classes / max(1, n_rows * (n_rows - 1))
+    return (weight * products - (p * q).sum(dim=2).mean(dim=1)).sum()
 
 
 def consistency(clean: Tensor, noisy: Tensor) -> Tensor:
-    """The Kullback-Leibler divergence from clean predictions to noisy ones."""
-    logs = torch.log_softmax(clean, dim=2)
-    gap = logs - torch.log_softmax(noisy, dim=2)
-    return (logs.exp() * gap).sum(dim=2).mean(dim=1).sum()
+    """Return the Kullback-Leibler divergence of noisy predictions from clean ones."""
+    log_clean = torch.log_softmax(clean, dim=2)
+    log_ratios = log_clean - torch.log_softmax(noisy, dim=2)
+    return (log_clean.exp() * log_ratios).sum(dim=2).mean(dim=1).sum()
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy with targets (n_networks, n_labeled)."""
+    """Return the cross-entropy with targets of shape (n_networks, n_rows)."""
     total = _cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
     return total / targets.shape[1]

@@ -1,4 +1,9 @@
-"""Ensembles of networks that train together."""
+"""Ensembles of networks that train together.
+
+`LadderEnsemble` holds the parameters of all its networks in common tensors, of shape (n_networks,
+...), so that one batched matrix product computes a layer of all networks. `ModuleEnsemble` wraps
+networks of the user.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +15,31 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-_EPSILON = 1e-5
-_SETTLING_ROWS = 1000
-_MOST_SETTLING_ROWS = 10_000
+_EPSILON = 1e-5  # added to variances
+_ROWS_PER_SETTLING_BLOCK = 1000
+_MAX_SETTLING_ROWS = 10_000
+# Initial values of a combinator's ten parameters: every estimate starts at 0.
 _COMBINATOR = (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 class Outputs(NamedTuple):
-    """Logits of shape (n_networks, rows, n_classes), and the sum of the networks' own costs."""
+    """What a training step needs of the networks."""
 
-    clean: Tensor
-    noisy: Tensor
-    cost: Tensor
+    clean: Tensor  # (n_networks, n_clean, n_classes), logits without noise
+    noisy: Tensor  # (n_networks, n_rows, n_classes), logits with noise
+    cost: Tensor  # scalar, the sum of the networks' own costs
 
 
 class Ensemble(nn.Module):
     """Networks side by side.
 
-    Each has a random generator of its own, so that it becomes the same network alone as among
-    others.
+    Each has a random generator of its own, so a network becomes the same alone and in an ensemble.
+
+    Attributes
+    ----------
+    seeds : list of int
+    generators : list of torch.Generator
+        One per network.
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
@@ -40,50 +51,71 @@ class Ensemble(nn.Module):
         return len(self.generators)
 
     def __getstate__(self) -> dict[str, Any]:
-        generators = [(g.device, g.get_state()) for g in self.generators]
-        return self.__dict__ | {"generators": generators}
+        states = [(generator.device, generator.get_state()) for generator in self.generators]
+        return self.__dict__ | {"generators": states}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        made = []
-        for device, of in state["generators"]:
-            made.append(torch.Generator(device))
-            made[-1].set_state(of)
-        self.generators = made
+        self.generators = []
+        for device, generator_state in state["generators"]:
+            generator = torch.Generator(device)
+            generator.set_state(generator_state)
+            self.generators.append(generator)
 
     def noise(self, like: Tensor, scale: float) -> Tensor:
-        """Gaussian noise of the shape of `like`, (n_networks, ...)."""
-        found = torch.empty_like(like)
-        for row, generator in zip(found, self.generators, strict=True):
+        """Draw Gaussian noise of the shape and type of `like`, (n_networks, ...)."""
+        noise = torch.empty_like(like)
+        for row, generator in zip(noise, self.generators, strict=True):
             row.normal_(0.0, scale, generator=generator)
-        return found
+        return noise
 
     def draw(self, x: Tensor) -> list[Tensor]:
-        """The noise of a training step on rows x; apart, so that `forward` can be compiled."""
+        """Draw the noise of a training step on rows x.
+
+        This is not part of `forward`, so that `forward` can be compiled.
+        """
         raise NotImplementedError
 
-    def forward(self, x: Tensor, noise: list[Tensor], n_any: int) -> Outputs:
-        """What a training step needs, of rows (n_networks, batch, n_features).
+    def forward(self, x: Tensor, noise: list[Tensor], n_clean: int) -> Outputs:
+        """Compute the outputs of a training step.
 
-        The first `n_any` rows are any samples, the others labeled ones, of which only noisy logits
-        are wanted.
+        Parameters
+        ----------
+        x : Tensor of shape (n_networks, n_rows, n_features)
+        noise : list of Tensor
+            As `draw` returned it.
+        n_clean : int
+            The first rows, which get clean logits too. The rows after them are labeled.
         """
         raise NotImplementedError
 
     def settle(self, X: Tensor) -> None:
-        """Fix what predictions of single samples need to know of all of them."""
+        """Store the statistics of the training samples that predictions use."""
 
     def logits(self, x: Tensor) -> Tensor:
-        """Clean logits of rows (batch, n_features), each from its row alone."""
+        """Return clean logits of rows (n_rows, n_features), each computed from its row alone."""
         raise NotImplementedError
 
 
 class LadderEnsemble(Ensemble):
-    """Ladder networks, their parameters side by side: a product of all of them is one.
+    """Ladder networks.
 
-    After Rasmus et al., "Semi-supervised learning with ladder networks" (NIPS 2015): a clean and a
-    noisy encoder with the same weights, batch normalisation, Gaussian lateral combinators, and the
-    denoising cost of each layer.
+    After Rasmus et al., "Semi-supervised learning with ladder networks" (NIPS 2015). A clean and a
+    noisy encoder share their weights and use batch normalization. A decoder reconstructs each clean
+    layer from the noisy one and from the layer above, with Gaussian combinators; its squared errors
+    are the denoising cost.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Of all layers, from the features to the logits.
+    seeds : sequence of int
+        One per network.
+    device : torch.device
+    noise : float
+        Standard deviation of the noise on each layer.
+    costs : sequence of float
+        Weight of each layer's denoising cost. If all are 0, there is no decoder.
     """
 
     def __init__(
@@ -101,8 +133,8 @@ class LadderEnsemble(Ensemble):
         n = len(seeds)
 
         def weights(fan_in: int, fan_out: int) -> nn.Parameter:
-            drawn = torch.empty(n, fan_in, fan_out, device=device)
-            return nn.Parameter(drawn.copy_(self.noise(drawn, 1 / math.sqrt(fan_in))))
+            empty = torch.empty(n, fan_in, fan_out, device=device)
+            return nn.Parameter(empty.copy_(self.noise(empty, 1 / math.sqrt(fan_in))))
 
         def units(value: float, width: int) -> nn.Parameter:
             return nn.Parameter(torch.full((n, 1, width), value, device=device))
@@ -111,13 +143,13 @@ class LadderEnsemble(Ensemble):
         self.up = nn.ParameterList(weights(below, above) for below, above in pairs)
         self.shift = nn.ParameterList(units(0.0, width) for width in widths[1:])
         self.scale = units(1.0, widths[-1])
-        # Only denoising goes down again.
+        has_decoder = any(costs)
         self.down = nn.ParameterList(
-            weights(above, below) for below, above in (pairs if any(costs) else ())
+            weights(above, below) for below, above in (pairs if has_decoder else ())
         )
         self.combinators = nn.ParameterList(
             nn.Parameter(torch.cat([units(value, width).detach() for value in _COMBINATOR], dim=1))
-            for width in (widths if any(costs) else ())
+            for width in (widths if has_decoder else ())
         )
         for layer, width in enumerate(widths[1:]):
             self.register_buffer(f"mean{layer}", torch.zeros(n, 1, width, device=device))
@@ -127,32 +159,42 @@ class LadderEnsemble(Ensemble):
         return getattr(self, f"mean{layer}"), getattr(self, f"var{layer}")
 
     def draw(self, x: Tensor) -> list[Tensor]:
+        """Draw the noise of each layer."""
         if not self.noise_scale:
             return []
-        dtype = _dtype(x)
+        dtype = _product_dtype(x)
         widths = [*(weights.shape[1] for weights in self.up), self.up[-1].shape[2]]
-        like = [x.new_empty(*x.shape[:2], width, dtype=dtype) for width in widths]
-        return [self.noise(layer, self.noise_scale) for layer in like]
+        layers = [x.new_empty(*x.shape[:2], width, dtype=dtype) for width in widths]
+        return [self.noise(layer, self.noise_scale) for layer in layers]
 
-    def _encode(self, x: Tensor, noise: list[Tensor], statistics: list[Norm] | int) -> Encoded:
-        """Go up, with the noise of each layer if any. Statistics: given, or of so many rows."""
-        x = x.to(_dtype(x))
+    def _encode(self, x: Tensor, noise: list[Tensor], normalization: list[Norm] | int) -> Encoded:
+        """Run the encoder.
+
+        Parameters
+        ----------
+        noise : list of Tensor
+            Of each layer; empty for a clean run.
+        normalization : list of Norm, or int
+            The statistics to normalize with, per layer; or the number of first rows whose
+            statistics to use.
+        """
+        x = x.to(_product_dtype(x))
         h = x + noise[0] if noise else x
-        found = Encoded([h], [], h)
+        layers, norms = [h], []
         for layer, (weights, shift) in enumerate(zip(self.up, self.shift, strict=True)):
             z = torch.bmm(h, weights)
-            if isinstance(statistics, int):
-                z, norm = standardized(z, statistics)
+            if isinstance(normalization, int):
+                z, norm = standardized(z, normalization)
             else:
-                norm = statistics[layer]
+                norm = normalization[layer]
                 z = norm(z)
             if noise:
                 z = z + noise[layer + 1]
-            found.layers.append(z)
-            found.norms.append(norm)
+            layers.append(z)
+            norms.append(norm)
             h = z + shift.to(z.dtype)
             h = torch.relu(h) if layer < len(self.up) - 1 else h * self.scale
-        return found._replace(logits=h.float())
+        return Encoded(layers, norms, h.float())
 
     def _denoising_cost(self, clean: Encoded, noisy: Encoded) -> Tensor:
         n = clean.logits.shape[1]
@@ -164,37 +206,38 @@ class LadderEnsemble(Ensemble):
             if layer < top:
                 above = torch.bmm(above, self.down[layer])
             above, _ = standardized(above, n)
-            estimate = combine(noisy.layers[layer][:, :n], above, self.combinators[layer])
-            above = estimate
+            above = combine(noisy.layers[layer][:, :n], above, self.combinators[layer])
             if self.costs[layer]:
-                wanted = clean.layers[layer]
-                found = clean.norms[layer - 1](estimate) if layer else estimate
-                squares = (found - wanted).float().square()
+                estimate = clean.norms[layer - 1](above) if layer else above
+                squares = (estimate - clean.layers[layer]).float().square()
                 total = total + self.costs[layer] / n * squares.sum()
         return total
 
-    def forward(self, x: Tensor, noise: list[Tensor], n_any: int) -> Outputs:
-        clean = self._encode(x[:, :n_any], [], n_any)
-        noisy = self._encode(x, noise, n_any)
+    def forward(self, x: Tensor, noise: list[Tensor], n_clean: int) -> Outputs:
+        """Run both encoders and the decoder."""
+        clean = self._encode(x[:, :n_clean], [], n_clean)
+        noisy = self._encode(x, noise, n_clean)
         return Outputs(clean.logits, noisy.logits, self._denoising_cost(clean, noisy))
 
     def settle(self, X: Tensor) -> None:
-        # Averages over the last training steps would be those of weights that are no more.
+        """Store the mean and variance of each unit over the samples, or 10,000 of them."""
+        # Averages over the last training steps would belong to weights that have changed since.
         order = torch.randperm(len(X), generator=torch.Generator().manual_seed(0))
-        chosen = X[order[:_MOST_SETTLING_ROWS].to(X.device)]
+        sample = X[order[:_MAX_SETTLING_ROWS].to(X.device)]
         for layer in range(len(self.up)):
             for statistics in self._statistics(layer):
                 statistics.zero_()
-        for begin in range(0, len(chosen), _SETTLING_ROWS):
-            rows = chosen[begin : begin + _SETTLING_ROWS]
-            share = len(rows) / len(chosen)
+        for begin in range(0, len(sample), _ROWS_PER_SETTLING_BLOCK):
+            rows = sample[begin : begin + _ROWS_PER_SETTLING_BLOCK]
+            weight = len(rows) / len(sample)
             encoded = self._encode(rows.expand(len(self), -1, -1), [], len(rows))
             for layer, norm in enumerate(encoded.norms):
                 mean, var = self._statistics(layer)
-                mean += share * norm.mean
-                var += share * norm.scale.pow(-2)
+                mean += weight * norm.mean
+                var += weight * norm.scale.pow(-2)
 
     def logits(self, x: Tensor) -> Tensor:
+        """Return clean logits, normalized with the statistics that `settle` stored."""
         norms = []
         for layer in range(len(self.up)):
             mean, var = self._statistics(layer)
@@ -202,27 +245,31 @@ class LadderEnsemble(Ensemble):
         return self._encode(x.expand(len(self), *x.shape), [], norms).logits
 
 
-def _dtype(x: Tensor) -> torch.dtype:
-    """In which products with x are made."""
+def _product_dtype(x: Tensor) -> torch.dtype:
+    """Return the type in which matrix products with x are computed."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 class Norm(NamedTuple):
-    """Of each unit the mean and one over the standard deviation, (n_networks, 1, width)."""
+    """Statistics of a layer's units, each of shape (n_networks, 1, width); a call applies them."""
 
     mean: Tensor
-    scale: Tensor
+    scale: Tensor  # one over the standard deviation
 
     def __call__(self, z: Tensor) -> Tensor:
+        """Return the normalized units."""
         return torch.addcmul((-self.mean * self.scale).to(z.dtype), z, self.scale.to(z.dtype))
 
 
 def standardized(z: Tensor, n: int) -> tuple[Tensor, Norm]:
-    """Units of mean 0 and variance 1 over the first n rows, and their statistics, as constants."""
+    """Scale units to mean 0 and variance 1 over the first n rows; also return the statistics.
+
+    No gradient flows through the statistics that are returned.
+    """
     apply: Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor]] = _Standardized.apply
-    found, mean, scale = apply(z, n)
-    return found, Norm(mean, scale)
+    standard, mean, scale = apply(z, n)
+    return standard, Norm(mean, scale)
 
 
 class _Standardized(torch.autograd.Function):
@@ -230,35 +277,39 @@ class _Standardized(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
         accurate = z.float() if z.dtype == torch.bfloat16 else z
         mean = accurate[:, :n].mean(dim=1, keepdim=True)
-        centred = accurate - mean
-        scale = torch.rsqrt(centred[:, :n].square().mean(dim=1, keepdim=True) + _EPSILON)
-        found = (centred * scale).to(z.dtype)
-        ctx.save_for_backward(found, scale)
+        centered = accurate - mean
+        scale = torch.rsqrt(centered[:, :n].square().mean(dim=1, keepdim=True) + _EPSILON)
+        standard = (centered * scale).to(z.dtype)
+        ctx.save_for_backward(standard, scale)
         ctx.n = n
         ctx.mark_non_differentiable(mean, scale)
-        return found, mean, scale
+        return standard, mean, scale
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        found, scale = ctx.saved_tensors
+        standard, scale = ctx.saved_tensors
         gradient, n = gradients[0], ctx.n
-        overall = gradient.sum(dim=1, keepdim=True) / n
-        along = (gradient * found).sum(dim=1, keepdim=True) / n
-        of_z = gradient.clone()
-        of_z[:, :n] -= torch.addcmul(overall, found[:, :n], along)
-        return of_z * scale.to(found.dtype), None
+        from_mean = gradient.sum(dim=1, keepdim=True) / n
+        from_scale = (gradient * standard).sum(dim=1, keepdim=True) / n
+        z_gradient = gradient.clone()
+        z_gradient[:, :n] -= torch.addcmul(from_mean, standard[:, :n], from_scale)
+        return z_gradient * scale.to(standard.dtype), None
 
 
 class Encoded(NamedTuple):
-    """What goes up: the input and each layer's normalised units, and the logits."""
+    """What an encoder computed."""
 
-    layers: list[Tensor]
-    norms: list[Norm]
+    layers: list[Tensor]  # the input, then each layer's normalized units
+    norms: list[Norm]  # of each layer but the input
     logits: Tensor
 
 
 def combine(z: Tensor, u: Tensor, parameters: Tensor) -> Tensor:
-    """The denoised z, given what comes from above: Gaussian with mean and variance made of u."""
+    """Denoise z, given the signal u from the layer above.
+
+    The estimate is that of a Gaussian whose mean and variance are functions of u, with ten
+    `parameters` per unit, of shape (n_networks, 10, width).
+    """
     a = [value.unsqueeze(1) for value in parameters.to(z.dtype).unbind(1)]
     mean = a[0] * torch.sigmoid(a[1] * u + a[2]) + a[3] * u + a[4]
     trust = a[5] * torch.sigmoid(a[6] * u + a[7]) + a[8] * u + a[9]
@@ -266,10 +317,19 @@ def combine(z: Tensor, u: Tensor, parameters: Tensor) -> Tensor:
 
 
 class ModuleEnsemble(Ensemble):
-    """Networks of the user, each made by a call of their factory; no ladder cost.
+    """Networks of the user, without a denoising cost.
 
-    Noise is added to the features; what else a module draws (dropout) comes from torch's own
-    generator.
+    Noise is added to the features. What else a module draws, for dropout for example, comes from
+    PyTorch's global generator.
+
+    Parameters
+    ----------
+    factory : callable
+        Called once per network, each time with another seed.
+    seeds : sequence of int
+    device : torch.device
+    noise : float
+        Standard deviation of the noise on the features.
     """
 
     def __init__(
@@ -282,25 +342,30 @@ class ModuleEnsemble(Ensemble):
     ) -> None:
         super().__init__(seeds, device)
         self.noise_scale = noise
-        made = []
+        networks = []
         for seed in seeds:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                made.append(factory().to(device))
-        self.networks = nn.ModuleList(made)
+                networks.append(factory().to(device))
+        self.networks = nn.ModuleList(networks)
 
     def draw(self, x: Tensor) -> list[Tensor]:
+        """Draw the noise of the features."""
         return [self.noise(x, self.noise_scale)]
 
-    def forward(self, x: Tensor, noise: list[Tensor], n_any: int) -> Outputs:
-        noisy = x + noise[0]
+    def forward(self, x: Tensor, noise: list[Tensor], n_clean: int) -> Outputs:
+        """Run each module once, on its clean and noisy rows together."""
+        noisy_x = x + noise[0]
         logits = torch.stack(
             [
-                network(torch.cat([clean, other])).float()
-                for network, clean, other in zip(self.networks, x[:, :n_any], noisy, strict=True)
+                network(torch.cat([clean, noisy])).float()
+                for network, clean, noisy in zip(
+                    self.networks, x[:, :n_clean], noisy_x, strict=True
+                )
             ]
         )
-        return Outputs(logits[:, :n_any], logits[:, n_any:], logits.new_zeros(()))
+        return Outputs(logits[:, :n_clean], logits[:, n_clean:], logits.new_zeros(()))
 
     def logits(self, x: Tensor) -> Tensor:
+        """Return clean logits. Each depends on its row alone if the modules compute them so."""
         return torch.stack([network(x).float() for network in self.networks])

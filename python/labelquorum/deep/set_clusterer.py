@@ -1,12 +1,12 @@
-"""Clustering of sets, learned from examples, by a network that looks at whole sets."""
+"""Clusters within sets, learned from examples by networks that look at whole sets."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,121 +14,127 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from labelquorum._shared.arguments import as_non_negative, as_positive
-from labelquorum.deep.checkpoints import Checkpoint, State, read, write
-from labelquorum.deep.set_networks import (
-    SetNetwork,
-    SetNetworks,
-    Sizes,
-    as_tensors,
-    batch_of,
-    chunks_of,
+from labelquorum.deep.checkpoints import (
+    Checkpoint,
+    State,
+    as_json,
+    check_can_be_resumed,
+    check_can_be_saved,
+    read_model,
+    write,
 )
-from labelquorum.sets.base import (
-    BaseSetClusterer,
-    Examples,
-    Floats,
-    Rows,
-    SetModel,
-    draw_pairs,
-    names_of,
-    places_of,
-)
+from labelquorum.deep.set_networks import SetNetwork, SetNetworks, Sizes
+from labelquorum.deep.set_training import train_epoch
+from labelquorum.deep.training import device_of
+from labelquorum.sets.base import BaseSetClusterer, SetModel
+from labelquorum.sets.examples import Examples, array_of_names
+from labelquorum.sets.pairs import Floats, Indices
 
-_PAIRS_PER_SET = 4096  # of which a network learns in a step
-_SQUARES_PER_CHUNK = 1 << 20  # of sizes of sets that are computed at once
 _WEIGHT_DECAY = 0.01
 _WARM_UP, _COOL_DOWN = 0.1, 0.5  # shares of the epochs
-_MOST_GRADIENT = 1.0
+# Parameters that do not change the result.
+_NOT_SETTINGS = ("directory", "verbose", "device", "n_jobs")
+# Attributes that a saved file holds as they are.
+_SAVED_ATTRIBUTES = (
+    "n_features_in_",
+    "n_pair_features_",
+    "offset_",
+    "category_weight_",
+    "held_out_score_",
+    "history_",
+)
 
 
 class SetClusterer(BaseSetClusterer):
-    """Learns from sets of items with known clusters how to cluster the items of other sets.
+    """Learn from sets of items with known clusters how to cluster the items of other sets.
 
-    A network looks at all items of a set at once (in no order), so that an item's meaning may
-    depend on the others. It says of which category each item is and how probable it is that two
-    items are of one cluster; correlation clustering makes clusters of that.
+    A network looks at all items of a set at once, in no order, so the meaning of an item may depend
+    on the others. The network predicts the category of each item and the probability that two items
+    are of one cluster. Correlation clustering turns the probabilities into clusters.
 
     Parameters
     ----------
     width : int, default=64
-        Units for each item; a multiple of `n_heads`.
+        Number of units per item; a multiple of `n_heads`.
     n_layers : int, default=2
-        Layers of attention; each lets the items of a set see each other once more.
+        Number of attention layers. In each, the items of a set see each other once more.
     n_heads : int, default=4
-        Heads of each.
+        Number of attention heads per layer.
     dropout : float in [0, 1), default=0.1
-        Share of the units left out at random in training.
+        Share of the units that are dropped at random in training.
     n_epochs : int, default=50
-        Times that each set is seen.
+        Number of times that each set is seen.
     batch_size : int, default=256
-        Items of a training step, about; sets stay whole.
+        Approximate number of items per training step. Sets are never divided.
     learning_rate : float, default=0.002
-        Of AdamW; it rises at first and falls to 0 in the second half.
+        Learning rate of AdamW. It rises at first, and in the second half it falls to 0.
     n_models : int, default=3
-        Networks, of which each does not see a fifth of the sets (or, of more than five, as many
-        parts as there are networks); on those the offset is tuned. Their probabilities are
-        averaged.
+        Number of networks, whose probabilities are averaged. A fifth of the sets is held out from
+        each, another fifth each time (a smaller part if there are more than five networks). The
+        offset is tuned on the held-out sets.
     metric : str, default="b_cubed"
-        What the offset is tuned for: "ari", or a measure of `set_scores` ("b_cubed", "ceaf_e",
-        "ceaf_m", "conll", "lea", "muc" or "pairwise").
+        The score that the offset is tuned for: "ari", or a measure of `set_scores` ("b_cubed",
+        "ceaf_e", "ceaf_m", "conll", "lea", "muc" or "pairwise").
     directory : path-like, optional
-        Where to keep the state after each epoch: a fit with the same arguments goes on from there.
-        `random_state` then has to be an int.
+        Folder to save the state of the fit to, after each epoch. A later fit with the same
+        arguments resumes from it. Needs a `random_state` that is an int.
     device : str or torch.device, optional
-        None for a GPU where there is one, else the processor.
+        Device to compute on; None for a GPU if there is one, else the CPU.
     n_jobs : int, optional
         Number of threads of the correlation clustering; -1 for all cores available.
     random_state : int, RandomState instance or None, default=None
-        Decides the weights at the start, which sets are held out, their order, and the pairs seen.
+        Seed of the initial weights, the held-out sets, the order of the sets and the pairs drawn
+        from them.
     verbose : bool, default=False
         Show progress on stderr.
 
     Attributes
     ----------
     categories_ : array of shape (n_categories,)
-        The categories.
+        The categories, sorted; empty if `fit` got none.
     offset_ : float
-        Log-odds above which two items rather are of one cluster.
+        Log-odds above which two items count as being of one cluster.
     category_weight_ : int
-        1 where P(same cluster) is multiplied by the probability that both items are of one
-        category, 0 where sets held out are clustered better without.
+        1 if P(same cluster) is multiplied by the probability that both items are of one category; 0
+        if held-out sets are clustered better without.
     held_out_ : list of arrays
-        The numbers of the sets that each model has not seen.
+        The indices of the sets held out from each model.
     held_out_score_ : float
-        The mean `metric` of the sets held out, with these two, which were chosen among a few by
-        this score; it therefore is a little too good.
+        The mean `metric` of the held-out sets. Because `offset_` and `category_weight_` were chosen
+        by this score, it is slightly too high.
     history_ : list of dict
-        The mean loss of each network ("model") in each epoch.
+        The mean loss ("loss") of each network ("model") in each epoch ("epoch").
     n_features_in_, n_pair_features_ : int
-        Features of items and of pairs.
+        Number of features of items and of pairs.
 
     See Also
     --------
-    PairwiseSetClusterer : looks at pairs alone, with any classifier; needs no PyTorch.
-    evaluate_sets : how good clusters are.
+    PairwiseSetClusterer : Look only at pairs, with any classifier; needs no PyTorch.
+    evaluate_sets : Measure how good clusters are.
 
     Notes
     -----
-    Attention without positions (Lee et al., "Set transformer", ICML 2019): another order of the
-    items gives the same results in that order. What is known of pairs (their cosine, their distance
-    and `pairs`) adds to the attention that two items pay each other. The pair head takes
-    products and distances of two encoded items, one for each head, and what is known of the pair,
-    so that (b, a) gives the same.
-    Its loss is the binary cross-entropy of "same cluster", in which sets weigh the same, and within
-    a set the pairs of one cluster as much as those of two; that of the category head is
-    cross-entropy. P(same) is multiplied by the probability that both items are of one category
-    (unless that does harm: see `category_weight_`); a cluster has the category that is most
-    probable by all of its items.
+    The layers use attention without positions (Lee et al., "Set transformer", ICML 2019), so
+    another order of the items gives the same results, in that order. The features of a pair (the
+    cosine and the distance of its items, and `pairs`) add a bias to the attention between its
+    items. The pair head takes these features, and products and distances of the two encoded items,
+    one per attention head; so (b, a) gives the same as (a, b).
 
-    Sets of a batch are not filled up to the same size. A set of n items takes O(n ** 2) time and
-    memory; in training, about 1 GB for n = 2,000.
+    The loss of the pair head is the binary cross-entropy of "same cluster". All sets have the same
+    weight, and within a set the pairs of one cluster have the same total weight as the pairs of
+    different clusters. The loss of the category head is the cross-entropy. P(same cluster) is
+    multiplied by the probability that both items are of one category, unless that does harm (see
+    `category_weight_`). A cluster gets the category that is most probable for all its items
+    together.
+
+    Sets are not padded to a common size. A set of n items takes O(n ** 2) time and memory; in
+    training, about 1 GB for n = 2,000.
 
     Examples
     --------
-    Which of two features tells the clusters, a third feature of one of the items says:
+    A third feature, of the first item, says which of the two other features tells the clusters:
 
     >>> import numpy as np
     >>> import labelquorum as lq
@@ -145,8 +151,8 @@ class SetClusterer(BaseSetClusterer):
     ...     width=16, n_layers=1, n_epochs=8, batch_size=32, learning_rate=0.01, n_models=1,
     ...     random_state=0,
     ... )
-    >>> found = model.fit(sets[:150], clusters[:150]).predict(sets[150:]).clusters
-    >>> bool(lq.evaluate_sets(clusters[150:], found).scores["b_cubed"].f1 > 0.95)
+    >>> predicted = model.fit(sets[:150], clusters[:150]).predict(sets[150:]).clusters
+    >>> bool(lq.evaluate_sets(clusters[150:], predicted).scores["b_cubed"].f1 > 0.95)
     True
     """
 
@@ -190,23 +196,16 @@ class SetClusterer(BaseSetClusterer):
         for name in ("width", "n_layers", "n_heads", "n_epochs", "batch_size"):
             as_positive(getattr(self, name), name)
         if self.width % self.n_heads:
-            raise ValueError(f"width is {self.width}; wanted a multiple of n_heads={self.n_heads}")
-        if as_non_negative(self.dropout, "dropout") >= 1:
-            raise ValueError(f"dropout is {self.dropout}; wanted less than 1")
-        if as_non_negative(self.learning_rate, "learning_rate") == 0:
-            raise ValueError("learning_rate is 0; wanted more")
-        if self.directory is not None and not isinstance(self.random_state, (int, np.integer)):
             raise ValueError(
-                f"random_state is {self.random_state!r}; wanted an int where a directory is given, "
-                "so that what is kept there can be told from other fits"
+                f"width must be a multiple of n_heads={self.n_heads}, got {self.width}"
             )
+        if as_non_negative(self.dropout, "dropout") >= 1:
+            raise ValueError(f"dropout must be a number in [0, 1), got {self.dropout}")
+        if as_non_negative(self.learning_rate, "learning_rate") == 0:
+            raise ValueError("learning_rate must be a number above 0, got 0")
+        check_can_be_resumed(self.random_state, self.directory)
 
-    def _device(self) -> torch.device:
-        if self.device is not None:
-            return torch.device(self.device)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-    def _built(self, seeds: Sequence[int]) -> SetNetworks:
+    def _build(self, seeds: Sequence[int]) -> SetNetworks:
         sizes = Sizes(
             self.n_features_in_,
             self.n_pair_features_,
@@ -215,230 +214,172 @@ class SetClusterer(BaseSetClusterer):
             self.n_layers,
             self.n_heads,
         )
-        return SetNetworks(sizes, seeds, self._device(), dropout=self.dropout)
+        return SetNetworks(sizes, seeds, device_of(self.device), dropout=self.dropout)
 
     def _learn(
         self,
         examples: Examples,
-        held_out: list[Rows],
+        held_out: list[Indices],
         seeds: list[int],
         show: Callable[..., None] | None,
     ) -> list[SetModel]:
-        self._networks = networks = self._built(seeds)
-        scales = [_scale(of) for of in (examples.items.features, examples.items.pairs or [])]
-        for network in networks:
-            network.learn_scale(*scales)
-        checkpoint, state = None, None
-        if self.directory is not None:
-            checkpoint = self._checkpoint(examples)
-            state = checkpoint.load(networks)
+        self._networks = self._build(seeds)
+        item_scale, pair_scale = _scale(examples.items.features), _scale(examples.items.pairs or [])
+        for network in self._networks:
+            network.learn_scale(item_scale, pair_scale)
+        checkpoint = None if self.directory is None else self._checkpoint(examples)
+        state = None if checkpoint is None else checkpoint.load(self._networks)
         self.history_ = [] if state is None else state.history
-        n_done = 0 if state is None else state.round
-        for i, network in enumerate(networks):
-            if i < n_done:
+        for i, network in enumerate(self._networks):
+            if state is not None and i < state.round:
                 continue
-            chosen = np.setdiff1d(np.arange(len(examples.items)), held_out[i])
-            optimizer = torch.optim.AdamW(
-                network.parameters(), weight_decay=_WEIGHT_DECAY, fused=True
-            )
-            first = 0
-            if state is not None and state.round == i:
-                first = state.step
-                optimizer.load_state_dict(optimizer.state_dict() | {"state": state.optimizer})
-            network.train()
-            for epoch in range(first, self.n_epochs):
-                rng = np.random.default_rng([seeds[i], epoch])
-                with _torch_seed(int(rng.integers(2**31)), self._device()):
-                    loss = self._epoch(network, examples, chosen, optimizer, epoch, rng)
-                if not math.isfinite(loss):
-                    raise FloatingPointError(
-                        f"the loss is {loss} in epoch {epoch + 1}; lower learning_rate (it is "
-                        f"{self.learning_rate:g})"
-                    )
-                self.history_.append({"model": i, "epoch": epoch, "loss": loss})
-                if checkpoint is not None:
-                    kept = optimizer.state_dict()["state"]
-                    # Orders follow from the seed and the epoch: none is kept.
-                    n_epochs = i * self.n_epochs + epoch + 1
-                    none = torch.empty(0)
-                    state_now = State(i, epoch + 1, n_epochs, self.history_, {}, kept, none)
-                    checkpoint.save(networks, state_now)
-                if show is not None:
-                    share = (i + (epoch + 1) / self.n_epochs) / len(seeds)
-                    show("training", share, f", loss {loss:.3f}")
-        return [*networks]
+            sets = np.setdiff1d(np.arange(examples.items.n_sets), held_out[i])
+            self._train(i, network, examples, sets, state, checkpoint, show)
+            state = None
+        return [*self._networks]
 
-    def _epoch(
+    def _train(
         self,
+        i: int,
         network: SetNetwork,
         examples: Examples,
-        chosen: Rows,
-        optimizer: torch.optim.Optimizer,
-        epoch: int,
-        rng: np.random.Generator,
-    ) -> float:
-        """The mean loss of a set."""
-        sizes = np.array([len(features) for features in examples.items.features])
-        order = rng.permutation(chosen)
-        total, n_done = 0.0, 0
-        # A batch goes on until it has as many items.
-        ends = np.flatnonzero(np.diff(np.cumsum(sizes[order]) // self.batch_size) > 0) + 1
-        for batch in np.split(order, ends):
-            done = (epoch + n_done / len(order)) / self.n_epochs
-            rate = min(1.0, (done + 0.01) / _WARM_UP, (1 - done) / _COOL_DOWN)
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate * rate
-            optimizer.zero_grad(set_to_none=True)
-            for chunk in chunks_of(batch, sizes, _SQUARES_PER_CHUNK):
-                loss = self._loss(network, examples, chunk, rng)
-                if loss.requires_grad:
-                    torch.autograd.backward(loss / len(batch))
-                total += float(loss.detach())
-            torch.nn.utils.clip_grad_norm_(network.parameters(), _MOST_GRADIENT)
-            optimizer.step()
-            n_done += len(batch)
-        return total / len(order)
+        sets: Indices,
+        state: State | None,
+        checkpoint: Checkpoint | None,
+        show: Callable[..., None] | None,
+    ) -> None:
+        """Train network i on the sets, from the state if there is one."""
+        seed, device = self._networks.seeds[i], device_of(self.device)
+        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=_WEIGHT_DECAY, fused=True)
+        first = 0
+        if state is not None:
+            first = state.step
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": state.optimizer})
+        network.train()
+        for epoch in range(first, self.n_epochs):
+            rng = np.random.default_rng([seed, epoch])
+            with _torch_seed(int(rng.integers(2**31)), device):
+                loss = train_epoch(
+                    network,
+                    examples,
+                    sets,
+                    optimizer,
+                    batch_size=self.batch_size,
+                    rate=partial(self._rate, epoch),
+                    rng=rng,
+                )
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"training diverged: the loss is {loss} in epoch {epoch + 1}; lower "
+                    f"learning_rate (now {self.learning_rate:g})"
+                )
+            self.history_.append({"model": i, "epoch": epoch, "loss": loss})
+            if checkpoint is not None:
+                self._save_state(checkpoint, i, epoch + 1, optimizer)
+            if show is not None:
+                share = (i + (epoch + 1) / self.n_epochs) / len(self._networks)
+                show("training", share, f", loss {loss:.3f}")
 
-    def _loss(
-        self, network: SetNetwork, examples: Examples, chunk: list[int], rng: np.random.Generator
-    ) -> Tensor:
-        """The sum over sets."""
-        device = self._device()
-        batch = batch_of([as_tensors(*examples.items.of(i), device) for i in chunk])
-        items, own, kinds = network.encode(batch)
-        total = torch.zeros((), device=device)
-        first, second, places, pairs, same, weights = [], [], [], [], [], []
-        n_items = n_pairs = 0
-        for i, of_set in zip(chunk, batch.pairs, strict=True):
-            clusters = examples.clusters[i]
-            n = len(clusters)
-            drawn = draw_pairs(clusters, _PAIRS_PER_SET, rng)
-            first.append(drawn.first + n_items)
-            second.append(drawn.second + n_items)
-            at = places_of(drawn.first, drawn.second, n)
-            places.append(at + n_pairs)
-            pairs.append(of_set[torch.from_numpy(at)])
-            same.append(drawn.same)
-            weights.append(drawn.weights)
-            if kinds is not None and examples.categories is not None:
-                known = torch.from_numpy(examples.categories[i].astype(np.int64)).to(device)
-                if (known >= 0).any():
-                    said = kinds[n_items : n_items + n]
-                    total = total + cross_entropy(said, known, ignore_index=-1)
-            n_items, n_pairs = n_items + n, n_pairs + n * (n - 1) // 2
-        a, b, c = (torch.from_numpy(np.concatenate(of)) for of in (first, second, places))
-        wanted, weight = (
-            torch.from_numpy(np.concatenate(of).astype(np.float32)).to(device)
-            for of in (same, weights)
+    def _rate(self, epoch: int, share: float) -> float:
+        """Return the learning rate at a share of an epoch: it rises, then falls linearly to 0."""
+        done = (epoch + share) / self.n_epochs
+        return self.learning_rate * min(1.0, (done + 0.01) / _WARM_UP, (1 - done) / _COOL_DOWN)
+
+    def _save_state(
+        self, checkpoint: Checkpoint, i: int, n_epochs: int, optimizer: torch.optim.Optimizer
+    ) -> None:
+        state = State(
+            round=i,
+            step=n_epochs,
+            n_done=i * self.n_epochs + n_epochs,
+            history=self.history_,
+            arrays={},
+            optimizer=optimizer.state_dict()["state"],
+            order=torch.empty(0),  # It follows from the seed and the epoch.
         )
-        if len(a):
-            found = network.log_odds(items[a], items[b], own[c], torch.cat(pairs))
-            total = total + binary_cross_entropy_with_logits(
-                found, wanted, weight=weight, reduction="sum"
-            )
-        return total
+        checkpoint.save(self._networks, state)
 
     def _checkpoint(self, examples: Examples) -> Checkpoint:
-        apart = ("directory", "verbose", "device", "n_jobs")
-        settings = {name: of for name, of in self.get_params().items() if name not in apart}
+        parameters = self.get_params()
+        settings = {name: parameters[name] for name in parameters if name not in _NOT_SETTINGS}
         content = hashlib.blake2b(digest_size=16)
-        for of in (examples.clusters, examples.categories or [], examples.items.pairs or []):
-            for array in of:
+        for arrays in (examples.clusters, examples.categories or [], examples.items.pairs or []):
+            for array in arrays:
                 content.update(np.ascontiguousarray(array).data)
-        settings["sizes"] = [len(of) for of in examples.clusters]
+        settings["sizes"] = [len(clusters) for clusters in examples.clusters]
         settings["examples"] = content.hexdigest()
-        settings = json.loads(json.dumps(settings, default=_plain))
         X = torch.from_numpy(np.concatenate(examples.items.features).astype(np.float32))
-        return Checkpoint(Path(str(self.directory)), settings, X)
+        return Checkpoint(Path(str(self.directory)), as_json(settings), X)
 
     def save(self, path: str | Path) -> None:
-        """Write the fitted estimator to a file of safetensors; its settings are JSON in it.
+        """Save the fitted estimator to a safetensors file, with its parameters as JSON.
 
         Parameters
         ----------
         path : path-like
-            Replaced if it exists, once the new one is whole.
+            An existing file is replaced once the new one is complete.
 
         Raises
         ------
         TypeError
-            If random_state is a generator, which no JSON holds.
+            If random_state is a generator, which JSON cannot hold.
         """
         check_is_fitted(self)
-        if self.random_state is not None and not isinstance(self.random_state, (int, np.integer)):
-            raise TypeError(f"random_state is {self.random_state!r}; wanted None or an int to save")
+        check_can_be_saved(self.random_state)
         facts = {"class": type(self).__name__, "parameters": self.get_params()}
-        facts |= {name: getattr(self, name) for name in _LEARNED}
-        facts["held_out_"] = [part.tolist() for part in self.held_out_]
+        facts |= {name: getattr(self, name) for name in _SAVED_ATTRIBUTES}
+        facts["held_out_"] = [sets.tolist() for sets in self.held_out_]
         facts |= {"categories": self.categories_.tolist(), "seeds": self._networks.seeds}
-        tensors = self._networks.state_dict()
-        write(Path(path), json.loads(json.dumps(facts, default=_plain)), tensors)
+        write(Path(path), facts, self._networks.state_dict())
 
     @classmethod
     def load(cls, path: str | Path, *, device: Any = None) -> Self:
-        """Read what `save` wrote.
+        """Load an estimator that `save` wrote.
 
         Parameters
         ----------
         path : path-like
         device : str or torch.device, optional
-            Where it computes; None for a GPU where there is one.
+            Device to compute on; None for a GPU if there is one, else the CPU.
 
         Returns
         -------
         SetClusterer
-            It predicts as the one that was saved.
+            It predicts the same as the one that was saved.
 
         Raises
         ------
         ValueError
-            If the file holds another estimator, or one of another format.
+            If the file holds another estimator, or has another format version.
         """
-        facts, tensors = read(Path(path))
-        if facts.get("class") != cls.__name__:
-            raise ValueError(f"{path} holds {facts.get('class')!r}; wanted {cls.__name__!r}")
+        facts, tensors = read_model(Path(path), cls.__name__)
         model = cls(**facts["parameters"] | {"device": device})
-        for name in _LEARNED:
+        for name in _SAVED_ATTRIBUTES:
             setattr(model, name, facts[name])
-        model.held_out_ = [np.array(part, dtype=np.intp) for part in facts["held_out_"]]
-        model.categories_ = names_of(facts["categories"])
-        model._networks = model._built(facts["seeds"])
+        model.held_out_ = [np.array(sets, dtype=np.intp) for sets in facts["held_out_"]]
+        model.categories_ = array_of_names(facts["categories"])
+        model._networks = model._build(facts["seeds"])
         model._networks.load_state_dict(tensors)
         model._models = [*model._networks]
         return model
 
 
-_LEARNED = (
-    "n_features_in_",
-    "n_pair_features_",
-    "offset_",
-    "category_weight_",
-    "held_out_score_",
-    "history_",
-)
-
-
 def _scale(arrays: Sequence[Floats]) -> tuple[Tensor, Tensor]:
-    """The mean and the spread of each column of arrays one below the other."""
-    columns = next((of.shape[1] for of in arrays), 0)
-    n, total, squares = 0, np.zeros(columns), np.zeros(columns)
+    """Return the mean and the standard deviation of each column, over the rows of all arrays."""
+    n_columns = arrays[0].shape[1] if arrays else 0
+    n_rows, total, squares = 0, np.zeros(n_columns), np.zeros(n_columns)
     for array in arrays:
-        n += len(array)
+        n_rows += len(array)
         total += array.sum(axis=0, dtype=np.float64)
-    mean = total / max(1, n)
+    mean = total / max(1, n_rows)
     for array in arrays:
         squares += ((array - mean) ** 2).sum(axis=0)
-    return torch.from_numpy(mean), torch.from_numpy(np.sqrt(squares / max(1, n)))
+    return torch.from_numpy(mean), torch.from_numpy(np.sqrt(squares / max(1, n_rows)))
 
 
 @contextmanager
 def _torch_seed(seed: int, device: torch.device) -> Iterator[None]:
-    """The random numbers of a block follow from the seed, and those after it do not."""
+    """Seed PyTorch's global generators within the block, and restore them after it."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-def _plain(value: Any) -> Any:
-    """What JSON has for numbers of NumPy and for devices."""
-    return value.item() if isinstance(value, np.generic) else str(value)

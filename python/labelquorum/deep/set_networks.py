@@ -1,4 +1,12 @@
-"""Networks that look at a set of items at once, whatever their order."""
+"""Networks that look at all items of a set at once.
+
+The layers use attention without positions: another order of the items gives the same results, in
+that order. The features of a pair (the cosine and the distance of its items, and those passed as
+`pairs`) add a bias to the attention between its items. Sets of one size are computed together, so
+no set is padded. A set of n items takes O(n ** 2) time and memory.
+
+Attributes that hold parameters are the names under which saved files store them.
+"""
 
 from __future__ import annotations
 
@@ -8,49 +16,56 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear, scaled_dot_product_attention
 
 from labelquorum.deep.networks import Ensemble
-from labelquorum.sets.base import Floats, pair_blocks
+from labelquorum.sets.pairs import Floats, n_pairs_of, pair_blocks
 
 _PAIRS_PER_BLOCK = 1 << 16
-_N_OWN = 2  # features of pairs that the network makes itself: cosine and distance
+_N_OWN = 2  # features of a pair that the network computes itself: cosine and distance
 _BIAS_WIDTH = 16
 
 
 class Sizes(NamedTuple):
-    """Of a network."""
+    """The sizes of a network."""
 
     n_features: int
     n_pair_features: int
-    n_categories: int
+    n_categories: int  # 0 for no category head
     width: int
     n_layers: int
     n_heads: int
 
 
 class Batch(NamedTuple):
-    """Sets side by side, those of one size next to each other, so that none is filled up."""
+    """Sets one after the other, sorted by size."""
 
     features: Tensor  # (items of all sets, n_features)
-    pairs: list[Tensor]  # (pairs of a set, n_pair_features)
-    shapes: list[tuple[int, int]]  # how many sets of how many items
+    pairs: list[Tensor]  # of each set, (n_pairs, n_pair_features)
+    shapes: list[tuple[int, int]]  # runs of sets of one size: their number, and their size
+
+
+class Encoding(NamedTuple):
+    """What a network computes for the sets of a batch."""
+
+    items: Tensor  # (items of all sets, width), the input of the pair head
+    own: Tensor  # (pairs of all sets, 2), their cosine and distance
+    category_logits: Tensor | None  # (items of all sets, n_categories)
 
 
 def batch_of(sets: Sequence[tuple[Tensor, Tensor]]) -> Batch:
-    """Of features of items and pairs of sets, which are sorted by size."""
+    """Build a batch from the features of the items and of the pairs of sets sorted by size."""
     sizes = [len(features) for features, _ in sets]
     return Batch(
         torch.cat([features for features, _ in sets]),
         [pairs for _, pairs in sets],
-        [(len([*same]), n) for n, same in groupby(sizes)],
+        [(len([*same_size]), size) for size, same_size in groupby(sizes)],
     )
 
 
 class _Layer(nn.Module):
-    """Attention within sets, in which pairs have a say, then a layer for each item."""
+    """Attention within each set, biased by its pairs, then a small network for each item."""
 
     def __init__(self, width: int, n_heads: int, dropout: float) -> None:
         super().__init__()
@@ -69,26 +84,25 @@ class _Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, items: Tensor, pairs: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
-        parts = self.to_attention(self.norm(items))
+        projected = self.to_attention(self.norm(items))
         biases = self.to_bias(pairs)
-        found = []
-        i = j = 0
+        attended = []
+        row = pair = 0
         for n_sets, n in shapes:
-            n_rows, n_pairs = n_sets * n, n * (n - 1) // 2
+            n_rows, n_pairs = n_sets * n, n_sets * n_pairs_of(n)
             shape = (n_sets, n, 3, self.n_heads, items.shape[1] // self.n_heads)
-            q, k, v = parts[i : i + n_rows].view(shape).permute(2, 0, 3, 1, 4)
-            of_pairs = biases[j : j + n_sets * n_pairs].view(n_sets, n_pairs, self.n_heads)
-            bias = _as_matrices(of_pairs, n)
-            seen = scaled_dot_product_attention(q, k, v, attn_mask=bias)
-            found.append(seen.transpose(1, 2).reshape(n_rows, -1))
-            i, j = i + n_rows, j + n_sets * n_pairs
-        items = items + self.dropout(self.from_attention(torch.cat(found)))
-        with_own: Tensor = items + self.of_items(items)
-        return with_own
+            q, k, v = projected[row : row + n_rows].view(shape).permute(2, 0, 3, 1, 4)
+            bias = _as_matrices(biases[pair : pair + n_pairs].view(n_sets, -1, self.n_heads), n)
+            values = scaled_dot_product_attention(q, k, v, attn_mask=bias)
+            attended.append(values.transpose(1, 2).reshape(n_rows, -1))
+            row, pair = row + n_rows, pair + n_pairs
+        items = items + self.dropout(self.from_attention(torch.cat(attended)))
+        transformed: Tensor = items + self.of_items(items)
+        return transformed
 
 
 def _as_matrices(pairs: Tensor, n: int) -> Tensor:
-    """(n_sets, n_pairs, n_heads) as symmetric (n_sets, n_heads, n, n), 0 on the diagonal."""
+    """Turn (n_sets, n_pairs, n_heads) into symmetric (n_sets, n_heads, n, n) with diagonal 0."""
     first, second = torch.triu_indices(n, n, 1, device=pairs.device)
     upper = pairs.new_zeros(len(pairs), pairs.shape[2], n * n)
     upper[:, :, first * n + second] = pairs.transpose(1, 2)
@@ -97,7 +111,7 @@ def _as_matrices(pairs: Tensor, n: int) -> Tensor:
 
 
 class SetNetwork(nn.Module):
-    """Categories of the items of sets, and log-odds that two are of one cluster."""
+    """Predicts the categories of the items, and log-odds that two items are of one cluster."""
 
     item_mean: Tensor
     item_spread: Tensor
@@ -130,19 +144,19 @@ class SetNetwork(nn.Module):
         )
 
     def learn_scale(self, items: tuple[Tensor, Tensor], pairs: tuple[Tensor, Tensor]) -> None:
-        """Keep the means and the spreads of the features of items and of pairs."""
+        """Store the mean and the spread of each feature of items and of pairs."""
         for name, (mean, spread) in (("item", items), ("pair", pairs)):
             getattr(self, f"{name}_mean").copy_(mean)
             getattr(self, f"{name}_spread").copy_(torch.where(spread > 0, spread, 1.0))
 
-    def encode(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Items as the pair head takes them, own features of pairs, and logits of categories."""
+    def encode(self, batch: Batch) -> Encoding:
+        """Run the layers and the category head."""
         features = (batch.features - self.item_mean) / self.item_spread
         own = _own_features(features, batch.shapes)
         items = self.dropout(self.of_features(features))
         hidden = self.of_own(own)
         if self.of_pairs is not None:
-            # Scaling the weights is the same as scaling the pairs, which are many.
+            # Scale the weights instead of the features: there are far more pairs.
             weight = self.of_pairs.weight / self.pair_spread
             bias = -(weight @ self.pair_mean)
             hidden = hidden + torch.cat([linear(pairs, weight, bias) for pairs in batch.pairs])
@@ -150,90 +164,90 @@ class SetNetwork(nn.Module):
         for layer in self.layers:
             items = layer(items, hidden, batch.shapes)
         items = self.norm(items)
-        kinds = None if self.to_category is None else self.to_category(items)
-        return self.to_pairs(items), own, kinds
+        category_logits = None if self.to_category is None else self.to_category(items)
+        return Encoding(self.to_pairs(items), own, category_logits)
 
     def log_odds(self, first: Tensor, second: Tensor, own: Tensor, pairs: Tensor) -> Tensor:
-        """Of pairs of encoded items, the same whichever is first."""
+        """Return the log-odds that two encoded items are of one cluster, whichever is first.
+
+        Parameters
+        ----------
+        first, second : Tensor of shape (n, width)
+            Rows of `Encoding.items`.
+        own : Tensor of shape (n, 2)
+            The pairs' rows of `Encoding.own`.
+        pairs : Tensor of shape (n, n_pair_features)
+        """
         scaled = (pairs - self.pair_mean) / self.pair_spread
-        # Few numbers, not some of each unit: those would tell clusters of training by heart.
-        of_heads = (len(first), self.n_heads, -1)
-        products = (first * second).view(of_heads).sum(dim=2)
-        distances = (first - second).square().view(of_heads).sum(dim=2)
-        both = torch.cat([products, distances, own, scaled], dim=1)
-        found: Tensor = self.same(both)[:, 0]
-        return found
+        # One number per head. With one per unit, the network could memorize the clusters.
+        by_head = (len(first), self.n_heads, -1)
+        products = (first * second).view(by_head).sum(dim=2)
+        distances = (first - second).square().view(by_head).sum(dim=2)
+        log_odds: Tensor = self.same(torch.cat([products, distances, own, scaled], dim=1))[:, 0]
+        return log_odds
 
     def predict(self, features: Floats, pairs: Floats | None) -> tuple[Floats, Floats | None]:
-        """P(same cluster) of all pairs of a set, and P(category) of its items."""
+        """Return P(same cluster) of all pairs of a set, and P(category) of its items."""
         self.eval()
-        device = self.of_features.weight.device
-        of_set = as_tensors(features, pairs, device)
+        features_on_device, pairs_on_device = as_tensors(
+            features, pairs, self.of_features.weight.device
+        )
         with torch.no_grad():
-            items, own, kinds = self.encode(batch_of([of_set]))
+            items, own, category_logits = self.encode(
+                batch_of([(features_on_device, pairs_on_device)])
+            )
             same = np.empty(len(own))
-            for places, first, second in pair_blocks(len(features), _PAIRS_PER_BLOCK):
-                found = self.log_odds(items[first], items[second], own[places], of_set[1][places])
-                same[places] = torch.sigmoid(found.double()).cpu().numpy()
-            if kinds is None:
+            for positions, first, second in pair_blocks(len(features), _PAIRS_PER_BLOCK):
+                log_odds = self.log_odds(
+                    items[first], items[second], own[positions], pairs_on_device[positions]
+                )
+                same[positions] = torch.sigmoid(log_odds.double()).cpu().numpy()
+            if category_logits is None:
                 return same, None
-            return same, torch.softmax(kinds.double(), dim=1).cpu().numpy()
+            return same, torch.softmax(category_logits.double(), dim=1).cpu().numpy()
 
 
 def as_tensors(
     features: Floats, pairs: Floats | None, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Features of items and of pairs, (n_pairs, 0) where there are none."""
-    n = len(features)
-    given = np.empty((n * (n - 1) // 2, 0)) if pairs is None else pairs
-    items, of_pairs = (torch.from_numpy(of.astype(np.float32)) for of in (features, given))
-    return items.to(device), of_pairs.to(device)
+    """Return the features of items and of pairs on the device; pairs without any have 0 columns."""
+    if pairs is None:
+        pairs = np.empty((n_pairs_of(len(features)), 0))
+    items, rows = (torch.from_numpy(array.astype(np.float32)) for array in (features, pairs))
+    return items.to(device), rows.to(device)
 
 
 def _own_features(features: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
-    """Cosine and distance of the items of all pairs, (n_pairs, 2)."""
-    found = []
-    i = 0
+    """Return the cosine and the distance of the items of each pair, shape (n_pairs, 2)."""
+    own = []
+    row = 0
     for n_sets, n in shapes:
-        items = features[i : i + n_sets * n].view(n_sets, n, -1)
+        items = features[row : row + n_sets * n].view(n_sets, n, -1)
         first, second = torch.triu_indices(n, n, 1, device=items.device)
         products = items @ items.transpose(1, 2)
         squares = products.diagonal(dim1=1, dim2=2)
         product = products[:, first, second]
         a, b = squares[:, first], squares[:, second]
         cosine = product / (a * b).sqrt().clamp_min(1e-9)
-        apart = (a + b - 2 * product).clamp_min(0) / features.shape[1]
-        found.append(torch.stack([cosine, apart.sqrt()], dim=2).flatten(0, 1))
-        i += n_sets * n
-    return torch.cat(found)
+        mean_square = (a + b - 2 * product).clamp_min(0) / features.shape[1]
+        own.append(torch.stack([cosine, mean_square.sqrt()], dim=2).flatten(0, 1))
+        row += n_sets * n
+    return torch.cat(own)
 
 
 class SetNetworks(Ensemble):
-    """Networks of one kind, each learned from other sets."""
+    """Networks of one kind, each trained on other sets."""
 
     def __init__(
         self, sizes: Sizes, seeds: Sequence[int], device: torch.device, *, dropout: float = 0.0
     ) -> None:
         super().__init__(seeds, device)
-        made = []
+        networks = []
         for seed in seeds:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                made.append(SetNetwork(sizes, dropout))
-        self.networks = nn.ModuleList(made).to(device)
+                networks.append(SetNetwork(sizes, dropout))
+        self.networks = nn.ModuleList(networks).to(device)
 
     def __iter__(self) -> Iterator[SetNetwork]:
         return iter(self.networks)
-
-
-def chunks_of(chosen: NDArray[np.intp], sizes: NDArray[np.intp], n_most: int) -> list[list[int]]:
-    """Sets sorted by size, in parts in which the squares of the sizes sum to little."""
-    chunks: list[list[int]] = []
-    total = 0
-    for i in chosen[np.argsort(sizes[chosen], kind="stable")].tolist():
-        total += int(sizes[i]) ** 2
-        if not chunks or total > n_most:
-            chunks.append([])
-            total = int(sizes[i]) ** 2
-        chunks[-1].append(i)
-    return chunks

@@ -1,4 +1,8 @@
-"""How well clusters within sets were found: the measures of coreference resolution."""
+"""How well the clusters within sets were found: the measures of coreference resolution.
+
+All measures follow from one table: how many items each true cluster shares with each found one.
+Each measure is a pair of ratios, precision and recall, combined to F1.
+"""
 
 from __future__ import annotations
 
@@ -12,64 +16,81 @@ from scipy.optimize import linear_sum_assignment
 
 from labelquorum._shared.arguments import as_codes, as_positive
 
-Floats = NDArray[np.float64]
+Counts = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 
 
-class _Shared(NamedTuple):
-    """How many items each true (row) and each found cluster (column) share; and their sizes."""
+class _Overlap(NamedTuple):
+    """How many items each true and each found cluster share, and the sizes of both."""
 
-    counts: Floats
-    true: Floats
-    found: Floats
-
-
-def _pairs(n: Any) -> Any:
-    return n * (n - 1) / 2
+    counts: Counts  # (n_true, n_found)
+    true: Counts  # (n_true,)
+    found: Counts  # (n_found,)
 
 
-def _pairwise(s: _Shared) -> tuple[float, float, float, float]:
-    shared = _pairs(s.counts).sum()
-    return shared, _pairs(s.found).sum(), shared, _pairs(s.true).sum()
+class _Ratios(NamedTuple):
+    """Precision and recall as fractions."""
+
+    found_right: float
+    found_total: float
+    true_right: float
+    true_total: float
 
 
-def _b_cubed(s: _Shared) -> tuple[float, float, float, float]:
-    squares = s.counts**2
-    n = s.true.sum()
-    return (squares / s.found).sum(), n, (squares / s.true[:, None]).sum(), n
+def _n_pairs(n_items: Any) -> Any:
+    return n_items * (n_items - 1) / 2
 
 
-def _muc(s: _Shared) -> tuple[float, float, float, float]:
-    n, n_parts = s.true.sum(), np.count_nonzero(s.counts)
-    return n - n_parts, n - len(s.found), n - n_parts, n - len(s.true)
+def _pairwise(overlap: _Overlap) -> _Ratios:
+    shared = _n_pairs(overlap.counts).sum()
+    return _Ratios(shared, _n_pairs(overlap.found).sum(), shared, _n_pairs(overlap.true).sum())
 
 
-def _ceaf(similarity: Floats, of_found: float, of_true: float) -> tuple[float, float, float, float]:
+def _b_cubed(overlap: _Overlap) -> _Ratios:
+    squares = overlap.counts**2
+    n = overlap.true.sum()
+    return _Ratios((squares / overlap.found).sum(), n, (squares / overlap.true[:, None]).sum(), n)
+
+
+def _muc(overlap: _Overlap) -> _Ratios:
+    n, n_parts = overlap.true.sum(), np.count_nonzero(overlap.counts)
+    right = n - n_parts
+    return _Ratios(right, n - len(overlap.found), right, n - len(overlap.true))
+
+
+def _ceaf(similarity: Counts, found_total: float, true_total: float) -> _Ratios:
     total = similarity[linear_sum_assignment(similarity, maximize=True)].sum()
-    return total, of_found, total, of_true
+    return _Ratios(total, found_total, total, true_total)
 
 
-def _ceaf_m(s: _Shared) -> tuple[float, float, float, float]:
-    return _ceaf(s.counts, s.found.sum(), s.true.sum())
+def _ceaf_m(overlap: _Overlap) -> _Ratios:
+    return _ceaf(overlap.counts, overlap.found.sum(), overlap.true.sum())
 
 
-def _ceaf_e(s: _Shared) -> tuple[float, float, float, float]:
-    alike = 2 * s.counts / (s.true[:, None] + s.found)
-    return _ceaf(alike, len(s.found), len(s.true))
+def _ceaf_e(overlap: _Overlap) -> _Ratios:
+    dice = 2 * overlap.counts / (overlap.true[:, None] + overlap.found)
+    return _ceaf(dice, len(overlap.found), len(overlap.true))
 
 
-def _lea(s: _Shared) -> tuple[float, float, float, float]:
-    def resolved(counts: Floats, own: Floats, other: Floats) -> float:
-        links = _pairs(counts).sum(axis=1)
-        alone = own == 1  # a link to itself
-        links[alone] = counts[alone][:, other == 1].sum(axis=1)
-        return float((own * links / np.where(alone, 1, _pairs(own))).sum())
+def _lea(overlap: _Overlap) -> _Ratios:
+    def resolved(counts: Counts, own_sizes: Counts, other_sizes: Counts) -> float:
+        links = _n_pairs(counts).sum(axis=1)
+        # A cluster of one item has one link, to itself. The other side must have it alone too.
+        is_single = own_sizes == 1
+        links[is_single] = counts[is_single][:, other_sizes == 1].sum(axis=1)
+        n_links = np.where(is_single, 1, _n_pairs(own_sizes))
+        return float((own_sizes * links / n_links).sum())
 
-    n = s.true.sum()
-    return resolved(s.counts.T, s.found, s.true), n, resolved(s.counts, s.true, s.found), n
+    n = overlap.true.sum()
+    return _Ratios(
+        resolved(overlap.counts.T, overlap.found, overlap.true),
+        n,
+        resolved(overlap.counts, overlap.true, overlap.found),
+        n,
+    )
 
 
-MEASURES: dict[str, Callable[[_Shared], tuple[float, float, float, float]]] = {
+MEASURES: dict[str, Callable[[_Overlap], _Ratios]] = {
     "pairwise": _pairwise,
     "b_cubed": _b_cubed,
     "ceaf_m": _ceaf_m,
@@ -77,8 +98,6 @@ MEASURES: dict[str, Callable[[_Shared], tuple[float, float, float, float]]] = {
     "muc": _muc,
     "lea": _lea,
 }
-
-
 _CONLL = ("muc", "b_cubed", "ceaf_e")
 
 
@@ -90,13 +109,13 @@ class SetScore(NamedTuple):
     f1: float
 
 
-def _score(parts: tuple[float, float, float, float]) -> SetScore:
-    """0 of 0 is all of it: nothing was said that is wrong, or nothing was there to be found."""
-    right, of_found, there, of_true = parts
-    precision = float(right / of_found) if of_found > 0 else 1.0
-    recall = float(there / of_true) if of_true > 0 else 1.0
-    both = precision + recall
-    return SetScore(precision, recall, 2 * precision * recall / both if both > 0 else 0.0)
+def _score(ratios: _Ratios) -> SetScore:
+    """Divide. 0 of 0 counts as 1: nothing wrong was found, or there was nothing to find."""
+    precision = ratios.found_right / ratios.found_total if ratios.found_total > 0 else 1.0
+    recall = ratios.true_right / ratios.true_total if ratios.true_total > 0 else 1.0
+    total = precision + recall
+    f1 = 2 * precision * recall / total if total > 0 else 0.0
+    return SetScore(float(precision), float(recall), float(f1))
 
 
 def set_scores(
@@ -111,34 +130,41 @@ def set_scores(
     Parameters
     ----------
     true, found : array-like of shape (n_items,)
-        Cluster of each item: numbers or names, which need not be the same in both. Every item has
-        one.
+        The cluster of each item: numbers or names, which need not be the same in both. Every item
+        must have one.
     true_categories, found_categories : array-like of shape (n_items,), optional
-        Category of each item; both, or none. These have to be the same names.
+        The category of each item, with the same names in both. Pass both or none.
 
     Returns
     -------
     dict of str to SetScore
-        Precision, recall and F1 of each measure: "pairwise" (pairs of items), "b_cubed" (Bagga and
-        Baldwin, LREC 1998), "ceaf_m" and "ceaf_e" (Luo, HLT/EMNLP 2005: clusters matched one to
-        one, alike by the items they share, or by these as a share of both), "muc" (Vilain et al.,
-        MUC-6, 1995), "lea" (Moosavi and Strube, ACL 2016), and "conll", the mean of "muc",
-        "b_cubed" and "ceaf_e". With categories also "joint_b_cubed", in which items of a wrong
-        category count nowhere. What is 0 of 0 counts as 1.
+        Precision, recall and F1 of each measure:
+
+        - "pairwise": pairs of items in one cluster.
+        - "b_cubed": Bagga and Baldwin (LREC 1998).
+        - "ceaf_m", "ceaf_e": Luo (HLT/EMNLP 2005). Clusters are matched one to one, by the number
+          of items they share, or by this number relative to the sizes of both.
+        - "muc": Vilain et al. (MUC-6, 1995).
+        - "lea": Moosavi and Strube (ACL 2016).
+        - "conll": the mean of "muc", "b_cubed" and "ceaf_e".
+        - "joint_b_cubed", only with categories: "b_cubed", except that items with a wrong category
+          count as wrong everywhere.
+
+        A ratio of 0 to 0 counts as 1.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or shape, or an item has no cluster.
+        If an argument has the wrong type or shape, or an item has no cluster.
 
     See Also
     --------
-    evaluate_sets : the mean over many sets.
+    evaluate_sets : Average over many sets.
 
     Notes
     -----
-    Exact, from the table of items that clusters share: O(n_items log n_items), and for "ceaf_m" and
-    "ceaf_e" the assignment problem of that table.
+    All scores are exact. They follow from the table of items that clusters share, in
+    O(n_items log n_items); "ceaf_m" and "ceaf_e" also solve an assignment problem on that table.
 
     Examples
     --------
@@ -148,68 +174,81 @@ def set_scores(
     >>> round(lq.set_scores(true, found)["b_cubed"].precision, 3)
     0.762
     """
-    codes, other = _codes(true, "true"), _codes(found, "found")
-    if len(codes) != len(other):
-        raise ValueError(f"true holds {len(codes)} items, found {len(other)}; wanted as many")
-    if (true_categories is None) != (found_categories is None):
-        raise ValueError("categories are given for one side; wanted both, or none")
-    shared = _shared(codes, other)
-    scores = {name: _score(measure(shared)) for name, measure in MEASURES.items()}
-    of_conll = [scores[name] for name in _CONLL]
-    scores["conll"] = SetScore(*np.mean(of_conll, axis=0).tolist())
+    true_codes, found_codes = _codes(true, "true"), _codes(found, "found")
+    n = len(true_codes)
+    if len(found_codes) != n:
+        raise ValueError(f"found must have {n} values, as true has, got {len(found_codes)}")
+    _check_both_or_none(true_categories, found_categories)
+    overlap = _overlap(true_codes, found_codes)
+    scores = {name: _score(measure(overlap)) for name, measure in MEASURES.items()}
+    conll = np.mean([scores[name] for name in _CONLL], axis=0)
+    scores["conll"] = SetScore(*conll.tolist())
     if true_categories is not None:
-        right = _same_names(true_categories, found_categories, len(codes))
-        squares = _table(codes[right], other[right], shared.counts.shape) ** 2
-        n = float(len(codes))
-        precision, recall = (squares / shared.found).sum(), (squares / shared.true[:, None]).sum()
-        scores["joint_b_cubed"] = _score((precision, n, recall, n))
+        is_right = _same_names(true_categories, found_categories, n)
+        counts = _table(true_codes[is_right], found_codes[is_right], overlap.counts.shape)
+        scores["joint_b_cubed"] = _score(_b_cubed(overlap._replace(counts=counts)))
     return scores
 
 
 def set_f1(true: Integers, found: Integers, measure: str) -> float:
-    """F1 by one measure, of clusters that are integers."""
-    shared = _shared(*(np.unique(of, return_inverse=True)[1] for of in (true, found)))
+    """Return F1 by one measure, of clusters that are integers."""
+    codes = (np.unique(labels, return_inverse=True)[1] for labels in (true, found))
+    overlap = _overlap(*codes)
     names = _CONLL if measure == "conll" else (measure,)
-    return float(np.mean([_score(MEASURES[name](shared)).f1 for name in names]))
+    return float(np.mean([_score(MEASURES[name](overlap)).f1 for name in names]))
 
 
-def _shared(codes: Integers, other: Integers) -> _Shared:
-    counts = _table(codes, other)
-    return _Shared(counts, counts.sum(axis=1), counts.sum(axis=0))
+def _overlap(true: Integers, found: Integers) -> _Overlap:
+    counts = _table(true, found, (int(true.max()) + 1, int(found.max()) + 1))
+    return _Overlap(counts, counts.sum(axis=1), counts.sum(axis=0))
+
+
+def _table(true: Integers, found: Integers, shape: tuple[int, ...]) -> Counts:
+    counts = np.zeros(shape)
+    np.add.at(counts, (true, found), 1)
+    return counts
 
 
 def _codes(labels: Any, name: str) -> NDArray[np.int32]:
     codes = as_codes(labels, name)[1]
     missing = np.flatnonzero(codes < 0)
     if len(missing):
-        raise ValueError(f"{name} holds no cluster for item {missing[0]}; wanted one for each")
+        raise ValueError(
+            f"{name} must name a cluster for each item, got none for item {missing[0]}"
+        )
     return codes
 
 
-def _table(codes: Integers, other: Integers, shape: tuple[int, ...] | None = None) -> Floats:
-    counts = np.zeros(shape or (codes.max() + 1, other.max() + 1))
-    np.add.at(counts, (codes, other), 1)
-    return counts
+def _check_both_or_none(true_categories: Any, found_categories: Any) -> None:
+    if (true_categories is None) != (found_categories is None):
+        passed = "found_categories" if true_categories is None else "true_categories"
+        raise ValueError(
+            f"true_categories and found_categories must be passed together, got only {passed}"
+        )
 
 
-def _same_names(true: Any, found: Any, n: int) -> NDArray[np.bool_]:
-    sides = []
-    for name, labels in (("true_categories", true), ("found_categories", found)):
-        names, codes = as_codes(labels, name)
-        if len(codes) != n:
-            raise ValueError(f"{name} holds {len(codes)} items, true {n}; wanted as many")
-        sides.append([names[code] if code >= 0 else None for code in codes])
-    return np.array([a is not None and a == b for a, b in zip(*sides, strict=True)], dtype=bool)
+def _same_names(true: Any, found: Any, n_items: int) -> NDArray[np.bool_]:
+    """Return which items have the same category in both, and have one at all."""
+    names_of_items = []
+    for argument, labels in (("true_categories", true), ("found_categories", found)):
+        names, codes = as_codes(labels, argument)
+        if len(codes) != n_items:
+            raise ValueError(
+                f"{argument} must have {n_items} values, as true has, got {len(codes)}"
+            )
+        names_of_items.append([names[code] if code >= 0 else None for code in codes])
+    pairs = zip(*names_of_items, strict=True)
+    return np.array([a is not None and a == b for a, b in pairs], dtype=bool)
 
 
 @dataclass(frozen=True)
 class SetEvaluation:
-    """Means over sets, with bootstrap intervals; it prints as a table."""
+    """Mean scores of sets, with bootstrap intervals; it prints as a table."""
 
     scores: dict[str, SetScore]
-    """The mean over the sets of each measure's precision, recall and F1."""
+    """The precision, recall and F1 of each measure, averaged over the sets."""
     f1_intervals: dict[str, tuple[float, float]]
-    """Within which the mean F1 of other sets of the same kind lies, at the level."""
+    """The bootstrap interval of each measure's mean F1, for sets of the same kind."""
     n_sets: int
     level: float
 
@@ -234,20 +273,20 @@ def evaluate_sets(
     n_bootstraps: int = 1000,
     random_state: Any = None,
 ) -> SetEvaluation:
-    """Average the scores of many sets, each weighing the same.
+    """Average the scores of many sets; all sets have the same weight.
 
     Parameters
     ----------
     true, found : list of array-like
         The clusters of each set; see `set_scores`.
     true_categories, found_categories : list of array-like, optional
-        The categories of each set.
+        The categories of each set. Pass both or none.
     level : float in (0, 1), default=0.95
-        Of the intervals.
+        Confidence level of the intervals.
     n_bootstraps : int, default=1000
-        Times that as many sets are drawn with replacement.
+        Number of bootstrap samples. Each draws as many sets, with replacement.
     random_state : int, RandomState instance or None, default=None
-        Decides these draws.
+        Seed of these draws.
 
     Returns
     -------
@@ -257,7 +296,7 @@ def evaluate_sets(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or shape.
+        If an argument has the wrong type or shape.
 
     Examples
     --------
@@ -269,16 +308,38 @@ def evaluate_sets(
 
     n_draws = as_positive(n_bootstraps, "n_bootstraps")
     if not 0 < level < 1:
-        raise ValueError(f"level is {level}; wanted a number in (0, 1)")
+        raise ValueError(f"level must be a number in (0, 1), got {level}")
+    scores_of_sets = _scores_of_sets(true, found, true_categories, found_categories)
+    n_sets = len(scores_of_sets)
+    draws = check_random_state(random_state).randint(n_sets, size=(n_draws, n_sets))
+    means, intervals = {}, {}
+    for name in scores_of_sets[0]:
+        scores = np.array([scores_of_set[name] for scores_of_set in scores_of_sets])
+        means[name] = SetScore(*scores.mean(axis=0).tolist())
+        drawn_f1 = scores[draws, 2].mean(axis=1)
+        low, high = np.quantile(drawn_f1, [(1 - level) / 2, (1 + level) / 2]).tolist()
+        intervals[name] = (low, high)
+    return SetEvaluation(means, intervals, n_sets, float(level))
+
+
+def _scores_of_sets(
+    true: Sequence[Any],
+    found: Sequence[Any],
+    true_categories: Sequence[Any] | None,
+    found_categories: Sequence[Any] | None,
+) -> list[dict[str, SetScore]]:
     if not len(true):
-        raise ValueError("true is empty; wanted at least one set")
-    given = {"found": found, "true_categories": true_categories} | {
-        "found_categories": found_categories
+        raise ValueError("true must hold at least one set, got none")
+    _check_both_or_none(true_categories, found_categories)
+    arguments = {
+        "found": found,
+        "true_categories": true_categories,
+        "found_categories": found_categories,
     }
-    for name, sets in given.items():
+    for name, sets in arguments.items():
         if sets is not None and len(sets) != len(true):
-            raise ValueError(f"{name} holds {len(sets)} sets, true {len(true)}; wanted as many")
-    of_sets = [
+            raise ValueError(f"{name} must hold {len(true)} sets, as true does, got {len(sets)}")
+    return [
         set_scores(
             true[i],
             found[i],
@@ -287,13 +348,3 @@ def evaluate_sets(
         )
         for i in range(len(true))
     ]
-    n = len(of_sets)
-    drawn = check_random_state(random_state).randint(n, size=(n_draws, n))
-    scores, intervals = {}, {}
-    for name in of_sets[0]:
-        values = np.array([of_set[name] for of_set in of_sets])
-        scores[name] = SetScore(*values.mean(axis=0).tolist())
-        means = values[drawn, 2].mean(axis=1)
-        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2]).tolist()
-        intervals[name] = (low, high)
-    return SetEvaluation(scores, intervals, n, float(level))

@@ -1,4 +1,8 @@
-"""Clustering of sets, learned from examples, by any classifier of pairs of items."""
+"""Clusters within sets, learned from examples by any classifier of pairs of items.
+
+One classifier predicts from the features of a pair whether its items are of one cluster, another
+predicts the category of an item.
+"""
 
 from __future__ import annotations
 
@@ -14,86 +18,87 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
 from labelquorum._shared.arguments import as_positive
-from labelquorum.sets.base import (
-    BaseSetClusterer,
+from labelquorum.sets.base import BaseSetClusterer, SetModel
+from labelquorum.sets.examples import Examples
+from labelquorum.sets.pairs import (
     DrawnPairs,
-    Examples,
     Floats,
-    Rows,
-    SetModel,
+    Indices,
     draw_pairs,
+    n_pairs_of,
     pair_blocks,
-    places_of,
+    pair_positions,
 )
 
 _VALUES_PER_BLOCK = 1 << 24
 
 
 class PairwiseSetClusterer(BaseSetClusterer):
-    """Learns from sets of items with known clusters how to cluster the items of other sets.
+    """Learn from sets of items with known clusters how to cluster the items of other sets.
 
-    It looks at pairs: a classifier says how probable it is that two items are of one cluster,
-    another of which category each item is, and correlation clustering makes clusters of that. The
-    items beside a pair do not matter to what is said of it; where they should, see `SetClusterer`.
+    The estimator looks at pairs. A classifier predicts whether two items are of one cluster,
+    another predicts the category of each item, and correlation clustering turns the probabilities
+    into clusters. The other items of a set do not affect the prediction for a pair. If they should,
+    use `SetClusterer`.
 
     Parameters
     ----------
     classifier : scikit-learn classifier with predict_proba, optional
-        Of pairs; None for `HistGradientBoostingClassifier`.
+        Classifier of pairs; None for `HistGradientBoostingClassifier`.
     category_classifier : scikit-learn classifier with predict_proba, optional
-        Of items; None for `LogisticRegression` of standardised features.
+        Classifier of items; None for `LogisticRegression` on standardized features.
     n_models : int, default=3
-        Classifiers, of which each does not see a fifth of the sets (or, of more than five, as many
-        parts as there are classifiers); on those the offset is tuned. Their probabilities are
-        averaged.
+        Number of classifiers, whose probabilities are averaged. A fifth of the sets is held out
+        from each, another fifth each time (a smaller part if there are more than five). The offset
+        is tuned on the held-out sets.
     metric : str, default="b_cubed"
-        What the offset is tuned for: "ari", or a measure of `set_scores` ("b_cubed", "ceaf_e",
-        "ceaf_m", "conll", "lea", "muc" or "pairwise").
+        The score that the offset is tuned for: "ari", or a measure of `set_scores` ("b_cubed",
+        "ceaf_e", "ceaf_m", "conll", "lea", "muc" or "pairwise").
     max_pairs : int, default=100000
-        Pairs that a classifier learns from, at most (or a few of each set): as many of each set,
-        and of these half of one cluster, where there are so many.
+        Number of pairs that a classifier learns from, at most, but at least two from each set. Each
+        set contributes the same number, half of them pairs of one cluster, if it has so many.
     n_jobs : int, optional
         Number of threads of the correlation clustering; -1 for all cores available.
     random_state : int, RandomState instance or None, default=None
-        Decides which sets and pairs are seen, and the classifiers where they leave that open.
+        Seed of the held-out sets, the pairs drawn, and the classifiers, unless they have a seed.
     verbose : bool, default=False
         Show progress on stderr.
 
     Attributes
     ----------
     categories_ : array of shape (n_categories,)
-        The categories.
+        The categories, sorted; empty if `fit` got none.
     offset_ : float
-        Log-odds above which two items rather are of one cluster.
+        Log-odds above which two items count as being of one cluster.
     category_weight_ : int
-        1 where P(same cluster) is multiplied by the probability that both items are of one
-        category, 0 where sets held out are clustered better without.
+        1 if P(same cluster) is multiplied by the probability that both items are of one category; 0
+        if held-out sets are clustered better without.
     held_out_ : list of arrays
-        The numbers of the sets that each model has not seen.
+        The indices of the sets held out from each model.
     held_out_score_ : float
-        The mean `metric` of the sets held out, with these two, which were chosen among a few by
-        this score; it therefore is a little too good.
+        The mean `metric` of the held-out sets. Because `offset_` and `category_weight_` were chosen
+        by this score, it is slightly too high.
     n_features_in_, n_pair_features_ : int
-        Features of items and of pairs.
+        Number of features of items and of pairs.
 
     See Also
     --------
-    SetClusterer : looks at all items of a set at once.
-    correlation_clustering : clusters from log-odds.
-    evaluate_sets : how good clusters are.
+    SetClusterer : Look at all items of a set at once.
+    correlation_clustering : Cluster by log-odds.
+    evaluate_sets : Measure how good clusters are.
 
     Notes
     -----
-    Features of a pair (a, b) are ``|a - b|``, ``a * b``, the cosine and the Euclidean distance of
-    their items' features; or, where `pairs` are given, those alone. All are the same for (b, a).
-    P(same) is multiplied by the probability that both items are of one category (unless that does
-    harm: see `category_weight_`); a cluster has the category that is most probable by all of its
-    items.
+    The features of a pair (a, b) are ``|a - b|``, ``a * b``, the cosine and the Euclidean distance
+    of the features of its items; or `pairs` alone, if given. All are the same for (b, a). P(same
+    cluster) is multiplied by the probability that both items are of one category, unless that does
+    harm (see `category_weight_`). A cluster gets the category that is most probable for all its
+    items together.
 
-    Pairs decided by a classifier and put together by correlation clustering: Finley and Joachims,
+    Classifying pairs and then applying correlation clustering follows Finley and Joachims,
     "Supervised clustering with support vector machines" (ICML 2005).
 
-    Memory: O(max_pairs * n_features), and O(n_items ** 2) for one set after the other.
+    Memory: O(max_pairs * n_features), plus O(n_items ** 2) for one set at a time.
 
     Examples
     --------
@@ -101,10 +106,11 @@ class PairwiseSetClusterer(BaseSetClusterer):
     >>> import labelquorum as lq
     >>> rng = np.random.default_rng(0)
     >>> clusters = [rng.integers(4, size=12) for _ in range(30)]
-    >>> sets = [rng.normal(size=(4, 2))[of] + rng.normal(0, 0.05, (12, 2)) for of in clusters]
+    >>> sets = [rng.normal(size=(4, 2))[labels] + rng.normal(0, 0.05, (12, 2))
+    ...         for labels in clusters]
     >>> model = lq.PairwiseSetClusterer(n_models=1, random_state=0)
-    >>> found = model.fit(sets[:20], clusters[:20]).predict(sets[20:]).clusters
-    >>> bool(lq.evaluate_sets(clusters[20:], found).scores["b_cubed"].f1 > 0.9)
+    >>> predicted = model.fit(sets[:20], clusters[:20]).predict(sets[20:]).clusters
+    >>> bool(lq.evaluate_sets(clusters[20:], predicted).scores["b_cubed"].f1 > 0.9)
     True
     """
 
@@ -135,117 +141,125 @@ class PairwiseSetClusterer(BaseSetClusterer):
         super()._check_parameters()
         as_positive(self.max_pairs, "max_pairs")
         for name in ("classifier", "category_classifier"):
-            given = getattr(self, name)
-            if given is not None and not hasattr(given, "predict_proba"):
+            classifier = getattr(self, name)
+            if classifier is not None and not hasattr(classifier, "predict_proba"):
                 raise TypeError(
-                    f"{name} is {given!r}, which has no predict_proba; wanted a classifier that "
-                    "has (CalibratedClassifierCV makes one of any)"
+                    f"{name} must be a classifier with predict_proba, got {classifier!r}: "
+                    "CalibratedClassifierCV adds this method to a classifier"
                 )
 
     def _learn(
         self,
         examples: Examples,
-        held_out: list[Rows],
+        held_out: list[Indices],
         seeds: list[int],
         show: Callable[..., None] | None,
     ) -> list[SetModel]:
         models: list[SetModel] = []
-        for i, (part, seed) in enumerate(zip(held_out, seeds, strict=True)):
-            chosen = np.setdiff1d(np.arange(len(examples.items)), part)
-            models.append(
-                _Classifiers(
-                    self._of_pairs(examples, chosen, seed), *self._of_items(examples, chosen, seed)
-                )
-            )
+        for i, (sets_held_out, seed) in enumerate(zip(held_out, seeds, strict=True)):
+            sets = np.setdiff1d(np.arange(examples.items.n_sets), sets_held_out)
+            of_pairs = self._fit_pairs(examples, sets, seed)
+            models.append(_Classifiers(of_pairs, *self._fit_items(examples, sets, seed)))
             if show is not None:
                 show("classifiers", (i + 1) / len(seeds))
         return models
 
-    def _of_pairs(self, examples: Examples, chosen: Rows, seed: int) -> Any:
+    def _fit_pairs(self, examples: Examples, sets: Indices, seed: int) -> Any:
+        """Fit a classifier of pairs drawn from the sets."""
         rng = np.random.default_rng(seed)
-        n_pairs = max(2, self.max_pairs // len(chosen))
-        features, drawn = [], []
-        for i in chosen:
-            found = draw_pairs(examples.clusters[i], n_pairs, rng)
-            if len(found.first):
-                features.append(_drawn_features(*examples.items.of(i), found))
-                drawn.append(found)
-        same = np.concatenate([of.same for of in drawn]) if drawn else np.empty(0, dtype=bool)
-        if len(np.unique(same)) < 2:
+        n_pairs = max(2, self.max_pairs // len(sets))
+        features, is_same, weights = [], [np.empty(0, dtype=bool)], []
+        for i in sets:
+            drawn = draw_pairs(examples.clusters[i], n_pairs, rng)
+            if len(drawn.first):
+                features.append(_features_of(drawn, *examples.items.of_set(i)))
+                is_same.append(drawn.is_same)
+                weights.append(drawn.weights)
+        y = np.concatenate(is_same)
+        if len(np.unique(y)) < 2:
             raise ValueError(
-                f"clusters of {len(chosen)} of the sets hold pairs of one kind only, since others "
-                "are held out; wanted more sets"
+                "clusters must hold pairs of one cluster and pairs of different clusters among any "
+                f"{len(sets)} sets, since the other sets are held out, got pairs of one kind: pass "
+                "more sets"
             )
-        weights = np.concatenate([of.weights for of in drawn])
         classifier = self.classifier
         if classifier is None:
             classifier = HistGradientBoostingClassifier()
         classifier = _seeded(classifier, seed)
         X = np.concatenate(features)
         if has_fit_parameter(classifier, "sample_weight"):
-            return classifier.fit(X, same, sample_weight=weights * len(weights) / weights.sum())
-        return classifier.fit(X, same)
+            sample_weight = np.concatenate(weights)
+            sample_weight = sample_weight * len(sample_weight) / sample_weight.sum()
+            return classifier.fit(X, y, sample_weight=sample_weight)
+        return classifier.fit(X, y)
 
-    def _of_items(self, examples: Examples, chosen: Rows, seed: int) -> tuple[Any, int]:
+    def _fit_items(self, examples: Examples, sets: Indices, seed: int) -> tuple[Any, int]:
+        """Return the last two fields of `_Classifiers`, learned from the sets."""
         if examples.categories is None:
             return None, 0
-        kinds = np.concatenate([examples.categories[i] for i in chosen])
-        features = np.concatenate([examples.items.features[i] for i in chosen])[kinds >= 0]
+        categories = np.concatenate([examples.categories[i] for i in sets])
+        is_known = categories >= 0
+        features = np.concatenate([examples.items.features[i] for i in sets])[is_known]
         n_categories = len(examples.names)
-        found = np.unique(kinds[kinds >= 0])
-        if len(found) < 2:
-            return (int(found[0]) if len(found) else 0), n_categories
+        distinct = np.unique(categories[is_known])
+        if len(distinct) < 2:
+            return (int(distinct[0]) if len(distinct) else 0), n_categories
         classifier = self.category_classifier
         if classifier is None:
             classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        return _seeded(classifier, seed).fit(features, kinds[kinds >= 0]), n_categories
+        return _seeded(classifier, seed).fit(features, categories[is_known]), n_categories
 
 
 class _Classifiers(NamedTuple):
-    """Of pairs, and of items: a classifier, or the only category; None without categories."""
+    """A classifier of pairs and one of items."""
 
     of_pairs: Any
-    of_items: Any
+    of_items: Any  # None without categories; a category if the training sets have only that one
     n_categories: int
 
     def predict(self, features: Floats, pairs: Floats | None) -> tuple[Floats, Floats | None]:
-        n = len(features)
-        same = np.empty(n * (n - 1) // 2)
-        n_columns = 2 * features.shape[1] + 2 if pairs is None else max(1, pairs.shape[1])
-        for places, first, second in pair_blocks(n, _VALUES_PER_BLOCK // n_columns):
-            if pairs is None:
-                block = pair_features(features[first], features[second])
-            else:
-                block = pairs[places]
-            same[places] = self.of_pairs.predict_proba(block)[:, 1]
+        """Return P(same cluster) of all pairs of a set, and P(category) of its items."""
+        same = self._predict_pairs(features, pairs)
         if self.of_items is None:
             return same, None
-        shares = np.zeros((n, self.n_categories))
+        shares = np.zeros((len(features), self.n_categories))
         if isinstance(self.of_items, int):
             shares[:, self.of_items] = 1
         else:
             shares[:, self.of_items.classes_] = self.of_items.predict_proba(features)
         return same, shares
 
+    def _predict_pairs(self, features: Floats, pairs: Floats | None) -> Floats:
+        same = np.empty(n_pairs_of(len(features)))
+        n_columns = 2 * features.shape[1] + 2 if pairs is None else max(1, pairs.shape[1])
+        blocks = pair_blocks(len(features), _VALUES_PER_BLOCK // n_columns)
+        for positions, first, second in blocks:
+            if pairs is None:
+                block = pair_features(features[first], features[second])
+            else:
+                block = pairs[positions]
+            same[positions] = self.of_pairs.predict_proba(block)[:, 1]
+        return same
+
 
 def pair_features(a: Floats, b: Floats) -> Floats:
-    """What pairs of rows have in common, the same for (b, a)."""
-    apart, product = np.abs(a - b), a * b
-    distance = np.sqrt(np.einsum("ij,ij->i", apart, apart))
-    lengths = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
-    cosine = product.sum(axis=1) / np.where(lengths > 0, lengths, 1)
-    return np.column_stack([apart, product, cosine, distance])
+    """Return features of the pairs of rows of a and b; they are the same for (b, a)."""
+    differences, products = np.abs(a - b), a * b
+    distances = np.sqrt(np.einsum("ij,ij->i", differences, differences))
+    norms = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
+    cosines = products.sum(axis=1) / np.where(norms > 0, norms, 1)
+    return np.column_stack([differences, products, cosines, distances])
 
 
-def _drawn_features(features: Floats, pairs: Floats | None, drawn: DrawnPairs) -> Floats:
+def _features_of(drawn: DrawnPairs, features: Floats, pairs: Floats | None) -> Floats:
     if pairs is None:
         return pair_features(features[drawn.first], features[drawn.second])
-    return pairs[places_of(drawn.first, drawn.second, len(features))]
+    return pairs[pair_positions(drawn.first, drawn.second, len(features))]
 
 
 def _seeded(classifier: Any, seed: int) -> Any:
-    """A copy, with the seed where it has none."""
-    made = clone(classifier)
-    if made.get_params().get("random_state", 0) is None:
-        made.set_params(random_state=seed)
-    return made
+    """Return an unfitted copy, with this seed if it has none."""
+    copy = clone(classifier)
+    if copy.get_params().get("random_state", 0) is None:
+        copy.set_params(random_state=seed)
+    return copy
