@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import signal
-import subprocess
-import sys
-import time
 from contextlib import suppress
 
 import numpy as np
@@ -22,8 +18,6 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.svm import LinearSVC
 
 import labelquorum as lq
-from labelquorum._shared.files import FileError
-from labelquorum.cli.main import main
 from strategies import cuts, ensembles, planted, share
 
 dask = pytest.importorskip("dask")
@@ -32,7 +26,6 @@ da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 pd = pytest.importorskip("pandas")
 lqd = pytest.importorskip("labelquorum.dask")
-_folders = pytest.importorskip("labelquorum._folders")
 
 
 @pytest.fixture(autouse=True)
@@ -125,9 +118,14 @@ def test_a_sample_on_which_all_abstain_takes_no_part():
 @pytest.mark.parametrize(
     ("partitions", "options", "error", "message"),
     [
-        (np.zeros((3, 2), int), {}, TypeError, "partitions is a ndarray; wanted a Dask array"),
+        (
+            np.zeros((3, 2), int),
+            {},
+            TypeError,
+            "partitions must be a Dask array or DataFrame, got ndarray",
+        ),
         (da.zeros((3, 2)), {}, TypeError, r"partitions holds floats \(float64\); wanted integers"),
-        (da.zeros(3, dtype=int), {}, ValueError, r"partitions has shape \(3,\); wanted 2-D"),
+        (da.zeros(3, dtype=int), {}, ValueError, r"partitions must be 2-D, got shape \(3,\)"),
         (da.zeros((3, 0), dtype=int), {}, ValueError, "it holds no partition"),
         (da.zeros((3, 2), dtype=int), {"min_agree": 3}, ValueError, "min_agree is 3"),
         (da.zeros((3, 2), dtype=int), {"min_differ": 1.5}, ValueError, "min_differ is 1.5"),
@@ -149,7 +147,7 @@ def test_a_data_frame_of_floats_is_refused():
 def test_no_sample_at_all_is_refused():
     nothing = da.from_array(np.arange(10).reshape(5, 2), chunks=(2, 2))
     nothing = nothing[nothing[:, 0] < 0]
-    with pytest.raises(ValueError, match="it holds no sample"):
+    with pytest.raises(ValueError, match="partitions must have at least one sample, got none"):
         lqd.mini_clusters(nothing).compute()
 
 
@@ -162,7 +160,7 @@ def test_chunks_that_change_are_told():
 
     partitions = da.from_array(np.arange(10).reshape(5, 2), chunks=-1)
     labels = lqd.mini_clusters(partitions.map_blocks(changing, meta=np.empty((0, 0), int)))
-    with pytest.raises(ValueError, match="a row now that they did not hold when they were counted"):
+    with pytest.raises(ValueError, match="must be the same each time they are computed"):
         labels.compute()
 
 
@@ -332,11 +330,29 @@ def test_it_is_cloned_and_pickled(blobs):
 @pytest.mark.parametrize(
     ("X", "y", "options", "error", "message"),
     [
-        (np.zeros((9, 2)), None, {}, TypeError, "X is a ndarray; wanted a Dask array or DataFrame"),
-        (da.zeros(9), None, {}, ValueError, r"X has shape \(9,\); wanted 2-D"),
-        (da.zeros((9, 2)), np.zeros(8), {}, ValueError, "y holds 8 samples, X 9; wanted as many"),
-        (da.zeros((9, 2)), np.zeros((9, 2)), {}, ValueError, r"y has shape \(9, 2\)"),
-        (da.zeros((9, 2)), None, {"max_samples": 2}, ValueError, "max_samples is 2; wanted at"),
+        (np.zeros((9, 2)), None, {}, TypeError, "X must be a Dask array or DataFrame, got ndarray"),
+        (da.zeros(9), None, {}, ValueError, r"X must be 2-D, got shape \(9,\)"),
+        (
+            da.zeros((9, 2)),
+            np.zeros(8),
+            {},
+            ValueError,
+            "X has 9 rows, but y has 8 values: they must have the same length",
+        ),
+        (
+            da.zeros((9, 2)),
+            np.zeros((9, 2)),
+            {},
+            ValueError,
+            r"y must have shape \(n_samples,\), got \(9, 2\)",
+        ),
+        (
+            da.zeros((9, 2)),
+            None,
+            {"max_samples": 2},
+            ValueError,
+            "max_samples must be at least 3, got 2",
+        ),
         (da.zeros((9, 2)), None, {"max_samples": 1.5}, TypeError, "max_samples"),
         (da.full((9, 2), np.nan), None, {}, ValueError, "NaN"),
     ],
@@ -349,264 +365,5 @@ def test_what_cannot_be_fitted_is_refused(X, y, options, error, message):
 def test_other_features_than_those_of_fit_are_refused(blobs):
     model = lqd.ConsensusClusterer(5, max_samples=50, n_partitions=4, random_state=0)
     model.fit(da.from_array(blobs[0], chunks=(700, 6)))
-    with pytest.raises(ValueError, match="X has 3 features; wanted 6, as in fit"):
+    with pytest.raises(ValueError, match="X must have 6 features, as in fit, got 3"):
         model.predict(da.zeros((9, 3)))
-
-
-# Folders
-
-
-@pytest.fixture
-def rows():
-    return planted(np.random.default_rng(5), 1000, 6, n_groups=4, n_ids=5, abstain=0.02)
-
-
-@pytest.fixture
-def folder(tmp_path, rows):
-    """Partitions in five files, one of them with no row, and a file that is no data."""
-    source = tmp_path / "partitions"
-    write_folder(source, pd.DataFrame(rows, columns=list("abcdef")))
-    (source / "_SUCCESS").touch()
-    return source
-
-
-def write_folder(source, frame):
-    source.mkdir()
-    for i, places in enumerate([slice(0, 10), slice(10, 10), slice(10, 500), slice(500, None)]):
-        frame[places].to_parquet(source / f"part-{i}.parquet", index=False)
-
-
-def read_folder(out):
-    return pd.concat([pd.read_parquet(path) for path in sorted(out.glob("*.parquet"))])
-
-
-def names(out):
-    return sorted(path.name for path in out.glob("*.parquet"))
-
-
-def damage(path):
-    """Overwrite the data, and leave the index at the end as it is."""
-    data = bytearray(path.read_bytes())
-    data[8:200] = bytes(192)
-    path.write_bytes(data)
-
-
-OPTIONS = ["--min-agree", "5", "--min-size", "3"]
-
-
-def consensus(source, *options):
-    return main(["consensus", str(source), *OPTIONS, *map(str, options)])
-
-
-def test_consensus_of_a_folder_has_the_labels_of_the_function(folder, rows, capsys):
-    assert consensus(folder) == 0
-    out = folder.with_name("partitions-labels")
-    expected = lq.mini_clusters(rows, min_agree=5, min_size=3)
-    found = read_folder(out)
-    assert found.columns.tolist() == ["label"]
-    assert found.label.dtype == np.int32
-    np.testing.assert_array_equal(found.label, expected)
-    assert names(out) == names(folder)
-    # Readers of folders of Parquet files see nothing else, and no signatures are left.
-    np.testing.assert_array_equal(pd.read_parquet(out).label, expected)
-    assert [path.name for path in (out / ".labelquorum").iterdir()] == ["settings.json"]
-    printed = capsys.readouterr()
-    assert "4 files, 1,000 samples, 6 partitions" in printed.out
-    assert (
-        f"{expected.max() + 1:,} mini-clusters cover {(expected >= 0).sum():,} sam" in printed.out
-    )
-    assert "counting" in printed.err
-    assert consensus(folder, "--quiet") == 0
-    assert capsys.readouterr() == ("", "")
-
-
-def test_consensus_on_worker_processes_is_the_same(cluster, folder, rows):
-    assert consensus(folder, "--scheduler", cluster.scheduler.address) == 0
-    found = read_folder(folder.with_name("partitions-labels"))
-    np.testing.assert_array_equal(found.label, lq.mini_clusters(rows, min_agree=5, min_size=3))
-
-
-def test_a_rerun_goes_on_with_what_is_missing(folder, rows, capsys):
-    out = folder.with_name("partitions-labels")
-    assert consensus(folder) == 0
-    (out / "part-2.parquet").unlink()
-    times = {name: (out / name).stat().st_mtime_ns for name in names(out)}
-    assert consensus(folder) == 0
-    assert {name: (out / name).stat().st_mtime_ns for name in times} == times
-    np.testing.assert_array_equal(
-        read_folder(out).label, lq.mini_clusters(rows, min_agree=5, min_size=3)
-    )
-    capsys.readouterr()
-    assert consensus(folder) == 0
-    assert "complete already, 4 files" in capsys.readouterr().out
-
-
-def test_a_damaged_file_is_named_and_what_is_finished_is_kept(folder, rows, capsys):
-    whole = (folder / "part-3.parquet").read_bytes()
-    out = folder.with_name("partitions-labels")
-    damage(folder / "part-3.parquet")
-    assert consensus(folder, "--quiet") == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"labelquorum: {folder}/part-3.parquet: ")
-    assert names(out) == []
-    kept = sorted((out / ".labelquorum").glob("*.npz"))
-    assert [path.name[:6] for path in kept] == ["part-0", "part-1", "part-2"]
-    times = [path.stat().st_mtime_ns for path in kept]
-    (folder / "part-3.parquet").write_bytes(whole[: len(whole) // 2])
-    assert consensus(folder, "--quiet") == 1
-    assert "part-3.parquet: damaged or not a .parquet file" in capsys.readouterr().err
-    assert [path.stat().st_mtime_ns for path in kept] == times
-    (folder / "part-3.parquet").write_bytes(whole)
-    assert consensus(folder, "--quiet") == 0
-    np.testing.assert_array_equal(
-        read_folder(out).label, lq.mini_clusters(rows, min_agree=5, min_size=3)
-    )
-
-
-def test_labels_of_another_call_are_not_mixed_with_new_ones(folder, tmp_path, capsys):
-    out = tmp_path / "labels"
-    # Nothing is finished by wrong usage: the next call may have other options.
-    assert consensus(folder, "--out", out, "--min-agree", "7") == 2
-    assert consensus(folder, "--out", out, "--n-clusters", "2") == 0
-    before = (out / "part-0.parquet").read_bytes()
-    assert consensus(folder, "--out", out, "--n-clusters", "3") == 1
-    assert "holds labels of another call: other n_clusters; wanted" in capsys.readouterr().err
-    assert consensus(folder, "--out", tmp_path / "all", "--min-agree", "1.0") == 0
-    assert consensus(folder, "--out", tmp_path / "all", "--min-agree", "1") == 1
-    assert "holds labels of another call: other min_agree; wanted" in capsys.readouterr().err
-    (folder / "part-4.parquet").write_bytes((folder / "part-0.parquet").read_bytes())
-    assert consensus(folder, "--out", out, "--n-clusters", "2") == 1
-    assert "holds labels of another call: other files; wanted" in capsys.readouterr().err
-    assert (out / "part-0.parquet").read_bytes() == before
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "thesis.txt").touch()
-    assert consensus(folder, "--out", tmp_path / "other") == 1
-    assert "holds other files; wanted an empty folder" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("options", "code", "message"),
-    [
-        (["--out", "SOURCE"], 2, "--out is FILE itself"),
-        (["--scheduler", "nonsense://here"], 1, "scheduler nonsense://here: "),
-        (["--min-differ", "1.5"], 2, "min_differ is 1.5"),
-    ],
-)
-def test_what_cannot_be_done_with_a_folder_is_said(folder, capsys, options, code, message):
-    assert consensus(folder, *[folder if o == "SOURCE" else o for o in options]) == code
-    assert message in capsys.readouterr().err
-
-
-def test_folders_of_something_else_are_refused(folder, rows, tmp_path, capsys):
-    (tmp_path / "empty").mkdir()
-    assert consensus(tmp_path / "empty") == 1
-    assert "the folder holds no .parquet file" in capsys.readouterr().err
-    pd.DataFrame(rows, columns=list("abcxyz")).to_parquet(folder / "part-4.parquet")
-    assert consensus(folder, "--quiet") == 1
-    error = capsys.readouterr().err
-    assert "part-4.parquet: has the columns a, b, c, x, y, z; wanted a, b, c, d, e, f" in error
-    pd.DataFrame(rows + 0.5, columns=list("abcdef")).to_parquet(folder / "part-4.parquet")
-    assert consensus(folder, "--quiet") == 1
-    assert "part-4.parquet: column 'a' has type double; cluster ids" in capsys.readouterr().err
-
-
-def test_a_scheduler_for_a_single_file_is_wrong_usage(folder, capsys):
-    for command in ("fit", "consensus"):
-        assert main([command, str(folder / "part-0.parquet"), "--scheduler", "tcp://x:1"]) == 2
-        assert "--scheduler is given with a single file" in capsys.readouterr().err
-
-
-def test_a_worker_that_dies_again_and_again_names_the_file(cluster, folder):
-    def die():
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    scheduler = cluster.cluster.scheduler
-    allowed, scheduler.allowed_failures = scheduler.allowed_failures, 0
-    try:
-        with pytest.raises(FileError, match=r"part-2.parquet: workers died of it again and again"):
-            by = _folders.Workers(cluster, 1)
-            _folders._run(by, {folder / "part-2.parquet": dask.delayed(die)()}, "dying", None)
-    finally:
-        scheduler.allowed_failures = allowed
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
-def test_an_interrupted_run_ends_at_once_and_goes_on_later(tmp_path):
-    rows = np.random.default_rng(0).integers(0, 10, size=(200_000, 16), dtype=np.int8)
-    write_folder(tmp_path / "long", pd.DataFrame(rows, columns=list("abcdefghijklmnop")))
-    shutil.copy(tmp_path / "long" / "part-3.parquet", tmp_path / "long" / "part-4.parquet")
-    command = ["consensus", str(tmp_path / "long"), "--min-agree", "8", "--quiet"]
-    run = subprocess.Popen(
-        [sys.executable, "-m", "labelquorum", *command], stderr=subprocess.PIPE, text=True
-    )
-    kept = tmp_path / "long-labels" / ".labelquorum"
-    deadline = time.monotonic() + 60
-    while len(list(kept.glob("part*.npz"))) < 5:
-        assert run.poll() is None, run.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(0.3)
-    assert run.poll() is None
-    started = time.monotonic()
-    run.send_signal(signal.SIGINT)
-    _, error = run.communicate(timeout=30)
-    assert time.monotonic() - started < 10
-    assert run.returncode == 130
-    assert error == "labelquorum: interrupted\n"
-    assert len(list(kept.glob("part*.npz"))) == 5
-
-
-@pytest.fixture
-def samples(tmp_path):
-    """Features of five blobs, of which two have known names, and their numbers."""
-    X, y = make_blobs(1000, centers=5, n_features=4, random_state=0)
-    frame = pd.DataFrame(X, columns=list("abcd"))
-    known = [["red", "blue"][c] if c < 2 and i % 10 == 0 else None for i, c in enumerate(y)]
-    frame["intent"] = pd.Series(known, dtype=object)
-    write_folder(tmp_path / "samples", frame)
-    return tmp_path / "samples", y
-
-
-def test_fit_of_a_folder_labels_each_file(cluster, samples, capsys):
-    source, y = samples
-    options = ["--label-column", "intent", "--n-clusters", "5"]
-    address = cluster.scheduler.address
-    assert main(["fit", str(source), *options, "--scheduler", address]) == 0
-    out = source.with_name("samples-labels")
-    found = read_folder(out)
-    assert found.columns.tolist() == ["label", "confidence"]
-    assert found.confidence.dtype == np.float32
-    assert adjusted_rand_score(y, found.label) >= 0.99
-    # A known name stays, whatever else the votes say.
-    given = pd.concat([pd.read_parquet(path) for path in sorted(source.glob("*.parquet"))]).intent
-    assert (found.label.to_numpy() == given.to_numpy())[given.notna()].all()
-    printed = capsys.readouterr().out
-    assert "new 0" in printed
-    assert "4 files, 1,000 samples, 4 features" in printed
-    assert names(out) == names(source)
-    # As of one file that holds them all.
-    whole = pd.concat([pd.read_parquet(path) for path in sorted(source.glob("*.parquet"))])
-    whole.to_parquet(source.with_name("whole.parquet"))
-    table = source.with_name("whole-labels.parquet")
-    command = ["fit", str(source.with_name("whole.parquet")), *options, "--out", str(table)]
-    assert main([*command, "--quiet"]) == 0
-    expected = pd.read_parquet(table)[["label", "confidence"]]
-    pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
-    before = found
-    (out / "part-3.parquet").unlink()
-    assert main(["fit", str(source), *options, "--quiet", "--n-jobs", "1"]) == 0
-    pd.testing.assert_frame_equal(read_folder(out), before)
-
-
-@pytest.mark.parametrize(
-    ("options", "code", "message"),
-    [
-        (["--labels", "known.csv"], 2, "--labels is for single files"),
-        (["--no-discover"], 2, "--no-discover needs known labels"),
-        (["--label-column", "nope"], 1, "no column 'nope'"),
-        ([], 1, "column 'intent' has type"),
-    ],
-)
-def test_fit_of_a_folder_says_what_is_wrong(samples, capsys, options, code, message):
-    assert main(["fit", str(samples[0]), "--quiet", *options]) == code
-    assert message in capsys.readouterr().err

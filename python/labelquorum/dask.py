@@ -1,7 +1,7 @@
-"""The same on Dask: samples in chunks, on many machines.
+"""Mini-clusters and categories on Dask: samples in chunks, on many machines.
 
-Needs Dask: ``pip install "labelquorum[dask]"``. Nothing of the size of the data is ever on the
-client: it sees signatures, samples of a bounded number, and lazy Dask objects.
+Needs Dask: ``pip install "labelquorum[dask]"``. The client never holds anything of the size of the
+data: only signatures, a bounded number of samples, and lazy Dask objects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-import labelquorum as lq
 from labelquorum._shared.arguments import (
     as_columns,
     as_min_agree,
@@ -26,6 +25,8 @@ from labelquorum._shared.arguments import (
     as_positive,
 )
 from labelquorum._shared.labels import has_label, to_labels
+from labelquorum.clustering.clusterer import ConsensusClusterer as InMemoryClusterer
+from labelquorum.votes.mini_clusters import mini_clusters as in_memory_mini_clusters
 from labelquorum.votes.signatures import SignatureTable
 
 try:
@@ -36,7 +37,7 @@ try:
     from dask.delayed import Delayed
 except ImportError as error:
     raise ImportError(
-        f'labelquorum.dask needs Dask ({error}); wanted: pip install "labelquorum[dask]"'
+        f'labelquorum.dask needs Dask ({error}): pip install "labelquorum[dask]"'
     ) from error
 
 __all__ = ["ConsensusClusterer", "mini_clusters"]
@@ -56,31 +57,31 @@ def mini_clusters(
     min_size: int = 1,
     n_jobs: int | None = None,
 ) -> Any:
-    """Extract mini-clusters, as `labelquorum.mini_clusters` does, from chunks on many machines.
+    """Find mini-clusters as `labelquorum.mini_clusters` does, from chunks on many machines.
 
     Parameters
     ----------
     partitions : Dask array of shape (n_samples, n_partitions), or Dask DataFrame
-        Integers in chunks of any size, which need not be known; a negative value means that the
-        model abstains on the sample. A sample on which all abstain takes no part. The chunks are
-        computed twice, once now and once for the labels: what is dear to compute should be written
-        down, or persisted, before.
+        Integers in chunks of any size, known or not. A negative value means that the model abstains
+        on the sample. A sample on which all models abstain gets no label. The chunks are computed
+        twice, once now and once for the labels, so write or persist them first if they are
+        expensive to compute.
     n_clusters, min_agree, min_differ, min_size
         As for `labelquorum.mini_clusters`.
     n_jobs : int, optional
-        Number of threads of the one task that extracts the mini-clusters from the merged
-        signatures; -1 for all cores available there. All other tasks have one thread.
+        Number of threads of the one task that finds the mini-clusters in the merged signatures; -1
+        for all cores available there. All other tasks use one thread.
 
     Returns
     -------
     Dask array of shape (n_samples,), int32; or Dask Series named "label", with the frame's index
-        Mini-cluster of each sample; -1 where it is in none. In chunks as the partitions.
+        Mini-cluster of each sample; -1 where it is in none. The chunks are those of the partitions.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type, shape or range. What is wrong within chunks is found
-        when these are computed.
+        If an argument has the wrong type, shape or range. Errors within chunks are raised when they
+        are computed.
 
     See Also
     --------
@@ -88,14 +89,15 @@ def mini_clusters(
 
     Notes
     -----
-    The labels equal the in-memory ones, whatever the chunks, since ties are broken by content. One
-    task for each chunk counts its signatures; tables are merged eight at a time in a tree; one task
-    extracts the mini-clusters. All that starts at once, as by `persist`, and is kept on the cluster
-    while the result is in use. Computing the result then looks the labels up, chunk by chunk.
+    The labels equal those of `labelquorum.mini_clusters`, whatever the chunks, since ties are
+    broken by content. One task per chunk counts its signatures; a tree of tasks merges eight tables
+    at a time; one task finds the mini-clusters. These tasks start at once, as with `persist`, and
+    their result stays on the cluster while the labels are in use. Computing the labels then looks
+    them up, chunk by chunk.
 
-    The merged table has to fit on one worker, at about 40 bytes per signature and its row, eight of
-    them while they are merged. Time is O(n_samples n_partitions) over all workers, and for the
-    signatures that of `labelquorum.mini_clusters` on one.
+    The merged table must fit on one worker: about 40 bytes per signature plus its row, and eight
+    tables while they are merged. Time is O(n_samples n_partitions) over all workers, plus that of
+    `labelquorum.mini_clusters` for the signatures on one worker.
 
     Examples
     --------
@@ -117,41 +119,40 @@ def mini_clusters(
     as_positive(min_size, "min_size")
     if n_clusters is not None:
         as_positive(n_clusters, "n_clusters")
-    tables = [delayed(_counted)(chunk, n_partitions) for chunk in _pieces(chunks)]
-    found = delayed(MiniClusters)(
-        merged(tables),
+    tables = [delayed(_counted)(chunk, n_partitions) for chunk in _delayed_chunks(chunks)]
+    clusters = delayed(SignatureLabels)(
+        merged_table(tables),
         n_clusters,
         min_agree=min_agree,
         min_differ=min_differ,
         min_size=min_size,
         n_jobs=n_jobs,
     ).persist()
-    return _by_chunk(_labels_of, chunks, found, np.dtype(np.int32))
+    return _map_rows(_labels_of, chunks, clusters, np.dtype(np.int32))
 
 
-class MiniClusters:
-    """Signatures with their mini-clusters: what it takes to label any chunk."""
+class SignatureLabels:
+    """Signatures and their mini-clusters, from which any chunk can be labeled."""
 
     def __init__(self, table: SignatureTable, *args: Any, **kwargs: Any) -> None:
         if not len(table):
-            raise ValueError("partitions is empty: it holds no sample; wanted at least one")
+            raise ValueError("partitions must have at least one sample, got none")
         self.table = table
-        self.labels = lq.mini_clusters(table, *args, **kwargs)
+        self.labels = in_memory_mini_clusters(table, *args, **kwargs)
 
-    def of(self, partitions: Any, n_jobs: int | None = 1) -> NDArray[np.int32]:
-        """The labels of samples that were counted."""
+    def labels_of(self, partitions: Any, n_jobs: int | None = 1) -> NDArray[np.int32]:
+        """The labels of samples whose signatures were counted."""
         ids = self.table.lookup(partitions, n_jobs=n_jobs)
         if ids.min() < 0:
             raise ValueError(
-                "partitions hold a row now that they did not hold when they were counted; wanted "
-                "chunks that are the same whenever they are computed: write them down or persist "
-                "them before"
+                "partitions must be the same each time they are computed, but a row has appeared "
+                "since they were counted: write or persist them first"
             )
         return self.labels[ids]
 
 
-def merged(tables: list[Delayed]) -> Delayed:
-    """All tables as one, merged in a tree."""
+def merged_table(tables: list[Delayed]) -> Delayed:
+    """Merge all tables into one, in a tree of tasks."""
     while len(tables) > 1:
         tables = [
             delayed(_merged)(tables[i : i + _TABLES_PER_MERGE])
@@ -161,10 +162,10 @@ def merged(tables: list[Delayed]) -> Delayed:
 
 
 def _merged(tables: list[SignatureTable]) -> SignatureTable:
-    whole = copy(tables[0])  # what a task is given is not its own
+    total = copy(tables[0])  # a task must not change its arguments
     for table in tables[1:]:
-        whole.merge(table, n_jobs=1)
-    return whole
+        total.merge(table, n_jobs=1)
+    return total
 
 
 def _counted(chunk: Any, n_partitions: int) -> SignatureTable:
@@ -174,62 +175,61 @@ def _counted(chunk: Any, n_partitions: int) -> SignatureTable:
     return table
 
 
-def _labels_of(chunk: Any, found: MiniClusters) -> NDArray[np.int32]:
-    return found.of(chunk)
+def _labels_of(chunk: Any, clusters: SignatureLabels) -> NDArray[np.int32]:
+    return clusters.labels_of(chunk)
 
 
 class ConsensusClusterer(BaseEstimator):
     """Find categories in a sample of the data, and label all of it, chunk by chunk.
 
-    `fit` draws samples, those with a known label first, and gives them to
-    `labelquorum.ConsensusClusterer`; `predict` applies that to chunks. Where all samples are drawn,
-    `fit_predict` gives the labels that they have in memory.
+    `fit` draws samples, preferably those with a known label, and fits a
+    `labelquorum.ConsensusClusterer` to them; `predict` applies it to chunks. If all samples are
+    drawn, `fit_predict` returns the same labels as in memory.
 
     Parameters
     ----------
     n_clusters : int, optional
-        As for `labelquorum.ConsensusClusterer`, and so are all others but `max_samples`.
-        `min_cluster_size` counts drawn samples.
+        As for `labelquorum.ConsensusClusterer`.
     max_samples : int, default=100_000
-        How many samples are drawn, at least 3. They are brought to the client, which clusters them.
-        At most half of them are drawn among those with a known label, all others at random.
+        Number of samples to draw, at least 3. The client holds and clusters them. Up to half of
+        them are drawn among those with a known label, the rest at random.
     min_cluster_size, n_partitions, clusterers, classifier, discover, pseudo_share, directory
-        As for `labelquorum.ConsensusClusterer`. Where much is to be predicted, a classifier
-        (scikit-learn's logistic regression, say) is quicker than the default, which looks for
-        neighbours among the drawn samples.
+        As for `labelquorum.ConsensusClusterer`; `min_cluster_size` counts drawn samples. To predict
+        many samples, a classifier such as scikit-learn's logistic regression is faster than the
+        default, which searches for neighbors among the drawn samples.
     random_state : int, RandomState instance or None, default=None
-        Decides all random choices, and with the number of samples which ones are drawn.
+        Seed of all random choices, such as which samples are drawn.
     n_jobs : int, optional
-        Number of threads of `fit`, on the client. Tasks that predict have one thread.
+        Number of threads of `fit`, on the client. Tasks that predict use one thread.
     verbose : bool, default=False
         Show progress of `fit` on stderr.
 
     Attributes
     ----------
     estimator_ : labelquorum.ConsensusClusterer
-        Fitted on the drawn samples; its `labels_`, `confidence_`, report and all else are of these.
+        The estimator fitted on the drawn samples. Its `labels_`, `confidence_` and report are about
+        these.
     sample_ : int64 array
-        The numbers of the drawn samples, ascending.
+        Indices of the drawn samples, ascending.
     classes_, n_clusters_, n_features_in_, feature_names_in_
-        As those of `estimator_`.
+        Those of `estimator_`.
 
     See Also
     --------
-    labelquorum.ConsensusClusterer : for data that fit into memory.
+    labelquorum.ConsensusClusterer : the same for data that fit into memory.
 
     Notes
     -----
-    Equal `random_state` and data draw equal samples, whatever the chunks. What is predicted is that
-    of the in-memory estimator, given each chunk: without a `classifier`, neighbours are searched
-    there with a recall of 0.95, so that other chunks may change a label on the border of two
-    categories. Categories so rare that too few of their samples are drawn are not found. Where
-    other samples (or seeds) would change the categories in memory, so they do here.
+    The same `random_state` and data draw the same samples, whatever the chunks. Predictions are
+    those of the in-memory estimator for each chunk. Without a `classifier`, it searches for
+    neighbors with a recall of 0.95, so other chunks may change the label of a sample on the border
+    of two categories. A category is missed if too few of its samples are drawn. Where the
+    categories depend on the samples or the seed in memory, they do so here, too.
 
     Examples
     --------
     >>> import dask.array as da
-    >>> import labelquorum as lq
-    >>> import labelquorum.dask
+    >>>     >>> import labelquorum.dask
     >>> from sklearn.datasets import load_digits
     >>> digits = load_digits()
     >>> X = da.from_array(digits.data, chunks=(500, 64))
@@ -276,20 +276,19 @@ class ConsensusClusterer(BaseEstimator):
         Parameters
         ----------
         X : Dask array of shape (n_samples, n_features), or Dask DataFrame
-            Numbers. The chunks are computed once, and before that where their sizes are not known.
+            Numbers. The chunks are computed once, and once more if their sizes are unknown.
         y : Dask array or Series, or array-like, of shape (n_samples,), optional
-            Known categories: integers, -1 where there is none; or strings, None where there is
-            none.
+            Known categories: integers, with -1 where there is none; or strings, with None.
 
         Returns
         -------
         ConsensusClusterer
-            Itself.
+            The estimator itself.
 
         Raises
         ------
         TypeError, ValueError, MemoryError
-            As `labelquorum.ConsensusClusterer`; if X is no Dask object.
+            As `labelquorum.ConsensusClusterer`; also if X is not a Dask object.
         """
         self._fit(X, y)
         return self
@@ -305,9 +304,9 @@ class ConsensusClusterer(BaseEstimator):
         Returns
         -------
         Dask array of shape (n_samples,)
-            For drawn samples the `labels_` of `estimator_`, for those with a known label that; for
-            all others what `predict` says. So where all samples are drawn, these are the `labels_`
-            of `labelquorum.ConsensusClusterer`. Strings are objects.
+            For samples with a known label, that label; for other drawn samples, the `labels_` of
+            `estimator_`; for all others, the result of `predict`. If all samples are drawn, these
+            are the `labels_` of `labelquorum.ConsensusClusterer`. Strings have dtype object.
 
         Raises
         ------
@@ -316,206 +315,218 @@ class ConsensusClusterer(BaseEstimator):
         """
         rows, known = self._fit(X, y)
         arrays = [rows] if known is None else [rows, known.rechunk((rows.chunks[0],))[:, None]]
-        found = self.on_cluster()
+        fitted = self.on_cluster()
         meta = np.empty(0, _label_type(self.classes_))
-        return da.map_blocks(_labels_of_fit, *arrays, found=found, drop_axis=1, meta=meta)
+        return da.map_blocks(_labels_of_fit, *arrays, fitted=fitted, drop_axis=1, meta=meta)
 
     def _fit(self, X: Any, y: Any) -> tuple[Any, Any | None]:
         """Fit, and return samples and known labels as arrays with chunks of known sizes."""
         if as_positive(self.max_samples, "max_samples") < 3:
-            raise ValueError(f"max_samples is {self.max_samples}; wanted at least 3")
+            raise ValueError(f"max_samples must be at least 3, got {self.max_samples}")
         rows = _as_rows(X)
         known = None if y is None else _as_labels(y)
         if known is not None and len(known) != len(rows):
-            raise ValueError(f"y holds {len(known)} samples, X {len(rows)}; wanted as many")
+            raise ValueError(
+                f"X has {len(rows)} rows, but y has {len(known)} values: they must have the same "
+                "length"
+            )
         params = self.get_params(deep=False)
         del params["max_samples"]
         self.sample_ = _drawn(len(rows), known, self.max_samples, self.random_state)
-        some, labels = compute(rows[self.sample_], None if known is None else known[self.sample_])
+        sample, labels = compute(rows[self.sample_], None if known is None else known[self.sample_])
         if isinstance(X, dd.DataFrame):
-            some = pd.DataFrame(some, columns=X.columns)  # for the names
-        self.estimator_ = lq.ConsensusClusterer(**params).fit(some, labels)
+            sample = pd.DataFrame(sample, columns=X.columns)  # for the names
+        self.estimator_ = InMemoryClusterer(**params).fit(sample, labels)
         for name in ("classes_", "n_clusters_", "n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
         return rows, known
 
     def predict(self, X: Any) -> Any:
-        """Say which category samples belong to, as `labelquorum.ConsensusClusterer.predict` does.
+        """Predict categories, as `labelquorum.ConsensusClusterer.predict` does.
 
         Parameters
         ----------
         X : Dask array of shape (n_samples, n_features), or Dask DataFrame
-            Samples, those of `fit` or others.
+            Samples, the ones of `fit` or others.
 
         Returns
         -------
         Dask array of shape (n_samples,); or Dask Series named "label", with the frame's index
-            Categories, of `classes_`; strings are objects.
+            Categories, from `classes_`. Strings have dtype object.
         """
         chunks = self._checked(X)
-        return _by_chunk(_predicted, chunks, self.on_cluster(), _label_type(self.classes_))
+        return _map_rows(_predicted, chunks, self.on_cluster(), _label_type(self.classes_))
 
     def predict_proba(self, X: Any) -> Any:
-        """Estimate the probabilities of the categories, as the in-memory estimator does.
+        """Predict the probabilities of the categories, as the in-memory estimator does.
 
         Parameters
         ----------
         X : Dask array of shape (n_samples, n_features), or Dask DataFrame
-            Samples, those of `fit` or others.
+            Samples, the ones of `fit` or others.
 
         Returns
         -------
         Dask array of shape (n_samples, `n_clusters_`); or Dask DataFrame, with the frame's index
-            One column for each of `classes_`.
+            One column for each category in `classes_`.
         """
         chunks = self._checked(X)
         dtype = np.dtype(np.float32 if self.estimator_.classifier_ is None else np.float64)
         columns = self.classes_.tolist()
-        return _by_chunk(_probabilities, chunks, self.on_cluster(), dtype, columns)
+        return _map_rows(_probabilities, chunks, self.on_cluster(), dtype, columns)
 
     def _checked(self, X: Any) -> Any:
-        """The chunks, if they have the features of fit."""
+        """The chunks of X, which must have the features of `fit`."""
         check_is_fitted(self)
         chunks = _as_chunks(X, "X")
         n_features = chunks.shape[1]
         if n_features != self.n_features_in_:
             raise ValueError(
-                f"X has {n_features} features; wanted {self.n_features_in_}, as in fit"
+                f"X must have {self.n_features_in_} features, as in fit, got {n_features}"
             )
         return chunks
 
     def on_cluster(self, n_jobs: int | None = 1) -> Delayed:
-        """What was fitted, on the cluster, which can make it again where a worker dies."""
-        # It is sent once, whatever its size.
+        """Put the fitted estimator on the cluster, which restores it if a worker dies."""
+        # It is sent once, so its size does not matter.
         with config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
-            return delayed(Fitted(self.estimator_, self.sample_, n_jobs)).persist()
+            return delayed(FittedClusterer(self.estimator_, self.sample_, n_jobs)).persist()
 
 
 def _label_type(classes: NDArray[Any]) -> np.dtype[Any]:
-    """The type that holds all labels, and that a sample has none."""
+    """The dtype for these labels and for samples without one."""
     return to_labels(classes, np.array([-1])).dtype
 
 
-class Fitted:
-    """A fitted estimator, and which samples it was fitted on: what it takes to label any chunk."""
+class FittedClusterer:
+    """A fitted estimator and the samples it was fitted on, from which any chunk can be labeled."""
 
     def __init__(self, estimator: Any, sample: NDArray[np.int64], n_jobs: int | None) -> None:
         self.estimator = copy(estimator)
         self.estimator.n_jobs = n_jobs
         self._sample = sample
 
-    def of_fit(
-        self, chunk: NDArray[Any], first: int, known: NDArray[Any] | None
+    def label_rows_of_fit(
+        self, chunk: NDArray[Any], first_row: int, known: NDArray[Any] | None
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Labels and confidence of samples of fit, of which the number of the first is given."""
+        """Labels and confidence of samples of `fit`, which begin at this row of its data."""
         model = self.estimator
         labels = np.empty(len(chunk), _label_type(model.classes_))
         confidence = np.empty(len(chunk), dtype=np.float32)
-        begin, end = np.searchsorted(self._sample, [first, first + len(chunk)])
-        drawn = self._sample[begin:end] - first
+        begin, end = np.searchsorted(self._sample, [first_row, first_row + len(chunk)])
+        drawn = self._sample[begin:end] - first_row
         labels[drawn], confidence[drawn] = model.labels_[begin:end], model.confidence_[begin:end]
-        others = np.ones(len(chunk), dtype=bool)
-        others[drawn] = False
-        if others.any():
-            labels[others], confidence[others] = self._said_of(chunk[others])
+        is_new = np.ones(len(chunk), dtype=bool)
+        is_new[drawn] = False
+        if is_new.any():
+            labels[is_new], confidence[is_new] = self._predicted(chunk[is_new])
         if known is not None:
             is_known = has_label(known)
             labels[is_known] = known[is_known]
         return labels, confidence
 
-    def _said_of(self, rows: Any) -> tuple[NDArray[Any], Any]:
+    def _predicted(self, rows: Any) -> tuple[NDArray[Any], Any]:
+        """Labels and confidence of samples that were not drawn."""
         model = self.estimator
         if hasattr(model, "feature_names_in_"):
             rows = pd.DataFrame(rows, columns=model.feature_names_in_)
         if model.classifier_ is not None and not hasattr(model.classifier_, "predict_proba"):
             return model.predict(rows), np.nan
         shares = model.predict_proba(rows)
-        return to_labels(
-            model.classes_, model.outcome_.as_labels(shares.argmax(axis=1))
-        ), shares.max(axis=1)
+        numbers = model.outcome_.as_labels(shares.argmax(axis=1))
+        return to_labels(model.classes_, numbers), shares.max(axis=1)
 
 
 def _labels_of_fit(
     chunk: NDArray[Any],
     known: NDArray[Any] | None = None,
     *,
-    found: Fitted,
+    fitted: FittedClusterer,
     block_info: dict[int, Any],
 ) -> NDArray[Any]:
-    first = block_info[0]["array-location"][0][0]
-    return found.of_fit(chunk, first, None if known is None else known[:, 0])[0]
+    first_row = block_info[0]["array-location"][0][0]
+    known = None if known is None else known[:, 0]
+    return fitted.label_rows_of_fit(chunk, first_row, known)[0]
 
 
-def _predicted(chunk: Any, found: Fitted) -> NDArray[Any]:
-    labels: NDArray[Any] = found.estimator.predict(chunk)
+def _predicted(chunk: Any, fitted: FittedClusterer) -> NDArray[Any]:
+    labels: NDArray[Any] = fitted.estimator.predict(chunk)
     return labels
 
 
-def _probabilities(chunk: Any, found: Fitted) -> NDArray[np.floating[Any]]:
-    probabilities: NDArray[np.floating[Any]] = found.estimator.predict_proba(chunk)
+def _probabilities(chunk: Any, fitted: FittedClusterer) -> NDArray[np.floating[Any]]:
+    probabilities: NDArray[np.floating[Any]] = fitted.estimator.predict_proba(chunk)
     return probabilities
 
 
 def _as_chunks(values: Any, name: str) -> Any:
-    """A Dask array of two dimensions in chunks of whole rows, or a Dask DataFrame."""
+    """A 2-D Dask array in chunks of whole rows, or a Dask DataFrame."""
     if isinstance(values, dd.DataFrame):
         return values
     if not isinstance(values, da.Array):
         raise TypeError(
-            f"{name} is a {type(values).__name__}; wanted a Dask array or DataFrame (labelquorum "
-            "itself takes what is in memory)"
+            f"{name} must be a Dask array or DataFrame, got {type(values).__name__}; for data in "
+            "memory, use the same name of labelquorum itself"
         )
     if values.ndim != 2:
-        raise ValueError(f"{name} has shape {values.shape}; wanted 2-D")
+        raise ValueError(f"{name} must be 2-D, got shape {values.shape}")
     return values.rechunk({1: -1})
 
 
-def _pieces(chunks: Any) -> list[Delayed]:
-    """Each chunk by itself."""
-    pieces = chunks.to_delayed()
-    return list(pieces if isinstance(chunks, dd.DataFrame) else pieces.ravel())
+def _delayed_chunks(chunks: Any) -> list[Delayed]:
+    """Each chunk as a delayed object."""
+    parts = chunks.to_delayed()
+    return list(parts if isinstance(chunks, dd.DataFrame) else parts.ravel())
 
 
 def _example(chunks: Any) -> Any:
-    """Something of the type and width of the chunks."""
+    """One row with the columns and types of the chunks."""
     if isinstance(chunks, dd.DataFrame):
-        return chunks._meta_nonempty
+        columns = {i: _one_value(dtype) for i, dtype in enumerate(chunks.dtypes)}
+        return pd.DataFrame(columns).set_axis(chunks.columns, axis=1)
     return np.ones((1, chunks.shape[1]), chunks.dtype)
 
 
-def _by_chunk(
+def _one_value(dtype: Any) -> Any:
+    return np.ones(1, dtype) if isinstance(dtype, np.dtype) else pd.array([None], dtype=dtype)
+
+
+def _map_rows(
     function: Callable[[Any, Any], NDArray[Any]],
     chunks: Any,
-    found: Delayed,
+    model: Delayed,
     dtype: np.dtype[Any],
     columns: list[Any] | None = None,
 ) -> Any:
-    """What a function makes of each chunk and what was found: a value per row, or these columns."""
-    rest = {"function": function, "found": found, "out_dtype": dtype, "columns": columns}
+    """Apply a function of a chunk and the model to each chunk.
+
+    It returns a value for each row or, with `columns`, a row of these columns.
+    """
+    rest = {"function": function, "model": model, "out_dtype": dtype, "columns": columns}
     if isinstance(chunks, dd.DataFrame):
         meta = _as_frame(np.empty((0, *_n_columns(columns)), dtype), None, columns)
-        return chunks.map_partitions(_of_frame, meta=meta, **rest)
+        return chunks.map_partitions(_apply_to_frame, meta=meta, **rest)
     if columns is None:
-        return chunks.map_blocks(_of_block, drop_axis=1, meta=np.empty(0, dtype), **rest)
+        return chunks.map_blocks(_apply_to_block, drop_axis=1, meta=np.empty(0, dtype), **rest)
     sizes = (chunks.chunks[0], (len(columns),))
-    return chunks.map_blocks(_of_block, chunks=sizes, meta=np.empty((0, 0), dtype), **rest)
+    return chunks.map_blocks(_apply_to_block, chunks=sizes, meta=np.empty((0, 0), dtype), **rest)
 
 
-def _of_block(
+def _apply_to_block(
     chunk: Any,
     function: Callable[[Any, Any], NDArray[Any]],
-    found: Any,
+    model: Any,
     out_dtype: np.dtype[Any],
     columns: list[Any] | None,
 ) -> NDArray[Any]:
     if not len(chunk):
         return np.empty((0, *_n_columns(columns)), out_dtype)
-    return function(chunk, found).astype(out_dtype, copy=False)
+    return function(chunk, model).astype(out_dtype, copy=False)
 
 
-def _of_frame(chunk: pd.DataFrame, columns: list[Any] | None, **rest: Any) -> Any:
-    return _as_frame(_of_block(chunk, columns=columns, **rest), chunk.index, columns)
+def _apply_to_frame(chunk: pd.DataFrame, columns: list[Any] | None, **rest: Any) -> Any:
+    return _as_frame(_apply_to_block(chunk, columns=columns, **rest), chunk.index, columns)
 
 
 def _n_columns(columns: list[Any] | None) -> tuple[int, ...]:
@@ -544,7 +555,7 @@ def _as_labels(y: Any) -> Any:
     if not isinstance(y, da.Array):
         y = da.from_array(np.asarray(y), chunks=_LABELS_PER_CHUNK)
     if y.ndim != 1:
-        raise ValueError(f"y has shape {y.shape}; wanted (n_samples,)")
+        raise ValueError(f"y must have shape (n_samples,), got {y.shape}")
     return _sized(y)
 
 
@@ -553,7 +564,7 @@ def _is_plain(labels: Any) -> bool:
 
 
 def _plain(labels: pd.Series) -> pd.Series:
-    """Strings, and integers of which some are missing, as objects, with None where one is."""
+    """Numbers as they are; strings and nullable integers as objects, with None where missing."""
     if _is_plain(labels):
         return labels
     return pd.Series(labels.to_numpy(object, na_value=None), labels.index, object)
@@ -562,12 +573,12 @@ def _plain(labels: pd.Series) -> pd.Series:
 def _sized(array: Any) -> Any:
     """The array with chunks of known sizes."""
     if np.isnan(array.shape[0]):
-        array = array.copy().compute_chunk_sizes()  # which changes its array
+        array = array.copy().compute_chunk_sizes()  # it works in place
     return array
 
 
 def _drawn(n: int, known: Any, max_samples: int, random_state: Any) -> NDArray[np.int64]:
-    """The numbers of the samples to draw, ascending."""
+    """Draw samples, and return their indices, ascending."""
     if n <= max_samples:
         return np.arange(n)
     rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
@@ -575,10 +586,10 @@ def _drawn(n: int, known: Any, max_samples: int, random_state: Any) -> NDArray[n
     if known is not None:
         labeled = da.flatnonzero(known.map_blocks(has_label, dtype=bool)).compute_chunk_sizes()
         n_chosen = min(len(labeled), int(max_samples * _LABELED_SHARE))
-        chosen = labeled[_some(rng, len(labeled), n_chosen)].compute()
-    return np.union1d(chosen, _some(rng, n, max_samples - len(chosen)))
+        chosen = labeled[_random_indices(rng, len(labeled), n_chosen)].compute()
+    return np.union1d(chosen, _random_indices(rng, n, max_samples - len(chosen)))
 
 
-def _some(rng: np.random.Generator, n: int, n_wanted: int) -> NDArray[np.int64]:
-    # Not shuffled, which takes no memory of size n where few are wanted of many.
-    return np.sort(rng.choice(n, n_wanted, replace=False, shuffle=False))
+def _random_indices(rng: np.random.Generator, n: int, n_drawn: int) -> NDArray[np.int64]:
+    # Without shuffling, a few indices of many take no memory of size n.
+    return np.sort(rng.choice(n, n_drawn, replace=False, shuffle=False))

@@ -32,7 +32,7 @@ def test_final_labels_beat_every_clustering(run):
     output, _ = run
     final = _result(output, "held-out part")
     base = [float(share) for share in re.findall(r"partition \d+ .*?([0-9.]+)%", output)]
-    assert len(base) == 20
+    assert len(base) == 32
     assert final > max(base)
     for single in ("k-means, 10 clusters", "spectral clustering, 10 clusters"):
         assert final > _result(output, single) + 5
@@ -46,6 +46,12 @@ def test_pseudo_labels_are_precise(run):
     assert _result(output, "share of training images") > 50
 
 
+def test_mini_clusters_are_pure(run):
+    output, _ = run
+    assert _result(output, "all 32 partitions agree") > 15
+    assert _result(output, "majority class of their mini-cluster") > 97
+
+
 def test_picture_is_written(run):
     output, picture = run
     assert f"{picture}: mean image" in output
@@ -57,4 +63,4 @@ def test_pictures_of_other_kinds_are_wrong_usage(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["demo", "--out", "picture.txt"])
     assert stop.value.code == 2
-    assert "does not end in .png, .pdf or .svg" in capsys.readouterr().err
+    assert "must end in .png, .pdf or .svg, got 'picture.txt'" in capsys.readouterr().err

@@ -1,7 +1,9 @@
-"""The command line: a module for each command, put together in ``main``.
+"""The command line: one module for each command.
 
-Read ``main`` (the parser), ``options`` (arguments that commands share), then the commands. The
-folder ``files`` reads and writes what they take, ``label`` is the session in the terminal.
+Read in this order: ``main`` puts the commands together; ``options`` holds the arguments and checks
+that they share; ``fit``, ``report``, ``mini_clusters``, ``consensus`` and ``demo`` are commands.
+The folder ``label`` is the command for labeling texts in the terminal. The folder ``files`` reads
+and writes files.
 """
 
 from __future__ import annotations

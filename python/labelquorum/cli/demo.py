@@ -1,22 +1,20 @@
-"""The demo: classes of handwritten digits found without a label.
+"""The command ``labelquorum demo``: classes of handwritten digits, found without a label.
 
-1. Twenty clusterings of the training part, each k-means in the spectral embedding of another
-   nearest-neighbour graph: over other pixels, with another number of neighbours, with 15 to 25
-   clusters. More clusters than classes on purpose: a clustering that must not merge two classes
-   errs by splitting one, and others split it elsewhere.
-2. Ten mini-clusters on which they agree: the pseudo-labels.
-3. Label spreading takes the pseudo-labels to the rest of the training part, and a support vector
-   classifier learns from both and predicts all samples, the held-out part too.
+1. Base partitions of the training part: many clusterings, each with a view of its own, and most of
+   them with more clusters than there are classes. A clustering that must not merge two classes errs
+   by splitting one, and others split it elsewhere.
+2. Mini-clusters, on which all of them agree.
+3. `ConsensusClusterer` makes one vote of the same partitions. The samples on which they agree most
+   get pseudo-labels, and the classifier predicts all samples, including those of the held-out part.
 
-The true classes serve for nothing but the accuracies that are printed and the red frames of the
-picture.
+All settings are the defaults of the library. The true classes are used only for the shares that are
+printed and for the red frames of the picture.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,38 +22,57 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-import labelquorum as lq
 from labelquorum._shared.files import replacing
 from labelquorum._shared.progress import progress
-from labelquorum.cli.options import _picture, _seed
+from labelquorum.cli.options import add_seed, as_picture
+from labelquorum.clustering.clusterer import ConsensusClusterer
+from labelquorum.quality.metrics import clustering_accuracy
+from labelquorum.votes.mini_clusters import mini_clusters
 
-_N_PARTITIONS = 20
 _N_CLASSES = 10
-_MIN_AGREE = 0.7
-_MIN_DIFFER = 0.6
 _SAMPLES_PER_ROW = 16
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 
-
-class _BasePartition(NamedTuple):
-    labels: Integers  # (n_samples,)
-    n_neighbors: int  # of the graph
-    n_clusters: int
+DEMO = """\
+Classify scikit-learn's handwritten digits without a label: cluster them in many ways, keep what the
+clusterings agree on, and compare with the true classes. Takes seconds and downloads nothing.
+"""
 
 
 class _Result(NamedTuple):
-    train: Integers  # row numbers of the training part
-    held_out: Integers  # row numbers of the rest
-    base: list[_BasePartition]  # of the training part
-    single: dict[str, Integers]  # usual clusterings of the training part, for comparison
-    pseudo_labels: NDArray[np.int32]  # of the training part
-    final: Integers  # predicted label of every sample
+    train: Integers
+    """Row numbers of the training part."""
+    held_out: Integers
+    """Row numbers of the held-out part."""
+    partitions: Integers
+    """(n_train, n_partitions)."""
+    single: dict[str, Integers]
+    """Common clusterings of the training part, for comparison."""
+    mini_clusters: NDArray[np.int32]
+    """The mini-cluster of each training sample, or -1."""
+    pseudo_labels: Integers
+    """The pseudo-label of each training sample, or -1."""
+    final: Integers
+    """The predicted label of every sample."""
 
 
-def demo(picture: Path | None, seed: int) -> None:
-    """Run the demo, print its table, and write the picture where a path is given."""
+def add_demo(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add(
+        "--out",
+        "-o",
+        type=as_picture,
+        metavar="PICTURE.png",
+        help="write a picture of the mini-clusters there",
+    )
+    add_seed(add)
+    parser.set_defaults(command=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
     from sklearn.datasets import load_digits
 
     started = time.perf_counter()
@@ -63,120 +80,104 @@ def demo(picture: Path | None, seed: int) -> None:
     X = X / 16.0
     with progress(verbose=True) as show:
         assert show is not None
-        result = _learn(X, seed, show)
+        result = _learned(X, args.seed, show)
     _print_table(result, y, time.perf_counter() - started)
+    picture: Path | None = args.out
     if picture is not None:
-        _draw(picture, X[result.train], y[result.train], result.pseudo_labels, seed)
+        _draw(picture, X[result.train], y[result.train], result.mini_clusters, args.seed)
         print(f"{picture}: mean image and samples of each mini-cluster")
 
 
-def _learn(X: Floats, seed: int, show: Callable[[str, float], None]) -> _Result:
+def _learned(X: Floats, seed: int, show: Callable[[str, float], None]) -> _Result:
     from sklearn.cluster import KMeans, SpectralClustering
-    from sklearn.semi_supervised import LabelSpreading
-    from sklearn.svm import SVC
 
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(len(X))
+    shuffled = np.random.default_rng(seed).permutation(len(X))
     n_train = 2 * len(X) // 3
     train, held_out = np.sort(shuffled[:n_train]), np.sort(shuffled[n_train:])
 
-    base = []
-    for i in range(_N_PARTITIONS):
-        base.append(_cluster(X[train], rng))
-        show("clustering", (i + 1) / _N_PARTITIONS)
+    show("one k-means, one spectral clustering", 0.0)
     single: dict[str, Integers] = {
         "k-means": KMeans(_N_CLASSES, n_init=10, random_state=seed).fit_predict(X[train]),
         "spectral clustering": SpectralClustering(
             _N_CLASSES, affinity="nearest_neighbors", random_state=seed
         ).fit_predict(X[train]),
     }
+    show("one k-means, one spectral clustering", 1.0)
 
-    pseudo_labels = lq.mini_clusters(
-        [partition.labels for partition in base],
-        _N_CLASSES,
-        min_agree=_MIN_AGREE,
-        min_differ=_MIN_DIFFER,
-    )
-    show("classifier", 0.0)
-    spread = LabelSpreading(kernel="knn", n_neighbors=7, alpha=0.2).fit(X[train], pseudo_labels)
-    reached = spread.label_distributions_.any(axis=1)
-    final = SVC(C=10).fit(X[train][reached], spread.transduction_[reached]).predict(X)
-    show("classifier", 1.0)
-    return _Result(train, held_out, base, single, pseudo_labels, final)
-
-
-def _cluster(X: Floats, rng: np.random.Generator) -> _BasePartition:
-    """One clustering with a view of its own: nine tenths of the pixels, a graph, k clusters."""
-    from sklearn.cluster import KMeans
-    from sklearn.manifold import SpectralEmbedding
-
-    n_pixels = X.shape[1]
-    pixels = rng.choice(n_pixels, 9 * n_pixels // 10, replace=False)
-    n_neighbors, n_clusters = int(rng.integers(5, 15)), int(rng.integers(15, 26))
-    random_state = int(rng.integers(2**31))
-    embedding = SpectralEmbedding(
-        10, affinity="nearest_neighbors", n_neighbors=n_neighbors, random_state=random_state
-    )
-    with warnings.catch_warnings():
-        # With few neighbours the graph may fall apart: one view more, not an error.
-        warnings.filterwarnings("ignore", "Graph is not fully connected")
-        embedded = embedding.fit_transform(X[:, pixels])
-    labels = KMeans(n_clusters, n_init=1, random_state=random_state).fit_predict(embedded)
-    return _BasePartition(labels, n_neighbors, n_clusters)
+    show("base partitions, mini-clusters, consensus", 0.0)
+    model = ConsensusClusterer(_N_CLASSES, random_state=seed).fit(X[train])
+    groups = mini_clusters(model.partitions_, _N_CLASSES)
+    final = np.empty(len(X), dtype=np.int64)
+    final[train], final[held_out] = model.labels_, model.predict(X[held_out])
+    show("base partitions, mini-clusters, consensus", 1.0)
+    return _Result(train, held_out, model.partitions_, single, groups, model.pseudo_labels_, final)
 
 
 def _print_table(result: _Result, y: Integers, seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    y_train, y_held_out = y[result.train], y[result.held_out]
+    y_train = y[result.train]
+    n_partitions = result.partitions.shape[1]
     table = Table(
         title=f"Handwritten digits: {len(y):,} images, {_N_CLASSES} classes, no label used",
-        caption="Results of partitions and of final labels are accuracies: the share of images "
-        "whose cluster is matched with their class, one to one. Of more clusters than classes, "
-        f"some stay without a match. {len(y_train):,} images for training, {len(y_held_out):,} "
-        f"held out: the last line alone uses them. {seconds:.1f} s.",
+        caption="Results of partitions, pseudo-labels and final labels are accuracies: the share "
+        "of images whose cluster is matched with their class, one to one. Of more clusters than "
+        f"classes, some have no match. {len(y_train):,} images for training, "
+        f"{len(result.held_out):,} held out and used only for the last line. {seconds:.1f} s.",
     )
     table.add_column("what")
     table.add_column("how")
     table.add_column("result", justify="right")
 
-    accuracies = [lq.clustering_accuracy(y_train, partition.labels) for partition in result.base]
-    for i, (partition, accuracy) in enumerate(zip(result.base, accuracies, strict=True)):
-        how = f"{partition.n_clusters} clusters, graph of {partition.n_neighbors} neighbours"
-        table.add_row(f"partition {i + 1}", how, f"{accuracy:.1%}")
+    accuracies = [clustering_accuracy(y_train, partition) for partition in result.partitions.T]
+    for i, accuracy in enumerate(accuracies):
+        n_clusters = len(np.unique(result.partitions[:, i]))
+        table.add_row(f"partition {i + 1}", f"{n_clusters} clusters", f"{accuracy:.1%}")
     table.add_section()
     table.add_row("partitions", "mean", f"{np.mean(accuracies):.1%}")
     table.add_row("partitions", "best (known only with the classes)", f"{max(accuracies):.1%}")
     for name, labels in result.single.items():
-        accuracy = lq.clustering_accuracy(y_train, labels)
+        accuracy = clustering_accuracy(y_train, labels)
         table.add_row("one clustering", f"{name}, {_N_CLASSES} clusters", f"{accuracy:.1%}")
     table.add_section()
-    labeled = result.pseudo_labels >= 0
-    precision = lq.clustering_accuracy(y_train[labeled], result.pseudo_labels[labeled])
-    n_found = int(result.pseudo_labels.max()) + 1
+    n_groups = int(result.mini_clusters.max()) + 1
+    grouped = result.mini_clusters >= 0
     table.add_row(
-        "pseudo-labels",
-        f"share of training images ({n_found} mini-clusters)",
-        f"{labeled.mean():.1%}",
+        f"{n_groups} mini-clusters",
+        f"images in them: all {n_partitions} partitions agree",
+        f"{grouped.mean():.1%}",
     )
+    table.add_row(
+        f"{n_groups} mini-clusters",
+        "of these: images with the majority class of their mini-cluster",
+        f"{_purity(y_train[grouped], result.mini_clusters[grouped]):.1%}",
+    )
+    table.add_section()
+    labeled = result.pseudo_labels >= 0
+    precision = clustering_accuracy(y_train[labeled], result.pseudo_labels[labeled])
+    table.add_row("pseudo-labels", "share of training images", f"{labeled.mean():.1%}")
     table.add_row("pseudo-labels", "precision: accuracy on those images", f"{precision:.1%}")
     table.add_section()
-    for part, rows, truth in (
-        ("training part", result.train, y_train),
-        ("held-out part", result.held_out, y_held_out),
-    ):
-        accuracy = lq.clustering_accuracy(truth, result.final[rows])
+    for part, rows in (("training part", result.train), ("held-out part", result.held_out)):
+        accuracy = clustering_accuracy(y[rows], result.final[rows])
         table.add_row("[bold]final labels", f"[bold]{part}", f"[bold]{accuracy:.1%}")
     Console().print(table)
 
 
-def _draw(path: Path, X: Floats, y: Integers, pseudo_labels: NDArray[np.int32], seed: int) -> None:
+def _purity(y: Integers, groups: Integers) -> float:
+    """The share of samples with the class that most of their group have."""
+    counts = np.zeros((int(groups.max()) + 1, int(y.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (groups, y), 1)
+    return float(counts.max(axis=1).sum() / len(y))
+
+
+def _draw(path: Path, X: Floats, y: Integers, groups: NDArray[np.int32], seed: int) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     rng = np.random.default_rng(seed)
-    n_rows = int(pseudo_labels.max()) + 1
+    n_rows = int(groups.max()) + 1
     figure = Figure(figsize=(12, 0.62 * n_rows + 1.1), dpi=150, facecolor="white")
     grid = figure.add_gridspec(
         n_rows,
@@ -190,7 +191,7 @@ def _draw(path: Path, X: Floats, y: Integers, pseudo_labels: NDArray[np.int32], 
         hspace=0.12,
     )
     for row in range(n_rows):
-        members = np.flatnonzero(pseudo_labels == row)
+        members = np.flatnonzero(groups == row)
         majority = np.bincount(y[members]).argmax()
         shown = rng.permutation(members)[:_SAMPLES_PER_ROW]
         images = [X[members].mean(axis=0), *X[shown]]
@@ -211,36 +212,10 @@ def _draw(path: Path, X: Floats, y: Integers, pseudo_labels: NDArray[np.int32], 
                 )
     figure.suptitle(
         "Mini-clusters of handwritten digits, found without a label"
-        " (red: of another class than most of its mini-cluster)",
+        " (red: not of the majority class of its mini-cluster)",
         size=12,
         x=0.5,
         y=0.985,
     )
     with replacing(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())
-
-
-DEMO = """\
-Classify scikit-learn's handwritten digits without a label: cluster them in many ways, keep what the
-clusterings agree on, train a classifier on that, and compare with the true classes. Takes seconds
-and downloads nothing.
-"""
-
-
-def add_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--out",
-        type=_picture,
-        metavar="PICTURE.png",
-        help="write a picture of the mini-clusters there",
-    )
-    parser.add_argument(
-        "--seed", type=_seed, default=0, metavar="N", help="seed of all random choices (default: 0)"
-    )
-    parser.set_defaults(command=_demo)
-
-
-def _demo(args: argparse.Namespace) -> None:
-    from labelquorum.cli.demo import demo
-
-    demo(args.out, args.seed)

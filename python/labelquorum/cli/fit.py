@@ -1,4 +1,4 @@
-"""TODO."""
+"""The command ``labelquorum fit``: features in, a table of labels out."""
 
 from __future__ import annotations
 
@@ -12,111 +12,119 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import labelquorum as lq
 from labelquorum._shared.files import FileError, replacing
 from labelquorum._shared.progress import progress
-from labelquorum.cli.files.features import check_output, read_features, read_labels, write_columns
+from labelquorum.cli.files.features import Features, read_features
+from labelquorum.cli.files.labels import read_labels
+from labelquorum.cli.files.results import check_output, write_columns
+from labelquorum.cli.files.sources import Location
 from labelquorum.cli.options import (
     FOLDERS,
     SAMPLES,
     UsageError,
-    _folder,
-    _seed,
-    add_common,
+    add_columns,
+    add_file,
+    add_run,
     add_scheduler,
+    add_seed,
+    as_file,
     check_length,
-    check_no_scheduler,
     check_other,
+    default_out,
+    folder_of,
+    is_dask_folder,
+    one_line,
     positive,
     print_complete,
 )
+from labelquorum.clustering.clusterer import ConsensusClusterer
 
 _SHOWN_CATEGORIES = 40
 _SHOWN_SUSPECTS = 10
 
 FIT = f"""\
-Find categories on which many clusterings agree, around those that are known, if any are.
+Find the categories on which many clusterings agree. Known labels, if there are any, name some of
+the categories.
 
 {SAMPLES}
-The result is a table with the columns label, confidence (0 to 1) and pseudo_label (the label, for
-the most certain samples). It is written under a temporary name and renamed when
-complete.
+The result is a table with the columns label, confidence (0 to 1) and pseudo_label (the label of the
+most certain samples only). It replaces an older file only when it is complete.
 
 {FOLDERS}
-Categories are found in at most 100,000 samples, drawn at random but for half of them at most, which
-are drawn among those with a known label (--label-column); the tables have no pseudo_label.
+Of a folder, at most 100,000 samples are drawn to find the categories: up to half of them among
+those with a known label (--label-column), the rest at random. The tables have no pseudo_label.
 """
 
 
 def add_fit(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     add_samples(parser)
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--out",
+        "-o",
         type=Path,
         metavar="FILE",
-        help="where to write the table: .csv, .parquet or .npz "
-        "(default: FILE with -labels.csv instead of its extension; of a folder, FILE-labels)",
+        help="where to write the table: .csv, .parquet or .npz (default: FILE with -labels.csv "
+        "instead of its extension; of a folder, FOLDER-labels)",
     )
-    add_scheduler(parser.add_argument)
-    add_common(parser.add_argument)
-    parser.set_defaults(command=_fit)
+    add_scheduler(add)
+    add_run(add)
+    parser.set_defaults(command=_run)
 
 
 def add_samples(parser: argparse.ArgumentParser) -> None:
-    """Add what says how categories of samples are found."""
+    """Add the arguments that say where samples are and how their categories are found."""
     add = parser.add_argument
-    add("file", metavar="FILE", type=Path, help=".npy, .npz, .parquet or .csv")
+    add_file(add)
     known = parser.add_mutually_exclusive_group()
     known.add_argument(
-        "--labels", type=Path, metavar="FILE", help="known labels: .npy, .csv or .txt"
+        "--labels", type=as_file, metavar="FILE", help="known labels: .npy, .txt or a table"
     )
     known.add_argument(
         "--label-column", metavar="NAME", help="the column of FILE that holds known labels"
     )
+    add_columns(add)
     add(
         "--n-clusters",
         type=positive,
         metavar="N",
-        help="categories in all, known ones included (default: as many as stand out, which is "
-        "right only for few that lie apart)",
+        help="number of categories, known ones included (default: estimate it, which works for "
+        "few, clearly separate categories)",
     )
     add(
         "--min-cluster-size",
         type=positive,
         default=10,
         metavar="N",
-        help="samples that make a category, where their number is not given (default: 10)",
+        help="smallest size of a category when --n-clusters is not given (default: 10)",
     )
     add(
         "--no-discover",
         dest="discover",
         action="store_false",
-        help="look for no new category: samples get known ones or none",
+        help="find no new categories: each sample gets a known label or none",
     )
-    add(
-        "--seed", type=_seed, default=0, metavar="N", help="seed of all random choices (default: 0)"
-    )
+    add_seed(add)
     add(
         "--directory",
         type=Path,
         metavar="FOLDER",
-        help="keep finished base partitions there; the same command goes on from them",
+        help="keep finished base partitions there, so that the same command continues from them",
     )
 
 
-def _fit(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> None:
     started = time.perf_counter()
-    source: Path = args.file
-    if source.is_dir():
-        _fit_folder(args, started)
+    if is_dask_folder(args):
+        _run_on_folder(args, started)
         return
-    check_no_scheduler(args)
-    out: Path = args.out or source.with_name(f"{source.stem}-labels.csv")
+    out: Path = args.out or default_out(args.file, "-labels.csv")
     check_output(out)
     check_samples(args, out)
     with replacing(out) as file:
-        X, known = _read(args)
-        model = fitted(lq.ConsensusClusterer, args, X, known)
+        X, known = read_samples(args)
+        model = fitted(ConsensusClusterer, args, X, known)
         columns = {
             "label": model.labels_,
             "confidence": model.confidence_,
@@ -124,32 +132,36 @@ def _fit(args: argparse.Namespace) -> None:
         }
         write_columns(out, file, columns)
     if not args.quiet:
-        print_found(model, source, X, out, started)
+        print_summary(model, args.file, X, out, started)
 
 
-def _fit_folder(args: argparse.Namespace, started: float) -> None:
-    from labelquorum.cli.files.folders import workers
+def _run_on_folder(args: argparse.Namespace, started: float) -> None:
+    from labelquorum.cli.files.folders import workers_at
 
     if args.labels is not None:
-        raise UsageError("--labels is for single files; wanted --label-column for a folder")
+        raise UsageError(
+            "--labels cannot be used with a folder of .parquet files: use --label-column"
+        )
     if not args.discover and args.label_column is None:
-        raise UsageError("--no-discover needs known labels: --label-column")
-    folder = _folder(args, "label_column", "n_clusters", "min_cluster_size", "discover", "seed")
+        raise UsageError("--no-discover needs known labels: add --label-column")
+    folder = folder_of(
+        args, ("label_column", "columns", "n_clusters", "min_cluster_size", "discover", "seed")
+    )
     if not folder.missing:
         print_complete(args, folder)
         return
-    from labelquorum.dask import ConsensusClusterer
+    from labelquorum.dask import ConsensusClusterer as DaskClusterer
 
-    with workers(args.scheduler, args.n_jobs) as by:
+    with workers_at(args.scheduler, args.n_jobs) as workers:
         with progress(not args.quiet) as show:
-            X, known = folder.features(by, args.label_column, show)
-        model = fitted(ConsensusClusterer, args, X, known)
+            X, known = folder.features(workers, args.columns, args.label_column, show)
+        model = fitted(DaskClusterer, args, X, known)
         with progress(not args.quiet) as show:
-            folder.label(by, model, args.label_column, show)
+            folder.label_samples(workers, model, args.columns, args.label_column, show)
     if not args.quiet:
         _print_categories(model.estimator_, model.sample_)
         print(
-            f"(of {len(model.sample_):,} samples, which were drawn)\n"
+            f"(of the {len(model.sample_):,} samples that were drawn)\n"
             f"{folder.source}: {len(folder.files):,} files, {len(X):,} samples, "
             f"{X.shape[1]:,} features\n"
             f"{folder.out}: written after {time.perf_counter() - started:.1f} s"
@@ -162,11 +174,11 @@ def check_samples(args: argparse.Namespace, out: Path) -> None:
     if args.labels is not None:
         check_other(out, args.labels, "--labels")
     elif not args.discover and args.label_column is None:
-        raise UsageError("--no-discover needs known labels: --labels or --label-column")
+        raise UsageError("--no-discover needs known labels: add --labels or --label-column")
 
 
 def fitted(kind: type[Any], args: argparse.Namespace, X: Any, known: Any) -> Any:
-    """Find categories; warnings are printed, a line each."""
+    """Find categories with this estimator, and print each warning as one line."""
     model = kind(
         args.n_clusters,
         min_cluster_size=args.min_cluster_size,
@@ -181,14 +193,15 @@ def fitted(kind: type[Any], args: argparse.Namespace, X: Any, known: Any) -> Any
         try:
             model.fit(X, known)
         except (TypeError, ValueError) as error:
-            raise FileError(f"{args.file}: {' '.join(str(error).split())}") from error
+            raise FileError(f"{args.file}: {one_line(error)}") from error
     if not args.quiet:
         for warning in caught:
             print(f"labelquorum: {warning.message}", file=sys.stderr)
     return model
 
 
-def print_found(model: Any, source: Path, X: NDArray[Any], out: Path, started: float) -> None:
+def print_summary(model: Any, source: Location, X: NDArray[Any], out: Path, started: float) -> None:
+    """Print the categories, and what was read and written."""
     _print_categories(model)
     print(
         f"{source}: {len(X):,} samples, {X.shape[1]:,} features\n"
@@ -196,26 +209,31 @@ def print_found(model: Any, source: Path, X: NDArray[Any], out: Path, started: f
     )
 
 
-def _read(args: argparse.Namespace) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """The features and the known labels; what does not fit together is refused."""
+def read_samples(args: argparse.Namespace) -> Features:
+    """Read features and known labels, and refuse those that do not fit together."""
     with progress(not args.quiet) as show:
         X, known = read_features(
-            args.file, label_column=args.label_column, header=args.header, show=show
+            args.file,
+            columns=args.columns,
+            label_column=args.label_column,
+            header=args.header,
+            show=show,
         )
     if args.labels is not None:
         known = read_labels(args.labels)
         check_length(args.labels, len(known), args.file, len(X), "labels")
     if args.n_clusters is not None and args.n_clusters > len(X):
         raise UsageError(
-            f"--n-clusters is {args.n_clusters}, {args.file} holds {len(X):,} samples; wanted fewer"
+            f"--n-clusters must be at most the number of samples in {args.file}, {len(X):,}, got "
+            f"{args.n_clusters:,}"
         )
-    return X, known
+    return Features(X, known)
 
 
 def _print_categories(model: Any, numbers: NDArray[np.int64] | None = None) -> None:
-    """Print a line for each category, and which known labels look wrong.
+    """Print a line for each category, and the known labels that look wrong.
 
-    Rows are named as `numbers` has them, where these are given.
+    `numbers` are the row numbers of the samples, where these are not all samples.
     """
     from rich.console import Console
     from rich.table import Table
@@ -244,5 +262,5 @@ def _print_categories(model: Any, numbers: NDArray[np.int64] | None = None) -> N
         rows = ", ".join(map(str, suspects[:_SHOWN_SUSPECTS].tolist()))
         rows += ", ..." if len(suspects) > _SHOWN_SUSPECTS else ""
         print(
-            f"known labels that look wrong: {len(suspects):,}, from the worst: rows {rows} (from 0)"
+            f"{len(suspects):,} known labels look wrong, most suspect first: rows {rows} (from 0)"
         )

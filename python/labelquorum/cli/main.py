@@ -1,4 +1,4 @@
-"""The command line: ``labelquorum fit``, ``report``, ``consensus``, ``label`` and ``demo``.
+"""Put the commands together and run one.
 
 Exit codes: 0 done, 1 the data cannot be used, 2 wrong usage, 130 interrupted.
 """
@@ -7,16 +7,31 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
-import labelquorum as lq
-from labelquorum._shared.files import FileError
+from labelquorum._core import WorkLimitError
 from labelquorum.cli.consensus import CONSENSUS, add_consensus
 from labelquorum.cli.demo import DEMO, add_demo
 from labelquorum.cli.fit import FIT, add_fit
 from labelquorum.cli.label.command import LABEL, add_label
+from labelquorum.cli.mini_clusters import MINI_CLUSTERS, add_mini_clusters
 from labelquorum.cli.options import UsageError
 from labelquorum.cli.report import REPORT, add_report
+
+_COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None]], ...] = (
+    ("fit", "find the categories of samples from their features", FIT, add_fit),
+    ("report", "find the categories and show them in an HTML report", REPORT, add_report),
+    (
+        "mini-clusters",
+        "find the pseudo-labels on which partitions agree",
+        MINI_CLUSTERS,
+        add_mini_clusters,
+    ),
+    ("consensus", "combine partitions into one", CONSENSUS, add_consensus),
+    ("label", "label texts in the terminal", LABEL, add_label),
+    ("demo", "classify handwritten digits without a label", DEMO, add_demo),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("interrupted", 130)
     except UsageError as error:
         return _fail(str(error), 2)
-    except (FileError, OSError, MemoryError, lq.WorkLimitError) as error:
+    except (OSError, MemoryError, WorkLimitError) as error:
         return _fail(str(error), 1)
     return 0
 
@@ -42,46 +57,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="labelquorum",
         description="A label counts when enough independent models agree on it.",
+        epilog="'labelquorum COMMAND --help' explains a command.",
     )
-    parser.add_argument("--version", action="version", version=f"labelquorum {lq.__version__}")
+    parser.add_argument(
+        "--version", action="version", version=f"labelquorum {version('labelquorum')}"
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_fit(
-        commands.add_parser(
-            "fit",
-            help="categories of samples from a file of features",
-            description=FIT,
+    for name, summary, description, add_options in _COMMANDS:
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-    )
-    add_report(
-        commands.add_parser(
-            "report",
-            help="a page to look at about the categories of samples",
-            description=REPORT,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-    )
-    add_consensus(
-        commands.add_parser(
-            "consensus",
-            help="pseudo-labels from a file of partitions",
-            description=CONSENSUS,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-    )
-    add_label(
-        commands.add_parser(
-            "label",
-            help="label texts in the terminal",
-            description=LABEL,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-    )
-    add_demo(
-        commands.add_parser(
-            "demo",
-            help="classify handwritten digits without a label",
-            description=DEMO,
-        )
-    )
+        add_options(command)
+        command.set_defaults(command_name=name)
     return parser

@@ -1,94 +1,139 @@
-"""TODO."""
+"""Arguments, checks and messages that several commands share."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labelquorum._shared.arguments import as_n_threads
 from labelquorum._shared.files import FileError
+from labelquorum.cli.files.sources import Location, extension_of, is_single_file
 
-SAMPLES = """\
-FILE holds the features, one row per sample: integers or floats, none missing.
-  .npy      a 2-D array, memory-mapped
-  .npz      a 2-D array named X, or the only one
-  .parquet  columns of numbers (needs pyarrow: pip install "labelquorum[parquet]")
-  .csv      numbers separated by commas, with or without a line of names
+if TYPE_CHECKING:
+    from labelquorum.cli.files.folders import Folder
 
-Known labels are integers or strings; -1 or nothing is "unlabeled". They come from a column of the
-same .parquet or .csv file (--label-column), or from another file (--labels): .npy; .txt, one per
-line; .csv, the column "label" or the only one.
+TABLES = """\
+  .parquet       columns
+  .csv, .tsv     fields separated by commas or by tabs
+  .jsonl         one object per line
+Text files may be compressed (.csv.gz). FILE can also be a folder of such files, a pattern in quotes
+('data/*.csv') or a URL (s3:// or gs://, which need the packages s3fs and gcsfs). Files of one kind
+with the same columns are then read as one."""
+
+SAMPLES = f"""\
+FILE holds the features, one row per sample: integers or floats, with none missing.
+  .npy           a 2-D array, memory-mapped
+  .npz           a 2-D array named X, or the only array
+{TABLES}
+A column of lists (of equal length, such as an embedding) becomes one feature per item.
+
+Known labels are integers or strings; -1 or an empty field means "unlabeled". They come from a
+column of the same table (--label-column) or from another file (--labels): .npy; .txt, one label per
+line; or a table, its column "label" or its only column.
 """
 
 FOLDERS = """\
-FILE can also be a folder of any number of .parquet files with equal columns (needs Dask: pip
-install "labelquorum[dask]"). The result then is a folder with a file of the same name for each. The
-work is done on a Dask cluster with --scheduler, whose workers have to see the same folders, else
-file by file. What is finished is kept: the same command goes on from there.
+A folder of .parquet files may hold more samples than fit into memory (needs Dask: pip install
+"labelquorum[dask]"). Its result is a folder, too, with one file of the same name for each file.
+Files are processed one after the other or, with --scheduler, by the workers of a Dask cluster,
+which must see the same folders. After an interruption, the same command continues with the files
+that are missing.
 """
 
-VOTES_HELP = "with a point a fraction of the partitions (0.9, 1.0), without one votes (9)"
+VOTES_HELP = "a fraction of the partitions if it has a point (0.9, 1.0), else a number of votes (9)"
 
 
 class UsageError(Exception):
-    pass
+    """The arguments do not fit together."""
 
 
-def add_common(add: Callable[..., object]) -> None:
-    """Add the options of all commands that read a file of numbers."""
+def add_file(add: Callable[..., object], help: str = "the file, folder, pattern or URL") -> None:
+    """Add the argument FILE."""
+    add("file", metavar="FILE", type=as_file, help=help)
+
+
+def add_columns(add: Callable[..., object]) -> None:
+    """Add the options that say how a table is read."""
+    add(
+        "--columns",
+        type=_names,
+        metavar="A,B,...",
+        help="the columns of a table to use, separated by commas (default: all)",
+    )
     add(
         "--header",
         action=argparse.BooleanOptionalAction,
-        help="whether the first line of a .csv file holds names (default: told by its fields)",
+        help="whether the first line of a .csv or .tsv file holds names (default: guess from its "
+        "fields)",
     )
+
+
+def add_run(add: Callable[..., object]) -> None:
+    """Add the options of all commands that compute."""
     add_n_jobs(add)
-    add("--quiet", action="store_true", help="print nothing but errors")
+    add("--quiet", "-q", action="store_true", help="print nothing but errors")
 
 
 def add_scheduler(add: Callable[..., object]) -> None:
+    """Add the option that names a Dask cluster."""
     add(
         "--scheduler",
         metavar="ADDRESS",
-        help="the Dask cluster that works on a folder, as tcp://10.0.0.1:8786 (default: none)",
+        help="Dask cluster for a folder of .parquet files, such as tcp://10.0.0.1:8786 (default: "
+        "this process)",
     )
 
 
 def add_n_jobs(add: Callable[..., object]) -> None:
+    """Add the option for the number of threads."""
     add(
         "--n-jobs",
         type=_n_jobs,
         metavar="N",
-        help="threads, -1 for all cores available (default: OMP_NUM_THREADS, or as many as the "
-        "process may use)",
+        help="number of threads, -1 for all cores available (default: OMP_NUM_THREADS, or all "
+        "cores that the process may use)",
     )
 
 
+def add_seed(add: Callable[..., object]) -> None:
+    """Add the seed of random choices."""
+    add(
+        "--seed", type=_seed, default=0, metavar="N", help="seed of all random choices (default: 0)"
+    )
+
+
+def as_file(text: str) -> Location:
+    """The location that an argument names, which need not exist."""
+    if not text:
+        raise argparse.ArgumentTypeError("a file name must not be empty")
+    return text if "://" in text else Path(text)
+
+
 def positive(text: str) -> int:
+    """An integer of at least 1."""
     number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no integer of at least 1")
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {text!r}")
     return number
 
 
 def votes(text: str) -> float:
+    """A fraction of the partitions (float) or a number of votes (int)."""
     try:
         return float(text) if "." in text else int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a fraction like 0.9 nor a number of votes like 9"
+            f"must be a fraction such as 0.9 or a number of votes such as 9, got {text!r}"
         ) from None
 
 
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1
-    if not 0 <= share < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share of less than 1")
-    return share
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"must be different names such as a,b, got {text!r}")
+    return names
 
 
 def _n_jobs(text: str) -> int:
@@ -96,39 +141,42 @@ def _n_jobs(text: str) -> int:
         return as_n_threads(int(text))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither -1 nor an integer from 1 to 4096"
+            f"must be -1 or an integer from 1 to 4096, got {text!r}"
         ) from None
 
 
 def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} is no integer from 0 to 2^32 - 1")
+        raise argparse.ArgumentTypeError(f"must be an integer from 0 to 2^32 - 1, got {text!r}")
     return int(text)
 
 
-def _picture(text: str) -> Path:
-    path = Path(text)
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png, .pdf or .svg")
-    return path
+def default_out(source: Location, ending: str) -> Path:
+    """The path of a result beside its source: with this ending instead of the extension."""
+    if isinstance(source, str) or not is_single_file(source):
+        raise UsageError("--out must be given, since FILE is not a single local file")
+    return source.with_name(source.name.removesuffix(extension_of(source)) + ending)
 
 
-def _image_shape(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    try:
-        return positive(height), positive(width)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no height and width like 8x8") from None
+def check_other(out: Path, source: Location, name: str) -> None:
+    """Refuse to write over a file that is read."""
+    if isinstance(source, Path) and out.exists() and source.exists() and out.samefile(source):
+        raise UsageError(f"--out must be another file than {name}, got {out}")
 
 
-def check_other(out: Path, source: Path, name: str) -> None:
-    """Refuse to write over what is read."""
-    if out.exists() and source.exists() and out.samefile(source):
-        raise UsageError(f"--out is {name} itself; wanted another name")
+def is_dask_folder(args: argparse.Namespace) -> bool:
+    """Whether FILE is a folder of .parquet files; --scheduler is refused if it is not."""
+    source = args.file
+    is_folder = isinstance(source, Path) and source.is_dir() and any(source.glob("*.parquet"))
+    if args.scheduler is not None and not is_folder:
+        raise UsageError(
+            f"--scheduler is only for a folder of .parquet files, which {source} is not"
+        )
+    return is_folder
 
 
-def _folder(args: argparse.Namespace, *names: str) -> Any:
-    """The folder to work on; what it holds already has to be of the same options."""
+def folder_of(args: argparse.Namespace, names: tuple[str, ...]) -> Folder:
+    """The folder to work on and its results, which must come from equal values of these options."""
     from labelquorum.cli.files.folders import Folder
 
     source = args.file.resolve()  # workers may be elsewhere
@@ -136,21 +184,38 @@ def _folder(args: argparse.Namespace, *names: str) -> Any:
     check_other(out, source, "FILE")
     # As text, since 1.0 is a fraction and 1 a vote.
     options = {name: repr(getattr(args, name)) for name in names}
-    return Folder(source, out, {"command": args.command.__name__.strip("_"), **options})
+    return Folder(source, out, {"command": args.command_name, **options})
 
 
-def print_complete(args: argparse.Namespace, folder: Any) -> None:
+def print_complete(args: argparse.Namespace, folder: Folder) -> None:
+    """Say that no file is missing."""
     if not args.quiet:
-        print(f"{folder.out}: complete already, {len(folder.files):,} files")
+        print(f"{folder.out}: all {len(folder.files):,} files are complete already")
 
 
-def check_no_scheduler(args: argparse.Namespace) -> None:
-    if args.scheduler is not None:
-        raise UsageError("--scheduler is given with a single file; wanted a folder of them")
+def check_length(name: Location, n: int, source: Location, n_samples: int, what: str) -> None:
+    """Refuse a file with another number of items than there are samples."""
+    if n == n_samples:
+        return
+    message = f"{name}: {n:,} {what}, but {source} has {n_samples:,} samples: they must be equal"
+    if what == "labels" and n == n_samples + 1 and extension_of(name) != ".npy":
+        message += ". If the first line is a name, it must be 'label'"
+    raise FileError(message)
 
 
-def check_length(path: Path, found: int, source: Path, wanted: int, what: str) -> None:
-    if found != wanted:
-        raise FileError(
-            f"{path}: holds {found:,} {what}, {source} {wanted:,} samples; wanted as many"
-        )
+def one_line(error: Exception) -> str:
+    """The message of an error without line breaks."""
+    return " ".join(str(error).split())
+
+
+def as_picture(text: str) -> Path:
+    """The path of a picture."""
+    path = Path(text)
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise argparse.ArgumentTypeError(f"must end in .png, .pdf or .svg, got {text!r}")
+    return path
+
+
+def one_line_warning(warning: Any) -> str:
+    """The message of a warning, as the command line prints it."""
+    return f"labelquorum: {warning.message}"

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The command ``labelquorum report``: features in, an HTML page about their categories out."""
 
 from __future__ import annotations
 
@@ -7,107 +7,144 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-import labelquorum as lq
+import numpy as np
+from numpy.typing import NDArray
+
 from labelquorum._shared.files import FileError, replacing
-from labelquorum.cli.files.features import read_labels
+from labelquorum.cli.files.labels import read_labels
+from labelquorum.cli.files.sources import Location
 from labelquorum.cli.files.texts import read_texts
-from labelquorum.cli.fit import _read, add_samples, check_samples, fitted, print_found
+from labelquorum.cli.fit import add_samples, check_samples, fitted, print_summary, read_samples
 from labelquorum.cli.options import (
     SAMPLES,
     UsageError,
-    _image_shape,
-    add_common,
+    add_run,
+    as_file,
     check_length,
     check_other,
+    default_out,
+    one_line,
+    positive,
 )
+from labelquorum.clustering.clusterer import ConsensusClusterer
 
 REPORT = f"""\
-Find categories as "labelquorum fit" does, with the same options, and write a report to look at:
-one HTML file that opens in any browser, without a network.
+Find categories as "labelquorum fit" does, with the same options, and show them in a report: one
+HTML file that opens in any browser, without a network.
 
 {SAMPLES}
-The report shows texts (--texts) or images (--image-shape) of each category, where there are some;
-else, which features set it apart. With true labels of some or all samples (--truth), it says how
-many of the labels are right; nothing is learned from these. It needs Jinja2:
-pip install "labelquorum[report]".
+The report shows texts (--texts) or images (--image-shape) of each category if they are given;
+otherwise it shows the features that set the category apart. With true labels of some or all
+samples (--truth), it also says how many labels are right; nothing is learned from them. It needs
+Jinja2: pip install "labelquorum[report]".
 """
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     add_samples(parser)
     add = parser.add_argument
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument(
-        "--texts",
-        type=Path,
-        metavar="FILE",
-        help="texts of the samples: .txt, .csv, .jsonl, .parquet",
+    examples = parser.add_mutually_exclusive_group()
+    examples.add_argument(
+        "--texts", type=as_file, metavar="FILE", help="texts of the samples: .txt or a table"
     )
-    shown.add_argument(
+    examples.add_argument(
         "--image-shape",
         type=_image_shape,
         metavar="HxW",
-        help="the features are grey values of images of this height and width (8x8), row by row",
+        help="the features are gray values of images of this height and width (8x8), row by row",
     )
     add(
         "--text-column",
         metavar="NAME",
-        help='the column or field of the texts (default: "text", or the only one)',
+        help='the column of the texts (default: "text", or the only column)',
     )
     add(
         "--truth",
-        type=Path,
+        type=as_file,
         metavar="FILE",
-        help="true labels to measure with, as for --labels; samples without one do not count",
+        help="true labels to compare with, in the form of --labels; samples without one are "
+        "ignored",
     )
     add(
         "--out",
+        "-o",
         type=Path,
         metavar="FILE.html",
         help="where to write the report (default: FILE with -report.html instead of its extension)",
     )
-    add_common(add)
-    parser.set_defaults(command=_report)
+    add_run(add)
+    parser.set_defaults(command=_run)
 
 
-def _report(args: argparse.Namespace) -> None:
+def _image_shape(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    try:
+        return positive(height), positive(width)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"must be a height and a width such as 8x8, got {text!r}"
+        ) from None
+
+
+def _run(args: argparse.Namespace) -> None:
     started = time.perf_counter()
-    source: Path = args.file
-    out: Path = args.out or source.with_name(f"{source.stem}-report.html")
+    out: Path = args.out or default_out(args.file, "-report.html")
+    _check_usage(args, out)
+    from labelquorum.report.page import report_page
+
+    with replacing(out) as file:
+        X, known = read_samples(args)
+        # Before the long work.
+        texts = _read_texts(args, len(X))
+        truth = _read_truth(args, len(X))
+        images = _as_images(args, X)
+        model = fitted(ConsensusClusterer, args, X, known)
+        try:
+            page = report_page(model, X=X, texts=texts, images=images, y=truth)
+        except (TypeError, ValueError) as error:
+            raise FileError(f"{args.file}: {one_line(error)}") from error
+        file.write(page.encode())
+    if not args.quiet:
+        print_summary(model, args.file, X, out, started)
+
+
+def _check_usage(args: argparse.Namespace, out: Path) -> None:
     check_samples(args, out)
     if args.texts is not None:
         check_other(out, args.texts, "--texts")
     elif args.text_column is not None:
-        raise UsageError("--text-column is given without --texts; wanted both")
+        raise UsageError("--text-column needs --texts")
     if args.truth is not None:
         check_other(out, args.truth, "--truth")
     if find_spec("jinja2") is None:
-        raise FileError('a report needs Jinja2: pip install "labelquorum[report]"')
-    from labelquorum.report.page import report_page
+        raise FileError('the report needs Jinja2: pip install "labelquorum[report]"')
 
-    with replacing(out) as file:
-        X, known = _read(args)
-        # What does not fit is told before the long work.
-        texts = None if args.texts is None else read_texts(args.texts, args.text_column).items
-        truth = None if args.truth is None else read_labels(args.truth)
-        if texts is not None:
-            check_length(args.texts, len(texts), source, len(X), "texts")
-        if truth is not None:
-            check_length(args.truth, len(truth), source, len(X), "labels")
-        images = None
-        if args.image_shape is not None:
-            height, width = args.image_shape
-            if height * width != X.shape[1]:
-                raise UsageError(
-                    f"--image-shape is {height}x{width}, {source} holds {X.shape[1]} features; "
-                    f"wanted {height * width}"
-                )
-            images = X.reshape(-1, height, width)
-        model = fitted(lq.ConsensusClusterer, args, X, known)
-        try:
-            page = report_page(model, X=X, texts=texts, images=images, y=truth)
-        except (TypeError, ValueError) as error:
-            raise FileError(f"{source}: {' '.join(str(error).split())}") from error
-        file.write(page.encode())
-    if not args.quiet:
-        print_found(model, source, X, out, started)
+
+def _read_texts(args: argparse.Namespace, n_samples: int) -> list[str] | None:
+    if args.texts is None:
+        return None
+    texts = read_texts(args.texts, args.text_column).items
+    check_length(args.texts, len(texts), args.file, n_samples, "texts")
+    return texts
+
+
+def _read_truth(args: argparse.Namespace, n_samples: int) -> NDArray[np.generic] | None:
+    source: Location | None = args.truth
+    if source is None:
+        return None
+    labels = read_labels(source)
+    check_length(source, len(labels), args.file, n_samples, "labels")
+    return labels
+
+
+def _as_images(args: argparse.Namespace, X: NDArray[np.generic]) -> NDArray[np.generic] | None:
+    if args.image_shape is None:
+        return None
+    height, width = args.image_shape
+    if height * width != X.shape[1]:
+        raise UsageError(
+            f"--image-shape {height}x{width} needs {height * width} features, but {args.file} has "
+            f"{X.shape[1]}"
+        )
+    return X.reshape(-1, height, width)

@@ -61,7 +61,7 @@ def test_parquet_holds_texts_in_a_column_of_strings(tmp_path):
     pq.write_table(pa.table({"n": [1, 2, 3], "text": words, "d": words.dictionary_encode()}), path)
     assert read_texts(path).items == ["one", "", "three"]
     assert read_texts(path, "d").items == ["one", "", "three"]
-    with pytest.raises(FileError, match="column 'n' has type int64; wanted strings"):
+    with pytest.raises(FileError, match="column 'n' must hold strings, got int64"):
         read_texts(path, "n")
 
 
@@ -89,18 +89,26 @@ def test_bytes_that_are_no_utf8_are_replaced_and_no_line_is_lost(tmp_path_factor
     [
         ("a.txt", "", "the file is empty"),
         ("a.txt.gz", "", "the file is empty"),
-        ("a.csv", "text\n", "holds no text"),
-        ("a.csv", "a,b\n1,2\n", "no column 'text'; it holds a, b; name the column .*--text-column"),
-        ("a.csv", "a,text\n1,2\n3\n", "line 3 has 1 fields, the first line 2"),
-        ("a.jsonl", "{}\n", "line 1: no column 'text'; it holds none"),
-        ("a.jsonl", '{"text": "a"}\n{"text": 7}\n', "line 2 holds '7'; wanted a string"),
-        ("a.jsonl", '{"text": "a"}\n{"text"', "line 2 is no JSON"),
-        ("a.jsonl", '["a"]\n', "line 1 is no JSON object"),
-        ("a.jsonl", "[" * 100_000, "line 1 is no JSON"),
-        ("a.txt", "one\ntwo\n".encode("utf-16"), "is UTF-16; wanted UTF-8"),
+        ("a.csv", "text\n", "the file has no text"),
+        (
+            "a.csv",
+            "a,b\n1,2\n",
+            "no column 'text'; the columns are a, b; name the column .*--text-column",
+        ),
+        ("a.csv", "a,text\n1,2\n3\n", "line 3, '3', has 1 field, but the first line has 2"),
+        ("a.jsonl", "{}\n", "no column 'text'; the columns are none"),
+        (
+            "a.jsonl",
+            '{"text": "a"}\n{"text": 7}\n',
+            "line 2: 'text' is '7', a number; earlier lines hold a string",
+        ),
+        ("a.jsonl", '{"text": "a"}\n{"text"', "line 2 is not JSON"),
+        ("a.jsonl", '["a"]\n', "line 1 must be a JSON object"),
+        ("a.jsonl", "[" * 100_000, "line 1 is not JSON"),
+        ("a.txt", "one\ntwo\n".encode("utf-16"), "the text must be UTF-8, got UTF-16"),
         ("a.parquet", "no", "damaged or not a .parquet file"),
-        ("a.pdf", "no", "unknown extension '.pdf'; wanted .txt"),
-        ("a.parquet.gz", "no", "unknown extension '.parquet.gz'"),
+        ("a.pdf", "no", "the extension must be .txt.*, got '.pdf'"),
+        ("a.parquet.gz", "no", "the extension must be .*, got '.parquet.gz'"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_a_line(tmp_path, name, content, message):
@@ -121,7 +129,7 @@ def test_damaged_archives_and_missing_files_are_said_too(tmp_path):
         read_texts(path)
     with pytest.raises(FileError, match="No such file"):
         read_texts(tmp_path / "b.txt")
-    with pytest.raises(FileError, match="txt files have no columns"):
+    with pytest.raises(FileError, match="txt files have no named columns"):
         read_texts(_written(tmp_path, "c.txt", "one\n"), "text")
 
 

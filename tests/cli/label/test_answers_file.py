@@ -67,11 +67,9 @@ def test_every_cut_keeps_all_answers_before_it_and_says_so(written, tmp_path):
             if not torn:
                 assert answers.message == ""
             elif is_event:
-                assert (
-                    "the end of the last line was missing; the answer is there" in answers.message
-                )
+                assert "the last line break was missing; the answer is kept" in answers.message
             elif not complete:
-                assert "the first line was cut off; nothing is lost" in answers.message
+                assert "the first line was cut off, but no answer is lost" in answers.message
             else:
                 assert "the last line was cut off, and that answer is lost" in answers.message
                 assert repr(torn[:60].decode()) in answers.message
@@ -110,24 +108,24 @@ def test_damage_before_the_last_line_is_an_error_and_the_file_stays(written, dam
 )
 def test_another_file_is_refused_and_stays(path, content):
     path.write_bytes(content)
-    with pytest.raises(FileError, match="is no file of answers"):
+    with pytest.raises(FileError, match="not a file of answers"):
         AnswersFile(path, ABOUT)
     assert path.read_bytes() == content
 
 
 def test_what_differs_from_the_beginning_is_named(written):
     content = written.read_bytes()
-    other = "about something else: number of texts was 3, is 4; seed was 0, is 1; go back"
+    other = "number of texts was 3 and is now 4; seed was 0 and is now 1. Use the"
     with pytest.raises(FileError, match=other):
         AnswersFile(written, ABOUT | {"number of texts": 4, "seed": 1})
-    with pytest.raises(FileError, match=r"features was None, is 'x'"):
+    with pytest.raises(FileError, match=r"features was None and is now 'x'"):
         AnswersFile(written, ABOUT | {"features": "x"})
     assert written.read_bytes() == content
 
 
 def test_a_file_of_another_version_is_refused(written):
     written.write_bytes(written.read_bytes().replace(b'"version": 1', b'"version": 2', 1))
-    with pytest.raises(FileError, match="has the format 2; wanted 1"):
+    with pytest.raises(FileError, match="the format must be 1, got 2"):
         AnswersFile(written, ABOUT)
 
 
@@ -135,7 +133,7 @@ def test_a_file_of_another_version_is_refused(written):
 def test_two_do_not_write_at_once(written):
     with (
         AnswersFile(written, ABOUT),
-        pytest.raises(FileError, match="another process writes answers"),
+        pytest.raises(FileError, match="another process is writing answers"),
     ):
         AnswersFile(written, ABOUT)
     AnswersFile(written, ABOUT).__exit__()

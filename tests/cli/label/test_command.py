@@ -187,8 +187,8 @@ def test_answers_through_a_pipe_make_a_table(source, run):
     assert found.code == 0
     assert found.err == ""
     assert "texts.txt: 40 texts" in found.out
-    assert "2 labelled, 38 left" in found.out
-    assert "3 labels by you, 0 of groups, 37 proposed" in found.out
+    assert "2 labeled, 38 left" in found.out
+    assert "3 labels by you, 0 by groups, 37 proposed" in found.out
     given = {event["row"]: event["label"] for event in _events(source)}
     assert list(given.values())[:2] == ["card", "login"]
     rows = _table(source)
@@ -208,7 +208,7 @@ def test_a_resumed_session_asks_what_one_without_a_break_would_have(source, run)
     source.with_name("texts-answers.jsonl").unlink()
     parts = [run(source, part) for part in (keys[:3], keys[3:6], keys[6:8], keys[8:11], keys[11:])]
     assert source.with_name("texts-answers.jsonl").read_text() == answers
-    assert "texts-answers.jsonl: goes on after 9 answers" in parts[-1].out
+    assert "texts-answers.jsonl: continues after 9 answers" in parts[-1].out
     last = whole.rsplit("\n\n", 5)[1:4]
     assert parts[-1].out.rsplit("\n\n", 5)[1:4] == last
 
@@ -218,8 +218,8 @@ def test_every_answer_survives_a_kill_as_soon_as_the_next_question_is_there(sour
     for kind in ("label", "skip", "label", "undo"):
         person = sit_down(source)
         shown = person.ask()
-        assert (f"goes on after {len(given)} answers" in shown) == bool(given)
-        assert f"{given.count('label')} labelled" in shown
+        assert (f"continues after {len(given)} answers" in shown) == bool(given)
+        assert f"{given.count('label')} labeled" in shown
         if not given:
             person.name("card")
         else:
@@ -235,7 +235,7 @@ def test_a_kill_at_any_moment_loses_no_answer_that_was_followed_by_a_question(so
     total, random = 0, np.random.RandomState(0)
     for _ in range(4):
         person = sit_down(source)
-        assert f"{total} labelled" in person.ask()
+        assert f"{total} labeled" in person.ask()
         answered = 0
         for _ in range(4):
             person.name("card") if total + answered == 0 else person.press("1")
@@ -257,8 +257,8 @@ def test_a_line_cut_by_a_kill_is_reported_and_asked_again(source, run):
     path.write_bytes(path.read_bytes()[:-9])
     shown = run(source, ["q"]).out
     assert 'the last line was cut off, and that answer is lost: \'{"event": "label"' in shown
-    assert "goes on after 2 answers" in shown
-    assert "2 labelled" in shown
+    assert "continues after 2 answers" in shown
+    assert "2 labeled" in shown
     assert len(_events(source)) == 2
 
 
@@ -300,7 +300,7 @@ def test_ctrl_c_and_ctrl_d_end_the_session_and_the_terminal_is_as_before(source,
     assert "Traceback" not in person.seen
     assert len(_table(source)) == 40
     person = sit_down(source)
-    assert "1 labelled" in person.ask()
+    assert "1 labeled" in person.ask()
     person.press("\x04")
     assert person.stop() == 0
 
@@ -312,12 +312,12 @@ def test_wrong_keys_arrow_keys_and_pasted_text_answer_nothing(source, sit_down):
     person.ask()
     for keys in ("x", "2", "0", "\x1b[A", "\x1b[3~", "11\n1\n", "\xe4", b"\xff", "ggg", "y", "\t"):
         person.press(keys)
-        assert "is no key here" in person.ask(), keys
+        assert "has no meaning here" in person.ask(), keys
     for keys in ("\n", " "):
         person.press(keys)
-        assert "is no key here" not in person.ask(), keys
+        assert "has no meaning here" not in person.ask(), keys
     person.press("?")
-    assert "take the last answer back" in person.ask()
+    assert "undo the last answer" in person.ask()
     assert len(_events(source)) == 1
     person.press("q")
     assert person.stop() == 0
@@ -332,19 +332,19 @@ def test_a_group_gets_one_answer_and_gives_it_back_after_a_restart(tmp_path, run
     np.save(features, random.normal(size=(100, 3)) / 10 + centers[np.arange(100) % 8])
     options = ["--features", str(features)]
     person = sit_down(source, *options)
-    while "g one answer for" not in person.ask():
+    while "similar texts" not in person.ask():
         person.press("s")
     person.press("g")
-    assert "Text 1 of 4 to see of a group" in person.ask()
+    assert "Text 1 of 4 from a group of similar texts" in person.ask()
     person.name("card")
     for i in (2, 3, 4):
-        assert f"Text {i} of 4 to see of a group" in person.ask()
+        assert f"Text {i} of 4 from a group of similar texts" in person.ask()
         person.press("1")
-    assert "All 4 texts of the group that you saw are 'card'" in person.ask()
+    assert "You labeled 4 texts of this group, all as 'card'" in person.ask()
     person.press("t")
     shown = {line.strip() for line in person.ask().splitlines()} & set(texts)
     person.press("y")
-    assert "with their group" in person.ask()
+    assert "more by their group" in person.ask()
     person.run.kill()
     person.stop()
     event = _events(source)[-1]
@@ -352,9 +352,9 @@ def test_a_group_gets_one_answer_and_gives_it_back_after_a_restart(tmp_path, run
 
     found = run(source, ["u", "n", "q"], *options)
     first, offer, last = found.out.split("\n> ")[:3]
-    assert f"{len(shown)} with their group" in first
-    assert f"Give that label to the {len(shown)} others too?" in offer
-    assert re.search(r"\n4 labelled, \d+ left", last)
+    assert f"{len(shown)} more by their group" in first
+    assert f"Give the same label to the other {len(shown)}?" in offer
+    assert re.search(r"\n4 labeled, \d+ left", last)
     assert not [row for row in _table(source) if row["source"] == "group"]
     found = run(source, ["u", "y", "q"], *options)
     of_group = [row for row in _table(source) if row["source"] == "group"]
@@ -366,8 +366,8 @@ def test_texts_that_are_the_same_are_a_group(tmp_path, run):
     source = tmp_path / "texts.txt"
     source.write_text("same text\n" * 20)
     found = run(source, ["g", "n", "a", "1", "1", "1", "y"])
-    assert "g one answer for 20 alike" in found.out
-    assert "4 labels by you, 16 of groups" in found.out
+    assert "g label 20 similar texts" in found.out
+    assert "4 labels by you, 16 by groups" in found.out
 
 
 def test_odd_bytes_empty_lines_and_long_lines_are_shown_and_do_no_harm(tmp_path, sit_down):
@@ -378,20 +378,20 @@ def test_odd_bytes_empty_lines_and_long_lines_are_shown_and_do_no_harm(tmp_path,
     source.write_bytes(b"\n".join(odd) + b"\n")
     person = sit_down(source)
     everything = person.ask()
-    assert "8 texts, 2 empty ones are not asked" in everything
-    assert "1 lines hold bytes that are no UTF-8" in everything
+    assert "8 texts, 2 of them empty and not asked about" in everything
+    assert "1 texts have bytes that are not UTF-8" in everything
     for i in range(6):
-        if "characters; t shows all" in everything and "THE END" not in everything:
+        if "characters: press t for all" in everything and "THE END" not in everything:
             assert everything.count("login") < 24 * 80
             person.press("t")
             everything += person.ask()
             assert "THE END" in everything
         person.press("1") if i else person.name("a")
         everything += person.ask()
-    assert "6 labelled, 0 left" in everything
-    assert "Nothing is left to ask." in everything
+    assert "6 labeled, 0 left" in everything
+    assert "No texts are left." in everything
     person.press("u")
-    assert "5 labelled, 1 left" in person.ask()
+    assert "5 labeled, 1 left" in person.ask()
     person.press("1")
     person.ask()
     person.press("q")
@@ -411,7 +411,7 @@ def test_odd_bytes_empty_lines_and_long_lines_are_shown_and_do_no_harm(tmp_path,
 
 def test_a_narrow_screen_is_enough(source, sit_down):
     person = sit_down(source, size=(6, 20))
-    assert "0 labelled" in person.ask()
+    assert "0 labeled" in person.ask()
     person.press("q")
     assert person.stop() == 0
 
@@ -446,7 +446,7 @@ def test_names_are_checked_and_known_ones_are_found_again(source, run):
     keys += ["n", "a\x1b[2Jb", "n", "x" * 201, "c"]
     shown = run(source, keys).out
     assert [event["label"] for event in _events(source)] == ["Credit card"] * 2
-    assert shown.count("A name has 1 to 200 printable characters") == 4
+    assert shown.count("A name must have 1 to 200 printable characters") == 4
     assert "     2  Credit card" in shown
 
 
@@ -482,7 +482,7 @@ def test_few_labels_of_a_category_are_not_proposed(source, run):
 def test_checks_at_random_bound_the_precision(source, run):
     keys = ["n", "card", "n", "login"]
     found = run(source, keys + ["1"] * 30, "--audit-share", "0.5")
-    assert re.search(r"of the proposed labels at least \d+\.\d% are right", found.out)
+    assert re.search(r"at least \d+\.\d% of the proposed labels are right", found.out)
 
 
 @pytest.mark.parametrize(
@@ -490,20 +490,30 @@ def test_checks_at_random_bound_the_precision(source, run):
     [
         (None, [], 1, "texts.txt: No such file"),
         (b"", [], 1, "texts.txt: the file is empty"),
-        (b"one\n", [], 1, "texts.txt: holds 1 texts that are not empty; wanted at least 2"),
-        (b"\n \n", [], 1, "holds 0 texts that are not empty"),
-        (b"...\n!!!\n", [], 1, "texts.txt: no text holds a word"),
-        (b"one\ntwo\n", ["--text-column", "a"], 1, "txt files have no columns"),
-        (b"one\ntwo\n", ["--features", "FEATURES"], 1, "holds 3 rows, .*texts.txt 2 texts"),
+        (b"one\n", [], 1, "texts.txt: at least 2 texts must not be empty, got 1"),
+        (b"\n \n", [], 1, "at least 2 texts must not be empty, got 0"),
+        (b"...\n!!!\n", [], 1, "texts.txt: no text has a word"),
+        (b"one\ntwo\n", ["--text-column", "a"], 1, "txt files have no named columns"),
+        (
+            b"one\ntwo\n",
+            ["--features", "FEATURES"],
+            1,
+            "3 rows, but .*texts.txt has 2 texts: they must be equal",
+        ),
         (b"one\ntwo\n", ["--features", "absent.npy"], 1, "absent.npy: No such file"),
-        (b"one\ntwo\n", ["--out", "texts.pdf"], 1, "unknown extension '.pdf'"),
-        (b"one\ntwo\n", ["--out", "FEATURES", "--features", "FEATURES"], 1, "unknown extension"),
-        (b"one\ntwo\n", ["--answers", "SOURCE"], 1, "is no file of answers"),
-        (b"one\ntwo\n", ["--audit-share", "1"], 2, "'1' is no share of less than 1"),
-        (b"one\ntwo\n", ["--seed", "-1"], 2, "'-1' is no integer"),
+        (b"one\ntwo\n", ["--out", "texts.pdf"], 1, "the extension must be .*, got '.pdf'"),
+        (
+            b"one\ntwo\n",
+            ["--out", "FEATURES", "--features", "FEATURES"],
+            1,
+            "the extension must be",
+        ),
+        (b"one\ntwo\n", ["--answers", "SOURCE"], 1, "not a file of answers"),
+        (b"one\ntwo\n", ["--audit-share", "1"], 2, "must be at least 0 and less than 1, got '1'"),
+        (b"one\ntwo\n", ["--seed", "-1"], 2, "must be an integer from 0 to 2.32 - 1, got '-1'"),
     ],
 )
-def test_what_cannot_be_labelled_is_one_line(tmp_path, run, content, options, code, message):
+def test_what_cannot_be_labeled_is_one_line(tmp_path, run, content, options, code, message):
     source, features = tmp_path / "texts.txt", tmp_path / "X.npy"
     np.save(features, np.eye(3))
     if content is not None:
@@ -523,7 +533,7 @@ def test_a_file_that_changed_is_refused_with_what_differs(source, run):
     before = source.with_name("texts-answers.jsonl").read_bytes()
     lines = source.read_text().splitlines()
     for changed, message in [
-        ([*lines, "one more"], "number of texts was 40, is 41"),
+        ([*lines, "one more"], "number of texts was 40 and is now 41"),
         (["other", *lines[1:]], "digest of the texts was '"),
     ]:
         source.write_text("".join(f"{line}\n" for line in changed))
@@ -531,7 +541,10 @@ def test_a_file_that_changed_is_refused_with_what_differs(source, run):
         assert found.code == 1
         assert message in found.err
     source.write_text("".join(f"{line}\n" for line in lines))
-    assert "seed was 0, is 1; go back to what it was" in run(source, ["1"], "--seed", "1").err
+    assert (
+        "seed was 0 and is now 1. Use the earlier texts and options"
+        in run(source, ["1"], "--seed", "1").err
+    )
     assert source.with_name("texts-answers.jsonl").read_bytes() == before
     assert run(source, ["1"]).code == 0
     with open(source.with_name("texts-answers.jsonl"), "a") as file:

@@ -1,1 +1,7 @@
-"""TODO."""
+"""Files that the command line reads and writes.
+
+Read in this order: ``sources`` (finding and opening files), ``columns`` (the one reader of tables),
+``numeric`` (numbers from columns); then what commands need: ``partitions``, ``features``,
+``labels``, ``texts``, ``results`` (tables that are written), ``folders`` (folders of .parquet files
+on Dask).
+"""

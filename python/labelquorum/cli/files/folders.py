@@ -1,13 +1,13 @@
-"""Folders of Parquet files in, folders of labels out: a file for each file, by tasks of Dask.
+"""Folders of .parquet files in, folders of labels out, with one Dask task or more for each file.
 
-Each file is written under a temporary name and renamed when complete. What is finished stays, and
-the same call goes on from there: beside the results, a hidden folder keeps what they were made of,
-and until all of them are there the signatures of each file.
+Each result is written under a temporary name and renamed when it is complete. Finished files stay,
+and the same call continues from there. A hidden folder beside the results stores the settings that
+they were made with and, until all results are complete, the signatures of each file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -15,9 +15,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.files import FileError, differing_settings, reading, replacing
-from labelquorum.cli.files.features import read_features, write_columns
-from labelquorum.cli.files.partitions import check_format, read_partitions, write_labels
+from labelquorum._shared.files import FileError, differing_settings, replacing
+from labelquorum.cli.files.columns import Table, shown_names
+from labelquorum.cli.files.features import feature_places, read_features
+from labelquorum.cli.files.numeric import FeatureColumns
+from labelquorum.cli.files.partitions import read_partitions, write_labels
+from labelquorum.cli.files.results import write_columns
 from labelquorum.votes.signatures import SignatureTable
 
 try:
@@ -26,29 +29,39 @@ try:
     from dask.delayed import Delayed
     from distributed import Client, KilledWorker, as_completed
 
-    from labelquorum.dask import ConsensusClusterer, Fitted, MiniClusters, merged
+    from labelquorum.dask import (
+        ConsensusClusterer,
+        FittedClusterer,
+        SignatureLabels,
+        merged_table,
+    )
 except ImportError as error:
-    raise FileError(f'folders need Dask ({error}): pip install "labelquorum[dask]"') from error
+    raise FileError(
+        f'a folder of .parquet files needs Dask ({error}): pip install "labelquorum[dask]"'
+    ) from error
 
 _Show: TypeAlias = Callable[[str, float], None] | None
+_Names: TypeAlias = Sequence[str] | None
 
-_KEPT = ".labelquorum"
+_STATE_FOLDER = ".labelquorum"
 _FORMAT_VERSION = 1
 _CONNECTING_S = 20
 
 
 class Workers(NamedTuple):
-    """Who does the tasks: a cluster; or this process, one after the other."""
+    """What runs the tasks."""
 
     client: Client | None
-    n_jobs: int | None  # threads of each task
+    """The client of a cluster; None for this process, which runs one task after the other."""
+    n_jobs: int | None
+    """Number of threads of each task."""
 
 
 @contextmanager
-def workers(address: str | None, n_jobs: int | None) -> Iterator[Workers]:
-    """The workers of the cluster with this scheduler; None for this process."""
+def workers_at(address: str | None, n_jobs: int | None) -> Iterator[Workers]:
+    """The workers of the cluster with this scheduler; of this process without an address."""
     if address is None:
-        # In its main thread, where Ctrl-C gets to the kernels, which have threads of their own.
+        # In its main thread, where Ctrl-C reaches the kernels, which have threads of their own.
         with config.set(scheduler="synchronous"):
             yield Workers(None, n_jobs)
         return
@@ -63,8 +76,8 @@ def workers(address: str | None, n_jobs: int | None) -> Iterator[Workers]:
             raise FileError(f"scheduler {address}: {' '.join(str(error).split())}") from error
 
 
-class MiniClustersFound(NamedTuple):
-    """What was found, in numbers."""
+class MiniClusterCounts(NamedTuple):
+    """Numbers about the mini-clusters of a folder."""
 
     n_samples: int
     n_signatures: int
@@ -72,16 +85,18 @@ class MiniClustersFound(NamedTuple):
     n_labeled: int
 
 
-class _Look(NamedTuple):
-    columns: list[str]
-    types: list[Any]
+class _Shape(NamedTuple):
+    """The features of a file."""
+
     n_rows: int
+    n_features: int
+    dtype: np.dtype[Any]
 
 
 class Folder:
     """The .parquet files of a folder, and the folder of their labels.
 
-    Raises FileError where that holds something else than labels of these files and settings.
+    Raises FileError if the folder of labels holds anything but labels of these files and settings.
     """
 
     def __init__(self, source: Path, out: Path, settings: dict[str, Any]) -> None:
@@ -92,117 +107,139 @@ class Folder:
             if path.suffix.lower() == ".parquet" and not path.name.startswith((".", "_"))
         )
         if not self.files:
-            raise FileError(f"{source}: the folder holds no .parquet file")
-        check_format(self.files[0])
+            raise FileError(f"{source}: the folder has no .parquet file")
         facts = {path.name: path.stat() for path in self.files}
         files = {name: f"{fact.st_size}-{fact.st_mtime_ns}" for name, fact in facts.items()}
         settings = {"version": _FORMAT_VERSION, "files": files, **settings}
-        self._kept = out / _KEPT
-        # Signatures depend on their file alone: when it has changed, they have another name.
-        self._tables = {
-            path: self._kept / f"{path.name}-{files[path.name]}.npz" for path in self.files
+        self._state = out / _STATE_FOLDER
+        # Signatures depend on their file alone: when it changes, so does the name.
+        self._table_paths = {
+            path: self._state / f"{path.name}-{files[path.name]}.npz" for path in self.files
         }
+        self._prepare(settings)
+        self.missing = [path for path in self.files if not (out / path.name).exists()]
+        self._shapes: dict[Path, _Shape | None] = {}
+
+    def _prepare(self, settings: dict[str, Any]) -> None:
+        out = self.out
         try:
-            if not self._kept.exists() and out.exists() and any(out.iterdir()):
-                raise FileError(f"{out}: holds other files; wanted an empty folder, or a new one")
-            self._kept.mkdir(parents=True, exist_ok=True)
+            if not self._state.exists() and out.exists() and any(out.iterdir()):
+                raise FileError(
+                    f"{out}: the folder has other files: the results need an empty or a new folder"
+                )
+            self._state.mkdir(parents=True, exist_ok=True)
             if not any(out.glob("*.parquet")):
-                (self._kept / "settings.json").unlink(missing_ok=True)
+                (self._state / "settings.json").unlink(missing_ok=True)
+        except FileError:
+            raise
         except OSError as error:
             raise FileError(f"{out}: cannot be written: {error.strerror}") from error
-        differing = differing_settings(self._kept / "settings.json", settings)
+        differing = differing_settings(self._state / "settings.json", settings)
         if differing:
             raise FileError(
-                f"{out}: holds labels of another call: other {', '.join(differing)}; wanted an "
-                "empty folder, or the same files and options"
+                f"{out}: the folder has labels of another call, which differs in "
+                f"{', '.join(differing)}: use an empty folder, or the same files and options"
             )
-        self.missing = [path for path in self.files if not (out / path.name).exists()]
-        self._looks: dict[Path, Any] = {}
 
-    def look(self, by: Workers, show: _Show) -> list[str]:
-        """The names of the columns; files with other columns than the first has are refused."""
-        looking = {path: delayed(_look)(path) for path in self.files}
-        self._looks = _run(by, looking, "looking", show)
-        wanted: list[str] = self._looks[self.files[0]].columns
-        for path, look in self._looks.items():
-            if look.columns != wanted:
+    def column_names(self, workers: Workers, show: _Show) -> list[str]:
+        """The names of the columns, which must be the same in all files."""
+        tasks = {path: delayed(_column_names)(path) for path in self.files}
+        names = _run(workers, tasks, "checking", show)
+        wanted: list[str] = names[self.files[0]]
+        for path, columns in names.items():
+            if columns != wanted:
                 raise FileError(
-                    f"{path}: has the columns {_shown(look.columns)}; wanted {_shown(wanted)}, as "
-                    f"in {self.files[0].name}"
+                    f"{path}: the columns must be {shown_names(wanted)}, as in "
+                    f"{self.files[0].name}, got {shown_names(columns)}"
                 )
         return wanted
 
-    def mini_clusters(
-        self, by: Workers, n_partitions: int, options: dict[str, Any], show: _Show
-    ) -> MiniClustersFound:
+    def label_mini_clusters(
+        self, workers: Workers, columns: Sequence[str], options: dict[str, Any], show: _Show
+    ) -> MiniClusterCounts:
         """Label the samples, whose partitions the files hold, with their mini-clusters."""
         counting = {
-            path: delayed(_count)(path, kept, n_partitions, by.n_jobs)
-            for path, kept in self._tables.items()
-            if not kept.exists()
+            path: delayed(_write_table)(path, table_path, columns, workers.n_jobs)
+            for path, table_path in self._table_paths.items()
+            if not table_path.exists()
         }
-        _run(by, counting, "counting", show)
-        table = merged([delayed(_kept_table)(kept) for kept in self._tables.values()])
-        found = delayed(MiniClusters)(table, **options).persist()
-        merging = _run(by, {self.source: delayed(_numbers)(found)}, "merging", show)
+        _run(workers, counting, "counting", show)
+        tables = [delayed(_read_table)(table_path) for table_path in self._table_paths.values()]
+        clusters = delayed(SignatureLabels)(merged_table(tables), **options).persist()
+        merging = _run(workers, {self.source: delayed(_counts)(clusters)}, "merging", show)
         labeling = {
-            path: delayed(_label_rows)(path, self.out / path.name, found, by.n_jobs)
+            path: delayed(_label_rows)(
+                path, self.out / path.name, clusters, columns, workers.n_jobs
+            )
             for path in self.missing
         }
-        _run(by, labeling, "labeling", show)
-        for kept in self._kept.glob("*.npz"):
-            kept.unlink()
-        numbers: MiniClustersFound = merging[self.source]
-        return numbers
+        _run(workers, labeling, "labeling", show)
+        for table_path in self._state.glob("*.npz"):
+            table_path.unlink()
+        counts: MiniClusterCounts = merging[self.source]
+        return counts
 
     def features(
-        self, by: Workers, label_column: str | None, show: _Show
+        self, workers: Workers, columns: _Names, label_column: str | None, show: _Show
     ) -> tuple[Any, Any | None]:
-        """The features of all samples as a Dask array, and their known labels where some are."""
-        self.look(by, show)
-        rows, known = [], []
-        for path, (columns, types, n_rows) in self._looks.items():
-            if not n_rows:
+        """The features of all samples as a Dask array, and the known labels if there are any."""
+        self.column_names(workers, show)
+        tasks = {path: delayed(_shape)(path, columns, label_column) for path in self.files}
+        self._shapes = _run(workers, tasks, "checking features", show)
+        features, labels = [], []
+        width = None
+        for path, shape in self._shapes.items():
+            if shape is None:
                 continue
-            found = delayed(_features)(path, label_column, dask_key_name=f"features of {path}")
-            of_features = [t for c, t in zip(columns, types, strict=True) if c != label_column]
-            shape = n_rows, len(of_features)
-            rows.append(da.from_delayed(found[0], shape, _common_type(of_features)))
+            width = width or shape.n_features
+            if shape.n_features != width:
+                raise FileError(
+                    f"{path}: the number of features must be {width}, as in other files, got "
+                    f"{shape.n_features}"
+                )
+            task = delayed(_features)(
+                path, columns, label_column, dask_key_name=f"features of {path}"
+            )
+            features.append(da.from_delayed(task[0], shape[:2], shape.dtype))
             if label_column is not None:
-                known.append(da.from_delayed(found[1], (n_rows,), object))
-        if not rows:
-            raise FileError(f"{self.source}: the files hold no sample")
-        return da.concatenate(rows), da.concatenate(known) if known else None
+                labels.append(da.from_delayed(task[1], (shape.n_rows,), object))
+        if not features:
+            raise FileError(f"{self.source}: the files have no samples")
+        return da.concatenate(features), da.concatenate(labels) if labels else None
 
-    def label(
-        self, by: Workers, model: ConsensusClusterer, label_column: str | None, show: _Show
+    def label_samples(
+        self,
+        workers: Workers,
+        model: ConsensusClusterer,
+        columns: _Names,
+        label_column: str | None,
+        show: _Show,
     ) -> None:
-        """Label the samples, whose features the files hold, as a fitted model says."""
-        found = model.on_cluster(by.n_jobs)
-        labeling, first = {}, 0
-        for path, look in self._looks.items():
+        """Label the samples, whose features the files hold, with a fitted model."""
+        fitted = model.on_cluster(workers.n_jobs)
+        labeling, first_row = {}, 0
+        for path, shape in self._shapes.items():
+            n_rows = 0 if shape is None else shape.n_rows
             if path in self.missing:
-                out = self.out / path.name
-                labeling[path] = delayed(_label_samples)(path, out, found, first, label_column)
-            first += look.n_rows
-        _run(by, labeling, "labeling", show)
+                labeling[path] = delayed(_label_samples)(
+                    path, self.out / path.name, fitted, (first_row, n_rows), columns, label_column
+                )
+            first_row += n_rows
+        _run(workers, labeling, "labeling", show)
 
 
-def _shown(columns: list[str]) -> str:
-    return ", ".join(columns[:10]) + (", ..." if len(columns) > 10 else "")
-
-
-def _run(by: Workers, tasks: dict[Path, Delayed], stage: str, show: _Show) -> dict[Path, Any]:
-    """Run a task for each file; the first error ends it."""
+def _run(workers: Workers, tasks: dict[Path, Delayed], stage: str, show: _Show) -> dict[Path, Any]:
+    """Run a task for each file, and return the results in the same order; stop at an error."""
     results = {}
-    for path, result in _finished(by.client, tasks):
+    for path, result in _finished(workers.client, tasks):
         results[path] = result
         if show is not None:
             show(stage, len(results) / len(tasks))
-    return {path: results[path] for path in tasks}  # in their order, not in that of finishing
+    return {path: results[path] for path in tasks}
 
 
 def _finished(client: Client | None, tasks: dict[Path, Delayed]) -> Iterator[tuple[Path, Any]]:
+    """The files and results of tasks in the order in which they finish."""
     if client is None:
         for path, task in tasks.items():
             yield path, task.compute()
@@ -213,78 +250,93 @@ def _finished(client: Client | None, tasks: dict[Path, Delayed]) -> Iterator[tup
             yield futures[future], future.result()
         except KilledWorker as error:
             raise FileError(
-                f"{futures[future]}: workers died of it again and again, for lack of memory as a "
-                "rule; finished files are kept: the same call goes on from there"
+                f"{futures[future]}: workers died repeatedly while working on this file, usually "
+                "for lack of memory. Finished files are kept: the same command continues"
             ) from error
 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Let errors say which file they are about."""
+    """Let errors name the file that they are about."""
     try:
         yield
     except (TypeError, ValueError, MemoryError) as error:
         raise FileError(f"{path}: {' '.join(str(error).split())}") from error
 
 
-def _common_type(types: list[Any]) -> Any:
-    try:
-        return np.result_type(*types)
-    except (TypeError, ValueError):
-        return object  # what cannot be features is refused when it is read
+def _column_names(path: Path) -> list[str]:
+    return Table(path).names
 
 
-def _look(path: Path) -> _Look:
-    import pyarrow.parquet as pq
+def _shape(path: Path, columns: _Names, label_column: str | None) -> _Shape | None:
+    """The shape and type of the features of a file; None for one without rows."""
+    table = Table(path)
+    places = feature_places(table, columns, label_column)
+    first = next(table.batches(places, max_rows=1), None)
+    if first is None:
+        return None
+    row = FeatureColumns([table.names[place] for place in places]).matrix(first)
+    return _Shape(table.n_rows or 0, row.shape[1], row.dtype)
 
-    with reading(path), pq.ParquetFile(path) as file:
-        # pandas keeps the row names of a data frame in such columns.
-        fields = [f for f in file.schema_arrow if not f.name.startswith("__index_level_")]
-        types = [field.type.to_pandas_dtype() for field in fields]
-        return _Look([field.name for field in fields], types, file.metadata.num_rows)
 
-
-def _count(path: Path, kept: Path, n_partitions: int, n_jobs: int | None) -> None:
-    table = SignatureTable(n_partitions)
+def _write_table(path: Path, table_path: Path, columns: Sequence[str], n_jobs: int | None) -> None:
+    """Count the signatures of a file, and store them."""
+    table = SignatureTable(len(columns))
     with _naming(path):
-        for chunk, _ in read_partitions(path):
+        for chunk, _ in read_partitions(path, columns=columns):
             table.update(chunk, n_jobs=n_jobs)
-    with replacing(kept) as file:
+    with replacing(table_path) as file:
         file.write(table.to_bytes())
 
 
-def _kept_table(kept: Path) -> SignatureTable:
-    with _naming(kept):
-        return SignatureTable.from_bytes(kept.read_bytes())
+def _read_table(table_path: Path) -> SignatureTable:
+    with _naming(table_path):
+        return SignatureTable.from_bytes(table_path.read_bytes())
 
 
-def _numbers(found: MiniClusters) -> MiniClustersFound:
-    return MiniClustersFound(
-        found.table.n_samples,
-        len(found.table),
-        int(found.labels.max()) + 1,
-        int(found.table.counts[found.labels >= 0].sum()),
+def _counts(clusters: SignatureLabels) -> MiniClusterCounts:
+    return MiniClusterCounts(
+        clusters.table.n_samples,
+        len(clusters.table),
+        int(clusters.labels.max()) + 1,
+        int(clusters.table.counts[clusters.labels >= 0].sum()),
     )
 
 
-def _label_rows(path: Path, out: Path, found: MiniClusters, n_jobs: int | None) -> None:
+def _label_rows(
+    path: Path,
+    out: Path,
+    clusters: SignatureLabels,
+    columns: Sequence[str],
+    n_jobs: int | None,
+) -> None:
     with _naming(path), replacing(out) as file:
-        labels = (found.of(chunk, n_jobs) for chunk, _ in read_partitions(path))
-        write_labels(out, file, labels, _look(path).n_rows)
+        chunks = read_partitions(path, columns=columns)
+        labels = (clusters.labels_of(chunk, n_jobs) for chunk, _ in chunks)
+        write_labels(out, file, labels, Table(path).n_rows or 0)
 
 
-def _features(path: Path, label_column: str | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    X, known = read_features(path, label_column=label_column)
+def _features(
+    path: Path, columns: _Names, label_column: str | None
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    X, known = read_features(path, columns=columns, label_column=label_column)
     return X, None if known is None else known.astype(object)
 
 
 def _label_samples(
-    path: Path, out: Path, found: Fitted, first: int, label_column: str | None
+    path: Path,
+    out: Path,
+    fitted: FittedClusterer,
+    rows: tuple[int, int],
+    columns: _Names,
+    label_column: str | None,
 ) -> None:
+    """Write the labels of a file, whose samples begin at the first of `rows` and are so many."""
+    first_row, n_rows = rows
     with _naming(path), replacing(out) as file:
-        if _look(path).n_rows:
-            X, known = _features(path, label_column)
+        if n_rows:
+            X, known = _features(path, columns, label_column)
         else:
             X, known = np.empty((0, 0)), None
-        labels, confidence = found.of_fit(X, first, known)
+        labels, confidence = fitted.label_rows_of_fit(X, first_row, known)
         write_columns(out, file, {"label": labels, "confidence": confidence})

@@ -1,8 +1,8 @@
-"""The file of a person's answers: one JSON line each, on the disk before the next question.
+"""The file of answers: one JSON line each, on disk before the next question is asked.
 
-The first line says what the answers are about. A line that was cut off when the program was killed
-can only be the last one: it is reported and taken away, or completed where nothing but its end is
-missing. Anything else that is wrong is an error, and the file stays as it is.
+The first line says what the answers are about. If the program is killed, only the last line can be
+incomplete. It is reported and removed, or completed if only the line break is missing. Any other
+damage is an error, and the file stays as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from labelquorum._shared.files import FileError
 
 _KIND = "labelquorum answers"
 _VERSION = 1
-_FIELDS: dict[str, dict[str, type]] = {  # of each event
+_FIELDS: dict[str, dict[str, type]] = {  # the fields of each event
     "label": {"row": int, "label": str},
     "skip": {"row": int},
     "check": {"row": int, "rows": list},
@@ -29,11 +29,22 @@ _FIELDS: dict[str, dict[str, type]] = {  # of each event
 
 
 class AnswersFile:
-    """A file of answers, open for more; a context manager.
+    """A file of answers that is open for more; a context manager.
 
-    `about` maps what the answers are about (the texts, options) to what it is now; a file begun
-    with anything else is refused, with what differs. `events` are the answers found in it,
-    `message` says what was done about a line that was cut off.
+    Parameters
+    ----------
+    path : Path
+        The file; it is created if it does not exist.
+    about : dict
+        What the answers depend on: digests of the texts, options. A file that was begun with other
+        values is refused, and the message says which.
+
+    Attributes
+    ----------
+    events : list of dict
+        The answers in the file.
+    message : str
+        What was done about an incomplete last line; empty without one.
     """
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
@@ -59,7 +70,7 @@ class AnswersFile:
         os.close(self._file)
 
     def append(self, event: dict[str, Any]) -> None:
-        """Write an event; when this returns, it is on the disk."""
+        """Write an event, and return once it is on disk."""
         self._write(_line(event))
         self.events.append(event)
 
@@ -71,8 +82,8 @@ class AnswersFile:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise FileError(f"{self.path}: another process writes answers to it") from error
-        except OSError:  # a file system without locks
+            raise FileError(f"{self.path}: another process is writing answers") from error
+        except OSError:  # the file system has no locks
             pass
 
     def _write(self, line: bytes) -> None:
@@ -93,7 +104,7 @@ class AnswersFile:
             content = file.read()
         *lines, rest = content.split(b"\n")
         if not lines and not _line(head).startswith(rest):
-            raise FileError(f"{self.path}: is no file of answers; wanted another name")
+            raise FileError(f"{self.path}: not a file of answers: give another name with --answers")
         if lines:
             self._check_head(lines[0], head)
         self.events = [self._event(line, number) for number, line in enumerate(lines[1:], 2)]
@@ -103,23 +114,23 @@ class AnswersFile:
             self._write(_line(head))
 
     def _check_head(self, line: bytes, head: dict[str, Any]) -> None:
-        found = _parsed(line)
-        if not isinstance(found, dict) or found.get("kind") != _KIND:
-            raise FileError(f"{self.path}: is no file of answers; wanted another name")
-        if found.get("version") != _VERSION:
+        stored = _parsed(line)
+        if not isinstance(stored, dict) or stored.get("kind") != _KIND:
+            raise FileError(f"{self.path}: not a file of answers: give another name with --answers")
+        if stored.get("version") != _VERSION:
             raise FileError(
-                f"{self.path}: has the format {found.get('version')!r}; wanted {_VERSION}: it "
-                "comes from another version of labelquorum"
+                f"{self.path}: the format must be {_VERSION}, got {stored.get('version')!r}: the "
+                "file comes from another version of labelquorum"
             )
-        other = [
-            f"{name} was {found.get(name)!r}, is {value!r}"
+        changes = [
+            f"{name} was {stored.get(name)!r} and is now {value!r}"
             for name, value in head.items()
-            if found.get(name) != value
+            if stored.get(name) != value
         ]
-        if other:
+        if changes:
             raise FileError(
-                f"{self.path}: these answers are about something else: {'; '.join(other)}; go back "
-                "to what it was, or begin another file of answers (--answers)"
+                f"{self.path}: the answers do not fit this call: {'; '.join(changes)}. Use the "
+                "earlier texts and options, or another file of answers (--answers)"
             )
 
     def _event(self, line: bytes, number: int) -> dict[str, Any]:
@@ -130,20 +141,20 @@ class AnswersFile:
         return dict(event)
 
     def _recover(self, rest: bytes, size: int, *, has_head: bool) -> None:
-        """Complete the last line, which has no end, or take it away."""
+        """Complete or remove the last line, which has no line break."""
         event = _parsed(rest)
         if has_head and _is_event(event):
             self._write(b"\n")
             self.events.append(event)
-            self.message = f"{self.path}: the end of the last line was missing; the answer is there"
+            self.message = f"{self.path}: the last line break was missing; the answer is kept"
             return
         os.ftruncate(self._file, size - len(rest))
         if has_head:
             shown = rest[:60].decode(errors="replace")
-            lost = f"the last line was cut off, and that answer is lost: {shown!r}"
+            message = f"the last line was cut off, and that answer is lost: {shown!r}"
         else:
-            lost = "the first line was cut off; nothing is lost"
-        self.message = f"{self.path}: {lost}"
+            message = "the first line was cut off, but no answer is lost"
+        self.message = f"{self.path}: {message}"
 
 
 def _line(event: dict[str, Any]) -> bytes:
@@ -161,8 +172,7 @@ def _is_event(event: Any) -> bool:
     kind = event.get("event") if isinstance(event, dict) else None
     if not isinstance(kind, str) or kind not in _FIELDS:
         return False
-    wanted = _FIELDS[kind]
     rows = event.get("rows", [])
-    return all(isinstance(event.get(name), kind) for name, kind in wanted.items()) and all(
+    return all(isinstance(event.get(name), type_) for name, type_ in _FIELDS[kind].items()) and all(
         isinstance(row, int) for row in rows
     )

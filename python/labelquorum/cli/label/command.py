@@ -1,4 +1,4 @@
-"""The command ``labelquorum label``: files, features, sampler, and the questions between them."""
+"""The command ``labelquorum label``: files, features and sampler, and the session between them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -16,90 +16,196 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError, replacing
+from labelquorum.active_learning.pre_clustering import PreClusteringSampler
 from labelquorum.active_learning.session import LabelingSession
-from labelquorum.cli.files.features import check_output, read_features, write_columns
+from labelquorum.cli.files.features import read_features
+from labelquorum.cli.files.results import check_output, write_columns
+from labelquorum.cli.files.sources import Location
 from labelquorum.cli.files.texts import Texts, read_texts
 from labelquorum.cli.label.answers_file import AnswersFile
 from labelquorum.cli.label.terminal import Terminal, TerminalClosedError, ask_all
-from labelquorum.cli.options import _seed, _share, add_n_jobs, check_other, positive
+from labelquorum.cli.options import (
+    TABLES,
+    add_file,
+    add_n_jobs,
+    add_seed,
+    as_file,
+    check_other,
+    default_out,
+    positive,
+)
 from labelquorum.clustering.base_partitions import base_partitions
 
 _FEWEST_TEXTS = 2
 _FEWEST_CLUSTERED = 10
 _N_PARTITIONS = 16
 
+LABEL = f"""\
+Label texts in the terminal, the most informative ones first.
 
-def label_texts(
-    source: Path,
-    answers_file: Path,
-    out: Path,
-    *,
-    text_column: str | None,
-    features: Path | None,
-    min_samples_per_category: int,
-    audit_share: float,
-    seed: int,
-    n_jobs: int | None,
-) -> None:
-    """Ask a person for labels of the texts in a file, and write the table of labels."""
-    from labelquorum.active_learning.pre_clustering import PreClusteringSampler
+You see a text, press the number of its category or name a new one, and see the next text. Each
+answer improves the choice of the next text and the proposed categories. Once you have seen a few
+texts of a group whose members are much alike, one answer can label the rest of it.
 
-    texts = read_texts(source, text_column)
-    items = texts.items
-    rows = [row for row, text in enumerate(items) if text and not text.isspace()]
+FILE holds the texts.
+  .txt           one per line
+{TABLES}
+The first line of .csv and .tsv files must hold the names of the columns. Empty texts are never
+shown. Bytes that are not UTF-8 appear as U+FFFD.
+
+Each answer is on disk before the next question appears, in a file of its own. Stop at any time, in
+any way: the same command continues from there. At the end a table is written with the columns row
+(from 0), label, source (you; group: given to the rest of a group; proposed) and confidence (0 to
+1).
+"""
+
+
+def add_label(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add_file(add)
+    add(
+        "--text-column",
+        metavar="NAME",
+        help='the column of the texts (default: "text", or the only column)',
+    )
+    add(
+        "--features",
+        type=as_file,
+        metavar="FILE",
+        help="embeddings of the texts, one row each: .npy, .npz or a table (default: the words of "
+        "the texts)",
+    )
+    add(
+        "--answers",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="where to keep the answers (default: FILE with -answers.jsonl instead of its "
+        "extension)",
+    )
+    add(
+        "--out",
+        "-o",
+        type=Path,
+        metavar="FILE",
+        help="where to write the table: .csv, .parquet or .npz (default: FILE with -labels.csv "
+        "instead of its extension)",
+    )
+    add(
+        "--min-samples-per-category",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="labels that a category needs before it is proposed (default: 1)",
+    )
+    add(
+        "--audit-share",
+        type=_share,
+        default=0.0,
+        metavar="X",
+        help="share of the questions drawn at random, from which the precision of the proposed "
+        "labels is estimated (default: 0)",
+    )
+    add_seed(add)
+    add_n_jobs(add)
+    parser.set_defaults(command=_run)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 0 and less than 1, got {text!r}")
+    return share
+
+
+def _run(args: argparse.Namespace) -> None:
+    source: Location = args.file
+    out: Path = args.out or default_out(source, "-labels.csv")
+    answers_path: Path = args.answers or default_out(source, "-answers.jsonl")
+    check_output(out)
+    check_other(out, source, "FILE")
+    check_other(out, answers_path, "--answers")
+    if args.features is not None:
+        check_other(out, args.features, "--features")
+
+    texts = read_texts(source, args.text_column)
+    rows = [row for row, text in enumerate(texts.items) if text and not text.isspace()]
     if len(rows) < _FEWEST_TEXTS:
         raise FileError(
-            f"{source}: holds {len(rows)} texts that are not empty; wanted at least {_FEWEST_TEXTS}"
+            f"{source}: at least {_FEWEST_TEXTS} texts must not be empty, got {len(rows)}"
         )
-    X = None if features is None else _read_embeddings(features, source, len(items))
-    about = {
-        "number of texts": len(items),
-        "digest of the texts": _digest(text.encode() for text in items),
-        "digest of the features": None
-        if X is None
-        else _digest(np.ascontiguousarray(row).data for row in X),
-        "min_samples_per_category": min_samples_per_category,
-        "audit_share": audit_share,
-        "seed": seed,
-    }
-    X = _tf_idf(source, [items[row] for row in rows]) if X is None else X[rows]
+    features = _read_features(args.features, source, len(texts.items))
+    about = _about(args, texts.items, features)
+    if features is None:
+        X: Any = _tf_idf(source, [texts.items[row] for row in rows])
+    else:
+        X = features[rows]
     if sys.stdin is None or sys.stdout is None:
-        raise FileError("standard input or output is closed; wanted both, to ask and to read")
-    with AnswersFile(answers_file, about) as answers, suppress(TerminalClosedError):
+        raise FileError("standard input and output must be open")
+    with AnswersFile(answers_path, about) as answers, suppress(TerminalClosedError):
         terminal = Terminal(sys.stdin.fileno(), sys.stdout)
-        terminal.show(_begun(source, answers, texts, len(rows)))
-        sampler = PreClusteringSampler(
-            metric="cosine",  # of words and of embeddings, directions tell
-            min_samples_per_category=min_samples_per_category,
-            audit_share=audit_share,
-            random_state=seed,
-            n_jobs=n_jobs,
-        ).fit(X)
-        partitions = _tight_partitions(X, seed, n_jobs)[_first_with_text(items, rows)]
-        try:
-            session = LabelingSession(
-                sampler, partitions, rows, answers.append, answers.events, seed=seed
-            )
-        except ValueError as error:
-            raise FileError(f"{answers_file}: {error}") from error
+        terminal.show(_opening(source, answers, texts, len(rows)))
+        session = _session(args, X, texts.items, rows, answers)
         with _closed_by_signals():
             try:
-                ask_all(session, items, terminal)
+                ask_all(session, texts.items, terminal)
             finally:
-                summary = _write_table(session, len(items), out)
-                terminal.show(f"\n{summary}\n{answers_file}: the answers; the same command goes on")
+                summary = _write_table(session, len(texts.items), out)
+                terminal.show(
+                    f"\n{summary}\n{answers_path}: your answers; the same command continues"
+                )
 
 
-def _read_embeddings(path: Path, source: Path, n_texts: int) -> NDArray[Any]:
+def _read_features(path: Location | None, source: Location, n_texts: int) -> NDArray[Any] | None:
+    if path is None:
+        return None
     X = read_features(path).X
     if len(X) != n_texts:
         raise FileError(
-            f"{path}: holds {len(X):,} rows, {source} {n_texts:,} texts; wanted as many"
+            f"{path}: {len(X):,} rows, but {source} has {n_texts:,} texts: they must be equal"
         )
     return X
 
 
-def _tf_idf(source: Path, texts: list[str]) -> Any:
+def _about(
+    args: argparse.Namespace, texts: list[str], features: NDArray[Any] | None
+) -> dict[str, Any]:
+    """What the answers depend on."""
+    rows = None if features is None else (np.ascontiguousarray(row).data for row in features)
+    return {
+        "number of texts": len(texts),
+        "digest of the texts": _digest(text.encode() for text in texts),
+        "digest of the features": None if rows is None else _digest(rows),
+        "min_samples_per_category": args.min_samples_per_category,
+        "audit_share": args.audit_share,
+        "seed": args.seed,
+    }
+
+
+def _session(
+    args: argparse.Namespace, X: Any, texts: list[str], rows: list[int], answers: AnswersFile
+) -> LabelingSession:
+    """The session at the point where the answers end."""
+    sampler = PreClusteringSampler(
+        metric="cosine",  # of words and of embeddings, the direction is what matters
+        min_samples_per_category=args.min_samples_per_category,
+        audit_share=args.audit_share,
+        random_state=args.seed,
+        n_jobs=args.n_jobs,
+    ).fit(X)
+    partitions = _tight_partitions(X, args.seed, args.n_jobs)[_first_with_text(texts, rows)]
+    try:
+        return LabelingSession(
+            sampler, partitions, rows, answers.append, answers.events, seed=args.seed
+        )
+    except ValueError as error:
+        raise FileError(f"{answers.path}: {error}") from error
+
+
+def _tf_idf(source: Location, texts: list[str]) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     from labelquorum.text.words import as_words
@@ -108,15 +214,15 @@ def _tf_idf(source: Path, texts: list[str]) -> Any:
     try:
         return vectorizer.fit_transform(texts)
     except ValueError as error:  # an empty vocabulary
-        raise FileError(f"{source}: no text holds a word ({error})") from error
+        raise FileError(f"{source}: no text has a word ({error})") from error
 
 
 def _tight_partitions(X: Any, seed: int, n_jobs: int | None) -> NDArray[np.int32]:
-    """Clusterings that nearly all put two texts together only where they are much alike.
+    """Partitions with so many clusters that only texts that are much alike share nearly all.
 
-    With so many clusters, mini-clusters of 500 and 2,000 titles (StackOverflow) and queries (20
-    intents of CLINC150) are of one category for 78 to 99 %; clusters of that size by k-means for 48
-    to 97 %.
+    Measured on 500 and 2,000 titles (StackOverflow) and queries (20 intents of CLINC150): 78 to
+    99 % of the texts in their mini-clusters have the category of the majority; with k-means
+    clusters of the same size it is 48 to 97 %.
     """
     n_texts = X.shape[0]
     if n_texts < _FEWEST_CLUSTERED:
@@ -132,14 +238,14 @@ def _tight_partitions(X: Any, seed: int, n_jobs: int | None) -> NDArray[np.int32
     )
 
 
-def _first_with_text(items: list[str], rows: list[int]) -> list[int]:
-    """For each of the rows the place of the first with the same text: those are alike for sure."""
+def _first_with_text(texts: list[str], rows: list[int]) -> list[int]:
+    """For each row, the place among the rows of the first one with the same text."""
     first: dict[str, int] = {}
-    return [first.setdefault(items[row], place) for place, row in enumerate(rows)]
+    return [first.setdefault(texts[row], place) for place, row in enumerate(rows)]
 
 
-def _digest(parts: Iterator[Any]) -> str:
-    """A digest of byte strings and where they end."""
+def _digest(parts: Iterable[Any]) -> str:
+    """A digest of byte strings and of where each of them ends."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8))
@@ -147,39 +253,42 @@ def _digest(parts: Iterator[Any]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _begun(source: Path, answers: AnswersFile, texts: Texts, n_rows: int) -> str:
+def _opening(source: Location, answers: AnswersFile, texts: Texts, n_rows: int) -> str:
+    """What is shown before the first question."""
     lines = [f"{source}: {len(texts.items):,} texts"]
     n_empty = len(texts.items) - n_rows
     if n_empty:
-        lines[0] += f", {n_empty:,} empty ones are not asked"
+        lines[0] += f", {n_empty:,} of them empty and not asked about"
     if texts.n_damaged:
-        lines.append(f"{texts.n_damaged:,} lines hold bytes that are no UTF-8, shown as \ufffd")
+        lines.append(f"{texts.n_damaged:,} texts have bytes that are not UTF-8, shown as \ufffd")
     if answers.message:
         lines.append(answers.message)
     if answers.events:
-        lines.append(f"{answers.path}: goes on after {len(answers.events):,} answers")
+        lines.append(f"{answers.path}: continues after {len(answers.events):,} answers")
     return "\n".join(lines)
 
 
 def _write_table(session: LabelingSession, n_texts: int, out: Path) -> str:
-    """Write the table of labels; return what is in it, in a line."""
-    found = session.labels(n_texts)
+    """Write the table of labels, and return a line about it."""
+    table = session.labels(n_texts)
     columns = {
         "row": np.arange(n_texts),
-        "label": found.labels,
-        "source": found.sources,
-        "confidence": found.confidence,
+        "label": table.labels,
+        "source": table.sources,
+        "confidence": table.confidence,
     }
     with replacing(out) as file:
         write_columns(out, file, columns)
-    counts = {name: int(np.sum(found.sources == name)) for name in ("you", "group", "proposed")}
-    numbers = f"{counts['you']:,} labels by you, {counts['group']:,} of groups"
-    return f"{out}: {numbers}, {counts['proposed']:,} proposed"
+    counts = {name: int(np.sum(table.sources == name)) for name in ("you", "group", "proposed")}
+    return (
+        f"{out}: {counts['you']:,} labels by you, {counts['group']:,} by groups, "
+        f"{counts['proposed']:,} proposed"
+    )
 
 
 @contextmanager
 def _closed_by_signals() -> Iterator[None]:
-    """Treat a terminal that goes away, or being told to stop, as the end of the answers."""
+    """Treat a hang-up or a request to terminate as the end of the answers."""
 
     def close(number: int, frame: FrameType | None) -> None:
         for name in numbers:
@@ -188,7 +297,7 @@ def _closed_by_signals() -> Iterator[None]:
 
     names: Sequence[str] = ("SIGHUP", "SIGTERM")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    # What is ignored (nohup) stays so.
+    # A signal that is ignored (nohup) stays ignored.
     before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
     numbers = list(before)
     for number in numbers:
@@ -198,99 +307,3 @@ def _closed_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-LABEL = """\
-Label texts in the terminal, the most telling ones first.
-
-You see a text, press the number of its category or name a new one, and see the next. What to ask
-next and which categories to propose is learned from your answers. One answer can do for a tight
-group of texts once you have seen a few of it.
-
-FILE holds the texts, each also with .gz but .parquet:
-  .txt      one per line
-  .csv      a column, with a line of names
-  .jsonl    a field, one object per line
-  .parquet  a column (needs pyarrow: pip install "labelquorum[parquet]")
-Empty texts are never asked. Bytes that are no UTF-8 are shown as U+FFFD.
-
-Each answer is on the disk before the next question is shown, in a file of its own: stop in any way
-at any time, and the same command goes on from there. At the end a table is written: row (from 0),
-label, source (you; group: given to all of a group; proposed) and confidence (0 to 1).
-"""
-
-
-def add_label(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("file", metavar="FILE", type=Path, help=".txt, .csv, .jsonl, .parquet")
-    add(
-        "--text-column",
-        metavar="NAME",
-        help='the column or field of the texts (default: "text", or the only one)',
-    )
-    add(
-        "--features",
-        type=Path,
-        metavar="FILE",
-        help="embeddings of the texts, one row each: .npy, .npz, .parquet or .csv "
-        "(default: the words of the texts)",
-    )
-    add(
-        "--answers",
-        type=Path,
-        metavar="FILE.jsonl",
-        help="where to keep the answers (default: FILE with -answers.jsonl instead of its "
-        "extension)",
-    )
-    add(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="where to write the table: .csv, .parquet or .npz "
-        "(default: FILE with -labels.csv instead of its extension)",
-    )
-    add(
-        "--min-samples-per-category",
-        type=positive,
-        default=1,
-        metavar="N",
-        help="labels that you give to a category before it is proposed (default: 1)",
-    )
-    add(
-        "--audit-share",
-        type=_share,
-        default=0.0,
-        metavar="X",
-        help="share of the questions that are drawn at random, to tell how many of the proposed "
-        "labels are right at least (default: 0, none)",
-    )
-    add(
-        "--seed", type=_seed, default=0, metavar="N", help="seed of all random choices (default: 0)"
-    )
-    add_n_jobs(add)
-    parser.set_defaults(command=_label)
-
-
-def _label(args: argparse.Namespace) -> None:
-    from labelquorum.cli.label.command import label_texts
-
-    source: Path = args.file
-    stem = source.with_suffix("") if source.suffix.lower() == ".gz" else source
-    out: Path = args.out or stem.with_name(f"{stem.stem}-labels.csv")
-    answers: Path = args.answers or stem.with_name(f"{stem.stem}-answers.jsonl")
-    check_output(out)
-    check_other(out, source, "FILE")
-    check_other(out, answers, "--answers")
-    if args.features is not None:
-        check_other(out, args.features, "--features")
-    label_texts(
-        source,
-        answers,
-        out,
-        text_column=args.text_column,
-        features=args.features,
-        min_samples_per_category=args.min_samples_per_category,
-        audit_share=args.audit_share,
-        seed=args.seed,
-        n_jobs=args.n_jobs,
-    )

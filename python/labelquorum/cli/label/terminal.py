@@ -1,4 +1,4 @@
-"""A terminal, or a pipe, that asks for labels of texts."""
+"""The terminal, or a pipe, in which texts are shown and labels are asked for."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ else:
     _HAS_KEYS = True
 
 _N_NUMBERS = 9  # proposals that have a key
-_LINES_BESIDE = 12  # of the screen, that the text leaves to what is asked
+_LINES_BESIDE = 12  # lines of the screen for what surrounds the text
 _FEWEST_LINES = 4
 _MAX_NAME = 200
-_NO_LABELS = ("-1", "nan", "none", "null")  # what a file of labels means by no label
+_NO_LABELS = ("-1", "nan", "none", "null")  # in files of labels, these mean "no label"
 
 _HELP = """\
-1 to 9   give the text this category
-n        name its category: a new one, or one you gave before
-g        one answer for a group of texts that are alike; you see 3 more of it first
-s        skip: the text gets no label from you
-u        undo: take the last answer back, then the one before it, ...
+1 to 9   label the text with this category
+n        type the name of its category, a new one or an earlier one
+g        label a group of similar texts with one answer, after 3 more of its texts
+s        skip the text
+u        undo the last answer; press again to undo earlier ones
 t        show the whole text
 c        show all categories
-q        stop; the same command goes on from here"""
+q        stop; the same command continues from here"""
 
 
 class TerminalClosedError(Exception):
-    """Nobody answers any more: the input has ended, or the terminal is gone."""
+    """The input has ended, or the terminal is gone."""
 
 
 def visible(text: str) -> str:
-    r"""The text without anything that a terminal would obey; line breaks are kept.
+    r"""Replace all characters that control a terminal, except line breaks.
 
-    Control characters become their pictures (ESC: U+241B) or, like those that change the direction
-    of the text, <U+200E>; half a surrogate pair becomes U+FFFD; a tab becomes four spaces.
+    Control characters become their symbols (ESC: U+241B). Those without a symbol, and those that
+    change the direction of the text, become their number in angle brackets, such as <U+200E>. Half
+    a surrogate pair becomes U+FFFD, and a tab becomes four spaces.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -57,7 +58,7 @@ def visible(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _visible_character(character: str) -> str:
     kind, code = unicodedata.category(character), ord(character)
-    if character in "\n\u200c\u200d":  # joiners, of Persian and of emoji
+    if character in "\n\u200c\u200d":  # joiners, which Persian and emoji need
         return character
     if character == "\t":
         return "    "
@@ -78,10 +79,10 @@ class _Screen(Console):
 
 
 class Terminal:
-    """Where questions are shown and answers come from.
+    """Shows questions and reads answers.
 
-    On a terminal a key counts at once, and only a key that is pressed after the question is there;
-    of a pipe, each line is a key.
+    On a terminal, a key counts at once, and only if it is pressed after the question is shown. In a
+    pipe, each line is a key.
     """
 
     def __init__(self, source: int, target: TextIO) -> None:
@@ -95,18 +96,18 @@ class Terminal:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and lines."""
+        """The number of columns and of lines."""
         return self._screen.size.width, self._screen.size.height
 
     def show(self, text: str = "", style: str = "") -> None:
-        """Print a text, whatever it holds."""
+        """Print a text, with control characters made visible."""
         with self._writing():
             self._screen.print(Text(visible(text), style=style), soft_wrap=True)
 
     def show_beginning(self, text: str, n_lines: int, style: str = "") -> bool:
-        """Print as much of a text as fits into so many lines; whether that was all of it."""
+        """Print the first lines of a text, and return whether that was all of it."""
         width = self.size[0]
-        # No line of the screen holds more characters; what cannot be seen is not looked at.
+        # A very long text is cut before it is wrapped: no line holds more than `width` characters.
         beginning = Text(visible(text[: width * (n_lines + 1)]), style=style)
         with self._writing():
             lines = beginning.wrap(self._screen, width, overflow="fold")
@@ -120,7 +121,7 @@ class Terminal:
             return self.line("> ").strip()
         with self._single_keys():
             self._prompt("> ")
-            # An arrow key, or a text that was pasted, is more than one; none of it counts.
+            # An arrow key or a pasted text sends several characters, which are no valid key.
             key = self._read().decode(errors="replace")
         if key in ("", "\x04"):  # Ctrl-D
             raise TerminalClosedError
@@ -134,7 +135,7 @@ class Terminal:
             read = self._read()
             if not read and not self._read_so_far:
                 raise TerminalClosedError
-            self._read_so_far += read or b"\n"  # the last line may have no end
+            self._read_so_far += read or b"\n"  # the last line may lack its line break
         line, _, self._read_so_far = self._read_so_far.partition(b"\n")
         if not self.has_keys:
             self.show()
@@ -146,7 +147,7 @@ class Terminal:
             self._target.flush()
 
     def _read(self) -> bytes:
-        """What is there, at least one byte; nothing at the end."""
+        """Wait for input, and return it; nothing at its end."""
         try:
             return os.read(self._source, 1 << 12)
         except OSError:
@@ -157,7 +158,7 @@ class Terminal:
         try:
             yield
         except OSError as error:
-            # Python would try once more at its end, and complain.
+            # Python would write the rest at exit, and report the error again.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._target.fileno())
             os.close(nowhere)
@@ -167,7 +168,7 @@ class Terminal:
     def _single_keys(self) -> Iterator[None]:
         try:
             before = termios.tcgetattr(self._source)
-            tty.setcbreak(self._source, termios.TCSAFLUSH)  # forgets what was typed before
+            tty.setcbreak(self._source, termios.TCSAFLUSH)  # discards what was typed before
         except termios.error as error:
             raise TerminalClosedError from error
         try:
@@ -178,7 +179,7 @@ class Terminal:
 
 
 def ask_all(session: LabelingSession, texts: Sequence[str], terminal: Terminal) -> None:
-    """Ask until the person stops or the terminal is closed."""
+    """Ask until the user stops or the terminal is closed."""
     is_over = False
     with suppress(TerminalClosedError):
         while not is_over:
@@ -192,8 +193,8 @@ def ask_all(session: LabelingSession, texts: Sequence[str], terminal: Terminal) 
 
 
 def _ask_whether_to_undo(session: LabelingSession, terminal: Terminal) -> bool:
-    """Show that nothing is left until that is answered; whether the person stops."""
-    terminal.show(f"\n{_progress(session)}\n\nNothing is left to ask.")
+    """Say that nothing is left, and offer to undo; return whether the user stops."""
+    terminal.show(f"\n{_progress(session)}\n\nNo texts are left.")
     terminal.show("  u undo   q stop", style="dim")
     while True:
         key = terminal.key()
@@ -203,13 +204,13 @@ def _ask_whether_to_undo(session: LabelingSession, terminal: Terminal) -> bool:
         if key == "q":
             return True
         if key:
-            terminal.show(f"{key[:20]!r} is no key here: u or q")
+            terminal.show(f"{key[:20]!r} has no meaning here: press u or q")
 
 
 def _ask_question(
     session: LabelingSession, asked: Question, texts: Sequence[str], terminal: Terminal
 ) -> bool:
-    """Show a question until it is answered; whether the person stops."""
+    """Ask a question until it is answered; return whether the user stops."""
     _show_question(session, asked, texts[asked.row], terminal)
     numbered = {str(i + 1): p.category for i, p in enumerate(asked.proposals[:_N_NUMBERS])}
     while True:
@@ -241,7 +242,7 @@ def _ask_question(
         elif key == "?":
             terminal.show(_HELP)
         elif key:
-            terminal.show(f"{key[:20]!r} is no key here; ? shows what is")
+            terminal.show(f"{key[:20]!r} has no meaning here: press ? for help")
 
 
 def _show_question(
@@ -250,48 +251,48 @@ def _show_question(
     terminal.show()
     terminal.show(_progress(session), style="dim")
     if asked.check is not None:
-        which, n_checks = asked.check
-        terminal.show(f"Text {which} of {n_checks} to see of a group", style="dim")
+        number, n_checks = asked.check
+        terminal.show(f"Text {number} of {n_checks} from a group of similar texts", style="dim")
     terminal.show()
     proposals = asked.proposals[:_N_NUMBERS]
     n_lines = max(_FEWEST_LINES, terminal.size[1] - _LINES_BESIDE - len(proposals))
     if not terminal.show_beginning(text, n_lines, style="bold"):
-        terminal.show(f"... ({len(text):,} characters; t shows all)", style="dim")
+        terminal.show(f"... ({len(text):,} characters: press t for all)", style="dim")
     terminal.show()
     for number, (category, share) in enumerate(proposals, 1):
-        likely = "      " if share is None else f"{share:4.0%}  "
-        terminal.show(f"  {number}  {likely}{category}")
+        probability = "      " if share is None else f"{share:4.0%}  "
+        terminal.show(f"  {number}  {probability}{category}")
     n_more = len(asked.proposals) - len(proposals)
     if n_more:
-        terminal.show(f"     and {n_more:,} more: c shows all, n takes a name")
-    keys = ["n name another" if proposals else "n name its category", "s skip"]
+        terminal.show(f"     and {n_more:,} more: press c to list them, n to type a name")
+    keys = ["n another category" if proposals else "n name the category", "s skip"]
     keys += ["u undo"] if session.can_undo else []
-    keys += [f"g one answer for {asked.n_alike + 1:,} alike"] if asked.n_alike else []
+    keys += [f"g label {asked.n_alike + 1:,} similar texts"] if asked.n_alike else []
     terminal.show("  " + "   ".join([*keys, "? help", "q stop"]), style="dim")
 
 
 def _progress(session: LabelingSession) -> str:
-    line = f"{session.n_labeled:,} labelled, "
+    line = f"{session.n_labeled:,} labeled, "
     if session.n_of_group:
-        line += f"{session.n_of_group:,} with their group, "
+        line += f"{session.n_of_group:,} more by their group, "
     line += f"{session.n_left:,} left"
     if session.lower_bound > 0:
-        line += f"; of the proposed labels at least {session.lower_bound:.1%} are right"
+        line += f"; at least {session.lower_bound:.1%} of the proposed labels are right"
     return line
 
 
 def _ask_name(session: LabelingSession, terminal: Terminal) -> str | None:
-    """A category by its name; None where there is none after all."""
+    """Ask for the name of a category; None if it is empty or not valid."""
     name = " ".join(terminal.line("name: ").split())
     if not name:
         return None
     if not name.isprintable() or len(name) > _MAX_NAME or name.lower() in _NO_LABELS:
         terminal.show(
-            f"A name has 1 to {_MAX_NAME} printable characters, and none of "
-            f"{', '.join(_NO_LABELS)}, which say that there is no label."
+            f"A name must have 1 to {_MAX_NAME} printable characters. {', '.join(_NO_LABELS)} are "
+            "reserved: they mean that there is no label."
         )
         return None
-    # "Billing" is no other category than "billing".
+    # "Billing" and "billing" are one category.
     known = {category.casefold(): category for category in session.categories}
     return known.get(name.casefold(), name)
 
@@ -304,14 +305,14 @@ def _show_categories(session: LabelingSession, terminal: Terminal) -> None:
 def _ask_offer(
     session: LabelingSession, asked: Offer, texts: Sequence[str], terminal: Terminal
 ) -> bool:
-    """Show an offer until it is answered; whether the person stops."""
+    """Offer to label a group until that is answered; return whether the user stops."""
     terminal.show()
     terminal.show(
-        f"All {asked.n_checked} texts of the group that you saw are {asked.category!r}. Give that "
-        f"label to the {len(asked.rows):,} others too?",
+        f"You labeled {asked.n_checked} texts of this group, all as {asked.category!r}. Give the "
+        f"same label to the other {len(asked.rows):,}?",
         style="bold",
     )
-    terminal.show("  y yes   n no, ask on   u undo   t show the others   q stop", style="dim")
+    terminal.show("  y yes   n no, ask me   u undo   t show the others   q stop", style="dim")
     while True:
         key = terminal.key()
         if key in ("y", "n"):
@@ -326,4 +327,4 @@ def _ask_offer(
             for row in asked.rows:
                 terminal.show_beginning(f"  {texts[row]}", 1)
         elif key:
-            terminal.show(f"{key[:20]!r} is no key here: y, n, u, t or q")
+            terminal.show(f"{key[:20]!r} has no meaning here: press y, n, u, t or q")

@@ -1,0 +1,133 @@
+"""Known labels of samples, from files and from columns of tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from io import TextIOWrapper
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelquorum._shared.files import FileError
+from labelquorum.cli.files import columns as tables
+from labelquorum.cli.files.partitions import open_npy
+from labelquorum.cli.files.sources import Location, extension_of, find_files
+
+LABEL = "label"
+"""The column of labels in the files that we write."""
+
+_MAX_LABEL = 1 << 62
+# Not 007, which is a name. Integers are often saved as floats, 1.0 or 1.000e+00.
+_NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
+_EXTENSIONS = (".npy", ".txt", *tables.EXTENSIONS)
+
+
+def read_labels(location: Location) -> NDArray[Any]:
+    """Read known labels, one for each sample.
+
+    They are the array of an .npy file, the lines of a .txt file, or a column of a table: the one
+    named label, or the only one.
+
+    Returns
+    -------
+    array of shape (n_samples,)
+        Integers, with -1 where there is no label; or strings (as objects), with None.
+
+    Raises
+    ------
+    FileError
+        If the location cannot be read, or does not hold labels.
+    """
+    extension = extension_of(location)
+    if extension in (".npy", ".txt"):
+        (file,) = find_files(location, (extension,))
+        with file.reading():
+            if extension == ".npy":
+                return as_labels(file.name, open_npy(file))
+            with file.open() as (content, _):
+                text = TextIOWrapper(content, encoding="utf-8-sig", newline="")
+                return as_labels(file.name, list(text))
+    return _read_table(location)
+
+
+def _read_table(location: Location) -> NDArray[Any]:
+    # Without a column named label, the first line of an only column is a label.
+    table = tables.Table(location, header=True, keep_empty_rows=True, wanted=_EXTENSIONS)
+    if LABEL not in table.names and len(table.names) == 1:
+        table = tables.Table(location, header=False, keep_empty_rows=True)
+    if LABEL not in table.names and len(table.names) != 1:
+        raise FileError(
+            f"{location}: the file must have one column, or one named {LABEL}, got "
+            f"{tables.shown_names(table.names)}"
+        )
+    place = table.names.index(LABEL) if LABEL in table.names else 0
+    labels: list[Any] = []
+    for batch in table.batches([place]):
+        labels += column_labels(batch, table.names[place])
+    return as_labels(str(location), labels)
+
+
+def column_labels(batch: tables.Batch, name: str) -> list[Any]:
+    """The labels in the last column of a batch, as they stand there."""
+    import pyarrow as pa
+
+    column = batch.columns[-1]
+    if pa.types.is_binary(column.type):
+        try:
+            column = column.cast(pa.string())
+        except pa.ArrowInvalid as error:
+            raise FileError(f"{batch.file}: column {name!r} must be UTF-8 ({error})") from error
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def as_labels(name: str, values: NDArray[Any] | Sequence[Any]) -> NDArray[Any]:
+    """Integers with -1, or strings with None, where there is no label.
+
+    `name` is that of the file, for messages. Text that holds only numbers becomes integers; an
+    empty one, "nan" and -1 mean that there is no label.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise FileError(f"{name}: the labels must be 1-D, one for each sample, got {array.shape}")
+    if array.dtype.kind in "iu":
+        _check_integers(name, array[(array < -1) | (array > _MAX_LABEL)].tolist())
+        return array.astype(np.int64)
+    texts = [_as_text(name, value) for value in array.tolist()]
+    numbers = [-1 if text is None else _as_number(text) for text in texts]
+    if any(number is None for number in numbers):
+        named = np.empty(len(texts), dtype=object)
+        named[:] = texts
+        return named
+    _check_integers(
+        name, [x for x in numbers if not isinstance(x, int) or not -1 <= x <= _MAX_LABEL]
+    )
+    return np.array(numbers, dtype=np.int64)
+
+
+def _check_integers(name: str, wrong: list[Any]) -> None:
+    if wrong:
+        raise FileError(
+            f"{name}: labels must be strings, or integers from 0 to 2^62 with -1 where there is no "
+            f"label, got {wrong[0]}"
+        )
+
+
+def _as_text(name: str, value: Any) -> str | None:
+    """The label as text; None where there is no label."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, type(None))):
+        raise FileError(f"{name}: labels must be integers or strings, got {value!r}")
+    text = "" if value is None else str(value).strip()
+    return None if text in ("", "nan") or _as_number(text) == -1 else text
+
+
+def _as_number(text: str) -> int | float | None:
+    """The number that a text stands for; an int where it is a whole one."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    if not set(text) & set(".eE"):
+        return int(text)
+    number = float(text)
+    return int(number) if number.is_integer() else number

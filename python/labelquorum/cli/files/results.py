@@ -1,0 +1,62 @@
+"""Tables of results, written to .csv, .parquet or .npz files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelquorum.cli.files.sources import check_extension
+
+
+def check_output(path: Path) -> None:
+    """Raise FileError if tables cannot be written to files with this extension."""
+    check_extension(path, tuple(_WRITERS))
+
+
+def write_columns(path: Path, file: BinaryIO, columns: dict[str, NDArray[Any]]) -> None:
+    """Write columns of one length to an open file in the format of `path`; None is left empty."""
+    _WRITERS[path.suffix.lower()](file, columns)
+
+
+def _write_csv(file: BinaryIO, columns: dict[str, NDArray[Any]]) -> None:
+    text = TextIOWrapper(file, encoding="utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    # As strings, floats have only the digits that their type holds.
+    fields = [c.astype(str) if c.dtype.kind == "f" else c for c in columns.values()]
+    writer.writerows(zip(*(column.tolist() for column in fields), strict=True))
+    text.detach()
+
+
+def _write_npz(file: BinaryIO, columns: dict[str, NDArray[Any]]) -> None:
+    arrays: Any = {name: _without_objects(column) for name, column in columns.items()}
+    np.savez(file, **arrays)
+
+
+def _without_objects(column: NDArray[Any]) -> NDArray[Any]:
+    if column.dtype.kind != "O":
+        return column
+    return np.array(["" if item is None else item for item in column.tolist()], dtype=str)
+
+
+def _write_parquet(file: BinaryIO, columns: dict[str, NDArray[Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def converted(column: NDArray[Any]) -> Any:
+        return pa.array(column.tolist(), pa.string()) if column.dtype.kind in "OU" else column
+
+    pq.write_table(pa.table({name: converted(column) for name, column in columns.items()}), file)
+
+
+_WRITERS: dict[str, Callable[[BinaryIO, dict[str, NDArray[Any]]], None]] = {
+    ".csv": _write_csv,
+    ".npz": _write_npz,
+    ".parquet": _write_parquet,
+}

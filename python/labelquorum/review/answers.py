@@ -1,0 +1,337 @@
+"""Answers of people: from Label Studio, from Argilla and from spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelquorum._shared.arguments import as_place, as_positive
+from labelquorum._shared.files import fields_of_any_length
+from labelquorum.review.cells import unmarked
+
+_Votes: TypeAlias = dict[int, dict[Any, str]]
+"""For each sample, the label that each person gave it."""
+
+
+class Answers(NamedTuple):
+    """The answers of all people, sample by sample."""
+
+    labels: NDArray[Any]
+    """The label of each sample: strings with None, or integers with -1, where there is none."""
+    n_answers: NDArray[np.int64]
+    """The number of people who gave each sample a label."""
+    disputed: NDArray[np.int64]
+    """Indices of samples without a label because of a tie, ascending."""
+
+
+Answers.__module__ = "labelquorum.review"
+
+
+def read_label_studio(
+    tasks: Sequence[Mapping[str, Any]],
+    n_samples: int,
+    *,
+    question: str = "label",
+    integers: bool = False,
+) -> Answers:
+    """Read answers from Label Studio.
+
+    Parameters
+    ----------
+    tasks : list of dict
+        An export of tasks from `label_studio_tasks`, in the format JSON or JSON_MIN, read with
+        ``json.load``.
+    n_samples : int
+        Number of all samples, reviewed or not.
+    question : str, default="label"
+        Name of the Choices tag.
+    integers : bool, default=False
+        Whether categories are integers.
+
+    Returns
+    -------
+    Answers
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an item is not such a task, or an answer has more than one choice.
+
+    Notes
+    -----
+    Annotations that were cancelled ("skipped") or have no choice do not count. If a person
+    ("completed_by", or "annotator" in JSON_MIN) made several, the one updated last counts. An
+    annotation without a person is one vote.
+
+    Examples
+    --------
+    >>> from labelquorum import review
+    >>> result = [{"from_name": "label", "type": "choices", "value": {"choices": ["card"]}}]
+    >>> annotations = [{"completed_by": 1, "was_cancelled": False, "result": result}]
+    >>> export = [{"data": {"text": "My card is lost", "sample": 2}, "annotations": annotations}]
+    >>> review.read_label_studio(export, 4).labels
+    array([None, None, 'card', None], dtype=object)
+    """
+    n = as_positive(n_samples, "n_samples")
+    annotations = []
+    for i, task in enumerate(_as_items(tasks, "tasks")):
+        name = f"tasks[{i}]"
+        data = task.get("data", task)
+        if not isinstance(data, Mapping) or "sample" not in data:
+            raise ValueError(
+                f"{name} must be a task made by label_studio_tasks, but it has no sample number"
+            )
+        sample = as_place(data["sample"], f"the sample of {name}", n, "samples")
+        if "data" in task:
+            for annotation in task.get("annotations") or ():
+                label = _choice_of(annotation, question, name)
+                person = annotation.get("completed_by")
+                annotations.append((_time_of(annotation), sample, person, label))
+        else:  # JSON_MIN: an item for each annotation
+            label = _single(task.get(question), name)
+            annotations.append((_time_of(task), sample, task.get("annotator"), label))
+    votes: _Votes = {}
+    for _, sample, person, label in sorted(annotations, key=lambda item: item[0]):
+        _vote(votes, sample, _identity(person), label)
+    return _combined(votes, n, integers)
+
+
+def read_argilla(
+    records: Sequence[Mapping[str, Any]],
+    n_samples: int,
+    *,
+    question: str = "label",
+    integers: bool = False,
+) -> Answers:
+    """Read answers from Argilla.
+
+    Parameters
+    ----------
+    records : list of dict
+        Records from `argilla_records`, exported by ``dataset.records.to_list`` (with or without
+        ``flatten=True``) or by ``to_json``.
+    n_samples : int
+        Number of all samples, reviewed or not.
+    question : str, default="label"
+        Name of the LabelQuestion.
+    integers : bool, default=False
+        Whether categories are integers.
+
+    Returns
+    -------
+    Answers
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an item is not such a record.
+
+    Notes
+    -----
+    Drafts and discarded responses do not count. Only the flattened form tells which they are; in
+    the other forms, every response with a label counts.
+
+    Examples
+    --------
+    >>> from labelquorum import review
+    >>> record = {"id": "2", "text": "My card is lost"}
+    >>> record["label.responses"] = ["card", "cash"]
+    >>> record["label.responses.users"] = ["u1", "u2"]
+    >>> record["label.responses.status"] = ["submitted", "discarded"]
+    >>> review.read_argilla([record], 4).labels
+    array([None, None, 'card', None], dtype=object)
+    """
+    n = as_positive(n_samples, "n_samples")
+    votes: _Votes = {}
+    for i, record in enumerate(_as_items(records, "records")):
+        name = f"records[{i}]"
+        number = str(record.get("id"))
+        if not number.isdecimal():
+            raise ValueError(
+                f"{name} must be a record made by argilla_records, but its id is {number!r}"
+            )
+        sample = as_place(int(number), f"the id of {name}", n, "samples")
+        for value, person, status in _responses(record, question, name):
+            if status in (None, "submitted"):
+                _vote(votes, sample, _identity(person), _single(value, name))
+    return _combined(votes, n, integers)
+
+
+def read_csv(
+    paths: str | Path | Iterable[str | Path], n_samples: int, *, integers: bool = False
+) -> Answers:
+    """Read answers from tables that `write_csv` made.
+
+    Parameters
+    ----------
+    paths : path-like or list of path-like
+        One table per person, separated by commas, semicolons or tabs, with the columns sample and
+        label. Rows may be in any order, and some may be missing.
+    n_samples : int
+        Number of all samples, reviewed or not.
+    integers : bool, default=False
+        Whether categories are integers.
+
+    Returns
+    -------
+    Answers
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a file is not such a table. The message names the line.
+    OSError
+        If a file cannot be read.
+
+    Notes
+    -----
+    An empty cell is not an answer. White space around a label is removed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from labelquorum import review
+    >>> path = Path(tempfile.mkdtemp(), "review.csv")
+    >>> review.write_csv(path, ["My card is lost", "=1+1"], ["card", None])
+    >>> table = path.read_text(encoding="utf-8-sig")
+    >>> _ = path.write_text(table.replace(",card,,", ",card,,cash"))
+    >>> review.read_csv(path, 2).labels
+    array(['cash', None], dtype=object)
+    """
+    n = as_positive(n_samples, "n_samples")
+    tables = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    if not tables:
+        raise ValueError("paths must have at least one item, got none")
+    votes: _Votes = {}
+    for person, path in enumerate(tables):
+        for where, number, label in _read_table(Path(path)):
+            if not number.isdecimal():
+                raise ValueError(f"{where}: the sample must be an integer, got {number!r}")
+            sample = as_place(int(number), f"the sample of {where}", n, "samples")
+            _vote(votes, sample, person, label)
+    return _combined(votes, n, integers)
+
+
+def _as_items(items: Any, name: str) -> list[Mapping[str, Any]]:
+    if isinstance(items, (str, Mapping)) or not isinstance(items, Iterable):
+        raise TypeError(f"{name} must be a list of dicts, got {type(items).__name__}")
+    dicts = list(items)
+    for i, item in enumerate(dicts):
+        if not isinstance(item, Mapping):
+            raise TypeError(f"{name}[{i}] must be a dict, got {type(item).__name__}")
+    return dicts
+
+
+def _time_of(annotation: Mapping[str, Any]) -> str:
+    """The time of the last change: ISO 8601 in one time zone, so that it sorts as text."""
+    return str(annotation.get("updated_at") or annotation.get("created_at") or "")
+
+
+def _choice_of(annotation: Mapping[str, Any], question: str, name: str) -> str | None:
+    """The choice in an annotation of Label Studio; None without one."""
+    if annotation.get("was_cancelled") or annotation.get("skipped"):
+        return None
+    results = [r for r in annotation.get("result") or () if r.get("from_name") == question]
+    if len(results) > 1:
+        raise ValueError(
+            f"{name} must have at most one result for {question!r}, got {len(results)}"
+        )
+    return _single(results[0]["value"], name) if results else None
+
+
+def _single(value: Any, name: str) -> str | None:
+    """The label in an answer; None without one."""
+    if isinstance(value, Mapping):
+        value = value.get("choices")
+    if isinstance(value, (list, tuple)):
+        if len(value) > 1:
+            raise ValueError(f"{name} must have at most one choice, got {list(value)}")
+        value = value[0] if value else None
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"the answer of {name} must be a string, got {value!r}")
+    return value
+
+
+def _responses(
+    record: Mapping[str, Any], question: str, name: str
+) -> list[tuple[Any, Any, str | None]]:
+    """The value, the user and the status (None if unknown) of each response to the question."""
+    if "fields" in record:
+        responses = (record.get("responses") or {}).get(question) or ()
+        return [(r.get("value"), r.get("user_id"), r.get("status")) for r in responses]
+    values = record.get(f"{question}.responses") or []
+    users = record.get(f"{question}.responses.users") or [None] * len(values)
+    states = record.get(f"{question}.responses.status") or [None] * len(values)
+    if not len(values) == len(users) == len(states):
+        raise ValueError(
+            f"{name} has {len(values)} responses, {len(users)} users and {len(states)} states: "
+            "they must be equal"
+        )
+    return list(zip(values, users, states, strict=True))
+
+
+def _read_table(path: Path) -> list[tuple[str, str, str]]:
+    """The place (for messages), the sample and the label of each row."""
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: must be UTF-8 ({error}): save it as CSV UTF-8") from error
+    answers = []
+    with fields_of_any_length():
+        for separator in ",;\t":
+            rows = csv.reader(StringIO(content, newline=""), delimiter=separator)
+            names = next(rows, [])
+            if {"sample", "label"} <= set(names):
+                break
+        else:
+            first_line = content.partition("\n")[0].strip()[:60]
+            raise ValueError(
+                f"{path}: the first line must name the columns sample and label, got {first_line!r}"
+            )
+        sample, label = names.index("sample"), names.index("label")
+        for row in rows:
+            where = f"{path}, line {rows.line_num}"
+            if len(row) != len(names) and any(row):
+                raise ValueError(
+                    f"{where}: the number of cells must be {len(names)}, got {len(row)}"
+                )
+            if any(row):
+                answers.append((where, row[sample].strip(), unmarked(row[label].strip())))
+    return answers
+
+
+def _identity(person: Any) -> Any:
+    """A key for a person. Without one, a key that equals no other."""
+    if isinstance(person, Mapping):
+        person = person.get("id", person.get("email"))
+    return object() if person in (None, "None", "") else str(person)
+
+
+def _vote(votes: _Votes, sample: int, person: Any, label: str | None) -> None:
+    label = "" if label is None else label.strip()
+    if label:
+        votes.setdefault(sample, {})[person] = label
+
+
+def _combined(votes: _Votes, n: int, integers: bool) -> Answers:
+    labels = np.full(n, -1, dtype=np.int64) if integers else np.full(n, None, dtype=object)
+    n_answers = np.zeros(n, dtype=np.int64)
+    disputed = []
+    for sample, labels_by_person in votes.items():
+        n_answers[sample] = len(labels_by_person)
+        (label, most), *second = Counter(labels_by_person.values()).most_common(2)
+        if second and second[0][1] == most:
+            disputed.append(sample)
+            continue
+        if integers and not label.isdecimal():
+            raise ValueError(f"the answer of sample {sample} must be an integer, got {label!r}")
+        labels[sample] = int(label) if integers else label
+    return Answers(labels, n_answers, np.array(sorted(disputed), dtype=np.int64))

@@ -1,0 +1,298 @@
+"""Folders of .parquet files on Dask: same labels as in memory, and a rerun continues."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+from sklearn.metrics import adjusted_rand_score
+
+import labelquorum as lq
+from labelquorum._shared.files import FileError
+from labelquorum.cli.main import main
+from strategies import planted
+
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
+pd = pytest.importorskip("pandas")
+folders = pytest.importorskip("labelquorum.cli.files.folders")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two worker processes, and the client that is connected to them."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as workers,
+        distributed.Client(workers, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def rows():
+    return planted(np.random.default_rng(5), 1000, 6, n_groups=4, n_ids=5, abstain=0.02)
+
+
+@pytest.fixture
+def folder(tmp_path, rows):
+    """Partitions in five files, one of them with no row, and a file that is no data."""
+    source = tmp_path / "partitions"
+    write_folder(source, pd.DataFrame(rows, columns=list("abcdef")))
+    (source / "_SUCCESS").touch()
+    return source
+
+
+def write_folder(source, frame):
+    source.mkdir()
+    for i, places in enumerate([slice(0, 10), slice(10, 10), slice(10, 500), slice(500, None)]):
+        frame[places].to_parquet(source / f"part-{i}.parquet", index=False)
+
+
+def read_folder(out):
+    return pd.concat([pd.read_parquet(path) for path in sorted(out.glob("*.parquet"))])
+
+
+def names(out):
+    return sorted(path.name for path in out.glob("*.parquet"))
+
+
+def damage(path):
+    """Overwrite the data, and leave the index at the end as it is."""
+    data = bytearray(path.read_bytes())
+    data[8:200] = bytes(192)
+    path.write_bytes(data)
+
+
+OPTIONS = ["--min-agree", "5", "--min-size", "3"]
+
+
+def run_mini_clusters(source, *options):
+    return main(["mini-clusters", str(source), *OPTIONS, *map(str, options)])
+
+
+def test_mini_clusters_of_a_folder_has_the_labels_of_the_function(folder, rows, capsys):
+    assert run_mini_clusters(folder) == 0
+    out = folder.with_name("partitions-labels")
+    expected = lq.mini_clusters(rows, min_agree=5, min_size=3)
+    found = read_folder(out)
+    assert found.columns.tolist() == ["label"]
+    assert found.label.dtype == np.int32
+    np.testing.assert_array_equal(found.label, expected)
+    assert names(out) == names(folder)
+    # Readers of folders of Parquet files see nothing else, and no signatures are left.
+    np.testing.assert_array_equal(pd.read_parquet(out).label, expected)
+    assert [path.name for path in (out / ".labelquorum").iterdir()] == ["settings.json"]
+    printed = capsys.readouterr()
+    assert "4 files, 1,000 samples, 6 partitions" in printed.out
+    assert (
+        f"{expected.max() + 1:,} mini-clusters cover {(expected >= 0).sum():,} sam" in printed.out
+    )
+    assert "counting" in printed.err
+    assert run_mini_clusters(folder, "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_mini_clusters_on_worker_processes_is_the_same(cluster, folder, rows):
+    assert run_mini_clusters(folder, "--scheduler", cluster.scheduler.address) == 0
+    found = read_folder(folder.with_name("partitions-labels"))
+    np.testing.assert_array_equal(found.label, lq.mini_clusters(rows, min_agree=5, min_size=3))
+
+
+def test_a_rerun_goes_on_with_what_is_missing(folder, rows, capsys):
+    out = folder.with_name("partitions-labels")
+    assert run_mini_clusters(folder) == 0
+    (out / "part-2.parquet").unlink()
+    times = {name: (out / name).stat().st_mtime_ns for name in names(out)}
+    assert run_mini_clusters(folder) == 0
+    assert {name: (out / name).stat().st_mtime_ns for name in times} == times
+    np.testing.assert_array_equal(
+        read_folder(out).label, lq.mini_clusters(rows, min_agree=5, min_size=3)
+    )
+    capsys.readouterr()
+    assert run_mini_clusters(folder) == 0
+    assert "all 4 files are complete already" in capsys.readouterr().out
+
+
+def test_a_damaged_file_is_named_and_what_is_finished_is_kept(folder, rows, capsys):
+    whole = (folder / "part-3.parquet").read_bytes()
+    out = folder.with_name("partitions-labels")
+    damage(folder / "part-3.parquet")
+    assert run_mini_clusters(folder, "--quiet") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"labelquorum: {folder}/part-3.parquet: ")
+    assert names(out) == []
+    kept = sorted((out / ".labelquorum").glob("*.npz"))
+    assert [path.name[:6] for path in kept] == ["part-0", "part-1", "part-2"]
+    times = [path.stat().st_mtime_ns for path in kept]
+    (folder / "part-3.parquet").write_bytes(whole[: len(whole) // 2])
+    assert run_mini_clusters(folder, "--quiet") == 1
+    assert "part-3.parquet: damaged or not a .parquet file" in capsys.readouterr().err
+    assert [path.stat().st_mtime_ns for path in kept] == times
+    (folder / "part-3.parquet").write_bytes(whole)
+    assert run_mini_clusters(folder, "--quiet") == 0
+    np.testing.assert_array_equal(
+        read_folder(out).label, lq.mini_clusters(rows, min_agree=5, min_size=3)
+    )
+
+
+def test_labels_of_another_call_are_not_mixed_with_new_ones(folder, tmp_path, capsys):
+    out = tmp_path / "labels"
+    # Nothing is finished by wrong usage: the next call may have other options.
+    assert run_mini_clusters(folder, "--out", out, "--min-agree", "7") == 2
+    assert run_mini_clusters(folder, "--out", out, "--n-clusters", "2") == 0
+    before = (out / "part-0.parquet").read_bytes()
+    assert run_mini_clusters(folder, "--out", out, "--n-clusters", "3") == 1
+    assert "has labels of another call, which differs in n_clusters: use" in capsys.readouterr().err
+    assert run_mini_clusters(folder, "--out", tmp_path / "all", "--min-agree", "1.0") == 0
+    assert run_mini_clusters(folder, "--out", tmp_path / "all", "--min-agree", "1") == 1
+    assert "has labels of another call, which differs in min_agree: use" in capsys.readouterr().err
+    (folder / "part-4.parquet").write_bytes((folder / "part-0.parquet").read_bytes())
+    assert run_mini_clusters(folder, "--out", out, "--n-clusters", "2") == 1
+    assert "has labels of another call, which differs in files: use" in capsys.readouterr().err
+    assert (out / "part-0.parquet").read_bytes() == before
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    assert run_mini_clusters(folder, "--out", tmp_path / "other") == 1
+    assert "has other files: the results need an empty or a new folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--out", "SOURCE"], 2, "--out must be another file than FILE"),
+        (["--scheduler", "nonsense://here"], 1, "scheduler nonsense://here: "),
+        (["--min-differ", "1.5"], 2, "min_differ is 1.5"),
+    ],
+)
+def test_what_cannot_be_done_with_a_folder_is_said(folder, capsys, options, code, message):
+    assert run_mini_clusters(folder, *[folder if o == "SOURCE" else o for o in options]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_folders_of_something_else_are_refused(folder, rows, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert run_mini_clusters(tmp_path / "empty") == 1
+    assert "the folder has no .npy, .npz, .csv, .tsv, .jsonl or .parquet" in capsys.readouterr().err
+    pd.DataFrame(rows, columns=list("abcxyz")).to_parquet(folder / "part-4.parquet")
+    assert run_mini_clusters(folder, "--quiet") == 1
+    error = capsys.readouterr().err
+    assert (
+        "part-4.parquet: the columns must be a, b, c, d, e, f, as in part-0.parquet, got a, b, c, x, y, z"
+        in error
+    )
+    pd.DataFrame(rows + 0.5, columns=list("abcdef")).to_parquet(folder / "part-4.parquet")
+    assert run_mini_clusters(folder, "--quiet") == 1
+    assert "part-4.parquet: column 'a' has the type double; cluster ids" in capsys.readouterr().err
+
+
+def test_a_scheduler_for_a_single_file_is_wrong_usage(folder, capsys):
+    for command in ("fit", "mini-clusters"):
+        assert main([command, str(folder / "part-0.parquet"), "--scheduler", "tcp://x:1"]) == 2
+        assert "--scheduler is only for a folder of .parquet files" in capsys.readouterr().err
+
+
+def test_a_worker_that_dies_again_and_again_names_the_file(cluster, folder):
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    scheduler = cluster.cluster.scheduler
+    allowed, scheduler.allowed_failures = scheduler.allowed_failures, 0
+    try:
+        with pytest.raises(
+            FileError, match=r"part-2.parquet: workers died repeatedly while working on this file"
+        ):
+            workers = folders.Workers(cluster, 1)
+            folders._run(workers, {folder / "part-2.parquet": dask.delayed(die)()}, "dying", None)
+    finally:
+        scheduler.allowed_failures = allowed
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+def test_an_interrupted_run_ends_at_once_and_goes_on_later(tmp_path):
+    rows = np.random.default_rng(0).integers(0, 10, size=(200_000, 16), dtype=np.int8)
+    write_folder(tmp_path / "long", pd.DataFrame(rows, columns=list("abcdefghijklmnop")))
+    shutil.copy(tmp_path / "long" / "part-3.parquet", tmp_path / "long" / "part-4.parquet")
+    command = ["mini-clusters", str(tmp_path / "long"), "--min-agree", "8", "--quiet"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "labelquorum", *command], stderr=subprocess.PIPE, text=True
+    )
+    kept = tmp_path / "long-labels" / ".labelquorum"
+    deadline = time.monotonic() + 60
+    while len(list(kept.glob("part*.npz"))) < 5:
+        assert run.poll() is None, run.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.3)
+    assert run.poll() is None
+    started = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    _, error = run.communicate(timeout=30)
+    assert time.monotonic() - started < 10
+    assert run.returncode == 130
+    assert error == "labelquorum: interrupted\n"
+    assert len(list(kept.glob("part*.npz"))) == 5
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Features of five blobs, of which two have known names, and their numbers."""
+    X, y = make_blobs(1000, centers=5, n_features=4, random_state=0)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    known = [["red", "blue"][c] if c < 2 and i % 10 == 0 else None for i, c in enumerate(y)]
+    frame["intent"] = pd.Series(known, dtype=object)
+    write_folder(tmp_path / "samples", frame)
+    return tmp_path / "samples", y
+
+
+def test_fit_of_a_folder_labels_each_file(cluster, samples, capsys):
+    source, y = samples
+    options = ["--label-column", "intent", "--n-clusters", "5"]
+    address = cluster.scheduler.address
+    assert main(["fit", str(source), *options, "--scheduler", address]) == 0
+    out = source.with_name("samples-labels")
+    found = read_folder(out)
+    assert found.columns.tolist() == ["label", "confidence"]
+    assert found.confidence.dtype == np.float32
+    assert adjusted_rand_score(y, found.label) >= 0.99
+    # A known name stays, whatever else the votes say.
+    given = pd.concat([pd.read_parquet(path) for path in sorted(source.glob("*.parquet"))]).intent
+    assert (found.label.to_numpy() == given.to_numpy())[given.notna()].all()
+    printed = capsys.readouterr().out
+    assert "new 0" in printed
+    assert "4 files, 1,000 samples, 4 features" in printed
+    assert names(out) == names(source)
+    # As of one file that holds them all.
+    whole = pd.concat([pd.read_parquet(path) for path in sorted(source.glob("*.parquet"))])
+    whole.to_parquet(source.with_name("whole.parquet"))
+    table = source.with_name("whole-labels.parquet")
+    command = ["fit", str(source.with_name("whole.parquet")), *options, "--out", str(table)]
+    assert main([*command, "--quiet"]) == 0
+    expected = pd.read_parquet(table)[["label", "confidence"]]
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
+    before = found
+    (out / "part-3.parquet").unlink()
+    assert main(["fit", str(source), *options, "--quiet", "--n-jobs", "1"]) == 0
+    pd.testing.assert_frame_equal(read_folder(out), before)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--labels", "known.csv"], 2, "--labels cannot be used with a folder of .parquet files"),
+        (["--no-discover"], 2, "--no-discover needs known labels"),
+        (["--label-column", "nope"], 1, "no column 'nope'"),
+        ([], 1, "column 'intent' has the type"),
+    ],
+)
+def test_fit_of_a_folder_says_what_is_wrong(samples, capsys, options, code, message):
+    assert main(["fit", str(samples[0]), "--quiet", *options]) == code
+    assert message in capsys.readouterr().err

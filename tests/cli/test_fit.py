@@ -1,0 +1,210 @@
+"""The command fit: the labels of the estimator, clear errors, no half files."""
+
+from __future__ import annotations
+
+import csv
+import re
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+
+import labelquorum as lq
+from labelquorum.cli.main import main
+
+
+@pytest.fixture
+def blobs():
+    return make_blobs(400, 5, centers=4, cluster_std=0.5, random_state=0)
+
+
+@pytest.fixture
+def features(tmp_path, blobs):
+    path = tmp_path / "X.npy"
+    np.save(path, blobs[0])
+    return path
+
+
+def _rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_fit_writes_what_the_estimator_says(features, blobs, capsys):
+    options = ["--n-clusters", "4", "--seed", "3", "--n-jobs", "2"]
+    assert main(["fit", str(features), *options]) == 0
+    model = lq.ConsensusClusterer(4, random_state=3).fit(blobs[0])
+    rows = _rows_of(features.with_name("X-labels.csv"))
+    assert list(rows[0]) == ["label", "confidence", "pseudo_label"]
+    assert [int(row["label"]) for row in rows] == model.labels_.tolist()
+    assert [int(row["pseudo_label"]) for row in rows] == model.pseudo_labels_.tolist()
+    np.testing.assert_array_equal(
+        np.array([row["confidence"] for row in rows], np.float32), model.confidence_
+    )
+    output = capsys.readouterr()
+    for category in range(4):
+        size = np.count_nonzero(model.labels_ == category)
+        mean = model.confidence_[model.labels_ == category].mean()
+        assert re.search(rf"│ {category} +│ new +│ +{size} │ +{mean:.2f} │", output.out)
+    assert "400 samples, 5 features" in output.out
+    assert "X-labels.csv: written after" in output.out
+    assert "base partitions" in output.err
+
+
+@pytest.mark.parametrize("extension", [".npz", ".parquet", ".csv"])
+def test_fit_keeps_known_categories_by_name(tmp_path, features, blobs, capsys, extension):
+    if extension == ".parquet":
+        pytest.importorskip("pyarrow")
+    _, classes = blobs
+    known = np.where((classes < 2) & (np.arange(400) % 5 == 0), classes, -1)
+    words = ["[red]", "green, dark", ""]
+    labels, out = tmp_path / "known.txt", tmp_path / f"found{extension}"
+    labels.write_text("".join(f"{words[k]}\n" for k in known), encoding="utf-8")
+    command = ["fit", str(features), "--labels", str(labels), "--n-clusters", "4"]
+    assert main([*command, "--out", str(out)]) == 0
+    if extension == ".npz":
+        found = np.load(out)["label"].tolist()
+    elif extension == ".parquet":
+        found = pyarrow_column(out, "label")
+    else:
+        found = [row["label"] for row in _rows_of(out)]
+    for k in (0, 1):
+        assert {found[i] for i in np.flatnonzero(classes == k)} == {words[k]}
+    assert {found[i] for i in np.flatnonzero(classes > 1)} == {"new 0", "new 1"}
+    output = capsys.readouterr().out
+    assert re.search(r"│ \[red\] +│ known", output)
+    assert re.search(r"│ new 0 +│ new ", output)
+
+
+def pyarrow_column(path, name):
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path)[name].to_pylist()
+
+
+def test_fit_takes_labels_from_a_column_and_discovers_nothing_where_told(tmp_path, blobs, capsys):
+    X, classes = blobs
+    known = np.where((classes < 2) & (np.arange(400) % 5 == 0), classes + 5, -1)
+    known[np.flatnonzero(known == 5)[0]] = 6  # wrong
+    path = tmp_path / "table.csv"
+    np.savetxt(path, np.column_stack([X, known]), delimiter=",", header="a,b,c,d,e,y", comments="")
+    assert (
+        main(["fit", str(path), "--label-column", "y", "--n-clusters", "4", "--no-discover"]) == 0
+    )
+    found = np.array([int(row["label"]) for row in _rows_of(tmp_path / "table-labels.csv")])
+    wrong = np.flatnonzero((known == 6) & (classes == 0))
+    others = np.setdiff1d(np.arange(400), wrong)
+    np.testing.assert_array_equal(found[others], np.where(classes < 2, classes + 5, -1)[others])
+    output = capsys.readouterr().out
+    assert re.search(r"│ +│ none +│ +200 │", output)
+    assert f"1 known labels look wrong, most suspect first: rows {wrong[0]} (from 0)" in output
+    assert "5 features" in output
+
+
+def test_last_weeks_table_is_read_as_known_labels(features, blobs, tmp_path):
+    table = tmp_path / "week1.csv"
+    assert main(["fit", str(features), "--n-clusters", "4", "--out", str(table), "--quiet"]) == 0
+    before = [row["label"] for row in _rows_of(table)]
+    out = tmp_path / "week2.csv"
+    options = ["--labels", str(table), "--n-clusters", "4", "--seed", "9", "--out", str(out)]
+    assert main(["fit", str(features), *options, "--quiet"]) == 0
+    assert [row["label"] for row in _rows_of(out)] == before
+
+
+def test_fit_goes_on_from_a_directory(features, tmp_path, capsys):
+    folder = tmp_path / "partitions"
+    command = ["fit", str(features), "--n-clusters", "4", "--directory", str(folder), "--quiet"]
+    assert main(command) == 0
+    labels = features.with_name("X-labels.csv").read_text()
+    kept = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert len(kept) > 1
+    assert main(command) == 0
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == kept
+    assert features.with_name("X-labels.csv").read_text() == labels
+    assert capsys.readouterr() == ("", "")
+    assert main([*command, "--seed", "1"]) == 1
+    assert "holds partitions of another call: other random_state" in capsys.readouterr().err
+
+
+def test_fit_shows_warnings_in_a_line(features, blobs, tmp_path, capsys):
+    np.save(tmp_path / "y.npy", blobs[1])
+    assert (
+        main(["fit", str(features), "--labels", str(tmp_path / "y.npy"), "--n-clusters", "2"]) == 0
+    )
+    error = capsys.readouterr().err.splitlines()
+    assert "labelquorum: n_clusters is 2, y holds 4 categories, which are all kept" in error
+
+
+def test_fit_prints_few_of_many_categories(tmp_path, capsys):
+    np.save(tmp_path / "X.npy", np.repeat(np.eye(60), 30, axis=0) * 9)
+    assert main(["fit", str(tmp_path / "X.npy"), "--n-clusters", "60"]) == 0
+    output = capsys.readouterr().out
+    assert output.count(" new ") == 40
+    assert re.search(r"│ 20 more +│", output)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (
+            ["--n-clusters", "401"],
+            2,
+            "--n-clusters must be at most the number of samples in .*, 400, got 401",
+        ),
+        (["--n-clusters", "0"], 2, "must be an integer of at least 1, got '0'"),
+        (["--min-cluster-size", "x"], 2, "must be an integer of at least 1, got 'x'"),
+        (["--no-discover"], 2, "--no-discover needs known labels"),
+        (["--labels", "SHORT", "--label-column", "y"], 2, "not allowed with argument --labels"),
+        (["--out", "SOURCE"], 1, "the extension must be .csv, .npz or .parquet, got '.npy'"),
+        (["--out", "SHORT", "--labels", "SHORT"], 2, "--out must be another file than --labels"),
+        (
+            ["--labels", "SHORT"],
+            1,
+            "short.csv: 2 labels, but .*X.npy has 400 samples: they must be equal",
+        ),
+        (["--label-column", "y"], 1, "X.npy: .npy files have no named columns: 'y'"),
+        (["--labels", "absent.npy"], 1, "absent.npy: No such file"),
+    ],
+)
+def test_fit_refuses_what_does_not_fit_and_leaves_nothing(features, capsys, options, code, message):
+    short = features.with_name("short.csv")
+    short.write_text("label\n1\n2\n")
+    paths = {"SOURCE": str(features), "SHORT": str(short)}
+    options = [paths.get(option, option) for option in options]
+    before = {path: path.read_bytes() for path in features.parent.iterdir()}
+    try:
+        found = main(["fit", str(features), *options, "--quiet"])
+    except SystemExit as stop:  # how argparse ends
+        found = stop.code
+    assert found == code
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert "Traceback" not in error
+    assert {path: path.read_bytes() for path in features.parent.iterdir()} == before
+
+
+def test_fit_does_not_overwrite_what_it_reads(tmp_path, capsys):
+    source = tmp_path / "X.csv"
+    source.write_text("a,b\n1,2\n3,4\n5,6\n")
+    assert main(["fit", str(source), "--out", str(source)]) == 2
+    assert "--out must be another file than FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,b\n1,2\n3,x\n", "'x' in row 1 .*, column 'b', is not a number"),
+        ("a,b\n1,2\n3,nan\n", "NaN at row 1, column 1"),
+        ("a,b\n1,2\n3,4\n", "minimum of 3 is required"),
+    ],
+)
+def test_fit_says_what_is_wrong_with_the_data_in_a_line(tmp_path, capsys, rows, message):
+    source = tmp_path / "X.csv"
+    source.write_text(rows)
+    assert main(["fit", str(source), "--quiet"]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    (line,) = output.err.splitlines()
+    assert line.startswith(f"labelquorum: {source}")
+    assert re.search(message, line)
+    assert list(tmp_path.iterdir()) == [source]

@@ -1,0 +1,13 @@
+"""Cells that no spreadsheet takes for a formula."""
+
+from __future__ import annotations
+
+import pytest
+
+from labelquorum.review.cells import marked, unmarked
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\r=1", "'x", "''", "'=1", "a"])
+def test_marks_come_off_again_and_only_marks(cell):
+    assert unmarked(marked(cell)) == cell
+    assert unmarked("'tis") == "'tis"
