@@ -14,7 +14,7 @@ import pytest
 from sklearn.cluster import AgglomerativeClustering, KMeans
 
 import labelquorum as lq
-from _data import SETS
+from _data import SETS, missing
 
 
 def labelquorum(X, n_clusters, threads):
@@ -49,8 +49,8 @@ SIZES = {
 def prepared(dataset):
     try:
         X, classes = SETS[dataset]()
-    except FileNotFoundError as error:
-        pytest.skip(f"no {error.filename}: LABELQUORUM_DATA must name the folder of real data")
+    except FileNotFoundError:
+        pytest.skip(missing(dataset))
     return X, np.unique(classes, return_inverse=True)[1]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import labelquorum as lq
-from _data import blobs, mnist, real_data
+from _data import blobs, missing, mnist, real_data
 
 N_CODEBOOKS = 16
 N_FITTED = 20_000
@@ -45,8 +45,8 @@ def prepared(dataset):
     """Load a set; return it, the codebooks, and the nearest center of each sample in each."""
     try:
         X = np.ascontiguousarray(DATA[dataset]())
-    except FileNotFoundError as error:
-        pytest.skip(f"no {error.filename}: LABELQUORUM_DATA must name the folder of real data")
+    except FileNotFoundError:
+        pytest.skip(missing(dataset))
     rng = np.random.default_rng(1)
     sample = X[rng.choice(len(X), min(N_FITTED, len(X)), replace=False)]
     sizes = np.linspace(50, 400, N_CODEBOOKS).round().astype(int)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import labelquorum as lq
-from _data import SETS, blobs
+from _data import SETS, blobs, missing
 
 K = 15
 N_MEASURED = 1000
@@ -38,8 +38,8 @@ def prepared(dataset):
     """Load a set; return it, random samples of it, and the distances to their true neighbors."""
     try:
         X = np.ascontiguousarray(DATA[dataset]())
-    except FileNotFoundError as error:
-        pytest.skip(f"no {error.filename}: LABELQUORUM_DATA must name the folder of real data")
+    except FileNotFoundError:
+        pytest.skip(missing(dataset))
     chosen = np.sort(np.random.default_rng(1).choice(len(X), min(N_MEASURED, len(X)), False))
     distances, indices = lq.kneighbors(X, K + 1, Y=X[chosen])
     others = indices != chosen[:, None]

@@ -15,7 +15,7 @@ import scipy.sparse
 from sklearn import semi_supervised
 
 import labelquorum as lq
-from _data import SETS
+from _data import SETS, missing
 from _peers import sklearn_knn_graph
 
 N_LABELED = 100
@@ -35,8 +35,8 @@ def prepared(dataset):
     """Load a set; return it, its classes, its labels with -1 for unknown, and the graph."""
     try:
         X, classes = SETS[dataset]()
-    except FileNotFoundError as error:
-        pytest.skip(f"no {error.filename}: LABELQUORUM_DATA must name the folder of real data")
+    except FileNotFoundError:
+        pytest.skip(missing(dataset))
     labels = np.full(len(classes), -1)
     known = np.random.default_rng(0).choice(len(classes), N_LABELED, replace=False)
     labels[known] = classes[known]

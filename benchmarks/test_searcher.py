@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import labelquorum as lq
-from _data import blobs, news, real_data
+from _data import blobs, missing, news, real_data
 
 K = 15
 WIDTHS = (16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
@@ -48,8 +48,8 @@ def prepared(dataset):
     """Load training samples and queries; return both and the true neighbors of the queries."""
     try:
         X, Y = (np.ascontiguousarray(part) for part in PARTS[dataset]())
-    except FileNotFoundError as error:
-        pytest.skip(f"no {error.filename}: LABELQUORUM_DATA must name the folder of real data")
+    except FileNotFoundError:
+        pytest.skip(missing(dataset))
     return X, Y, lq.kneighbors(X, K, Y=Y)[1]
 
 

@@ -1,6 +1,6 @@
-"""Mentions of persons and places in documents, and what their text says of them and of pairs.
+"""Features of mentions in documents, and of pairs of mentions, from their text.
 
-Word lists are those of any English grammar; nothing here is learned.
+The word lists come from English grammar; nothing is learned here.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _hashed(word, n):
 
 
 def _bare(tokens):
-    """Lower case, without determiners in front and a possessive at the end."""
+    """Return the lower-case words without leading determiners and a final possessive."""
     words = [token.lower() for token in tokens]
     while len(words) > 1 and words[-1] in ("'s", RIGHT + "s", "'", RIGHT):
         words.pop()
@@ -123,7 +123,7 @@ def _head(words):
 
 
 def _quotes(tokens):
-    """The number of the quotation each token is in, from 1; 0 outside."""
+    """Return the number of each token's quotation, from 1; 0 outside of quotations."""
     doubles = sum(token in ('"', "“", "”", "``", "''") for token in tokens)
     singles = sum(token in ("'", LEFT, RIGHT) for token in tokens)
     if doubles >= 4 or doubles >= singles:
@@ -143,7 +143,7 @@ def _quotes(tokens):
 
 
 def _speakers(quotes, tokens, starts, kinds, persons):
-    """The mention that speaks each quotation, -1 where that is not plain."""
+    """Return the mention that speaks each quotation, -1 if it is unclear."""
     n_quotes = quotes.max(initial=0)
     speakers = np.full(n_quotes + 1, -1)
     at = {}
@@ -171,7 +171,7 @@ def _codes(values):
 
 
 def _incidence(of_mentions):
-    """(n_mentions, n_words), 1 where a mention has a word."""
+    """Return a matrix of mentions by words: 1 if the mention has the word."""
     words = sorted({word for words in of_mentions for word in words})
     place = {word: i for i, word in enumerate(words)}
     rows = [i for i, words in enumerate(of_mentions) for _ in set(words)]
@@ -181,7 +181,7 @@ def _incidence(of_mentions):
 
 
 def document(content):
-    """Make the features of a document's mentions and their pairs."""
+    """Compute the features of a document's mentions and of their pairs."""
     sentences = [sentence.split() for sentence in content["sentences"]]
     offsets = np.cumsum([0, *map(len, sentences)])
     tokens = [token for sentence in sentences for token in sentence]
@@ -223,7 +223,7 @@ def document(content):
         head = heads[i]
         is_plural_noun = kinds[i] == 1 and head.endswith("s") and not head.endswith(("ss", "us"))
         plural[i] = is_plural_noun or first in PLURAL or head in PLURAL or "and" in words[i][1:-1]
-    # A name that is once "Miss" is female elsewhere, too.
+    # A name with "Miss" in one place is female everywhere.
     of_head = {}
     for head, g, kind in zip(heads, gender, kinds, strict=True):
         if g and kind == 2:

@@ -1,4 +1,4 @@
-"""Published methods that no package offers, written here to be compared with.
+"""Published methods that no package offers, implemented here as peers.
 
 Consensus of partitions, shape (n_samples, n_partitions), without abstentions:
 
@@ -7,8 +7,8 @@ Consensus of partitions, shape (n_samples, n_partitions), without abstentions:
 - `lwea`, `lwgp`: locally weighted evidence accumulation and graph partitioning (Huang, Wang, Lai,
   "Locally weighted ensemble clustering", IEEE T. Cybernetics 48(5), 2018; arXiv 1605.05011).
 
-Clustering of partly labeled samples, y >= 0 where a label is known, clusters numbered from 0,
-the known categories first:
+Clustering of partly labeled samples. y is at least 0 if a label is known; clusters are numbered
+from 0, known categories first:
 
 - `seeded_kmeans`: Basu, Banerjee, Mooney, "Semi-supervised clustering by seeding", ICML 2002;
 - `constrained_kmeans`: the semi-supervised k-means of Vaze, Han, Vedaldi, Zisserman, "Generalized
@@ -25,11 +25,11 @@ from sklearn.cluster import KMeans
 
 import labelquorum as lq
 
-THETA = 0.4  # of the locally weighted methods, as its authors have it
+THETA = 0.4  # of the locally weighted methods, as their authors set it
 
 
 def membership(partitions):
-    """Return a CSR matrix, samples by clusters of all partitions, 1 where a sample is in one."""
+    """Return a CSR matrix of samples by clusters of all partitions: 1 if the sample is in it."""
     n, m = partitions.shape
     clusters = np.empty((n, m), dtype=np.int64)
     n_clusters = 0
@@ -42,10 +42,10 @@ def membership(partitions):
 
 
 def reliability(member, n_partitions):
-    """Compute the ensemble-driven cluster index of each cluster: 1 where no partition divides it.
+    """Compute the ensemble-driven cluster index of each cluster: 1 if no partition divides it.
 
-    exp(-H / (THETA * n_partitions)), H being the entropy in bits of the cluster under each
-    partition, summed over the partitions.
+    It is exp(-H / (THETA * n_partitions)), where H is the entropy of the cluster in bits under
+    each partition, summed over the partitions.
     """
     shared = (member.T @ member).tocoo()
     shares = shared.data / member.sum(axis=0)[shared.row]
@@ -54,12 +54,12 @@ def reliability(member, n_partitions):
 
 
 def distances(partitions, weights):
-    """Return 1 - co-association of all pairs (i < j, SciPy's order), votes weighted per sample.
+    """Return 1 - co-association of all pairs (i < j, in SciPy's order), with weighted votes.
 
-    weights[i, j] is that of the cluster of sample i in partition j.
+    weights[i, j] is the weight of sample i's cluster in partition j.
     """
     n, m = partitions.shape
-    # Columns, so that comparing and adding run along rows of memory.
+    # Columns: comparing and adding then run along contiguous memory.
     columns = [np.ascontiguousarray(column) for column in partitions.T]
     apart = np.ones(n * (n - 1) // 2)
     begin = 0
@@ -72,7 +72,7 @@ def distances(partitions, weights):
 
 
 def average_linkage(apart, n_clusters):
-    """Merge until so many clusters are left; SciPy's cut_tree would take longer than the tree."""
+    """Merge until n_clusters are left. SciPy's cut_tree would take longer than the tree."""
     tree = linkage(apart, "average")
     n = len(tree) + 1
     merged = tree[: n - n_clusters, :2].astype(np.int64).ravel()
@@ -93,9 +93,9 @@ def lwea(partitions, n_clusters):
 
 
 def lwgp(partitions, n_clusters, seed=0):
-    """Cut the graph of samples and clusters, its edges weighted by the clusters' reliability.
+    """Cut the graph of samples and clusters, with edges weighted by the clusters' reliability.
 
-    The normalised cut is found on the graph of clusters alone and carried over to the samples:
+    The normalized cut is found on the graph of clusters alone and transferred to the samples:
     transfer cuts (Li, Wu, Chang, "Segmentation using superpixels", CVPR 2012).
     """
     member = membership(partitions)
@@ -112,8 +112,8 @@ def lwgp(partitions, n_clusters, seed=0):
 def initial_centers(X, y, n_clusters, rng):
     """Return the means of the known categories, then unlabeled samples chosen by k-means++.
 
-    The greedy one, as scikit-learn's: of a few drawn, the one that leaves the least inertia. The
-    papers draw one only, which finds worse clusters.
+    It is the greedy variant, as in scikit-learn: of a few candidates it takes the one that leaves
+    the least inertia. The papers draw one candidate, which leads to worse clusters.
     """
     known = np.array([X[y == c].mean(axis=0) for c in range(y.max() + 1)])
     unlabeled = X[y < 0]
@@ -137,7 +137,7 @@ def squared_distances(X, centers):
 
 
 def lloyd(X, y, centers, held, max_iter=100):
-    """Iterate k-means, samples of `held` staying in their category; return labels and inertia."""
+    """Iterate k-means; samples of `held` stay in their category. Return labels and inertia."""
     n, k = len(X), len(centers)
     labels = None
     for _ in range(max_iter):
@@ -149,9 +149,9 @@ def lloyd(X, y, centers, held, max_iter=100):
             break
         counts = np.bincount(labels, minlength=k)
         member = scipy.sparse.csr_array((np.ones(n, X.dtype), labels, np.arange(n + 1)), (n, k))
-        some = counts > 0  # an empty cluster stays where it is
+        filled = counts > 0  # an empty cluster keeps its center
         centers = np.where(
-            some[:, None], member.T @ X / np.maximum(counts, 1)[:, None], centers
+            filled[:, None], member.T @ X / np.maximum(counts, 1)[:, None], centers
         ).astype(X.dtype)
     return labels, inertia
 
@@ -160,18 +160,18 @@ def partly_labeled_kmeans(X, y, n_clusters, held, n_init, seed):
     rng = np.random.default_rng(seed)
     runs = [
         lloyd(X, y, initial_centers(X, y, n_clusters, rng), held)
-        for _ in range(n_init if n_clusters > y.max() + 1 else 1)  # else there is nothing to draw
+        for _ in range(n_init if n_clusters > y.max() + 1 else 1)  # otherwise nothing is drawn
     ]
     return min(runs, key=lambda run: run[1])[0]
 
 
 def seeded_kmeans(X, y, n_clusters, *, n_init=10, seed=0):
-    """Start from the means of the known categories; then labels count no more."""
+    """Start from the means of the known categories; labels are not used after that."""
     return partly_labeled_kmeans(X, y, n_clusters, np.zeros(len(y), dtype=bool), n_init, seed)
 
 
 def constrained_kmeans(X, y, n_clusters, *, n_init=10, seed=0):
-    """Start from the means of the known categories; labeled samples stay in theirs."""
+    """Start from the means of the known categories; labeled samples stay in their category."""
     return partly_labeled_kmeans(X, y, n_clusters, y >= 0, n_init, seed)
 
 

@@ -102,13 +102,13 @@ def machine():
 
 def versions():
     """Return the versions of Python and packages, and the instruction set in use."""
-    found = {"python": platform.python_version(), "instruction_set": lq.instruction_set()}
+    numbers = {"python": platform.python_version(), "instruction_set": lq.instruction_set()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            numbers[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
-    return found
+            numbers[name] = None
+    return numbers
 
 
 def timed(call):

@@ -35,7 +35,7 @@ def within(weights, labels):
 
 
 def optimum(weights):
-    """The best partition's value, by the subsets that the last node's cluster may be."""
+    """Return the value of the best partition, by trying all subsets as the last cluster."""
     n = len(weights)
     inside = np.zeros(1 << n)
     for subset in range(1, 1 << n):
@@ -84,17 +84,17 @@ def gap_to_optimum(n_draws, rng):
 
 
 def against_others(instances, rng):
-    """How often it is below another way, and the least margin, as a share of the value."""
+    """Count how often ours is below another method; return mean margins as shares of its value."""
     below, margins = {"pivots": 0, "average linkage": 0}, {"pivots": [], "average linkage": []}
     for weights in instances:
-        found = within(weights, lq.correlation_clustering(weights))
+        ours = within(weights, lq.correlation_clustering(weights))
         others = {
             "pivots": best_of_pivots(weights, rng),
             "average linkage": best_of_average_linkage(weights),
         }
         for name, value in others.items():
-            below[name] += found < value - 1e-5 * abs(value)
-            margins[name].append((found - value) / max(1e-9, found))
+            below[name] += ours < value - 1e-5 * abs(value)
+            margins[name].append((ours - value) / max(1e-9, ours))
     return {
         name: {"below": int(below[name]), "mean_margin": float(np.mean(margins[name]))}
         for name in below

@@ -1,26 +1,27 @@
-"""Our default and its peers on any data: accuracy, pseudo-labels, time and memory.
+"""ConsensusClusterer and its peers on any data: accuracy, pseudo-labels, time and memory.
 
-    python benchmarks/evaluate.py --data X.npz                      # arrays X and y
-    python benchmarks/evaluate.py --data X.npy --labels texts.jsonl.gz --without oos
-    python benchmarks/evaluate.py --set digits mnist
+    python benchmarks/studies/evaluate.py --data X.npz                   # arrays X and y
+    python benchmarks/studies/evaluate.py --data X.npy --labels texts.jsonl.gz --without oos
+    python benchmarks/studies/evaluate.py --set digits mnist
 
-Every method has one setting for all data and is told the number of classes, but for "number
-unknown". UMAP runs at its defaults and as its documentation advises for clustering (30 neighbours,
-minimum distance 0, in 2 and in 10 dimensions); its time is in that of each method that uses it.
-HDBSCAN, in at most 50 principal components, takes its smallest cluster from the same page (500 on
-MNIST: a 14th of a class); what it calls noise gets the cluster of the nearest sample that has one,
-and what it does not are its pseudo-labels.
+Every method has one setting for all data. All are told the number of classes, except "number
+unknown". UMAP runs with its defaults, and as its documentation advises for clustering: 30
+neighbors, minimum distance 0, in 2 and in 10 dimensions. Its time counts for each method that uses
+it. HDBSCAN runs in at most 50 principal components, with the smallest cluster that the same page
+advises (500 on MNIST, a 14th of a class). Its noise gets the cluster of the nearest sample that has
+one; the rest are its pseudo-labels.
 
-Every method runs in a process of its own, once on a few made-up samples before, so that what is
-compiled or imported at run time is not timed; its memory is the peak of that process, data and
-libraries included. Precision is the accuracy on the samples with a pseudo-label, and "at ours" that
-on so many samples as our pseudo-labels cover, the most confident ones of each method. The last line
-printed is JSON: {method: {"acc": ..., "nmi": ..., "ari": ..., "seconds": ..., ...}}, means of the
-seeds, and of the sets where there are several ("sets" holds each one's).
+Every method runs in a process of its own, first on a few synthetic samples, so that imports and
+compilation are not timed. Memory is the peak of that process, including data and libraries.
+"Precision" is the accuracy on the samples with a pseudo-label. "At ours" is the accuracy on each
+method's most confident samples, as many as our pseudo-labels cover. The last line printed is JSON:
+{method: {"acc": ..., "nmi": ..., "ari": ..., "seconds": ..., ...}}, averaged over seeds and, with
+several sets, over sets ("sets" holds each one's).
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
@@ -32,7 +33,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from _record import best_of, memory, parser, record
 from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
 from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA
@@ -42,6 +42,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import _data
 import labelquorum as lq
+from _recorder import memory, parser, record, timed
 
 OURS, UNKNOWN = "labelquorum", "labelquorum (number unknown)"
 PAIRWISE_MAX_ROWS = 12_000
@@ -75,7 +76,7 @@ def mixture(X, n_clusters, seed):
 
 def hdbscan(X, n_clusters, _seed):
     if find_spec("hdbscan"):
-        from hdbscan import HDBSCAN  # much faster on many samples
+        from hdbscan import HDBSCAN  # much faster with many samples
     else:
         from sklearn.cluster import HDBSCAN
     if X.shape[1] > 50:
@@ -125,7 +126,7 @@ WITHOUT_SEED = ("HDBSCAN", "Ward")
 PAIRWISE = ("spectral", "Ward")
 
 
-# One method, in a process of its own
+# One method in a process of its own
 
 
 def made_up(n, n_features):
@@ -135,10 +136,10 @@ def made_up(n, n_features):
 def embed(X, setting, seed):
     from umap import UMAP
 
-    # From 4,096 samples on it searches for neighbours in another way, compiled apart.
+    # With 4,096 samples or more it searches for neighbors by other compiled code.
     UMAP(**UMAPS[setting]).fit_transform(made_up(600 if len(X) < 4096 else 4200, 8))
-    np.random.seed(seed)  # noqa: NPY002 (random_state= would keep it to one core)
-    return best_of(1, lambda: UMAP(**UMAPS[setting]).fit_transform(X))
+    np.random.seed(seed)  # noqa: NPY002 (random_state= would keep UMAP to one core)
+    return timed(lambda: UMAP(**UMAPS[setting]).fit_transform(X))
 
 
 def child(folder, step, seed, n_clusters):
@@ -153,13 +154,13 @@ def child(folder, step, seed, n_clusters):
             X = np.load(folder / f"{umap} {seed}.npy")
         call = ON_UMAP[name] if umap else ON_FEATURES[name]
         call(made_up(600, X.shape[1]), 3, seed)
-        seconds, result = best_of(1, lambda: call(X, n_clusters, seed))
+        seconds, result = timed(lambda: call(X, n_clusters, seed))
         np.savez(folder / f"{step} {seed}.npz", **result)
     print(json.dumps({"seconds": seconds, "peak_bytes": memory("VmHWM")}))
 
 
 def in_process(args, folder, step, seed, n_clusters):
-    """Run a step; return seconds and peak memory, or what went wrong."""
+    """Run a step; return seconds and peak memory, or the error."""
     command = [sys.executable, __file__, "--child", folder, step, seed, n_clusters]
     cores = sorted(os.sched_getaffinity(0))[: args.threads]
     try:
@@ -173,8 +174,8 @@ def in_process(args, folder, step, seed, n_clusters):
     except subprocess.TimeoutExpired:
         return {"error": f"over {args.timeout:g} s"}
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        return {"error": said[-1] if said else f"exit status {done.returncode}"}
+        lines = done.stderr.strip().splitlines()
+        return {"error": lines[-1] if lines else f"exit status {done.returncode}"}
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -190,7 +191,7 @@ def reason_to_skip(method, n_samples):
 
 
 def precision_of(classes, labels):
-    """Return the accuracy on the samples that have a label; None without any."""
+    """Return the accuracy on the samples with a label; None if there are none."""
     sure = labels >= 0
     return lq.clustering_accuracy(classes[sure], labels[sure]) if sure.any() else None
 
@@ -209,7 +210,7 @@ def scores(classes, result, n_covered, seed):
         of["coverage"] = float((pseudo_labels >= 0).mean())
         of["precision"] = precision_of(classes, pseudo_labels)
     if "confidence" in result and n_covered:
-        # Ties in random order: HDBSCAN is fully sure of many, and sets may be sorted by class.
+        # Ties in random order: HDBSCAN is fully sure of many samples, and sets may be sorted.
         shuffled = np.random.default_rng(seed).random(len(labels))
         most = np.lexsort((shuffled, -result["confidence"]))[:n_covered]
         of["precision_at_ours"] = precision_of(classes[most], labels[most])
@@ -217,7 +218,7 @@ def scores(classes, result, n_covered, seed):
 
 
 def run_once(args, folder, method, seed, n_classes, embeddings):
-    """Return seconds and peak memory of a method, its embedding's included."""
+    """Return seconds and peak memory of a method, including those of its embedding."""
     umap = method.rpartition(" + ")[0]
     facts = {"seconds": 0.0, "peak_bytes": 0}
     if umap:
@@ -236,7 +237,7 @@ def run_once(args, folder, method, seed, n_classes, embeddings):
 
 
 def evaluate(args, X, classes):
-    """Return {method: mean scores over the seeds}, or what went wrong with it."""
+    """Return {method: mean scores over the seeds, or the error}."""
     classes = np.unique(classes, return_inverse=True)[1]
     n_classes = int(classes.max()) + 1
     print(f"  {len(X):,} x {X.shape[1]}, {n_classes} classes, {args.threads} threads")
@@ -294,7 +295,7 @@ def print_row(method, of):
 
 
 def by_method(results):
-    """Turn {set: {method: scores}} into {method: {set: scores}}, without what went wrong."""
+    """Turn {set: {method: scores}} into {method: {set: scores}}, without errors."""
     methods = dict.fromkeys(method for of in results.values() for method in of)
     return {
         method: {name: of[method] for name, of in results.items() if "acc" in of.get(method, {})}
@@ -307,15 +308,15 @@ def mean_acc(sets):
 
 
 def means_over_sets(results):
-    """Return {method: scores}; with several sets their mean, and each set's under "sets"."""
+    """Return {method: scores}; with several sets, means, and the scores of each under "sets"."""
     if len(results) == 1:
         return next(iter(results.values()))
-    found = {}
+    means = {}
     for method, sets in by_method(results).items():
-        found[method] = {"sets": {name: of.get(method) for name, of in results.items()}}
+        means[method] = {"sets": {name: of.get(method) for name, of in results.items()}}
         for key in ("acc", "nmi", "ari", "seconds", "peak_bytes"):
-            found[method][key] = float(np.mean([of[key] for of in sets.values()])) if sets else None
-    return found
+            means[method][key] = float(np.mean([of[key] for of in sets.values()])) if sets else None
+    return means
 
 
 def print_summary(results):
@@ -329,12 +330,12 @@ def print_summary(results):
 
 
 def print_bars(results):
-    """Print what the library promises beside what was found."""
-    found = by_method(results)
-    mean = {method: mean_acc(of) for method, of in found.items() if len(of) == len(results)}
+    """Print the results beside the library's goals."""
+    runs = by_method(results)
+    mean = {method: mean_acc(sets) for method, sets in runs.items() if len(sets) == len(results)}
     if OURS not in mean:
         return
-    peers = [method for method in found if method not in (OURS, UNKNOWN)]
+    peers = [method for method in runs if method not in (OURS, UNKNOWN)]
     complete = [peer for peer in peers if peer in mean]
     if complete:
         best = max(complete, key=mean.get)
@@ -343,18 +344,18 @@ def print_bars(results):
             f"{mean[OURS] - mean[best]:+.3f} (bar: {BAR_ABOVE:+.3f})"
         )
         gaps = {
-            name: of["acc"] - max(found[peer][name]["acc"] for peer in peers if name in found[peer])
-            for name, of in found[OURS].items()
+            name: of["acc"] - max(runs[peer][name]["acc"] for peer in peers if name in runs[peer])
+            for name, of in runs[OURS].items()
         }
         worst = min(gaps, key=gaps.get)
         print(f"beside each set's best peer: {gaps[worst]:+.3f} on {worst}", end="")
         print(f" at worst (bar: {-BAR_BELOW:+.3f})")
     if "mnist" in results:
-        print(f"MNIST: {found[OURS]['mnist']['acc']:.3f} (bar: {BAR_MNIST})")
+        print(f"MNIST: {runs[OURS]['mnist']['acc']:.3f} (bar: {BAR_MNIST})")
     if UNKNOWN in mean:
         near = sum(
             abs(of["n_clusters"] / of["n_classes"] - 1) <= BAR_NUMBER
-            for of in found[UNKNOWN].values()
+            for of in runs[UNKNOWN].values()
         )
         print(f"number unknown: within {BAR_NUMBER:.0%} on {near} of {len(results)} sets, ", end="")
         print(f"accuracy {mean[UNKNOWN] - mean[OURS]:+.3f} (bar: {-BAR_LOSS:+.3f})")
@@ -371,7 +372,7 @@ def load(data, labels):
     """Read features, float32 or float64, and classes from the files of a user."""
     loaded = np.load(data)
     if labels is None and data.suffix != ".npz":
-        raise SystemExit(f"--labels is missing; wanted the classes of {data}")
+        raise SystemExit(f"--labels must name the file with the classes of {data}.")
     X = loaded["X"] if data.suffix == ".npz" else loaded
     classes = loaded["y"] if labels is None else labels_of(labels)
     X = X.reshape(len(X), -1)
@@ -379,7 +380,7 @@ def load(data, labels):
         X = X.astype(np.float32)
     classes = classes.ravel()
     if len(X) != len(classes):
-        raise SystemExit(f"{len(X)} samples and {len(classes)} labels; wanted one for each")
+        raise SystemExit(f"{len(X)} samples have {len(classes)} labels: the numbers must be equal.")
     return X, classes
 
 
@@ -393,14 +394,20 @@ def restrict(X, classes, without, rows):
 def main():
     options = parser(__doc__)
     options.add_argument("--data", type=Path, help="X.npy, or X.npz with X and y")
-    options.add_argument("--labels", type=Path, help=".npy, or .jsonl[.gz] with a field label")
-    options.add_argument("--set", nargs="+", choices=_data.SETS, default=list(_data.SETS))
-    options.add_argument("--without", nargs="+", default=[], help="labels to be left out")
+    options.add_argument("--labels", type=Path, help=".npy, or .jsonl[.gz] with the field label")
+    options.add_argument(
+        "--set",
+        nargs="+",
+        choices=_data.SETS,
+        default=list(_data.SETS),
+        help="named sets (default: all)",
+    )
+    options.add_argument("--without", nargs="+", default=[], help="labels to leave out")
     options.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    options.add_argument("--seeds", type=int, default=3)
-    options.add_argument("--rows", type=int, help="at random so many of each set")
-    options.add_argument("--timeout", type=float, default=3600, help="seconds for each fit")
-    options.add_argument("--child", nargs=4, help="for the script's own use")
+    options.add_argument("--seeds", type=int, default=3, help="runs of each method")
+    options.add_argument("--rows", type=int, help="take at most this many random samples")
+    options.add_argument("--timeout", type=float, default=3600, help="seconds that a fit may take")
+    options.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     args = options.parse_args()
     if args.child:
         folder, step, seed, n_clusters = args.child
@@ -410,10 +417,10 @@ def main():
     for name in [args.data.stem] if args.data else args.set:
         try:
             X, classes = load(args.data, args.labels) if args.data else _data.SETS[name]()
-        except FileNotFoundError as error:
+        except FileNotFoundError:
             if args.data:
                 raise
-            print(f"{name}: skipped, no {error.filename}; LABELQUORUM_DATA names the folder")
+            print(_data.missing(name))
             continue
         print(name)
         results[name] = evaluate(args, *restrict(X, classes, args.without, args.rows))

@@ -1,13 +1,13 @@
-"""Who is who: clusters of the mentions of documents, learned from other documents.
+"""Coreference: who is who in a document, learned from other documents.
 
-On files of JSON lines as LitBank's coreference (document, sentences, mentions with text, kind,
-category, sentence, first_token, last_token and cluster); cross-validation by document where no
-test file is given. The mentions are given, their categories are not: each method says them, and
-"mixed" is the share of its clusters that hold several of the categories it says. All features are
-made of the text (see _mentions.py); scores are means over documents. Beside ours: mentions with the
-same text, with the same head, and average linkage of what ours say of pairs, at the threshold that
-is best for the same training documents held out; their categories are those of a logistic
-regression of mentions.
+Files have JSON lines like LitBank's coreference: document, sentences, and mentions with text, kind,
+category, sentence, first_token, last_token and cluster. Without a test file, the study
+cross-validates by document. Mentions are given, their categories are not: each method predicts
+them, and "mixed" is the share of its clusters that hold several predicted categories. All features
+come from the text (see _mentions.py). Scores are means over documents. Peers: mentions with the
+same text, mentions with the same head, and average linkage of our own pair scores, cut at the
+threshold that is best on held-out training documents. Their categories come from a logistic
+regression.
 Bars: a CoNLL score 5 points above the best of these three; mixed exactly 0.
 """
 
@@ -18,7 +18,6 @@ import time
 import warnings
 
 import numpy as np
-from _record import parser, record
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.exceptions import ConvergenceWarning
@@ -30,6 +29,7 @@ from sklearn.preprocessing import StandardScaler
 import _data
 import _mentions
 import labelquorum as lq
+from _recorder import parser, record
 
 BAR = 0.05
 OURS = {
@@ -40,18 +40,18 @@ THRESHOLDS = np.arange(0.02, 1, 0.02)
 NAMES = {"conll": "conll", "b3": "b_cubed", "ceaf_e": "ceaf_e", "muc": "muc"}
 
 
-def given(documents):
+def features_of(documents):
     sets, pairs = ([getattr(d, name) for d in documents] for name in ("items", "pairs"))
     return {"sets": sets, "pairs": pairs}
 
 
 def fitted(model, train):
-    model.fit(**given(train), clusters=[d.clusters for d in train],
+    model.fit(**features_of(train), clusters=[d.clusters for d in train],
               categories=[d.categories for d in train])  # fmt: skip
     return model
 
 
-def said_categories(train, test):
+def predicted_categories(train, test):
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
     items = np.concatenate([d.items for d in train])
     model.fit(items, np.concatenate([d.categories for d in train]))
@@ -59,7 +59,7 @@ def said_categories(train, test):
 
 
 def trees_of(model, documents):
-    affinities = model.predict_affinity(**given(documents))
+    affinities = model.predict_affinity(**features_of(documents))
     return [linkage(squareform(1 - of, checks=False), "average") for of in affinities]
 
 
@@ -68,24 +68,24 @@ def cut(tree, threshold):
 
 
 def agglomerative(model, train, test):
-    """Cut average linkage where it is best for the documents on which the model is tuned."""
+    """Cut average linkage where it is best on the documents that tuned the model."""
     held_out = [train[i] for i in model.held_out_[0]]
     trees = trees_of(model, held_out)
     scores = []
     for threshold in THRESHOLDS:
-        found = [cut(tree, threshold) for tree in trees]
-        of = [
-            lq.set_scores(d.clusters, c)["conll"].f1 for d, c in zip(held_out, found, strict=True)
+        f1 = [
+            lq.set_scores(d.clusters, cut(tree, threshold))["conll"].f1
+            for d, tree in zip(held_out, trees, strict=True)
         ]
-        scores.append(np.mean(of))
+        scores.append(np.mean(f1))
     threshold = THRESHOLDS[int(np.argmax(scores))]
     return [cut(tree, threshold) for tree in trees_of(model, test)]
 
 
-def found_by(methods, train, test, args):
-    """Yield methods, the categories and clusters of the test documents, and seconds."""
+def predictions(methods, train, test, args):
+    """Yield each method, its categories and clusters of the test documents, and its seconds."""
     started = time.perf_counter()
-    categories = said_categories(train, test)
+    categories = predicted_categories(train, test)
     seconds = time.perf_counter() - started
     yield "exact match", categories, [d.texts for d in test], seconds
     yield "head match", categories, [d.heads for d in test], seconds
@@ -93,21 +93,21 @@ def found_by(methods, train, test, args):
         if name not in methods:
             continue
         started = time.perf_counter()
-        # One model, so that the documents held out are new to all of it.
+        # One model, so that no part of it has seen the held-out documents.
         more = {"metric": "conll", "n_models": 1, "random_state": args.seed, "n_jobs": args.threads}
         model = fitted(getattr(lq, name)(**OURS[name], **more), train)
         learned = time.perf_counter() - started
-        found = model.predict(**given(test))
-        yield name, found.categories, found.clusters, time.perf_counter() - started
+        predicted = model.predict(**features_of(test))
+        yield name, predicted.categories, predicted.clusters, time.perf_counter() - started
         started = time.perf_counter()
         clusters = agglomerative(model, train, test)
         seconds = learned + time.perf_counter() - started
-        of = "agglomerative" if name == "PairwiseSetClusterer" else f"agglomerative of {name}"
-        yield of, categories, clusters, seconds
+        peer = "agglomerative" if name == "PairwiseSetClusterer" else f"agglomerative of {name}"
+        yield peer, categories, clusters, seconds
 
 
 def share_mixed(categories, clusters):
-    """The share of clusters that hold several categories."""
+    """Return the share of clusters that hold several categories."""
     n_mixed = n_clusters = 0
     for kinds, labels in zip(categories, clusters, strict=True):
         for label in np.unique(labels):
@@ -117,7 +117,7 @@ def share_mixed(categories, clusters):
 
 
 def scored(documents, categories, clusters, seconds):
-    """What the last line says of a method, and more."""
+    """Return the scores that the last line prints, and further ones."""
     result = lq.evaluate_sets(
         [d.clusters for d in documents],
         clusters,
@@ -139,9 +139,9 @@ def scored(documents, categories, clusters, seconds):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--train", help="JSON lines, .gz or not (default: LitBank)")
-    options.add_argument("--test", help="the same; without it, cross-validation by document")
-    options.add_argument("--folds", type=int, default=5)
+    options.add_argument("--train", help="JSON lines, also .gz (default: LitBank)")
+    options.add_argument("--test", help="a file like --train (default: cross-validate by document)")
+    options.add_argument("--folds", type=int, default=5, help="folds of the cross-validation")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--methods", nargs="+", choices=OURS, default=list(OURS))
     args = options.parse_args()
@@ -155,15 +155,15 @@ def main():
         splits = [([train[i] for i in rest], [train[i] for i in part]) for rest, part in folds]
     n_mentions = sum(len(d.clusters) for _, test in splits for d in test)
     print(f"{sum(len(test) for _, test in splits)} test documents, {n_mentions} mentions")
-    found = {}
+    by_method = {}
     for train, test in splits:
-        for method, categories, clusters, seconds in found_by(args.methods, train, test, args):
+        for method, categories, clusters, seconds in predictions(args.methods, train, test, args):
             print(f"  {len(test)} documents by {method}: {seconds:.0f} s", flush=True)
-            of = found.setdefault(method, ([], [], [], []))
-            for kept, more in zip(of, (test, categories, clusters, [seconds]), strict=True):
+            lists = by_method.setdefault(method, ([], [], [], []))
+            for kept, more in zip(lists, (test, categories, clusters, [seconds]), strict=True):
                 kept.extend(more)
     rows, results = {}, {}
-    for method, (documents, categories, clusters, seconds) in found.items():
+    for method, (documents, categories, clusters, seconds) in by_method.items():
         rows[method], more = scored(documents, categories, clusters, sum(seconds))
         results[method] = rows[method] | more
         scores = ", ".join(f"{key} {rows[method][key]:.3f}" for key in NAMES)

@@ -1,13 +1,12 @@
-"""50 labels on digits, as in a book: which samples to label, and what to make of the labels.
+"""Accuracy with 50 labels on digits: which samples to label, and how to use the labels.
 
 The protocol of Géron, "Hands-on machine learning with Scikit-Learn, Keras and TensorFlow" (2nd
-edition, chapter 9): 50 samples of the training part get a label, a logistic regression is fitted on
-raw pixels, and the accuracy on the test part (a quarter) is measured; published there, for one
-split: random .833, representatives .922, propagated .933, partly propagated .940, all labels .969.
-Here the mean over many splits. Every way ends with the logistic regression, but for the one that
-says so.
-Bars: representatives 7 points above random ones; labels of the nearest part of each cluster above
-none but the representatives'; 0.95 by the best way.
+edition, chapter 9): 50 training samples get a label, a logistic regression learns from raw pixels,
+and its accuracy on the test part (a quarter) is measured. Published there, for one split: random
+.833, representatives .922, propagated .933, partly propagated .940, all labels .969. Here it is the
+mean over many splits. Every way ends with the logistic regression, unless its name says otherwise.
+Bars: representatives 7 points above random samples; labels of the nearest part of each cluster
+better than those of the representatives alone; 0.95 by the best way.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from _record import parser, record
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
 import _data
 import labelquorum as lq
+from _recorder import parser, record
 
 BAR_ABOVE_RANDOM, BAR_BEST = 0.07, 0.95
 PERCENTILE = 20  # as in the book
@@ -31,7 +30,7 @@ PARTLY = f"representatives, the nearest {PERCENTILE} % of their clusters"
 
 
 def ways(X, y, n_labels, seed):
-    """Yield each way, its classifier, and the share of right labels among those it learned."""
+    """Yield each way, its classifier, and the share of right labels among those it learned from."""
 
     def learned(name, samples, labels):
         model = LogisticRegression(max_iter=10_000).fit(X[samples], labels)
@@ -61,10 +60,10 @@ def ways(X, y, n_labels, seed):
 
     sampler = lq.PreClusteringSampler(random_state=seed).fit(X)
     for _ in range(n_labels):
-        asked = sampler.query()
-        sampler.teach(asked, y[asked])
-    asked = sampler.labeled_indices_
-    yield learned("PreClusteringSampler", asked, y[asked])
+        queried = sampler.query()
+        sampler.teach(queried, y[queried])
+    queried = sampler.labeled_indices_
+    yield learned("PreClusteringSampler", queried, y[queried])
     yield learned("PreClusteringSampler, its labels", everything, sampler.predict())
     yield "PreClusteringSampler, its own predictions", sampler, 1.0
 
@@ -73,9 +72,9 @@ def ways(X, y, n_labels, seed):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--splits", type=int, default=30)
-    options.add_argument("--labels", type=int, default=50)
-    options.add_argument("--rows", type=int, help="only the first so many")
+    options.add_argument("--splits", type=int, default=30, help="training and test splits")
+    options.add_argument("--labels", type=int, default=50, help="labels to use")
+    options.add_argument("--rows", type=int, help="take only the first samples")
     args = options.parse_args()
     X, y = (array[: args.rows] for array in _data.digits())
     accuracies, precisions = {}, {}
@@ -89,12 +88,12 @@ def main():
         results = [
             {
                 "way": way,
-                "splits": len(found),
-                "mean": float(np.mean(found)),
-                "deviation": float(np.std(found)),
+                "splits": len(scores),
+                "mean": float(np.mean(scores)),
+                "deviation": float(np.std(scores)),
                 "precision of the labels": float(np.mean(precisions[way])),
             }
-            for way, found in accuracies.items()
+            for way, scores in accuracies.items()
         ]
         record(args, results)
     for row in results:

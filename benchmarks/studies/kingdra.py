@@ -1,37 +1,39 @@
-"""Clusters of Kingdra beside its parts, and its rounds as a picture.
+"""Kingdra beside its parts, and its rounds as a picture.
 
-One configuration for all sets, the defaults. "kingdra" begins with the consensus of partitions of
-the features, "random" is the same from random weights, as published. "vote" makes as many steps as
-Kingdra in all, without rounds. Of each, "single" is the mean over the ten networks of a run, "vote"
-their aligned average, "first" the same two when the rounds begin. Beside them k-means, and the
-consensus of the partitions, without networks. Accuracies are those of the best one-to-one matching.
-Every round's coverage and precision of the pseudo-labels are kept, and drawn.
+All sets run with one configuration, the defaults. "kingdra" begins with the consensus of partitions
+of the features. "random" is the same from random weights, as published. "vote" makes as many steps
+in all as Kingdra, but no rounds. For each, "single" is the mean over the ten networks of a run,
+"vote" their aligned average, and "first" the same two before the first round. Peers are k-means and
+the consensus of the partitions without networks. Accuracy is under the best one-to-one matching.
+Coverage and precision of the pseudo-labels are kept for every round, and drawn.
 
-`--keep` keeps what was done so far of each run, so that the same command goes on from there. Runs
-may be made one by one, or side by side: a command that names them all finds them. Times are of
-the process that ended a run.
+With `--keep`, the state of each run is kept, and the same command continues from there. Runs may be
+made one by one or side by side: a command that names them all picks them up. Times are those of the
+process that finished a run.
+
+The study hooks into Kingdra's private methods (`_agreed`, `_averaged`, `kingdra._aligned`) to
+measure each round against the classes, which no public attribute shows.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import time
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from _record import RESULTS, parser, record
 from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 import labelquorum as lq
 from _data import SETS, real_data
+from _recorder import parser, record, timed
 
 
 def news_terms():
-    """Make tf-idf of the 2,000 most frequent terms of the bodies."""
+    """Make tf-idf of the 2,000 most frequent terms of the message bodies."""
     with gzip.open(real_data() / "20news" / "20news_bydate.jsonl.gz", "rt") as lines:
         messages = [json.loads(line) for line in lines]
     bodies = [message["text"].partition("\n\n")[2] for message in messages]
@@ -50,47 +52,47 @@ LOADERS = SETS | {"20news-terms": news_terms}
 
 
 class Watched(lq.deep.Kingdra):
-    """Kingdra that measures each round; what it found is kept beside its checkpoints."""
+    """Kingdra that measures each round, and keeps what it measured beside its checkpoints."""
 
     def watch(self, truth, path):
-        """Measure against these classes, and keep it there."""
+        """Measure against these classes, and keep the rounds in this file."""
         self._truth, self._path = truth, path
         self.rounds = json.loads(path.read_text()) if path is not None and path.exists() else []
         return self
 
     def _agreed(self, shares, votes):
-        found = super()._agreed(shares, votes)
-        sure = found >= 0
+        pseudo_labels = super()._agreed(shares, votes)
+        sure = pseudo_labels >= 0
         singles = [lq.clustering_accuracy(self._truth, of) for of in votes]
         self._order = lq.deep.kingdra._aligned(votes, shares.shape[2])
         vote = self._averaged(shares).argmax(axis=1)
         entry = {
             "coverage": float(sure.mean()),
-            "precision": lq.clustering_accuracy(self._truth[sure], found[sure]),
-            "n_mini_clusters": int(found.max()) + 1,
+            "precision": lq.clustering_accuracy(self._truth[sure], pseudo_labels[sure]),
+            "n_mini_clusters": int(pseudo_labels.max()) + 1,
             "single": float(np.mean(singles)),
             "vote": lq.clustering_accuracy(self._truth, vote),
         }
-        if not self.rounds or entry != self.rounds[-1]:  # else it was kept, but not what followed
+        # After a restart, the last round may be measured again.
+        if not self.rounds or entry != self.rounds[-1]:
             self.rounds.append(entry)
         print(json.dumps(self.rounds[-1]), flush=True)
         if self._path is not None:
             self._path.write_text(json.dumps(self.rounds))
-        return found
+        return pseudo_labels
 
 
 def run(X, truth, seed, settings, keep):
-    """One run: the rounds, and what it comes to."""
+    """Fit once; return the rounds and the final accuracy."""
     kept = None if keep is None else keep / "result.json"
     if kept is not None:
         keep.mkdir(parents=True, exist_ok=True)
-        if kept.exists() and (found := json.loads(kept.read_text()))["settings"] == settings:
-            return found  # where settings differ, the checkpoint is refused
+        if kept.exists() and (result := json.loads(kept.read_text()))["settings"] == settings:
+            return result  # with other settings, Kingdra refuses the checkpoint
     model = Watched(len(np.unique(truth)), directory=keep, random_state=seed, **settings)
     model.watch(truth, None if keep is None else keep / "rounds.json")
-    started = time.perf_counter()
-    model.fit(X)
-    result = {"seed": seed, "settings": settings, "seconds": time.perf_counter() - started}
+    seconds, _ = timed(lambda: model.fit(X))
+    result = {"seed": seed, "settings": settings, "seconds": seconds}
     result["rounds"] = model.rounds
     steps = model.n_first_steps + model.n_rounds * model.n_steps
     batch = min(model.batch_size, len(truth))
@@ -102,7 +104,7 @@ def run(X, truth, seed, settings, keep):
 
 
 def summary(runs):
-    """Mean and deviation over runs."""
+    """Return means and deviations over the runs."""
     columns = {name: [row[name] for row in runs] for name in ("accuracy", "seconds")}
     for name in ("single", "vote"):
         columns[name] = [row["rounds"][-1][name] for row in runs]
@@ -114,7 +116,7 @@ def summary(runs):
 
 
 def draw(results, path):
-    """Precision and coverage of the pseudo-labels, and the accuracies, by round; means of runs."""
+    """Draw coverage and precision of the pseudo-labels and accuracies by round, means of runs."""
     sets = [name for name, result in results.items() if "kingdra" in result]
     size = (max(5.5, 4 * len(sets)), 4)
     figure, axes = plt.subplots(1, len(sets), figsize=size, squeeze=False, layout="constrained")
@@ -131,7 +133,7 @@ def draw(results, path):
         least = min(min(entry.values()) for entry in history)
         ax.set(ylim=(np.floor(20 * least) / 20, 1.005))  # where the lines are
         ax.set(title=name, xlabel="round (0: before pseudo-labels)")
-        ax.get_legend().remove()  # one for all is enough
+        ax.get_legend().remove()  # one legend serves all
     handles = axes[0][0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=110)
@@ -140,15 +142,21 @@ def draw(results, path):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--set", nargs="+", choices=LOADERS, default=["digits", "pendigits"])
+    options.add_argument(
+        "--set", nargs="+", choices=LOADERS, default=["digits", "pendigits"], help="data sets"
+    )
     options.add_argument("--runs", type=int, nargs="+", default=[0, 1, 2], help="seeds")
-    options.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    options.add_argument("--settings", type=json.loads, default={}, help="JSON, of Kingdra")
-    options.add_argument("--device", help="cpu or cuda (a GPU where there is one, otherwise)")
-    options.add_argument("--keep", type=Path, help="folder to go on from")
+    options.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to run")
+    options.add_argument(
+        "--settings", type=json.loads, default={}, help="parameters of Kingdra, as JSON"
+    )
+    options.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
+    options.add_argument(
+        "--keep", type=Path, help="folder to keep the state in and to continue from"
+    )
     args = options.parse_args()
     torch.set_num_threads(args.threads)
-    given = args.settings | {"device": args.device, "verbose": True}
+    base = args.settings | {"device": args.device, "verbose": True}
     results = {"settings": args.settings, "torch": torch.__version__}
     for name in args.set:
         X, classes = LOADERS[name]()
@@ -172,10 +180,10 @@ def main():
             "consensus": float(np.mean(of_consensus)),
         }
         print(name, json.dumps(results[name]), flush=True)
-        whole = lq.deep.Kingdra(**given)
+        whole = lq.deep.Kingdra(**base)
         n_steps = whole.n_first_steps + whole.n_rounds * whole.n_steps
-        alone = given | {"n_rounds": 0, "n_first_steps": n_steps}
-        settings_of = {"kingdra": given, "vote": alone, "random": given | {"n_partitions": 0}}
+        alone = base | {"n_rounds": 0, "n_first_steps": n_steps}
+        settings_of = {"kingdra": base, "vote": alone, "random": base | {"n_partitions": 0}}
         for part in args.parts:
             settings, runs = settings_of[part], []
             for seed in args.runs:
@@ -184,12 +192,9 @@ def main():
                 results[name][part] = summary(runs) | {"runs": runs}
                 record(args, results)
             print(name, part, json.dumps(summary(runs)), flush=True)
-        if "kingdra" in args.parts:
-            out = args.out or RESULTS / "kingdra.json"
-            draw(
-                {key: value for key, value in results.items() if key in LOADERS},
-                out.with_suffix(".png"),
-            )
+        if "kingdra" in args.parts and args.out is not None:
+            by_set = {key: value for key, value in results.items() if key in LOADERS}
+            draw(by_set, args.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

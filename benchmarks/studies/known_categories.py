@@ -1,22 +1,20 @@
-"""Some categories known, and the rest to be found: ours beside semi-supervised k-means.
+"""Clustering with some known categories, beside semi-supervised k-means and a classifier.
 
-A draw knows a share of the categories and 10 % of their samples by name; every other sample is
-unlabeled, and the number of categories is given. Accuracy is over all unlabeled samples, clusters
-and categories matched one to one once over all of them, and apart for samples of known and of new
+A draw makes a share of the categories known, and labels 10 % of their samples. All other samples
+are unlabeled. The number of categories is given. Accuracy is measured on all unlabeled samples,
+with one matching of clusters and categories, and also apart for samples of known and of new
 categories (Vaze et al., "Generalized category discovery", CVPR 2022). "By name" counts a sample of
-a known category as right only if it got that category's own number: what a classifier trained on
-the same labels is judged by. Then ours alone with 10 % of the labels wrong.
-Bars: in the mean 5 points above the best peer; by name not below the classifier; wrong labels cost
-at most 3 points.
+a known category as right only if it got the number of that category, which is how a classifier
+trained on the same labels is judged. Then ours alone runs with 10 % of the labels wrong.
+Bars: on average 5 points above the best peer; by name no worse than the classifier; wrong labels
+cost at most 3 points.
 """
 
 from __future__ import annotations
 
-import time
 import warnings
 
 import numpy as np
-from _record import parser, record
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
@@ -25,6 +23,7 @@ from sklearn.model_selection import GridSearchCV
 import _data
 import labelquorum as lq
 from _peers import constrained_kmeans, seeded_kmeans
+from _recorder import parser, record, timed
 
 SETS = ("clinc150", "stackoverflow")
 SHARE_LABELED = 0.1
@@ -61,14 +60,14 @@ METHODS = {
     "GCD k-means": constrained,
     CLASSIFIER: classifier,
 }
-WITHOUT_NAMES = ("k-means",)  # nor labels: one run for each seed
+WITHOUT_NAMES = ("k-means",)  # uses no labels: one run for each seed
 WITHOUT_NEW = (CLASSIFIER,)
 
 
 def draw(classes, share_known, share_wrong, seed):
-    """Number the categories anew, the known ones first; return them, labels, and how many known.
+    """Renumber the categories, known ones first; return them, the labels, and the number known.
 
-    The same seed draws the same categories and samples whatever share of the labels is wrong.
+    The same seed draws the same categories and samples, whatever share of the labels is wrong.
     """
     rng = np.random.default_rng(seed)
     n_classes = classes.max() + 1
@@ -85,29 +84,32 @@ def draw(classes, share_known, share_wrong, seed):
     return classes, y, n_known
 
 
-def scores(classes, found, n_known):
-    """Return accuracy over all, over known and over new categories, and over known ones by name.
+def scores(classes, labels, n_known):
+    """Return the accuracy on all samples, on known and new categories, and by name.
 
     A label below 0 counts as wrong.
     """
-    some = found >= 0
-    counts = np.zeros((max(found.max(), 0) + 1, classes.max() + 1), dtype=np.int64)
-    np.add.at(counts, (found[some], classes[some]), 1)
+    has_label = labels >= 0
+    counts = np.zeros((max(labels.max(), 0) + 1, classes.max() + 1), dtype=np.int64)
+    np.add.at(counts, (labels[has_label], classes[has_label]), 1)
     matched = np.full(len(counts), -1)
     clusters, categories = linear_sum_assignment(counts, maximize=True)
     matched[clusters] = categories
-    right = some & (matched[found] == classes)
+    right = has_label & (matched[labels] == classes)
     known = classes < n_known
     return {
         "all": float(right.mean()),
         "known": float(right[known].mean()),
         "new": float(right[~known].mean()) if not known.all() else None,
-        "by_name": float((found == classes)[known].mean()),
+        "by_name": float((labels == classes)[known].mean()),
     }
 
 
 def measure(args, name, X, classes, share_known, share_wrong, without_labels):
-    """Return one row of means for each method; those without labels are kept for the next call."""
+    """Return a row of means for each method.
+
+    `without_labels` keeps the runs that do not depend on the labels, for the next call.
+    """
     n_categories = int(classes.max()) + 1
     methods = [method for method in args.methods if not share_wrong or method == OURS]
     runs = {method: [] for method in methods}
@@ -116,14 +118,13 @@ def measure(args, name, X, classes, share_known, share_wrong, without_labels):
         unlabeled = y < 0
         for method in methods:
             if (method, seed) in without_labels:
-                found, seconds = without_labels[method, seed]
+                seconds, labels = without_labels[method, seed]
             else:
-                started = time.perf_counter()
-                found = METHODS[method](X, y, n_categories, seed)
-                seconds = time.perf_counter() - started
+                run = METHODS[method]
+                seconds, labels = timed(lambda run=run, y=y, s=seed: run(X, y, n_categories, s))
             if method in WITHOUT_NAMES:
-                without_labels[method, seed] = found, seconds
-            of = scores(drawn[unlabeled], found[unlabeled], n_known) | {"seconds": seconds}
+                without_labels[method, seed] = seconds, labels
+            of = scores(drawn[unlabeled], labels[unlabeled], n_known) | {"seconds": seconds}
             if method in WITHOUT_NAMES:
                 of["by_name"] = None
             if method in WITHOUT_NEW:
@@ -169,13 +170,13 @@ def print_bars(rows):
 
     shares_wrong = sorted({row["share_wrong"] for row in rows})
     for share_wrong in shares_wrong:
-        found = {method: mean(method, "all", share_wrong) for method in METHODS}
-        found = {method: value for method, value in found.items() if value is not None}
+        means = {method: mean(method, "all", share_wrong) for method in METHODS}
+        means = {method: value for method, value in means.items() if value is not None}
         print(f"{share_wrong:.0%} of the labels wrong, mean of all settings: ", end="")
-        print(", ".join(f"{method} {value:.3f}" for method, value in found.items()))
-        peers = [value for method, value in found.items() if method != OURS]
-        if OURS in found and peers:
-            above = found[OURS] - max(peers)
+        print(", ".join(f"{method} {value:.3f}" for method, value in means.items()))
+        peers = [value for method, value in means.items() if method != OURS]
+        if OURS in means and peers:
+            above = means[OURS] - max(peers)
             print(f"  above the best peer: {above:+.3f} (bar: {BAR_ABOVE:+.3f})")
         named = [mean(method, "by_name", share_wrong) for method in (OURS, CLASSIFIER)]
         if None not in named:
@@ -189,24 +190,23 @@ def main():
     options = parser(__doc__)
     options.add_argument("--sets", nargs="+", choices=_data.SETS, default=list(SETS))
     options.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    options.add_argument("--draws", type=int, default=10)
-    options.add_argument("--known", type=float, nargs="+", default=[0.25, 0.5, 0.75])
-    options.add_argument("--wrong", type=float, nargs="+", default=[0.0, 0.1])
-    options.add_argument("--rows", type=int, help="at random so many of each set")
+    options.add_argument("--draws", type=int, default=10, help="draws of categories and labels")
+    options.add_argument(
+        "--known",
+        type=float,
+        nargs="+",
+        default=[0.25, 0.5, 0.75],
+        help="shares of known categories",
+    )
+    options.add_argument(
+        "--wrong", type=float, nargs="+", default=[0.0, 0.1], help="shares of wrong labels"
+    )
+    options.add_argument("--rows", type=int, help="take at most this many random samples")
     args = options.parse_args()
-    warnings.simplefilter("ignore")  # of peers that have not converged
+    warnings.simplefilter("ignore")  # from peers that have not converged
     rows = []
-    for name in args.sets:
-        try:
-            X, classes = _data.SETS[name]()
-        except FileNotFoundError as error:
-            print(f"{name}: skipped, no {error.filename}; LABELQUORUM_DATA names the folder")
-            continue
-        if args.rows is not None and args.rows < len(X):
-            chosen = np.random.default_rng(0).choice(len(X), args.rows, replace=False)
-            X, classes = X[chosen], classes[chosen]
-        X, classes = X.astype(np.float32), np.unique(classes, return_inverse=True)[1]
-        without_labels = {}
+    for name, X, classes in _data.loaded(args.sets, args.rows):
+        X, without_labels = X.astype(np.float32), {}
         for share_wrong in args.wrong:
             for share_known in args.known:
                 rows += measure(args, name, X, classes, share_known, share_wrong, without_labels)

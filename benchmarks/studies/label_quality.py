@@ -1,7 +1,7 @@
-"""How often what checks by hand guarantee holds, on real data.
+"""How often the guarantees of checks by hand hold on real data.
 
-Labels are spread from 10 of each class; then, again and again, some are checked against the truth.
-In at least 95 % of the repetitions the lower bound must be no more than the precision, and the
+Labels are spread from 10 samples of each class. Then, again and again, some are checked against the
+classes. In at least 95 % of the repetitions, the lower bound must not exceed the precision, and the
 labels above the threshold must have the wanted precision.
 """
 
@@ -10,24 +10,23 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from _record import parser, record
 
 import labelquorum as lq
-from _data import SETS as LOADERS
-from _data import real_data
+from _data import loaded
+from _recorder import parser, record
 from propagation_accuracy import SETS, draw
 
 
 def spread(X, classes, threads):
-    """Labels and confidences, -1 for those that were given."""
-    given = draw(classes, 10, np.random.default_rng(0))
-    model = lq.LabelSpreading(n_jobs=threads).fit(X, given)
-    labels = np.where(given < 0, model.transduction_, -1)
+    """Return spread labels, -1 for the samples that had one before, and confidences."""
+    known = draw(classes, 10, np.random.default_rng(0))
+    model = lq.LabelSpreading(n_jobs=threads).fit(X, known)
+    labels = np.where(known < 0, model.transduction_, -1)
     return labels, model.label_distributions_.max(axis=1)
 
 
 def measure(labels, confidence, classes, n_checks, wanted, draws):
-    """Repeat the checks; say what held."""
+    """Repeat the checks; return how often the bound and the guarantee held."""
     right = labels == classes
     precision = right[labels >= 0].mean()
     bounds, kept, guaranteed, seconds = [], [], [], 0.0
@@ -36,11 +35,11 @@ def measure(labels, confidence, classes, n_checks, wanted, draws):
         checked = lq.samples_to_check(labels, confidence, n_checks, random_state=seed)
         oracle = np.full(len(labels), -1)
         oracle[checked] = classes[checked]
-        found = lq.label_quality(labels, oracle, confidence, wanted_precision=wanted)
+        quality = lq.label_quality(labels, oracle, confidence, wanted_precision=wanted)
         seconds += time.perf_counter() - started
-        bounds.append(found.lower_bound)
-        above = (labels >= 0) & (confidence >= found.threshold)
-        kept.append(above.sum() / found.n_labels)
+        bounds.append(quality.lower_bound)
+        above = (labels >= 0) & (confidence >= quality.threshold)
+        kept.append(above.sum() / quality.n_labels)
         guaranteed.append(not above.any() or right[above].mean() >= wanted)
     return {
         "checks": n_checks,
@@ -58,20 +57,11 @@ def measure(labels, confidence, classes, n_checks, wanted, draws):
 def main():
     options = parser(__doc__)
     options.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    options.add_argument("--draws", type=int, default=200)
-    options.add_argument("--rows", type=int, help="at random so many of each set")
+    options.add_argument("--draws", type=int, default=200, help="repetitions of the checks")
+    options.add_argument("--rows", type=int, help="take at most this many random samples")
     args = options.parse_args()
     results = []
-    for name in args.sets:
-        try:
-            X, classes = LOADERS[name]()
-        except FileNotFoundError:
-            print(f"{name}: skipped, not in {real_data()}; LABELQUORUM_DATA names the folder")
-            continue
-        if args.rows is not None and args.rows < len(X):
-            rows = np.random.default_rng(0).choice(len(X), args.rows, replace=False)
-            X, classes = X[rows], classes[rows]
-        classes = np.unique(classes, return_inverse=True)[1]
+    for name, X, classes in loaded(args.sets, args.rows):
         labels, confidence = spread(X, classes, args.threads)
         for n_checks in (60, 300):
             for wanted in (0.9, 0.95):

@@ -1,26 +1,25 @@
 """Test accuracy of LadderClassifier with few labels: MNIST, 100 labels, ten of each digit.
 
-All 60,000 training images are seen, with the labels of so many; accuracy is on the 10,000 test
-images. Draws of labels are seeds 0, 1, ...; the defaults otherwise. `--keep` keeps what was done
-so far of each draw, and what it came to, so that the same command goes on from there.
+It sees all 60,000 training images, but few labels; accuracy is on the 10,000 test images. Draws of
+labels are seeds 0, 1, ...; all else is at its defaults. With `--keep`, the state and the result of
+each draw are kept, and the same command continues from there.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from _record import parser, record
 
 import labelquorum as lq
 from _data import mnist
+from _recorder import parser, record, timed
 
 
 def drawn(classes, n_labels, seed):
-    """Return the classes of as many samples of each class, -1 for the others."""
+    """Label equally many random samples of each class; -1 for the others."""
     rng = np.random.default_rng(seed)
     y = np.full(len(classes), -1)
     names = np.unique(classes)
@@ -32,11 +31,13 @@ def drawn(classes, n_labels, seed):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--labels", type=int, default=100)
+    options.add_argument("--labels", type=int, default=100, help="labels in all")
     options.add_argument("--draws", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="seeds")
-    options.add_argument("--steps", type=int, help="training steps (the default otherwise)")
-    options.add_argument("--device", help="cpu or cuda (a GPU where there is one, otherwise)")
-    options.add_argument("--keep", type=Path, help="folder to go on from")
+    options.add_argument("--steps", type=int, help="training steps (default: the model's)")
+    options.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
+    options.add_argument(
+        "--keep", type=Path, help="folder to keep the state in and to continue from"
+    )
     args = options.parse_args()
     torch.set_num_threads(args.threads)
     X, classes = mnist()
@@ -52,9 +53,7 @@ def main():
             model = lq.deep.LadderClassifier(
                 **steps, device=args.device, directory=folder, random_state=seed, verbose=True
             )
-            started = time.perf_counter()
-            model.fit(X[:60_000], y)
-            seconds = time.perf_counter() - started
+            seconds, _ = timed(lambda model=model, y=y: model.fit(X[:60_000], y))
             row = {"seed": seed, "n_steps": model.n_steps, "seconds": seconds}
             row["passes"] = model.n_steps * model.batch_size / 60_000
             row["accuracy"] = float((model.predict(X[60_000:]) == classes[60_000:]).mean())
@@ -62,8 +61,8 @@ def main():
                 kept.write_text(json.dumps(row))
         rows.append(row)
         print(f"seed {seed}: {row['accuracy']:.4f}, {row['seconds']:.0f} s", flush=True)
-        found = [row["accuracy"] for row in rows]
-        mean, deviation = float(np.mean(found)), float(np.std(found))
+        accuracies = [row["accuracy"] for row in rows]
+        mean, deviation = float(np.mean(accuracies)), float(np.std(accuracies))
         record(
             args,
             {

@@ -1,22 +1,21 @@
-"""Accuracy by number of labels: which samples to label, beside published strategies.
+"""Which samples to label: accuracy by number of labels, beside published strategies.
 
-Each set: a pool and a test part drawn at random, features reduced to the pool's 64 main directions,
-the same for all strategies. Labels are asked for in batches that end at each budget (entropy and
-margin: at most 10 at a time, the first 10 at random; ours: one after the other), and after each
-budget the same classifier, a logistic regression, is fitted to the labels so far and judged on
-the test part. The area under the curve is over the logarithm of the budget, in shares of 1.
-MaxHerding scales all samples to the same length, as its authors do; ours takes the cosine where
-samples are embeddings. "+ labels": the same queries, but the classifier learns from what the
-sampler says of the pool.
+Of each set, a pool and a test part are drawn at random. Features are reduced to the pool's 64
+principal components, the same for all strategies. Labels are asked for in batches that end at each
+budget; entropy and margin ask for at most 10 at a time, the first 10 at random; ours asks for one
+after the other. After each budget, a logistic regression is fitted to the labels so far and
+measured on the test part. The area under the curve is over the logarithm of the budget, scaled to 0
+to 1. MaxHerding scales all samples to the same length, as its authors do. Ours takes the cosine if
+samples are embeddings. "+ labels" means the same queries, but the classifier learns from the
+sampler's labels of the whole pool.
 
 - TypiClust: Hacohen, Dekel and Weinshall, "Active learning on a budget: opposite strategies suit
-  high and low budgets", ICML 2022; written here.
+  high and low budgets", ICML 2022; implemented here.
 - MaxHerding (Bae et al., "Generalized coverage for more robust low-budget active learning", ECCV
-  2024), ProbCover and CoreSet are those of scikit-activeml for few labels.
-Ours was developed on other draws of the same sets: its chances to stop, and the cosine for
-embeddings, after a first run of this script in which the Euclidean distance lost to MaxHerding on
-20news.
-Bar: of those that differ in the queries alone, ours has the highest mean area over the sets.
+  2024), ProbCover and CoreSet are scikit-activeml's, for few labels.
+Ours was developed on other draws of the same sets: its chances to stop, and, after a first run of
+this study in which the Euclidean distance lost to MaxHerding on 20news, the cosine for embeddings.
+Bar: of the strategies that differ only in their queries, ours has the highest mean area.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ import warnings
 from importlib.util import find_spec
 
 import numpy as np
-from _record import parser, record
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 import _data
 import labelquorum as lq
+from _recorder import parser, record
 
 BUDGETS = (10, 20, 50, 100, 200)
-N_DIRECTIONS = 64
+N_COMPONENTS = 64
 BATCH = 10  # of entropy and margin
-MAX_CLUSTERS, MIN_SIZE, TYPICAL_OF = 500, 5, 20  # TypiClust's, as its authors have them
+MAX_CLUSTERS, MIN_SIZE, TYPICAL_OF = 500, 5, 20  # of TypiClust, as its authors set them
 EMBEDDINGS = ("stackoverflow", "clinc150", "20news")  # for which the metric is the cosine
 OURS, WITH_LABELS = "labelquorum", "labelquorum + labels"
 
@@ -50,8 +49,8 @@ def classifier(X, y):
 
 def accuracy(X, y, X_test, y_test):
     model = classifier(X, y)
-    found = np.full(len(X_test), y[0]) if model is None else model.predict(X_test)
-    return float((found == y_test).mean())
+    labels = np.full(len(X_test), y[0]) if model is None else model.predict(X_test)
+    return float((labels == y_test).mean())
 
 
 def at_random(X, y, budgets, seed):
@@ -119,8 +118,8 @@ def of_activeml(name):
         known = np.full(len(X), np.nan)
         chosen = []
         for budget in budgets:
-            found = strategy.query(X=X, y=known, batch_size=budget - len(chosen))
-            chosen += np.asarray(found).tolist()
+            queried = strategy.query(X=X, y=known, batch_size=budget - len(chosen))
+            chosen += np.asarray(queried).tolist()
             known[chosen] = y[chosen]
             yield list(chosen)
 
@@ -138,12 +137,12 @@ STRATEGIES = {
 
 
 def ours(X, y, budgets, seed, metric):
-    """Yield the samples chosen and the labels of all."""
+    """Yield the labeled samples and the labels of the whole pool after each budget."""
     sampler = lq.PreClusteringSampler(metric=metric, random_state=seed, n_jobs=1).fit(X)
     for budget in budgets:
         while len(sampler.labeled_indices_) < budget:
-            asked = sampler.query()
-            sampler.teach(asked, y[asked])
+            queried = sampler.query()
+            sampler.teach(queried, y[queried])
         yield sampler.labeled_indices_, sampler.predict()
 
 
@@ -154,20 +153,20 @@ def curves(strategies, metric, X, y, X_test, y_test, budgets, seed):
         seconds = time.perf_counter() - started
         yield name, [accuracy(X[s], y[s], X_test, y_test) for s in samples], seconds
     started = time.perf_counter()
-    found = list(ours(X, y, budgets, seed, metric))
+    steps = list(ours(X, y, budgets, seed, metric))
     seconds = time.perf_counter() - started
-    yield OURS, [accuracy(X[s], y[s], X_test, y_test) for s, _ in found], seconds
-    yield WITH_LABELS, [accuracy(X, labels, X_test, y_test) for _, labels in found], seconds
+    yield OURS, [accuracy(X[s], y[s], X_test, y_test) for s, _ in steps], seconds
+    yield WITH_LABELS, [accuracy(X, labels, X_test, y_test) for _, labels in steps], seconds
 
 
 def parts(X, y, n_pool, n_test, seed):
-    """Draw a pool and a test part; features of the pool's main directions, in one scale."""
+    """Draw a pool and a test part, reduced to the principal components of the pool."""
     order = np.random.default_rng(seed).permutation(len(X))
     n_test = min(n_test, len(X) // 4)
     test, pool = order[:n_test], order[n_test : n_test + n_pool]
-    reducer = PCA(min(N_DIRECTIONS, X.shape[1]), random_state=0).fit(X[pool])
+    reducer = PCA(min(N_COMPONENTS, X.shape[1]), random_state=0).fit(X[pool])
     rows, rows_test = reducer.transform(X[pool]), reducer.transform(X[test])
-    # Every direction keeps its share of the variance; the mean square of a row is its length.
+    # One scale for all components, so that each keeps its share of the variance.
     scale = np.sqrt(np.square(rows).sum(axis=1).mean() / X.shape[1])
     return rows / scale, y[pool], rows_test / scale, y[test]
 
@@ -178,11 +177,11 @@ def area(accuracies, budgets):
 
 
 def means_by_strategy(rows):
-    found = {}
+    areas = {}
     for row in rows:
-        found.setdefault(row["strategy"], {})[row["set"]] = row["area"]
+        areas.setdefault(row["strategy"], {})[row["set"]] = row["area"]
     sets = {row["set"] for row in rows}
-    return {name: np.mean(list(v.values())) for name, v in found.items() if v.keys() == sets}
+    return {name: np.mean(list(v.values())) for name, v in areas.items() if v.keys() == sets}
 
 
 def draw_picture(rows, path):
@@ -222,33 +221,27 @@ def main():
     options = parser(__doc__)
     options.add_argument("--sets", nargs="+", choices=_data.SETS, default=list(_data.SETS))
     options.add_argument("--strategies", nargs="*", choices=STRATEGIES, default=list(STRATEGIES))
-    options.add_argument("--pool", type=int, default=1000)
-    options.add_argument("--test", type=int, default=2000)
-    options.add_argument("--seeds", type=int, default=3)
-    options.add_argument("--picture", help="file of the learning curves")
+    options.add_argument("--pool", type=int, default=1000, help="samples that may be labeled")
+    options.add_argument("--test", type=int, default=2000, help="samples to measure on")
+    options.add_argument("--seeds", type=int, default=3, help="draws of a pool and a test part")
+    options.add_argument("--picture", help="draw the curves into this file")
     args = options.parse_args()
     if find_spec("skactiveml") is None:
-        print("no scikit-activeml: its strategies are skipped")
+        print(f"scikit-activeml is not installed: {', '.join(OF_ACTIVEML)} are skipped")
         args.strategies = [name for name in args.strategies if name not in OF_ACTIVEML]
-    warnings.simplefilter("ignore")  # of iterations that have not converged
+    warnings.simplefilter("ignore")  # from classifiers that have not converged
     rows = []
     started = time.perf_counter()
-    for name in args.sets:
-        try:
-            X, y = _data.SETS[name]()
-        except FileNotFoundError as error:
-            print(f"{name}: skipped, no {error.filename}; LABELQUORUM_DATA names the folder")
-            continue
-        y = np.unique(y, return_inverse=True)[1]
-        found, seconds = {}, {}
+    for name, X, y in _data.loaded(args.sets):
+        curves_of, seconds = {}, {}
         for seed in range(args.seeds):
             drawn = parts(X.astype(np.float32), y, args.pool, args.test, seed)
             budgets = [b for b in BUDGETS if b <= len(drawn[0])]
             metric = "cosine" if name in EMBEDDINGS else "euclidean"
             for strategy, curve, duration in curves(args.strategies, metric, *drawn, budgets, seed):
-                found.setdefault(strategy, []).append(curve)
+                curves_of.setdefault(strategy, []).append(curve)
                 seconds.setdefault(strategy, []).append(duration)
-        for strategy, of_seeds in found.items():
+        for strategy, of_seeds in curves_of.items():
             areas = [area(curve, budgets) for curve in of_seeds]
             rows.append(
                 {

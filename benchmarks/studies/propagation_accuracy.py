@@ -1,31 +1,29 @@
-"""Accuracy on the unlabeled samples with 1, 5, 10 and 50 labels per class, beside scikit-learn.
+"""Accuracy on unlabeled samples with 1, 5, 10 and 50 labels per class, beside scikit-learn.
 
-Every estimator of ours has its default settings, the same on all sets. scikit-learn's label
-spreading and its k-nearest neighbours have theirs; self-training wraps k-nearest neighbours.
-CLINC150 is measured without its out-of-scope queries.
+Our estimators have their defaults, the same on all sets. So do scikit-learn's label spreading and
+nearest neighbors; its self-training wraps nearest neighbors. CLINC150 is measured without its
+out-of-scope queries.
 """
 
 from __future__ import annotations
 
-import time
 import warnings
 
 import numpy as np
-from _record import parser, record
-from bench_propagation import connectivity
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 import _data
 import labelquorum as lq
-from _data import real_data
+from _peers import sklearn_knn_graph
+from _recorder import parser, record, timed
 
 SETS = ("digits", "pendigits", "clinc150", "mnist")
 SLOW = ("sklearn SelfTraining",)
 
 
 def spread_by_sklearn(graph, y):
-    # A kernel that only returns the graph of kernel="knn", which every draw has in common.
+    # The kernel only returns the graph of kernel="knn", which all draws share.
     unused = np.zeros((len(y), 1))
     return LabelSpreading(kernel=lambda *_: graph).fit(unused, y).transduction_
 
@@ -38,13 +36,13 @@ def self_trained(X, y, threads):
 def voted(X, y, threads):
     known = y >= 0
     voters = KNeighborsClassifier(min(5, int(known.sum())), n_jobs=threads)
-    found = y.copy()
-    found[~known] = voters.fit(X[known], y[known]).predict(X[~known])
-    return found
+    labels = y.copy()
+    labels[~known] = voters.fit(X[known], y[known]).predict(X[~known])
+    return labels
 
 
 def methods(X, graph, threads):
-    """Make functions that label all samples; those that spread labels share their graphs."""
+    """Return functions that label all samples; those that spread labels share their graphs."""
     ours = {"n_jobs": threads, "graph": graph}
     estimators = {
         "LabelSpreading": lq.LabelSpreading(**ours),
@@ -53,7 +51,7 @@ def methods(X, graph, threads):
         "PoissonLearning": lq.PoissonLearning(**ours),
         "KNNLabelPropagation": lq.KNNLabelPropagation(random_state=0, n_jobs=threads),
     }
-    their_graph = connectivity(X, threads)
+    their_graph = sklearn_knn_graph(X, threads)
     peers = {
         "sklearn LabelSpreading knn": lambda _X, y, _threads: spread_by_sklearn(their_graph, y),
         "sklearn SelfTraining": self_trained,
@@ -77,32 +75,26 @@ def draw(classes, per_class, rng):
 def main():
     options = parser(__doc__)
     options.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    options.add_argument("--per-class", type=int, nargs="+", default=[1, 5, 10, 50])
-    options.add_argument("--draws", type=int, default=20)
-    options.add_argument("--rows", type=int, help="at random so many of each set")
+    options.add_argument(
+        "--per-class", type=int, nargs="+", default=[1, 5, 10, 50], help="labels per class"
+    )
+    options.add_argument("--draws", type=int, default=20, help="draws of labels")
+    options.add_argument("--rows", type=int, help="take at most this many random samples")
     options.add_argument(
         "--peer-rows",
         type=int,
         default=12_000,
-        help="beyond, scikit-learn's self-training gets 1 draw",
+        help="with more samples, scikit-learn's self-training gets one draw",
     )
     args = options.parse_args()
-    warnings.simplefilter("ignore")  # of labels still moving, and of classes with one label
+    warnings.simplefilter(
+        "ignore"
+    )  # from label spreading that has not converged, and classes with one label
     results = []
-    for name in args.sets:
-        try:
-            X, classes = _data.SETS[name]()
-        except FileNotFoundError:
-            print(f"{name}: skipped, not in {real_data()}; LABELQUORUM_DATA names the folder")
-            continue
-        if args.rows is not None and args.rows < len(X):
-            rows = np.random.default_rng(0).choice(len(X), args.rows, replace=False)
-            X, classes = X[rows], classes[rows]
-        classes = np.unique(classes, return_inverse=True)[1]
-        # Once for all draws: the graph that LabelSpreading() makes of X. Its time is not in theirs.
-        started = time.perf_counter()
-        graph = lq.affinity_graph(X, n_jobs=args.threads)
-        print(f"{name}: graph of neighbours in {time.perf_counter() - started:.2f} s")
+    for name, X, classes in _data.loaded(args.sets, args.rows):
+        # All draws share the graph that LabelSpreading() would make; its time is not in theirs.
+        seconds, graph = timed(lambda X=X: lq.affinity_graph(X, n_jobs=args.threads))
+        print(f"{name}: graph of neighbors in {seconds:.2f} s")
         named = methods(X, graph, args.threads)
         for per_class in args.per_class:
             print(f"{name}: {len(X):,} samples, {per_class} labels of each of {classes.max() + 1}")
@@ -111,11 +103,10 @@ def main():
                 accuracies, seconds = [], 0.0
                 for seed in range(1 if slow else args.draws):
                     labels = draw(classes, per_class, np.random.default_rng(seed))
-                    started = time.perf_counter()
-                    found = label(X, labels)
-                    seconds += time.perf_counter() - started
+                    fit_seconds, spread = timed(lambda f=label, X=X, y=labels: f(X, y))
+                    seconds += fit_seconds
                     unlabeled = labels < 0
-                    accuracies.append(float((found == classes)[unlabeled].mean()))
+                    accuracies.append(float((spread == classes)[unlabeled].mean()))
                 mean, deviation = np.mean(accuracies), np.std(accuracies)
                 seconds /= len(accuracies)
                 print(f"  {method:30} {mean:7.2%} +- {deviation:6.2%}  {seconds:8.3f} s")

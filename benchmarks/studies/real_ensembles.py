@@ -1,27 +1,26 @@
-"""mini_clusters on real ensembles: coverage and precision of the pseudo-labels, and time.
+"""Mini-clusters of published ensembles: coverage and precision of the pseudo-labels, and time.
 
-Each set has 100 k-means partitions; a draw takes 10 of them. Coverage is the share of samples with
-a pseudo-label, precision the accuracy on those (mini-clusters and classes matched one to one).
+Each set has 100 k-means partitions, and a draw takes 10 of them. Coverage is the share of samples
+with a pseudo-label. Precision is the accuracy on these, with mini-clusters and classes matched one
+to one.
 """
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
-from _record import parser, record
 
 import labelquorum as lq
-from _data import real_data
+from _data import missing, real_data
+from _recorder import parser, record, timed
 
 
 def draw(members, classes, min_agree, min_differ, rng):
-    """Return coverage, precision (NaN without a label), mini-clusters and seconds of a draw."""
+    """Return coverage, precision (NaN without labels), number of mini-clusters, and seconds."""
     chosen = members[:, rng.choice(members.shape[1], 10, replace=False)]
     n_classes = len(np.unique(classes))
-    started = time.perf_counter()
-    labels = lq.mini_clusters(chosen, n_classes, min_agree=min_agree, min_differ=min_differ)
-    seconds = time.perf_counter() - started
+    seconds, labels = timed(
+        lambda: lq.mini_clusters(chosen, n_classes, min_agree=min_agree, min_differ=min_differ)
+    )
     covered = labels >= 0
     precision = np.nan
     if covered.any():
@@ -31,13 +30,13 @@ def draw(members, classes, min_agree, min_differ, rng):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--draws", type=int, default=20)
+    options.add_argument("--draws", type=int, default=20, help="draws of 10 partitions")
     options.add_argument("--min-agree", type=float, nargs="+", default=[0.7, 0.8, 0.9, 1.0])
     options.add_argument("--min-differ", type=float, default=0.9)
     args = options.parse_args()
     files = sorted((real_data() / "ensembles").glob("*.npz"))
     if not files:
-        print(f"skipped: no ensembles/*.npz in {real_data()}; LABELQUORUM_DATA names the folder")
+        print(missing("ensembles"))
         return
     print(
         f"{'set':10} {'n':>6} {'classes':>7} {'min_agree':>9} {'coverage':>9} {'precision':>9}",
@@ -53,17 +52,17 @@ def main():
             draws = [
                 draw(members, classes, min_agree, args.min_differ, rng) for _ in range(args.draws)
             ]
-            coverage, precision, found, seconds = np.nanmean(draws, axis=0)
+            coverage, precision, n_found, seconds = np.nanmean(draws, axis=0)
             n_classes = len(np.unique(classes))
             print(
                 f"{file.stem:10} {len(classes):6} {n_classes:7} {min_agree:9} {coverage:9.1%} "
-                f"{precision:9.1%} {found:6.1f} {seconds * 1e3:8.2f}"
+                f"{precision:9.1%} {n_found:6.1f} {seconds * 1e3:8.2f}"
             )
             results.append(
                 {"set": file.stem, "rows": len(classes), "n_classes": n_classes}
                 | {"min_agree": min_agree, "min_differ": args.min_differ, "draws": args.draws}
                 | {"coverage": coverage, "precision": precision}
-                | {"n_found": found, "seconds": seconds}
+                | {"n_found": n_found, "seconds": seconds}
             )
     record(args, results)
 

@@ -1,28 +1,26 @@
 """Errors of S3VM beside supervised machines, label spreading and self-training.
 
-`gaussians`, `moons` and `text` are tasks like those of the paper of QN-S3VM, whose errors are
-recorded as "published"; the data are our own. Gaussians: 500 features, centers 5 apart, 25 labels,
-225 samples without. Moons, noise 0.05 (and 0.1 for `noisy moons`): 5 and 495. Text:
-comp.sys.mac.hardware and comp.os.ms-windows.misc, 48 and 924. `digits` and `20news`: pairs of
-classes, 10 and 100 labels. `20news, all`: 20 groups, 10 labels for each on average.
+`gaussians`, `moons` and `text` are tasks like those of the QN-S3VM paper, whose errors are recorded
+as "published"; the data are our own. Gaussians: 500 features, centers 5 apart, 25 labeled samples,
+225 unlabeled. Moons, noise 0.05 (0.1 for `noisy moons`): 5 and 495. Text: comp.sys.mac.hardware and
+comp.os.ms-windows.misc, 48 and 924. `digits` and `20news`: pairs of classes, 10 and 100 labels.
+`20news, all`: 20 groups, 10 labels each on average.
 
-Labels are drawn at random, until every class has one. Errors are those on the samples without.
-Every method has the same settings on all tasks: the defaults, RBF for the moons and linear
-elsewhere; the supervised machines have the C that "scale" comes to, LinearSVC also its own default.
-Text is what the files hold, as tf-idf.
+Labels are drawn at random until every class has one. Errors are on the unlabeled samples. Every
+method has the same settings on all tasks: the defaults, with an RBF kernel for the moons and a
+linear one elsewhere. The supervised machines have the C that "scale" comes to, LinearSVC also its
+own default. Texts are tf-idf of whole messages.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import time
 import warnings
 from functools import cache
 from itertools import combinations
 
 import numpy as np
-from _record import parser, record
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.datasets import make_moons
@@ -32,7 +30,8 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import SVC, LinearSVC
 
 import labelquorum as lq
-from _data import digits, real_data
+from _data import digits, missing, real_data
+from _recorder import parser, record, timed
 
 PUBLISHED = {"gaussians": 0.012, "moons": 0.0, "text": 0.067}  # Gieseke et al. 2014
 N_LABELS = {"gaussians": 25, "moons": 5, "noisy moons": 5, "text": 48}
@@ -40,7 +39,7 @@ TASKS = (*N_LABELS, "digits", "20news", "20news, all")
 
 
 class Confident(LinearSVC):
-    """LinearSVC with the probabilities that self-training asks for, rising with the distance."""
+    """LinearSVC with the probabilities that self-training needs, rising with the distance."""
 
     def predict_proba(self, X):  # noqa: D102
         values = self.decision_function(X)
@@ -51,13 +50,13 @@ class Confident(LinearSVC):
 
 
 class ConfidentSVC(SVC):
-    """The same of SVC."""
+    """SVC with the same probabilities."""
 
     predict_proba = Confident.predict_proba
 
 
 def news():
-    """Make tf-idf of the 18,846 messages, as they are."""
+    """Make tf-idf of the 18,846 whole messages."""
     with gzip.open(real_data() / "20news" / "20news_bydate.jsonl.gz", "rt") as lines:
         messages = [json.loads(line) for line in lines]
     X = TfidfVectorizer(min_df=2, sublinear_tf=True).fit_transform([m["text"] for m in messages])
@@ -65,7 +64,7 @@ def news():
 
 
 def drawn(classes, n_labels, rng):
-    """Return the classes of so many samples at random, -1 for the others."""
+    """Label random samples, at least one of each class; -1 for the others."""
     while True:
         known = rng.choice(len(classes), n_labels, replace=False)
         if len(np.unique(classes[known])) == len(np.unique(classes)):
@@ -75,7 +74,7 @@ def drawn(classes, n_labels, rng):
 
 
 def two(task, rng, texts):
-    """Draw samples of two classes like those of the paper."""
+    """Draw samples of two classes, like those of the paper."""
     if task == "gaussians":
         classes = rng.permutation(np.arange(250) % 2)
         X = rng.normal(size=(250, 500))
@@ -92,15 +91,13 @@ def two(task, rng, texts):
 
 
 def compare(X, classes, y, kernel, threads):
-    """Fit all methods; return their errors and seconds, and the share of problems safe keeps."""
+    """Fit all methods; return errors, seconds, and the share of problems that `safe` keeps."""
     known, rest = y >= 0, y < 0
     errors, seconds = {}, {}
 
     def measure(name, fit):
-        started = time.perf_counter()
-        found = fit()
-        seconds[name] = time.perf_counter() - started
-        errors[name] = float(np.mean(found[rest] != classes[rest]))
+        seconds[name], labels = timed(fit)
+        errors[name] = float(np.mean(labels[rest] != classes[rest]))
 
     def from_labels(estimator):
         return lambda: estimator.fit(X[known], y[known]).predict(X)
@@ -121,7 +118,7 @@ def compare(X, classes, y, kernel, threads):
     measure("self-training", lambda: trained.fit(X, y).predict(X))
     spread = LabelSpreading("knn", n_neighbors=min(7, len(y) - 1), n_jobs=threads)
     measure("LabelSpreading", lambda: spread.fit(X, y).transduction_)
-    alone = clone(model).set_params(C=model.C_, unlabeled_weight=0)  # what safe falls back to
+    alone = clone(model).set_params(C=model.C_, unlabeled_weight=0)  # the fallback of safe
     measure("supervised", lambda: alone.fit(X, y).predict(X))
     safe = clone(model).set_params(safe=True)
     measure("S3VM, safe", lambda: safe.fit(X, y).transduction_)
@@ -129,7 +126,7 @@ def compare(X, classes, y, kernel, threads):
 
 
 def summary(rows):
-    """Average over draws (and pairs)."""
+    """Average over draws and pairs."""
     methods = {}
     for method in rows[0]["errors"]:
         errors = np.array([row["errors"][method] for row in rows])
@@ -140,7 +137,7 @@ def summary(rows):
 
 
 def losses(pairs, method):
-    """How much worse than the supervised machine a method is, at most."""
+    """Return how much worse than the supervised machine a method is at most."""
     gaps = {
         pair: np.array([row["errors"][method] - row["errors"]["supervised"] for row in rows])
         for pair, rows in pairs.items()
@@ -193,11 +190,13 @@ def over_pairs(X, classes, n_labels, args):
 def main():
     options = parser(__doc__)
     options.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    options.add_argument("--labels", type=int, nargs="+", default=[10, 100], help="of a pair")
-    options.add_argument("--pairs", type=int, help="at most so many, evenly over all")
-    options.add_argument("--draws", type=int, default=20)
+    options.add_argument(
+        "--labels", type=int, nargs="+", default=[10, 100], help="labels of a pair"
+    )
+    options.add_argument("--pairs", type=int, help="take at most this many pairs, evenly spaced")
+    options.add_argument("--draws", type=int, default=20, help="draws of labels")
     args = options.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)  # of LinearSVC and label spreading
+    warnings.simplefilter("ignore", ConvergenceWarning)  # from LinearSVC and label spreading
     texts = cache(news)
     results = {}
     for task in args.tasks:
@@ -207,11 +206,11 @@ def main():
                 show(name, result)
                 record(args, results)
         except FileNotFoundError:
-            print(f"{task}: skipped, not in {real_data()}; LABELQUORUM_DATA names the folder")
+            print(missing(task))
 
 
 def measured(task, args, texts):
-    """Yield names and results of a task."""
+    """Yield the names and the results of a task."""
     if task in ("digits", "20news"):
         X, classes = digits() if task == "digits" else texts()
         for n_labels in args.labels:

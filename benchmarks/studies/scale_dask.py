@@ -1,15 +1,15 @@
-"""mini_clusters of 10^8 rows x 10 in Parquet files on Dask worker processes, and a model of more.
+"""mini_clusters of 10^8 rows x 10 in Parquet files on Dask workers, and a model of more.
 
-Measured: `labelquorum.dask.mini_clusters` from files to files, `labelquorum consensus` on the same
-cluster and without one, the function in memory (with reading and writing), and Dask's own
-groupby().size() of the same columns; all labels and counts are asserted to be equal. The memory of
-the client, which is also the scheduler's process here, has a bar of 1 GiB.
+Measured from files to files: `labelquorum.dask.mini_clusters`, the command on the same cluster and
+without one, the function in memory with reading and writing, and Dask's own groupby().size() of the
+same columns. All labels and counts must be equal. The client's process, which is also the
+scheduler's here, may take at most 1 GiB.
 
-Then the constants of each step (reading and counting, merging tables up to --max-table signatures,
-moving them, extraction, labeling, a task of the scheduler) and from these, on paper, 10^9 to 10^11
-rows on 10 to 1,000 workers: what each step takes, and which one takes longest. Two things are
-assumed: a network of 1 GB/s at each worker, and that signatures go on growing with the same power
-of the rows as they do up to those measured.
+Then the study measures the constants of each step: reading and counting, merging and moving tables
+of up to --max-table signatures, extraction, labeling, and a task of the scheduler. From these it
+computes how long 10^9 to 10^11 rows would take on 10 to 1,000 workers, and which step takes
+longest. It assumes a network of 1 GB/s for each worker, and that signatures keep growing with the
+same power of the rows as they do up to the rows measured.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ import distributed
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from _record import PeakMemory, best_of, parser, record
 
 import _data
 import labelquorum as lq
 import labelquorum.dask
+from _recorder import PeakMemory, parser, record, timed
 from labelquorum.cli import main as labelquorum_command
 
 BAR_GIB = 1
@@ -42,7 +42,7 @@ ROWS, WORKERS = (10**9, 10**10, 10**11), (10, 100, 1000)
 
 
 def files(folder, n, n_per_file):
-    """Write the ensemble's rows, int8, where they are missing."""
+    """Write the ensemble's rows as int8, unless the folder exists."""
     if folder.exists():
         return
     partial = folder.with_suffix(".partial")
@@ -55,18 +55,12 @@ def files(folder, n, n_per_file):
     partial.rename(folder)
 
 
-def timed(call):
-    started = time.perf_counter()
-    result = call()
-    return time.perf_counter() - started, result
-
-
 def labels_of(folder):
     return pq.read_table(folder)["label"].to_numpy()
 
 
 def on_dask(source, out):
-    """Count, wait, label: the times of both, and the client's peak of memory."""
+    """Count and label; return the times of both, and the client's peak of memory."""
     with PeakMemory() as peak:
         started = time.perf_counter()
         labels = labelquorum.dask.mini_clusters(dd.read_parquet(source), **OPTIONS)
@@ -111,8 +105,8 @@ def table_of(rows):
 
 
 def merging(max_table):
-    """Merge and move ever larger tables without a signature in common, which takes longest."""
-    found = []
+    """Merge and move ever larger tables without common signatures, the slowest case."""
+    rows_of_sizes = []
     n = 10**4
     while n <= max_table:
         rows = _data.all_distinct(2 * n)
@@ -120,7 +114,7 @@ def merging(max_table):
         merging_s, _ = timed(lambda table=table, other=other: table.merge(other, n_jobs=1))
         packing_s, data = timed(lambda other=other: pickle.dumps(other, pickle.HIGHEST_PROTOCOL))
         unpacking_s, _ = timed(lambda data=data: pickle.loads(data))
-        found.append(
+        rows_of_sizes.append(
             {
                 "n_signatures": n,
                 "merging_ns": 1e9 * merging_s / n,
@@ -129,15 +123,15 @@ def merging(max_table):
             }
         )
         n *= 10
-    return found
+    return rows_of_sizes
 
 
 def growth(n):
-    """Count the signatures of the first rows, ten times as many each time."""
+    """Count the signatures of the first 10^3, 10^4, ... rows."""
     sizes = [int(10**e) for e in range(3, int(math.log10(n)) + 1)]
     rows = _data.ensemble(sizes[-1], len(NAMES))
     tables = [table_of(rows[:size]) for size in sizes]
-    extracting_s, _ = best_of(1, lambda: lq.mini_clusters(tables[-1], **OPTIONS, n_jobs=1))
+    extracting_s, _ = timed(lambda: lq.mini_clusters(tables[-1], **OPTIONS, n_jobs=1))
     return {
         "rows": sizes,
         "n_signatures": [len(table) for table in tables],
@@ -150,24 +144,24 @@ def task_seconds(client):
     return timed(lambda: client.gather(client.compute(tasks)))[0] / len(tasks)
 
 
-def modelled(rows, workers, constants):
-    """The seconds of each step, what is read and moved, and the step that takes longest."""
+def modeled(rows, workers, constants):
+    """Compute the seconds of each step, the data read and moved, and the longest step."""
     n_files = math.ceil(rows / constants["rows_per_file"])
     depth = math.ceil(math.log(n_files, MERGED_AT_ONCE))
     merging_s = 0.0
     for level in range(1, depth + 1):
-        # Below the top there are more merges than workers; each worker does its share.
+        # A level may have more merges than workers: each worker does its share.
         n_merges = math.ceil(n_files / MERGED_AT_ONCE**level)
         below = signatures(rows / n_merges / MERGED_AT_ONCE, constants)
         of_one = MERGED_AT_ONCE * below * constants["merging_ns"] * 1e-9
         of_one += MERGED_AT_ONCE * moving_s(below, constants)
         merging_s += of_one * math.ceil(n_merges / workers)
-    found = signatures(rows, constants)
+    n_signatures = signatures(rows, constants)
     steps = {
         "counting": rows * constants["counting_ns"] * 1e-9 / workers,
         "merging": merging_s,
-        "extracting": found * constants["extracting_ns"] * 1e-9,
-        "broadcast": math.ceil(math.log2(workers)) * moving_s(found, constants),
+        "extracting": n_signatures * constants["extracting_ns"] * 1e-9,
+        "broadcast": math.ceil(math.log2(workers)) * moving_s(n_signatures, constants),
         "labeling": rows * constants["labeling_ns"] * 1e-9 / workers,
         "scheduling": (2 + 1 / (MERGED_AT_ONCE - 1)) * n_files * constants["task_s"],
     }
@@ -175,8 +169,8 @@ def modelled(rows, workers, constants):
         "rows": rows,
         "workers": workers,
         "bytes_read": 2 * rows * constants["bytes_per_row"],
-        "n_signatures": found,
-        "table_bytes": found * constants["bytes_per_signature"],
+        "n_signatures": n_signatures,
+        "table_bytes": n_signatures * constants["bytes_per_signature"],
         "merge_depth": depth,
         "seconds": steps,
         "total_s": sum(steps.values()),
@@ -195,19 +189,25 @@ def moving_s(n_signatures, constants):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("dir", type=Path, help="where the files are, or are made")
-    options.add_argument("--rows", type=int, default=10**8)
-    options.add_argument("--rows-per-file", type=int, default=2_500_000)
-    options.add_argument("--workers", type=int, default=2)
-    options.add_argument("--max-table", type=int, default=10**7)
-    options.add_argument("--without-groupby", action="store_true")
+    options.add_argument(
+        "dir", type=Path, help="folder of the files, which are written if they are missing"
+    )
+    options.add_argument("--rows", type=int, default=10**8, help="number of rows")
+    options.add_argument("--rows-per-file", type=int, default=2_500_000, help="rows in a file")
+    options.add_argument("--workers", type=int, default=2, help="worker processes")
+    options.add_argument(
+        "--max-table", type=int, default=10**7, help="signatures of the largest table"
+    )
+    options.add_argument(
+        "--without-groupby", action="store_true", help="leave Dask's groupby().size() out"
+    )
     args = options.parse_args()
     source = args.dir / f"partitions-{args.rows}"
     files(source, args.rows, args.rows_per_file)
-    results = args.dir / "results"
-    shutil.rmtree(results, ignore_errors=True)
-    results.mkdir()
-    found = {"rows": args.rows, "workers": args.workers, "bar_gib": BAR_GIB}
+    scratch = args.dir / "results"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    results = {"rows": args.rows, "workers": args.workers, "bar_gib": BAR_GIB}
     with (
         distributed.LocalCluster(
             n_workers=args.workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
@@ -216,46 +216,46 @@ def main():
     ):
         address = cluster.scheduler_address
         client.run(lambda: __import__("labelquorum.dask"))
-        found["dask"] = on_dask(source, results / "dask")
-        print(f"labelquorum.dask {found['dask']}", flush=True)
-        found["command"] = by_command(source, results / "command", ["--scheduler", address])
-        print(f"labelquorum consensus {found['command']}", flush=True)
-        found["groupby"] = None if args.without_groupby else by_group(source)
-        print(f"groupby().size() {found['groupby']}", flush=True)
+        results["dask"] = on_dask(source, scratch / "dask")
+        print(f"labelquorum.dask {results['dask']}", flush=True)
+        results["command"] = by_command(source, scratch / "command", ["--scheduler", address])
+        print(f"labelquorum consensus {results['command']}", flush=True)
+        results["groupby"] = None if args.without_groupby else by_group(source)
+        print(f"groupby().size() {results['groupby']}", flush=True)
         task_s = task_seconds(client)
-    found["command_alone"] = by_command(
-        source, results / "command-alone", ["--n-jobs", str(args.threads)]
+    results["command_alone"] = by_command(
+        source, scratch / "command-alone", ["--n-jobs", str(args.threads)]
     )
-    print(f"without a cluster {found['command_alone']}", flush=True)
-    labels, found["in_memory"] = in_memory(source, results / "in-memory.parquet", args.threads)
-    print(f"in memory {found['in_memory']}", flush=True)
+    print(f"without a cluster {results['command_alone']}", flush=True)
+    labels, results["in_memory"] = in_memory(source, scratch / "in-memory.parquet", args.threads)
+    print(f"in memory {results['in_memory']}", flush=True)
     for name in ("dask", "command", "command-alone"):
-        np.testing.assert_array_equal(labels_of(results / name), labels)
-    shutil.rmtree(results)
+        np.testing.assert_array_equal(labels_of(scratch / name), labels)
+    shutil.rmtree(scratch)
     del labels
-    found["merging"] = merging(args.max_table)
-    found["growth"] = growth(args.rows)
-    if found["groupby"]:
-        assert found["groupby"]["n_rows"] == args.rows
-        assert found["groupby"]["n_groups"] == found["growth"]["n_signatures"][-1]
-    found["constants"] = constants_of(found, args, task_s, source)
-    print(f"constants {found['constants']}")
-    found["model"] = [modelled(n, w, found["constants"]) for n in ROWS for w in WORKERS]
-    for row in found["model"]:
+    results["merging"] = merging(args.max_table)
+    results["growth"] = growth(args.rows)
+    if results["groupby"]:
+        assert results["groupby"]["n_rows"] == args.rows
+        assert results["groupby"]["n_groups"] == results["growth"]["n_signatures"][-1]
+    results["constants"] = constants_of(results, args, task_s, source)
+    print(f"constants {results['constants']}")
+    results["model"] = [modeled(n, w, results["constants"]) for n in ROWS for w in WORKERS]
+    for row in results["model"]:
         print(
             f"{row['rows']:.0e} rows, {row['workers']:5} workers: {row['total_s']:8.0f} s, "
             f"{row['n_signatures']:.2e} signatures ({row['table_bytes'] / 2**30:.2f} GiB), depth "
             f"{row['merge_depth']}, most in {row['bottleneck']} "
             f"({row['seconds'][row['bottleneck']]:.0f} s)"
         )
-    record(args, found)
-    if max(found[name]["client_gib"] for name in ("dask", "command")) >= BAR_GIB:
-        raise SystemExit("too much memory on the client")
+    record(args, results)
+    if max(results[name]["client_gib"] for name in ("dask", "command")) >= BAR_GIB:
+        raise SystemExit(f"The client must take less than {BAR_GIB} GiB of memory.")
 
 
-def constants_of(found, args, task_s, source):
-    """What the model takes from the measurements: of the largest sizes, where there are several."""
-    grown, merged = found["growth"], found["merging"][-1]
+def constants_of(results, args, task_s, source):
+    """Return the constants of the model, measured at the largest size."""
+    grown, merged = results["growth"], results["merging"][-1]
     n_signatures = grown["n_signatures"]
     power = math.log10(n_signatures[-1] / n_signatures[-2]) if len(n_signatures) > 1 else 1.0
     per_row = 1e9 * args.workers / args.rows
@@ -266,8 +266,8 @@ def constants_of(found, args, task_s, source):
         "power": power,
         "bytes_per_row": sum(p.stat().st_size for p in source.iterdir()) / args.rows,
         "bytes_per_signature": merged["bytes"],
-        "counting_ns": found["dask"]["counting_s"] * per_row,
-        "labeling_ns": found["dask"]["labeling_s"] * per_row,
+        "counting_ns": results["dask"]["counting_s"] * per_row,
+        "labeling_ns": results["dask"]["labeling_s"] * per_row,
         "merging_ns": merged["merging_ns"],
         "moving_ns": merged["moving_ns"],
         "extracting_ns": grown["extracting_ns"],

@@ -1,19 +1,20 @@
-"""mini_clusters where it is dear: all rows distinct, many partitions, low thresholds.
+"""The worst cases of mini_clusters: all rows distinct, many partitions, low thresholds.
 
-Each case runs in a process of its own. Shown are time and peak memory, or the text of the refusal.
+Each case runs in a process of its own. The study shows its time and peak memory, or the text of the
+refusal.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
 import time
 
-from _record import PeakMemory, parser, record, within
-
 import _data
 import labelquorum as lq
+from _recorder import PeakMemory, parser, record, within
 
 # Kind of rows, number of rows, partitions, n_clusters, min_agree, min_differ.
 CASES = [
@@ -58,10 +59,12 @@ def child(case, args):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--limit", type=float, default=300, help="seconds for one case at most")
-    options.add_argument("--max-rows", type=int, default=10**7)
-    options.add_argument("--cases", type=int, nargs="+", help="numbers from 0 (default: all)")
-    options.add_argument("--child", type=json.loads, help="for the script's own use")
+    options.add_argument("--limit", type=float, default=300, help="seconds that a case may take")
+    options.add_argument("--max-rows", type=int, default=10**7, help="rows of a case at most")
+    options.add_argument(
+        "--cases", type=int, nargs="+", help="numbers of cases from 0 (default: all)"
+    )
+    options.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
     args = options.parse_args()
     if args.child:
         child(args.child, args)
