@@ -75,6 +75,8 @@ def pytest_benchmark_update_commit_info(commit_info):
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_json(output_json):
     output_json["versions"] = versions()
+    for bench in output_json["benchmarks"]:
+        del bench["options"]  # pytest-benchmark's, the same for all
 
 
 @pytest.hookimpl(trylast=True)
