@@ -14,7 +14,8 @@ Each line of the body is a column: where its value is, its title and, optionally
 
 - `rows` is the path to the rows within the results: keys, "2:5" for a part of a list, "*" for all
   of a list or dictionary. Without it, the results are one row. A row also has the values of what it
-  is part of, and the keys met at each "*" under the names in `keys`.
+  is part of, and the keys met at each "*" under the names in `keys`, which are columns, too, unless
+  the name is "_".
 - `across` turns the values of one column into columns, which show the last column of the body.
 - `average: 2` merges rows with the same first two columns, and averages the others.
 - `again` leaves out the line below the table that says when, where and by which command.
@@ -69,12 +70,14 @@ class Recorded(Table):
         recorded = self.read(next(path / name for path in FOLDERS if (path / name).exists()))
         keys = [key.strip() for key in self.options.get("keys", "").split(",") if key.strip()]
         path = self.options["rows"].split(".") if "rows" in self.options else []
-        columns = [(key, key, "") for key in keys] + [column_of(line) for line in self.content]
+        columns = [(key, key, "") for key in keys if key != "_"]
+        n_keys = len(columns)
+        columns += [column_of(line) for line in self.content]
         rows = [
             [value_at(row, place) for place, _, _ in columns]
             for row in rows_of(recorded["results"], path, keys, {})
         ]
-        rows = [row for row in rows if any(value is not None for value in row[len(keys) :])]
+        rows = [row for row in rows if any(value is not None for value in row[n_keys:])]
         if not rows:
             raise self.error(f"{name} has no rows at {'.'.join(path)}")
         if "average" in self.options:
@@ -104,7 +107,7 @@ class RecordedBenchmarks(Table):
         rows = []
         for bench in sorted(run["benchmarks"], key=lambda b: (b["group"], b["stats"]["min"])):
             extra = bench["extra_info"]
-            rates = [f"{shown(v, '')} {k[:-6]}/s" for k, v in extra.items() if k.endswith("_per_s")]
+            rates = [f"{rate(v)} {k[:-6]}/s" for k, v in extra.items() if k.endswith("_per_s")]
             floors = [v for k, v in extra.items() if k.startswith("times_")]
             time = shown(bench["stats"]["min"], "ms")
             floor = shown(floors[0], "") if floors else ""
@@ -213,6 +216,14 @@ def shown(value, unit):
     else:
         text = f"{number:.3g}"
     return f"{text}\u00a0{unit}" if unit else text  # never on two lines
+
+
+def rate(value):
+    """Format a number per second."""
+    for factor, name in ((1e9, "billion"), (1e6, "million")):
+        if value >= factor:
+            return f"{value / factor:.3g} {name}"
+    return shown(value, "")
 
 
 def markdown_table(titles, rows):

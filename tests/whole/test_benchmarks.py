@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("numba")
-pytest.importorskip("polars")
 
 STUDIES = Path(__file__).parents[2] / "benchmarks" / "studies"
 
