@@ -18,6 +18,7 @@ from _recorder import PeakMemory, machine, timed, versions
 
 RECORDED = Path(__file__).parent / "recorded"
 COMMIT_FACTS = ("id", "dirty")  # the others name branches and folders
+FIGURES = pytest.StashKey[list]()
 
 
 def pytest_addoption(parser):
@@ -47,6 +48,7 @@ def pytest_configure(config):
     config.addinivalue_line(
         "filterwarnings", "default::pytest_benchmark.logger.PytestBenchmarkWarning"
     )
+    config.stash[FIGURES] = []
     os.environ["POLARS_MAX_THREADS"] = str(config.option.threads)  # read when polars is imported
 
 
@@ -82,12 +84,11 @@ def pytest_benchmark_update_json(output_json):
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter, config):
     """Print what pytest-benchmark's tables leave out: throughput, memory, floors, recall."""
-    benchmarks = config._benchmarksession.benchmarks
-    if benchmarks:
+    if config.stash[FIGURES]:
         terminalreporter.section("benchmark: more figures")
-    for bench in benchmarks:
-        figures = [f"{name} {_shown(value)}" for name, value in bench.extra_info.items()]
-        terminalreporter.write_line(f"{bench.name}: {', '.join(figures)}")
+    for test, figures in config.stash[FIGURES]:
+        words = [f"{name} {_shown(value)}" for name, value in figures.items()]
+        terminalreporter.write_line(f"{test}: {', '.join(words)}")
 
 
 def _shown(value):
@@ -119,6 +120,7 @@ def timed_fixture(request, benchmark):
         if not benchmark.enabled:
             return benchmark.pedantic(call)
         figures, rounds = benchmark.extra_info, 1
+        request.config.stash[FIGURES].append((request.node.name, figures))
         if not once:
             with PeakMemory() as memory:
                 figures["first_s"], _ = timed(call)

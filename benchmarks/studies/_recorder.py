@@ -67,6 +67,15 @@ def parser(doc):
     return options
 
 
+def add_choices(options, flag, choices, help, default=None, nargs="+"):
+    """Add an option that takes some of the choices; all of them by default."""
+    described = f"{help}: {', '.join(choices)} (default: {', '.join(default or ['all'])})"
+    default = list(default or choices)
+    options.add_argument(
+        flag, nargs=nargs, choices=choices, default=default, metavar="NAME", help=described
+    )
+
+
 def record(args, results):
     """Write the results to the file that the user asked for, if any."""
     if args.out is None:

@@ -16,7 +16,7 @@ from sklearn.metrics import normalized_mutual_info_score
 import labelquorum as lq
 from _data import missing, real_data
 from _peers import eac, lwea, lwgp
-from _recorder import parser, record
+from _recorder import add_choices, parser, record
 
 N_DRAWN = 10
 BAR_MEAN, BAR_SETS = 0.580, 6
@@ -103,7 +103,7 @@ def main():
     options = parser(__doc__)
     options.add_argument("--sets", nargs="+", help="names of the files without .npz (default: all)")
     options.add_argument("--draws", type=int, default=50, help="draws of 10 partitions")
-    options.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    add_choices(options, "--methods", METHODS, "methods to run")
     args = options.parse_args()
     files = sorted((real_data() / "ensembles").glob("*.npz"))
     if args.sets:

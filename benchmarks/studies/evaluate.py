@@ -42,7 +42,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import _data
 import labelquorum as lq
-from _recorder import memory, parser, record, timed
+from _recorder import add_choices, memory, parser, record, timed
 
 OURS, UNKNOWN = "labelquorum", "labelquorum (number unknown)"
 PAIRWISE_MAX_ROWS = 12_000
@@ -395,15 +395,9 @@ def main():
     options = parser(__doc__)
     options.add_argument("--data", type=Path, help="X.npy, or X.npz with X and y")
     options.add_argument("--labels", type=Path, help=".npy, or .jsonl[.gz] with the field label")
-    options.add_argument(
-        "--set",
-        nargs="+",
-        choices=_data.SETS,
-        default=list(_data.SETS),
-        help="named sets (default: all)",
-    )
+    add_choices(options, "--set", _data.SETS, "named sets")
     options.add_argument("--without", nargs="+", default=[], help="labels to leave out")
-    options.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    add_choices(options, "--methods", METHODS, "methods to run")
     options.add_argument("--seeds", type=int, default=3, help="runs of each method")
     options.add_argument("--rows", type=int, help="take at most this many random samples")
     options.add_argument("--timeout", type=float, default=3600, help="seconds that a fit may take")

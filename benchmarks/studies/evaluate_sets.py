@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 import _data
 import _mentions
 import labelquorum as lq
-from _recorder import parser, record
+from _recorder import add_choices, parser, record
 
 BAR = 0.05
 OURS = {
@@ -142,8 +142,8 @@ def main():
     options.add_argument("--train", help="JSON lines, also .gz (default: LitBank)")
     options.add_argument("--test", help="a file like --train (default: cross-validate by document)")
     options.add_argument("--folds", type=int, default=5, help="folds of the cross-validation")
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--methods", nargs="+", choices=OURS, default=list(OURS))
+    options.add_argument("--seed", type=int, default=0, help="random seed")
+    add_choices(options, "--methods", OURS, "methods to run")
     args = options.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     path = args.train or _data.real_data() / "litbank" / "litbank_coref.jsonl.gz"

@@ -29,7 +29,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 import labelquorum as lq
 from _data import SETS, real_data
-from _recorder import parser, record, timed
+from _recorder import add_choices, parser, record, timed
 
 
 def news_terms():
@@ -142,11 +142,9 @@ def draw(results, path):
 
 def main():
     options = parser(__doc__)
-    options.add_argument(
-        "--set", nargs="+", choices=LOADERS, default=["digits", "pendigits"], help="data sets"
-    )
+    add_choices(options, "--set", LOADERS, "data sets", default=["digits", "pendigits"])
     options.add_argument("--runs", type=int, nargs="+", default=[0, 1, 2], help="seeds")
-    options.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to run")
+    add_choices(options, "--parts", PARTS, "parts to run")
     options.add_argument(
         "--settings", type=json.loads, default={}, help="parameters of Kingdra, as JSON"
     )

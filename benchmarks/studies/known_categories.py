@@ -23,7 +23,7 @@ from sklearn.model_selection import GridSearchCV
 import _data
 import labelquorum as lq
 from _peers import constrained_kmeans, seeded_kmeans
-from _recorder import parser, record, timed
+from _recorder import add_choices, parser, record, timed
 
 SETS = ("clinc150", "stackoverflow")
 SHARE_LABELED = 0.1
@@ -188,8 +188,8 @@ def print_bars(rows):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--sets", nargs="+", choices=_data.SETS, default=list(SETS))
-    options.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    add_choices(options, "--sets", _data.SETS, "data sets", default=SETS)
+    add_choices(options, "--methods", METHODS, "methods to run")
     options.add_argument("--draws", type=int, default=10, help="draws of categories and labels")
     options.add_argument(
         "--known",

@@ -13,7 +13,7 @@ import numpy as np
 
 import labelquorum as lq
 from _data import loaded
-from _recorder import parser, record
+from _recorder import add_choices, parser, record
 from propagation_accuracy import SETS, draw
 
 
@@ -56,7 +56,7 @@ def measure(labels, confidence, classes, n_checks, wanted, draws):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    add_choices(options, "--sets", SETS, "data sets")
     options.add_argument("--draws", type=int, default=200, help="repetitions of the checks")
     options.add_argument("--rows", type=int, help="take at most this many random samples")
     args = options.parse_args()

@@ -31,7 +31,7 @@ from sklearn.linear_model import LogisticRegression
 
 import _data
 import labelquorum as lq
-from _recorder import parser, record
+from _recorder import add_choices, parser, record
 
 BUDGETS = (10, 20, 50, 100, 200)
 N_COMPONENTS = 64
@@ -219,8 +219,8 @@ def draw_picture(rows, path):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--sets", nargs="+", choices=_data.SETS, default=list(_data.SETS))
-    options.add_argument("--strategies", nargs="*", choices=STRATEGIES, default=list(STRATEGIES))
+    add_choices(options, "--sets", _data.SETS, "data sets")
+    add_choices(options, "--strategies", STRATEGIES, "strategies beside ours", nargs="*")
     options.add_argument("--pool", type=int, default=1000, help="samples that may be labeled")
     options.add_argument("--test", type=int, default=2000, help="samples to measure on")
     options.add_argument("--seeds", type=int, default=3, help="draws of a pool and a test part")

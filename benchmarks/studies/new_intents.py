@@ -54,7 +54,7 @@ def main():
     options.add_argument("--test", type=int, default=100, help="sets to measure on")
     options.add_argument("--epochs", type=int, default=20, help="epochs of SetClusterer")
     options.add_argument("--models", type=int, default=1, help="models in each of our ensembles")
-    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--seed", type=int, default=0, help="random seed")
     args = options.parse_args()
     X, intents = _data.clinc150()
     folder = _data.real_data() / "intents"

@@ -15,7 +15,7 @@ from sklearn.neighbors import LocalOutlierFactor
 
 import _data
 import labelquorum as lq
-from _recorder import parser, record, timed
+from _recorder import add_choices, parser, record, timed
 
 N_HELD = {"digits": 2, "pendigits": 2, "stackoverflow": 4, "clinc150": 30, "20news": 4}
 N_FEW, N_FEW_OF_EACH = 400, 60
@@ -89,8 +89,8 @@ def measure(args, name, X, classes, setting, seed):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--sets", nargs="+", choices=N_HELD, default=list(N_HELD))
-    options.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    add_choices(options, "--sets", N_HELD, "data sets")
+    add_choices(options, "--peers", PEERS, "peers to run", nargs="*")
     options.add_argument("--draws", type=int, default=3, help="draws of categories to hold back")
     options.add_argument("--rows", type=int, help="take at most this many random samples")
     args = options.parse_args()

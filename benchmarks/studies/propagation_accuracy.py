@@ -16,7 +16,7 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 import _data
 import labelquorum as lq
 from _peers import sklearn_knn_graph
-from _recorder import parser, record, timed
+from _recorder import add_choices, parser, record, timed
 
 SETS = ("digits", "pendigits", "clinc150", "mnist")
 SLOW = ("sklearn SelfTraining",)
@@ -74,7 +74,7 @@ def draw(classes, per_class, rng):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    add_choices(options, "--sets", SETS, "data sets")
     options.add_argument(
         "--per-class", type=int, nargs="+", default=[1, 5, 10, 50], help="labels per class"
     )

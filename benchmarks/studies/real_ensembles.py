@@ -31,8 +31,14 @@ def draw(members, classes, min_agree, min_differ, rng):
 def main():
     options = parser(__doc__)
     options.add_argument("--draws", type=int, default=20, help="draws of 10 partitions")
-    options.add_argument("--min-agree", type=float, nargs="+", default=[0.7, 0.8, 0.9, 1.0])
-    options.add_argument("--min-differ", type=float, default=0.9)
+    options.add_argument(
+        "--min-agree",
+        type=float,
+        nargs="+",
+        default=[0.7, 0.8, 0.9, 1.0],
+        help="as in mini_clusters",
+    )
+    options.add_argument("--min-differ", type=float, default=0.9, help="as in mini_clusters")
     args = options.parse_args()
     files = sorted((real_data() / "ensembles").glob("*.npz"))
     if not files:

@@ -31,7 +31,7 @@ from sklearn.svm import SVC, LinearSVC
 
 import labelquorum as lq
 from _data import digits, missing, real_data
-from _recorder import parser, record, timed
+from _recorder import add_choices, parser, record, timed
 
 PUBLISHED = {"gaussians": 0.012, "moons": 0.0, "text": 0.067}  # Gieseke et al. 2014
 N_LABELS = {"gaussians": 25, "moons": 5, "noisy moons": 5, "text": 48}
@@ -189,7 +189,7 @@ def over_pairs(X, classes, n_labels, args):
 
 def main():
     options = parser(__doc__)
-    options.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    add_choices(options, "--tasks", TASKS, "tasks to run")
     options.add_argument(
         "--labels", type=int, nargs="+", default=[10, 100], help="labels of a pair"
     )
