@@ -1,28 +1,29 @@
-"""Every benchmark runs, at a size that proves nothing but that."""
+"""Every study runs at a tiny size, and records only what it is asked to."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import os
+import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("numba")
-pytest.importorskip("polars")
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
+STUDIES = Path(__file__).parents[2] / "benchmarks" / "studies"
 
 CURVES = ["--sets", "digits", "--pool", 220, "--test", 100, "--seeds", 1]
 
 
-def run(script, *args, out, env=None):
-    command = [sys.executable, BENCHMARKS / script, *args, "--out", out]
+def run(script, *args, out=None, env=None):
+    command = [sys.executable, STUDIES / script, *args]
+    command += [] if out is None else ["--out", out]
     done = subprocess.run(
         [str(word) for word in command],
         capture_output=True,
@@ -37,30 +38,21 @@ def run(script, *args, out, env=None):
 @pytest.mark.parametrize(
     ("script", "args"),
     [
-        ("bench_mini_clusters.py", ["--rows", 600, "--naive-rows", 100, 200]),
-        ("bench_signatures.py", ["--rows", 1000, "--repeats", 1]),
-        ("bench_agreement.py", ["--max-rows", 300, "--limit", 0.3]),
-        ("bench_codebooks.py", ["--sets", "small", "--rows", 300]),
-        ("bench_correlation.py", ["--draws", 4, "--nodes", 50, "--weights", 2000]),
-        ("bench_neighbors.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss Flat"]),
-        ("bench_propagation.py", ["--rows", 300, "--nodes", 500, "--iterations", 2]),
-        ("bench_searcher.py", ["--sets", "blobs", "--rows", 300, "--peers", "faiss_hnsw"]),
+        ("correlation_quality.py", ["--draws", 4]),
         ("few_labels.py", ["--splits", 1, "--labels", 20, "--rows", 400]),
         ("label_quality.py", ["--sets", "digits", "--rows", 500, "--draws", 3]),
         ("learning_curves.py", [*CURVES, "--strategies", "random", "margin", "TypiClust"]),
         ("novelty.py", ["--sets", "digits", "--rows", 600, "--draws", 1]),
-        ("scale.py", ["--rows", 100, 1000, "--max-growth", 1000]),
         ("scale_clusterer.py", ["--rows", 500, "--features", 4, "--clusters", 3]),
-        ("bench_text.py", ["--rows", 2000]),
         ("worst_cases.py", ["--max-rows", 500, "--cases", 0, 5]),
     ],
 )
-def test_script_runs_and_records(script, args, tmp_path):
+def test_a_study_runs_and_records(script, args, tmp_path):
     out = tmp_path / "results.json"
     assert run(script, *args, out=out)
     recorded = json.loads(out.read_text())
     assert recorded["results"]
-    assert recorded["command"].startswith(f"python benchmarks/{script}")
+    assert recorded["command"].startswith(f"python benchmarks/studies/{script}")
     assert str(tmp_path) not in out.read_text()
 
 
@@ -81,7 +73,7 @@ def test_scale_dask(tmp_path):
     assert len(results["model"]) == 9
 
 
-def make_up_ensembles(folder):
+def write_ensembles(folder):
     (folder / "ensembles").mkdir()
     rng = np.random.default_rng(0)
     classes = rng.integers(3, size=200)
@@ -90,7 +82,7 @@ def make_up_ensembles(folder):
 
 
 def test_real_ensembles(tmp_path):
-    make_up_ensembles(tmp_path)
+    write_ensembles(tmp_path)
     out = tmp_path / "results.json"
     run("real_ensembles.py", "--draws", 2, out=out, env={"LABELQUORUM_DATA": str(tmp_path)})
     first = json.loads(out.read_text())["results"][0]
@@ -107,10 +99,9 @@ def test_propagation_accuracy(tmp_path):
 
 
 def test_consensus_ensembles(tmp_path):
-    make_up_ensembles(tmp_path)
+    write_ensembles(tmp_path)
     out = tmp_path / "results.json"
-    args = ["--draws", 2, "--rows", 300, "--max-rows", 3000, "--methods"]
-    args += ["labelquorum", "LWEA", "LWGP", "EAC"]
+    args = ["--draws", 2, "--methods", "labelquorum", "LWEA", "LWGP", "EAC"]
     run("consensus_ensembles.py", *args, out=out, env={"LABELQUORUM_DATA": str(tmp_path)})
     rows = json.loads(out.read_text())["results"]["ensembles"]
     assert [row["method"] for row in rows] == ["labelquorum", "LWEA", "LWGP", "EAC"]
@@ -142,7 +133,7 @@ def test_evaluate_takes_named_sets(tmp_path):
 
 
 def documents(n):
-    """Made up: in each sentence, Ann or Bob, then a pronoun."""
+    """Generate documents: in each sentence, Ann or Bob, then a pronoun."""
     rng = np.random.default_rng(0)
     for i in range(n):
         mentions, sentences = [], []
@@ -163,7 +154,7 @@ def documents(n):
 @pytest.mark.parametrize("with_test", [False, True])
 def test_evaluate_sets(tmp_path, with_test):
     path = tmp_path / "documents.jsonl"
-    path.write_text("".join(json.dumps(of) + "\n" for of in documents(6)))
+    path.write_text("".join(json.dumps(document) + "\n" for document in documents(6)))
     more = ["--test", path, "--methods", "PairwiseSetClusterer"] if with_test else ["--folds", 2]
     args = ["--train", path, *more]
     printed = run("evaluate_sets.py", *args, out=tmp_path / "results.json").splitlines()
@@ -224,7 +215,7 @@ def test_known_categories(tmp_path):
 
 
 def test_the_protocol_of_known_categories(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.syspath_prepend(STUDIES)
     import known_categories
 
     classes = np.repeat(np.arange(8), 50)
@@ -238,11 +229,11 @@ def test_the_protocol_of_known_categories(monkeypatch):
     assert (wrong != y).sum() == 2
     assert wrong.max() < n_known
 
-    # Clusters swapped: right under the matching, wrong by name.
+    # Swapped clusters are right under the matching and wrong by name.
     swapped = np.where(drawn == 0, 1, np.where(drawn == 1, 0, drawn))
     of = known_categories.scores(drawn, swapped, n_known)
     assert (of["all"], of["known"], of["new"], of["by_name"]) == (1, 1, 1, 0.5)
-    # One matching over all: new samples put into a known category's cluster take nothing from it.
+    # One matching over all: new samples in the cluster of a known category do not take its name.
     half = (drawn == 7) & (np.arange(400) % 2 == 0)
     of = known_categories.scores(drawn, np.where(half, 0, drawn), n_known)
     assert (of["all"], of["known"], of["new"]) == (375 / 400, 1, 175 / 200)
@@ -253,12 +244,12 @@ def test_the_protocol_of_known_categories(monkeypatch):
 def test_real_ensembles_says_what_is_missing(tmp_path):
     out = tmp_path / "results.json"
     env = {"LABELQUORUM_DATA": str(tmp_path)}
-    assert run("real_ensembles.py", out=out, env=env).startswith("skipped")
+    assert run("real_ensembles.py", out=out, env=env).startswith("ensembles: skipped")
     assert not out.exists()
 
 
 def test_data_is_the_same_in_any_chunks(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.syspath_prepend(STUDIES)
     import _data
 
     rows = _data.ensemble(1000, 12, abstain=0.2, seed=3)
@@ -270,7 +261,7 @@ def test_data_is_the_same_in_any_chunks(monkeypatch):
 
 
 @pytest.mark.deep
-def test_deep(tmp_path):
+def test_kingdra(tmp_path):
     out = tmp_path / "results.json"
     settings = {"hidden": [16], "n_networks": 3, "n_first_steps": 40, "n_rounds": 1, "n_steps": 5}
     run("kingdra.py", "--set", "digits", "--runs", 0, "--settings", json.dumps(settings), out=out)
@@ -280,6 +271,73 @@ def test_deep(tmp_path):
     assert results["random"]["accuracy"]["mean"] != results["kingdra"]["accuracy"]["mean"]
     assert results["consensus"] > results["k-means"]
     assert out.with_suffix(".png").exists()
-    run("bench_deep.py", "--steps", 1, "--networks", 2, "--widths", 8, 4, 3, out=out)
-    for kind in ("denoising", "no denoising"):
-        assert json.loads(out.read_text())["results"][kind]["times_faster"]["together, 2"] > 0
+
+
+def test_a_study_records_nothing_unasked(tmp_path):
+    before = {path: path.read_bytes() for path in (STUDIES / "results").iterdir()}
+    args = ["--splits", 1, "--labels", 20, "--rows", 400]
+    assert "best way" in run("few_labels.py", *args)
+    assert {path: path.read_bytes() for path in (STUDIES / "results").iterdir()} == before
+
+
+@pytest.fixture
+def recorder(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(STUDIES)
+    import _recorder
+
+    monkeypatch.setattr(_recorder, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["folder/study.py", "--rows", "3", str(tmp_path)])
+    return _recorder
+
+
+def test_record_writes_where_it_is_told(recorder, tmp_path):
+    out = tmp_path / "some.json"
+    recorder.record(recorder.parser("A study.").parse_args([]), {"seconds": 1.5})
+    assert list(tmp_path.iterdir()) == []
+    recorder.record(recorder.parser("A study.").parse_args(["--out", str(out)]), {"seconds": 1.5})
+    assert list(tmp_path.iterdir()) == [out]
+    recorder.record(recorder.parser("A study.").parse_args(["--record"]), {"seconds": 2.5})
+    assert json.loads((tmp_path / "study.json").read_text())["results"] == {"seconds": 2.5}
+
+
+def test_a_record_says_what_is_needed_to_repeat_it(recorder, tmp_path):
+    out = tmp_path / "some.json"
+    args = recorder.parser("A study.").parse_args(["--out", str(out), "--threads", "2"])
+    recorder.record(args, [1, 2])
+    content = json.loads(out.read_text())
+    assert content["command"] == "python benchmarks/studies/study.py --rows 3 DIR"
+    assert content["threads"] == 2
+    assert set(content["machine"]) == {"cpu", "cores", "memory_gib", "system"}
+    assert content["versions"]["labelquorum"]
+    assert platform.node() not in out.read_text()
+
+
+def test_results_go_to_a_file_in_a_folder(recorder, tmp_path, capsys):
+    for target in (tmp_path, tmp_path / "missing" / "results.json"):
+        with pytest.raises(SystemExit):
+            recorder.parser("A study.").parse_args(["--out", str(target)])
+        assert "must be a file in an existing folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        recorder.parser("A study.").parse_args(["--record", "--out", str(tmp_path / "a.json")])
+
+
+def test_timed_returns_seconds_and_the_result(recorder):
+    seconds, result = recorder.timed(lambda: time.sleep(0.02) or "result")
+    assert result == "result"
+    assert 0.02 <= seconds < 10
+
+
+def test_within_stops_what_takes_longer(recorder):
+    with pytest.raises(TimeoutError, match=r"over 0\.05 s"), recorder.within(0.05):
+        time.sleep(10)
+    with recorder.within(10):
+        pass
+    time.sleep(0.1)  # nothing fires later
+
+
+def test_peak_memory_sees_what_a_block_takes(recorder):
+    with recorder.PeakMemory() as peak:
+        words = np.ones(2**24)
+        time.sleep(0.05)
+        del words
+    assert 0.9 * 2**27 < peak.peak - peak.before < 2**28

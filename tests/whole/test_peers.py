@@ -1,4 +1,4 @@
-"""The methods that benchmarks compare with do what their papers say."""
+"""The peers implemented for the studies do what their papers say."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sklearn.metrics import adjusted_rand_score
 
 from strategies import share
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+STUDIES = Path(__file__).parents[2] / "benchmarks" / "studies"
 
 
 @pytest.fixture(scope="module")
 def peers():
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
+        patch.syspath_prepend(STUDIES)
         import _peers
 
         yield _peers
@@ -32,12 +32,12 @@ def random_partitions(seed, n, m):
 
 
 def entropic_index(partitions, j, cluster, theta):
-    """The ensemble-driven cluster index, word for word."""
-    of_cluster = partitions[:, j] == cluster
+    """Compute the ensemble-driven cluster index exactly as it is defined."""
+    inside = partitions[:, j] == cluster
     entropy = 0.0
     for other in partitions.T:
         for name in np.unique(other):
-            share = (of_cluster & (other == name)).sum() / of_cluster.sum()
+            share = (inside & (other == name)).sum() / inside.sum()
             if share > 0:
                 entropy -= share * np.log2(share)
     return np.exp(-entropy / (theta * partitions.shape[1]))
@@ -45,7 +45,7 @@ def entropic_index(partitions, j, cluster, theta):
 
 @share(0.2)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 30), m=st.integers(1, 6))
-def test_votes_weigh_as_much_as_their_clusters_are_reliable(peers, seed, n, m):
+def test_votes_are_weighted_by_the_reliability_of_their_clusters(peers, seed, n, m):
     partitions = random_partitions(seed, n, m)
     member = peers.membership(partitions)
     weights = peers.reliability(member, m)[member.indices].reshape(n, m)
@@ -62,7 +62,7 @@ def test_votes_weigh_as_much_as_their_clusters_are_reliable(peers, seed, n, m):
 def test_a_cluster_that_no_partition_divides_is_fully_reliable(peers):
     partitions = np.array([[0, 0], [0, 0], [1, 1], [1, 2]])
     member = peers.membership(partitions)
-    # In order: 0 and 1 of the first partition, 0, 1 and 2 of the second; 1 is cut in halves.
+    # Clusters 0 and 1 of the first partition, then 0, 1 and 2 of the second, which halves 1.
     index = peers.reliability(member, 2)
     np.testing.assert_allclose(index, [1, np.exp(-1 / (peers.THETA * 2)), 1, 1, 1])
 
@@ -76,12 +76,12 @@ def test_consensus_of_nearly_equal_partitions_is_the_common_one(peers, method, s
     partitions = np.column_stack([rng.permutation(3)[classes] for _ in range(8)])
     noisy = rng.random(60) < 0.1
     partitions[noisy, rng.integers(8, size=noisy.sum())] = 3
-    found = getattr(peers, method)(partitions, 3)
-    assert adjusted_rand_score(classes, found) == 1
+    labels = getattr(peers, method)(partitions, 3)
+    assert adjusted_rand_score(classes, labels) == 1
 
 
 def merged_on_average(apart, n_clusters):
-    """Merge the two clusters that are nearest on average, again and again."""
+    """Merge the two clusters with the least average distance until n_clusters are left."""
     clusters = [[i] for i in range(len(apart))]
     while len(clusters) > n_clusters:
         a, b = min(
@@ -102,9 +102,9 @@ def test_average_linkage_equals_the_naive_one(peers, seed, n, n_clusters):
     apart = np.zeros((n, n))
     pairs = np.triu_indices(n, 1)
     apart[pairs] = np.random.default_rng(seed).random(len(pairs[0]))  # no ties
-    found = peers.average_linkage(apart[pairs], n_clusters)
-    assert len(np.unique(found)) == n_clusters
-    assert adjusted_rand_score(merged_on_average(apart + apart.T, n_clusters), found) == 1
+    labels = peers.average_linkage(apart[pairs], n_clusters)
+    assert len(np.unique(labels)) == n_clusters
+    assert adjusted_rand_score(merged_on_average(apart + apart.T, n_clusters), labels) == 1
 
 
 def partly_labeled(seed):
@@ -120,27 +120,27 @@ def partly_labeled(seed):
 @given(seed=st.integers(0, 2**32 - 1), n_init=st.integers(1, 3))
 def test_labeled_samples_stay_in_their_category(peers, seed, n_init):
     X, _, y = partly_labeled(seed)
-    found = peers.constrained_kmeans(X, y, 5, n_init=n_init, seed=seed)
-    np.testing.assert_array_equal(found[y >= 0], y[y >= 0])
-    assert found.min() >= 0
-    assert found.max() < 5
+    labels = peers.constrained_kmeans(X, y, 5, n_init=n_init, seed=seed)
+    np.testing.assert_array_equal(labels[y >= 0], y[y >= 0])
+    assert labels.min() >= 0
+    assert labels.max() < 5
 
 
 @pytest.mark.parametrize("method", ["seeded_kmeans", "constrained_kmeans"])
 @share(0.2)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_free_samples_are_in_the_nearest_cluster(peers, method, seed):
+def test_unlabeled_samples_are_in_the_nearest_cluster(peers, method, seed):
     X, _, y = partly_labeled(seed)
-    found = getattr(peers, method)(X, y, 5, n_init=1, seed=seed)
-    free = np.full(len(y), True) if method == "seeded_kmeans" else y < 0
-    used = np.unique(found)
-    centers = np.array([X[found == c].mean(axis=0) for c in used])
+    labels = getattr(peers, method)(X, y, 5, n_init=1, seed=seed)
+    may_move = np.full(len(y), True) if method == "seeded_kmeans" else y < 0
+    used = np.unique(labels)
+    centers = np.array([X[labels == c].mean(axis=0) for c in used])
     gaps = ((X[:, None] - centers) ** 2).sum(axis=2)
-    own = gaps[np.arange(len(X)), np.searchsorted(used, found)]
-    assert (own <= gaps.min(axis=1) + 1e-3)[free].all()
+    own = gaps[np.arange(len(X)), np.searchsorted(used, labels)]
+    assert (own <= gaps.min(axis=1) + 1e-3)[may_move].all()
 
 
-def test_seeds_alone_do_not_hold(peers):
+def test_seeded_kmeans_may_move_labeled_samples(peers):
     X = np.array([[0.0], [0.1], [0.2], [10.0], [10.1], [10.2]], dtype=np.float32)
     y = np.array([0, 0, 1, 1, 1, 1])
     assert list(peers.seeded_kmeans(X, y, 2)) == [0, 0, 0, 1, 1, 1]
@@ -158,12 +158,12 @@ def test_more_starts_are_never_worse(peers):
     assert all(after <= before * (1 + 1e-5) for before, after in pairwise(reached))
 
 
-def test_far_blobs_are_found_with_one_of_them_known(peers):
+def test_distant_blobs_are_recovered_with_one_category_known(peers):
     classes = np.arange(300) % 6
     X = np.random.default_rng(0).normal(size=(300, 2)) + 100 * np.eye(6, 2)[classes]
     X[:, 0] += 1000 * classes
     y = np.where((classes == 0) & (np.arange(300) % 7 == 0), 0, -1)
     for method in (peers.seeded_kmeans, peers.constrained_kmeans):
-        found = method(X.astype(np.float32), y, 6)
-        assert adjusted_rand_score(classes, found) == 1
-        assert set(found[classes == 0]) == {0}
+        labels = method(X.astype(np.float32), y, 6)
+        assert adjusted_rand_score(classes, labels) == 1
+        assert set(labels[classes == 0]) == {0}
