@@ -6,8 +6,8 @@
 #include <limits>
 #include <vector>
 
+#include "base/lines.hpp"
 #include "dot_tile.hpp"
-#include "lines.hpp"
 
 namespace labelquorum {
 

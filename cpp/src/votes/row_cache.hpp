@@ -11,7 +11,7 @@
 #include <limits>
 #include <vector>
 
-#include "hash.hpp"
+#include "base/hash.hpp"
 
 namespace labelquorum {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "hash.hpp"
+#include "base/hash.hpp"
 #include "labelquorum/signatures.hpp"
 
 namespace labelquorum {

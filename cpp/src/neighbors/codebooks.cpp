@@ -17,8 +17,8 @@
 #include <string>
 #include <utility>
 
+#include "base/lines.hpp"
 #include "estimates.hpp"
-#include "lines.hpp"
 #include "measure.hpp"
 #include "packed_rows.hpp"
 

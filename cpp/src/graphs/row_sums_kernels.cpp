@@ -1,6 +1,6 @@
-// The loops behind row_sums.hpp. Included by one source per instruction set, which defines
-// LABELQUORUM_ROW_SUMS_NAMESPACE. Uses nothing from the standard library: a template instantiated
-// here with wide instructions could be taken by the linker for the one used elsewhere.
+// The loops behind row_sums.hpp, compiled once per instruction set (CMakeLists.txt), which defines
+// LABELQUORUM_KERNELS_NAMESPACE. They use no template of the standard library: the linker could
+// take one compiled here with wide instructions for the one used everywhere else.
 #include "row_sums.hpp"
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -9,7 +9,7 @@
 #define LABELQUORUM_PREFETCH(address) static_cast<void>(address)
 #endif
 
-namespace labelquorum::LABELQUORUM_ROW_SUMS_NAMESPACE {
+namespace labelquorum::LABELQUORUM_KERNELS_NAMESPACE {
 namespace {
 
 constexpr std::size_t edges_ahead = 32;  // whose rows are fetched before they are needed
@@ -89,4 +89,4 @@ const RowSums<std::int32_t, double> sums32d{sum, difference};
 const RowSums<std::int64_t, float> sums64f{sum, difference};
 const RowSums<std::int64_t, double> sums64d{sum, difference};
 
-}  // namespace labelquorum::LABELQUORUM_ROW_SUMS_NAMESPACE
+}  // namespace labelquorum::LABELQUORUM_KERNELS_NAMESPACE

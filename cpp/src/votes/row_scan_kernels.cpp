@@ -1,12 +1,12 @@
-// The loops behind row_scan.hpp. Included by one source per instruction set, which defines
-// LABELQUORUM_ROW_SCAN_NAMESPACE. Uses nothing from the standard library: a template instantiated
-// here with wide instructions could be taken by the linker for the one used elsewhere.
+// The loops behind row_scan.hpp, compiled once per instruction set (CMakeLists.txt), which defines
+// LABELQUORUM_KERNELS_NAMESPACE. They use no template of the standard library: the linker could
+// take one compiled here with wide instructions for the one used everywhere else.
 #include <cstddef>
 #include <cstdint>
 
 #include "row_scan.hpp"
 
-namespace labelquorum::LABELQUORUM_ROW_SCAN_NAMESPACE {
+namespace labelquorum::LABELQUORUM_KERNELS_NAMESPACE {
 namespace {
 
 template <class C>
@@ -63,4 +63,4 @@ const RowScan<std::uint8_t> scan8{agree, differ, sum_at_least};
 const RowScan<std::uint16_t> scan16{agree, differ, sum_at_least};
 const RowScan<std::uint32_t> scan32{agree, differ, sum_at_least};
 
-}  // namespace labelquorum::LABELQUORUM_ROW_SCAN_NAMESPACE
+}  // namespace labelquorum::LABELQUORUM_KERNELS_NAMESPACE

@@ -30,7 +30,7 @@
 #include <string>
 #include <thread>
 
-#include "hash.hpp"
+#include "base/hash.hpp"
 #include "row_cache.hpp"
 #include "row_packing.hpp"
 

@@ -1,6 +1,6 @@
-// The loops behind dot_tile.hpp. Included by one source per instruction set, which defines
-// LABELQUORUM_DOT_TILE_NAMESPACE. Uses nothing from the standard library: a template instantiated
-// here with wide instructions could be taken by the linker for the one used elsewhere.
+// The loops behind dot_tile.hpp, compiled once per instruction set (CMakeLists.txt), which defines
+// LABELQUORUM_KERNELS_NAMESPACE. They use no template of the standard library: the linker could
+// take one compiled here with wide instructions for the one used everywhere else.
 #include <cstring>
 
 #include "dot_tile.hpp"
@@ -9,7 +9,7 @@
 #include <immintrin.h>
 #endif
 
-namespace labelquorum::LABELQUORUM_DOT_TILE_NAMESPACE {
+namespace labelquorum::LABELQUORUM_KERNELS_NAMESPACE {
 namespace {
 
 // Sums over n terms, in the same order whatever the instruction set.
@@ -399,4 +399,4 @@ const DotTile tile{n_queries, n_points,    n_columns_of, sizeof(Value),     roun
                    &prepare,  put_query,   put_point,    &copy_query,       &multiply,
                    &within,   &near_least, &dot,         &squared_distance, &widen};
 
-}  // namespace labelquorum::LABELQUORUM_DOT_TILE_NAMESPACE
+}  // namespace labelquorum::LABELQUORUM_KERNELS_NAMESPACE

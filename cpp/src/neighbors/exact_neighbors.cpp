@@ -18,9 +18,9 @@
 #include <span>
 #include <vector>
 
+#include "base/lines.hpp"
 #include "dot_tile.hpp"
 #include "estimates.hpp"
-#include "lines.hpp"
 
 namespace labelquorum {
 namespace {
