@@ -25,6 +25,9 @@ struct RowLayout {
     static std::uint64_t mask(const Field& field) {
         return ((std::uint64_t{1} << field.width) - 1) << field.shift;
     }
+    static Code code(const std::uint64_t* words, const Field& field) {
+        return static_cast<Code>((words[field.word] & mask(field)) >> field.shift);
+    }
 };
 
 struct PackedSignatures {
@@ -36,8 +39,7 @@ struct PackedSignatures {
     std::size_t n_partitions() const { return layout.fields.size(); }
     const std::uint64_t* row(std::size_t i) const { return rows.data() + i * layout.n_words; }
     Code code(std::size_t i, std::size_t partition) const {
-        const auto& field = layout.fields[partition];
-        return static_cast<Code>((row(i)[field.word] & RowLayout::mask(field)) >> field.shift);
+        return RowLayout::code(row(i), layout.fields[partition]);
     }
     // The number of partitions in which a signature has a label.
     std::size_t n_votes(std::size_t i) const {

@@ -12,18 +12,9 @@
 #include <vector>
 
 #include "base/hash.hpp"
+#include "byte_rows.hpp"
 
 namespace labelquorum {
-
-// Rows as runs of at least 8 bytes, read in words.
-struct ByteRows {
-    const char* data;
-    std::ptrdiff_t stride;  // bytes from one row to the next
-    std::size_t size;       // bytes of a row
-
-    std::size_t n_words() const { return (size + 7) / 8; }
-    const char* row(std::size_t i) const { return data + static_cast<std::ptrdiff_t>(i) * stride; }
-};
 
 class RowCache {
 public:
