@@ -9,11 +9,10 @@
 #include <utility>
 
 #include "graph_check.hpp"
+#include "links.hpp"
 
 namespace labelquorum {
 namespace {
-
-using Labels = std::vector<std::uint32_t>;
 
 constexpr std::size_t nodes_per_check = 4096;
 
@@ -26,51 +25,6 @@ struct Level {
 
     std::size_t n_nodes() const { return degrees.size(); }
 };
-
-// Edges of one node summed by the community they lead to.
-class Links {
-public:
-    explicit Links(std::size_t n) : weights_(n, 0.0), is_met_(n, 0) {}
-
-    void clear() {
-        for (const std::uint32_t one : met_) {
-            weights_[one] = 0;
-            is_met_[one] = 0;
-        }
-        met_.clear();
-    }
-    void add(std::uint32_t community, double weight) {
-        if (is_met_[community] == 0) {
-            is_met_[community] = 1;
-            met_.push_back(community);
-        }
-        weights_[community] += weight;
-    }
-    const std::vector<std::uint32_t>& met() const { return met_; }
-    double weight(std::uint32_t community) const { return weights_[community]; }
-
-private:
-    std::vector<double> weights_;
-    std::vector<std::uint8_t> is_met_;
-    std::vector<std::uint32_t> met_;
-};
-
-std::size_t renumber(Labels& labels) {
-    constexpr auto none = static_cast<std::uint32_t>(-1);
-    std::vector<std::uint32_t> numbers(labels.size(), none);
-    std::uint32_t n = 0;
-    for (std::uint32_t& label : labels) {
-        if (numbers[label] == none) numbers[label] = n++;
-        label = numbers[label];
-    }
-    return n;
-}
-
-Labels singletons(std::size_t n) {
-    Labels labels(n);
-    std::iota(labels.begin(), labels.end(), 0U);
-    return labels;
-}
 
 class Search {
 public:
@@ -159,7 +113,7 @@ private:
             };
             std::uint32_t best = own;
             double most = gain(own);
-            for (const std::uint32_t community : links.met()) {
+            for (const std::uint32_t community : links.clusters()) {
                 const double here = gain(community);
                 if (here > most) {
                     most = here;
@@ -217,7 +171,7 @@ private:
             }
             std::uint32_t best = v;
             double most = 0;
-            for (const std::uint32_t part : links.met()) {
+            for (const std::uint32_t part : links.clusters()) {
                 const double gain = links.weight(part) - cost_ * degrees[v] * degrees[part];
                 if (gain > most && hangs_together(part, community)) {
                     most = gain;
@@ -260,7 +214,7 @@ private:
                     links.add(parts[level.indices[e]], level.weights[e]);
                 }
             }
-            for (const std::uint32_t other : links.met()) {
+            for (const std::uint32_t other : links.clusters()) {
                 if (other == part) continue;
                 result.indices.push_back(other);
                 result.weights.push_back(static_cast<float>(links.weight(other)));
