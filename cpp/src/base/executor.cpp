@@ -22,12 +22,13 @@ namespace labelquorum {
 namespace {
 
 constexpr auto poll_interval = std::chrono::milliseconds(50);
-constexpr std::size_t memory_not_asked_for = std::size_t{64} << 20;
+constexpr std::size_t max_unchecked_bytes = std::size_t{64} << 20;
 
-// Set while a thread works for a run: its stop flag. Nested runs are serial and heed it.
+// The stop flag of the run that this thread works for, if any. Nested runs are serial and stop with
+// it.
 thread_local const std::atomic<bool>* current_stop = nullptr;
 
-// Ends a nested run whose outer run has been stopped. Never the first exception of a run.
+// Ends a nested run whose outer run has been stopped. It is never the first exception of a run.
 struct Stopped {};
 
 void throw_if_stopped() {
@@ -40,7 +41,7 @@ std::int64_t now_ns() {
         .count();
 }
 
-// The folders of the process's own cgroups, each with its parents, v2 and v1 alike.
+// The folders of the process's cgroups (v1 and v2), each followed by its parents.
 std::vector<std::string> cgroup_folders(const std::string& controller) {
     std::vector<std::string> folders;
     std::ifstream file("/proc/self/cgroup");
@@ -66,7 +67,7 @@ std::vector<std::string> cgroup_folders(const std::string& controller) {
     return folders;
 }
 
-// The first number in a file, or `otherwise` where there is none ("max", no such file).
+// The first number in a file, or `otherwise` if there is no file or it says "max".
 double read_number(const std::string& path, double otherwise) {
     std::ifstream file(path);
     double value = otherwise;
@@ -97,7 +98,7 @@ double cgroup_memory() {
             const double limit = read_number(folder + limit_name, -1);
             const double usage = read_number(folder + usage_name, -1);
             if (limit < 0 || usage < 0) continue;
-            double reclaimable = 0;  // the page cache gives way
+            double reclaimable = 0;  // page cache that the system gives up when memory is needed
             std::ifstream stat(folder + "/memory.stat");
             std::string key;
             for (double value = 0; stat >> key >> value;) {
@@ -109,7 +110,7 @@ double cgroup_memory() {
     return left;
 }
 
-// Blocks handed out one at a time, the first exception kept, the end made known.
+// Hands out blocks one at a time, keeps the first exception, and tells when workers have ended.
 class Run {
 public:
     using Body = std::function<void(std::size_t, int)>;
@@ -140,7 +141,7 @@ public:
         if (!stop_.exchange(true)) error_ = std::move(error);
     }
 
-    // Whether n workers have ended, waiting for it for one poll interval at most.
+    // Whether n workers have ended. Waits up to one poll interval for them.
     bool wait_for(int n) {
         std::unique_lock lock(mutex_);
         return ended_.wait_for(lock, poll_interval, [&] { return n_ended_ == n; });
@@ -208,8 +209,8 @@ std::size_t available_memory() {
 Executor::Executor(int n_threads, Hooks hooks)
     : n_threads_(n_threads == 0 ? default_n_threads() : n_threads), hooks_(std::move(hooks)) {
     if (n_threads < 0) {
-        throw std::invalid_argument("n_threads: " + std::to_string(n_threads) +
-                                    " given; it has to be at least 0");
+        throw std::invalid_argument("n_threads must be at least 0, got " +
+                                    std::to_string(n_threads) + ".");
     }
 }
 
@@ -237,7 +238,7 @@ void Executor::run(std::size_t n_blocks, const std::function<void(std::size_t, i
             threads.emplace_back([&run, worker] { run.work(worker); });
         }
     } catch (const std::system_error&) {
-        // No more threads to be had: those that started do the work, or else this one.
+        // The system has no more threads. Those that started do the work; without any, this one.
         if (threads.empty()) run.work(0);
     } catch (...) {
         run.fail(std::current_exception());
@@ -296,7 +297,7 @@ void Executor::report(double fraction) const {
     const std::int64_t now = now_ns();
     const bool is_new = stage_ != reported_stage_;
     if (!is_new) {
-        // Stages of several runs begin anew: what is reported never goes back.
+        // A stage may consist of several runs. The fraction reported never decreases.
         if (share <= reported_) return;
         if (share < 1.0 &&
             now - last_report_ns_ < 2 * std::chrono::nanoseconds(poll_interval).count()) {
@@ -310,13 +311,13 @@ void Executor::report(double fraction) const {
 }
 
 void Executor::require_memory(std::size_t bytes, std::string_view purpose) const {
-    if (bytes < memory_not_asked_for) return;
+    if (bytes < max_unchecked_bytes) return;
     const std::size_t left = available_memory();
     if (bytes <= left) return;
     throw MemoryLimitError(std::to_string(bytes) + " bytes are needed for " + std::string(purpose) +
                            ", but only " + std::to_string(left) +
                            " are available. Use fewer samples, partitions or clusters per "
-                           "partition, or a machine with more memory");
+                           "partition, or a machine with more memory.");
 }
 
 }  // namespace labelquorum

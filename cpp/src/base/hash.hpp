@@ -6,8 +6,8 @@
 
 namespace labelquorum {
 
-// A bijection of 64-bit words that spreads every input bit over all output bits (the finaliser of
-// MurmurHash3 by Austin Appleby, public domain). Being a bijection it keeps different words apart.
+// A bijection of 64-bit words that spreads every input bit over all output bits: the finalizer of
+// MurmurHash3 by Austin Appleby (public domain).
 constexpr std::uint64_t mix(std::uint64_t word) {
     word ^= word >> 33;
     word *= 0xff51afd7ed558ccdULL;
@@ -17,7 +17,7 @@ constexpr std::uint64_t mix(std::uint64_t word) {
     return word;
 }
 
-// A hash of the words word(0) .. word(n_words - 1). Equal hashes do not imply equal words.
+// A hash of the words word(0) to word(n_words - 1). Equal hashes do not imply equal words.
 template <class Word>
 constexpr std::uint64_t hash_words(std::size_t n_words, Word&& word) {
     std::uint64_t hash = 0;

@@ -13,7 +13,7 @@ namespace labelquorum {
 namespace {
 
 #ifdef LABELQUORUM_HAVE_AMX
-// Linux lends the tiles to a process that asks for them.
+// Linux allows a process to use the tiles if it asks first.
 bool has_amx() {
     unsigned eax = 0;
     unsigned ebx = 0;
@@ -85,8 +85,9 @@ InstructionSet choose() {
     for (const InstructionSet set : compiled()) {
         if (is_supported(set)) usable += (usable.empty() ? "" : ", ") + name(set);
     }
-    throw std::invalid_argument("LABELQUORUM_INSTRUCTION_SET: \"" + std::string(wanted) +
-                                "\" given; this build on this machine has " + usable);
+    throw std::invalid_argument("LABELQUORUM_INSTRUCTION_SET must be one of " + usable +
+                                " for this build on this machine, got \"" + std::string(wanted) +
+                                "\".");
 }
 
 }  // namespace

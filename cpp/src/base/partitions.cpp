@@ -9,10 +9,10 @@ void check_ids(const Partitions& partitions, std::size_t begin, std::size_t end)
         visit(partitions.columns[j], [&](auto values) {
             for (std::size_t row = begin; row < end; ++row) {
                 if (is_valid_id(values[row])) continue;
-                throw ClusterIdError("partitions: row " + std::to_string(row) + ", partition " +
-                                     std::to_string(j) + " holds the cluster id " +
-                                     std::to_string(values[row]) + "; ids go up to " +
-                                     std::to_string(max_cluster_id));
+                throw ClusterIdError(
+                    "partitions must hold cluster ids of at most " +
+                    std::to_string(max_cluster_id) + ", got " + std::to_string(values[row]) +
+                    " in row " + std::to_string(row) + ", partition " + std::to_string(j) + ".");
             }
         });
     }

@@ -16,22 +16,23 @@ namespace {
 
 constexpr std::size_t nodes_per_check = 4096;
 
-// A graph of which edges from a node to itself are set apart.
+// A graph without edges from a node to itself; these only count in the degrees.
 struct Level {
     std::vector<std::size_t> indptr;
-    std::vector<std::uint32_t> indices;
+    std::vector<Node> indices;
     std::vector<float> weights;
-    std::vector<double> degrees;  // with edges to itself
+    std::vector<double> degrees;  // including edges from a node to itself
 
     std::size_t n_nodes() const { return degrees.size(); }
 };
 
+// One run of the Leiden algorithm.
 class Search {
 public:
     Search(const Level& base, const CommunityRun& run, const Executor& executor)
         : base_(base), random_(run.seed), executor_(executor) {
         const double total = std::accumulate(base.degrees.begin(), base.degrees.end(), 0.0);
-        // What two nodes lose by sharing a community, per product of their degrees.
+        // The cost of two nodes sharing a community is this times the product of their degrees.
         cost_ = total > 0 ? run.resolution / total : 0;
     }
 
@@ -45,51 +46,51 @@ public:
     }
 
 private:
-    // One pass from the nodes up. Whether anything moved.
+    // One pass from the base nodes up through all levels. Returns whether any node moved.
     bool improve(Labels& labels) {
-        Level made;
+        Level merged_level;
         const Level* level = &base_;
-        Labels node_of = singletons(base_.n_nodes());  // each base node's, in the level
-        Labels of_level = labels;
-        renumber(of_level);
-        bool moved = false;
+        Labels node_of = singletons(base_.n_nodes());  // the level's node of each base node
+        Labels level_labels = labels;
+        renumber(level_labels);
+        bool any_moved = false;
         while (true) {
-            const bool moved_here = move_nodes(*level, of_level);
-            moved = moved || moved_here;
-            const std::size_t n_communities = renumber(of_level);
-            for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = of_level[node_of[i]];
-            if (n_communities == level->n_nodes() || (!moved_here && level != &base_)) return moved;
-            Labels parts = split(*level, of_level);
+            const bool moved = move_nodes(*level, level_labels);
+            any_moved = any_moved || moved;
+            const std::size_t n_communities = renumber(level_labels);
+            for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = level_labels[node_of[i]];
+            if (n_communities == level->n_nodes() || (!moved && level != &base_)) return any_moved;
+            Labels parts = split(*level, level_labels);
             const std::size_t n_parts = renumber(parts);
-            if (n_parts == level->n_nodes()) return moved;
-            Labels of_parts(n_parts);
-            for (std::size_t v = 0; v < parts.size(); ++v) of_parts[parts[v]] = of_level[v];
-            for (std::uint32_t& node : node_of) node = parts[node];
-            made = merged(*level, parts, n_parts);
-            level = &made;
-            of_level = std::move(of_parts);
+            if (n_parts == level->n_nodes()) return any_moved;
+            Labels part_labels(n_parts);
+            for (std::size_t v = 0; v < parts.size(); ++v) part_labels[parts[v]] = level_labels[v];
+            for (Node& node : node_of) node = parts[node];
+            merged_level = merged(*level, parts, n_parts);
+            level = &merged_level;
+            level_labels = std::move(part_labels);
         }
     }
 
-    std::vector<std::uint32_t> shuffled(std::size_t n) {
-        std::vector<std::uint32_t> order = singletons(n);
+    std::vector<Node> shuffled(std::size_t n) {
+        std::vector<Node> order = singletons(n);
         for (std::size_t i = n; i > 1; --i) std::swap(order[i - 1], order[random_() % i]);
         return order;
     }
 
-    // Moves nodes to where they gain most, until none gains; a node is looked at again after a
-    // neighbour has moved away from it.
+    // Moves nodes to the communities where they gain most, until none gains. A node is visited
+    // again after a neighbor has moved away from its community.
     bool move_nodes(const Level& level, Labels& labels) {
         const std::size_t n = level.n_nodes();
         std::vector<double> degrees(n, 0.0);  // of communities
         for (std::size_t v = 0; v < n; ++v) degrees[labels[v]] += level.degrees[v];
-        std::vector<std::uint32_t> empty;
-        std::vector<std::uint32_t> sizes(n, 0);
-        for (const std::uint32_t label : labels) ++sizes[label];
+        std::vector<Node> empty;
+        std::vector<Node> sizes(n, 0);
+        for (const Node label : labels) ++sizes[label];
         for (std::size_t c = n; c-- > 0;) {
-            if (sizes[c] == 0) empty.push_back(static_cast<std::uint32_t>(c));
+            if (sizes[c] == 0) empty.push_back(static_cast<Node>(c));
         }
-        std::vector<std::uint32_t> queue = shuffled(n);  // a ring
+        std::vector<Node> queue = shuffled(n);  // a ring
         std::vector<std::uint8_t> is_queued(n, 1);
         std::size_t first = 0;
         std::size_t n_queued = n;
@@ -97,23 +98,23 @@ private:
         bool moved = false;
         for (std::size_t step = 0; n_queued > 0; ++step) {
             if (step % nodes_per_check == 0) executor_.checkpoint();
-            const std::uint32_t v = queue[first];
+            const Node v = queue[first];
             first = first + 1 == n ? 0 : first + 1;
             --n_queued;
             is_queued[v] = 0;
-            const std::uint32_t own = labels[v];
+            const Node own = labels[v];
             links.clear();
             for (std::size_t e = level.indptr[v]; e < level.indptr[v + 1]; ++e) {
                 links.add(labels[level.indices[e]], level.weights[e]);
             }
             const double degree = level.degrees[v];
             degrees[own] -= degree;
-            const auto gain = [&](std::uint32_t community) {
+            const auto gain = [&](Node community) {
                 return links.weight(community) - cost_ * degree * degrees[community];
             };
-            std::uint32_t best = own;
+            Node best = own;
             double most = gain(own);
-            for (const std::uint32_t community : links.clusters()) {
+            for (const Node community : links.clusters()) {
                 const double here = gain(community);
                 if (here > most) {
                     most = here;
@@ -129,7 +130,7 @@ private:
             labels[v] = best;
             moved = true;
             for (std::size_t e = level.indptr[v]; e < level.indptr[v + 1]; ++e) {
-                const std::uint32_t other = level.indices[e];
+                const Node other = level.indices[e];
                 if (labels[other] == best || is_queued[other] != 0) continue;
                 is_queued[other] = 1;
                 std::size_t last = first + n_queued++;
@@ -140,40 +141,40 @@ private:
         return moved;
     }
 
-    // Parts of communities, each grown from single nodes, so that it hangs together.
+    // Splits communities into parts. Each part grows from a single node, so it is well connected.
     Labels split(const Level& level, const Labels& communities) {
         const std::size_t n = level.n_nodes();
         Labels parts = singletons(n);
-        std::vector<double> of_communities(n, 0.0);
+        std::vector<double> community_degrees(n, 0.0);
         std::vector<double> degrees = level.degrees;  // of parts
-        std::vector<double> outward(n, 0.0);          // weight from a part to its community's rest
+        std::vector<double> outward(n, 0.0);  // weight from each part to the rest of its community
         std::vector<std::uint8_t> is_alone(n, 1);
         for (std::size_t v = 0; v < n; ++v) {
-            of_communities[communities[v]] += level.degrees[v];
+            community_degrees[communities[v]] += level.degrees[v];
             for (std::size_t e = level.indptr[v]; e < level.indptr[v + 1]; ++e) {
                 if (communities[level.indices[e]] == communities[v]) outward[v] += level.weights[e];
             }
         }
-        const auto hangs_together = [&](std::uint32_t part, std::uint32_t community) {
+        const auto is_well_connected = [&](Node part, Node community) {
             return outward[part] >=
-                   cost_ * degrees[part] * (of_communities[community] - degrees[part]);
+                   cost_ * degrees[part] * (community_degrees[community] - degrees[part]);
         };
         Links links(n);
         std::size_t step = 0;
-        for (const std::uint32_t v : shuffled(n)) {
+        for (const Node v : shuffled(n)) {
             if (step++ % nodes_per_check == 0) executor_.checkpoint();
-            const std::uint32_t community = communities[v];
-            if (is_alone[v] == 0 || !hangs_together(v, community)) continue;
+            const Node community = communities[v];
+            if (is_alone[v] == 0 || !is_well_connected(v, community)) continue;
             links.clear();
             for (std::size_t e = level.indptr[v]; e < level.indptr[v + 1]; ++e) {
-                const std::uint32_t other = level.indices[e];
+                const Node other = level.indices[e];
                 if (communities[other] == community) links.add(parts[other], level.weights[e]);
             }
-            std::uint32_t best = v;
+            Node best = v;
             double most = 0;
-            for (const std::uint32_t part : links.clusters()) {
+            for (const Node part : links.clusters()) {
                 const double gain = links.weight(part) - cost_ * degrees[v] * degrees[part];
-                if (gain > most && hangs_together(part, community)) {
+                if (gain > most && is_well_connected(part, community)) {
                     most = gain;
                     best = part;
                 }
@@ -197,24 +198,24 @@ private:
             ++begins[parts[v] + 1];
         }
         std::partial_sum(begins.begin(), begins.end(), begins.begin());
-        std::vector<std::uint32_t> members(parts.size());
+        std::vector<Node> members(parts.size());
         std::vector<std::size_t> next(begins.begin(), begins.end() - 1);
         for (std::size_t v = 0; v < parts.size(); ++v) {
-            members[next[parts[v]]++] = static_cast<std::uint32_t>(v);
+            members[next[parts[v]]++] = static_cast<Node>(v);
         }
         result.indptr.reserve(n_parts + 1);
         result.indptr.push_back(0);
         Links links(n_parts);
-        for (std::uint32_t part = 0; part < n_parts; ++part) {
+        for (Node part = 0; part < n_parts; ++part) {
             if (part % nodes_per_check == 0) executor_.checkpoint();
             links.clear();
             for (std::size_t m = begins[part]; m < begins[part + 1]; ++m) {
-                const std::uint32_t v = members[m];
+                const Node v = members[m];
                 for (std::size_t e = level.indptr[v]; e < level.indptr[v + 1]; ++e) {
                     links.add(parts[level.indices[e]], level.weights[e]);
                 }
             }
-            for (const std::uint32_t other : links.clusters()) {
+            for (const Node other : links.clusters()) {
                 if (other == part) continue;
                 result.indices.push_back(other);
                 result.weights.push_back(static_cast<float>(links.weight(other)));
@@ -234,11 +235,11 @@ template <class Index, class Real>
 Level base_level(const GraphView<Index, Real>& graph, const Executor& executor) {
     check_graph(graph.indptr, graph.indices, graph.n_nodes, executor);
     if (graph.n_nodes > std::numeric_limits<std::int32_t>::max()) {
-        throw std::length_error("graph has " + std::to_string(graph.n_nodes) +
-                                " nodes; at most 2^31 - 1 can be numbered");
+        throw std::length_error("graph must have at most 2^31 - 1 nodes, got " +
+                                std::to_string(graph.n_nodes) + ".");
     }
     const auto n_edges = static_cast<std::size_t>(graph.indptr[graph.n_nodes]);
-    executor.require_memory(n_edges * (sizeof(float) + sizeof(std::uint32_t)), "the graph");
+    executor.require_memory(n_edges * (sizeof(float) + sizeof(Node)), "the graph");
     Level level;
     level.degrees.assign(graph.n_nodes, 0.0);
     level.indptr.reserve(graph.n_nodes + 1);
@@ -250,11 +251,11 @@ Level base_level(const GraphView<Index, Real>& graph, const Executor& executor) 
         for (auto e = graph.indptr[v]; e < graph.indptr[v + 1]; ++e) {
             const auto weight = static_cast<double>(graph.weights[e]);
             if (!(weight >= 0 && weight <= 1e30)) {
-                throw std::invalid_argument("graph holds the weight " + std::to_string(weight) +
-                                            "; wanted numbers from 0 to 1e30");
+                throw std::invalid_argument("graph must have weights from 0 to 1e30, got " +
+                                            std::to_string(weight) + ".");
             }
             level.degrees[v] += weight;
-            const auto target = static_cast<std::uint32_t>(graph.indices[e]);
+            const auto target = static_cast<Node>(graph.indices[e]);
             if (target == v || weight == 0) continue;
             level.indices.push_back(target);
             level.weights.push_back(static_cast<float>(weight));
@@ -272,8 +273,8 @@ std::vector<std::vector<std::int32_t>> communities(const GraphView<Index, Real>&
                                                    std::size_t n_rounds, const Executor& executor) {
     for (const CommunityRun& run : runs) {
         if (run.resolution > 0 && std::isfinite(run.resolution)) continue;
-        throw std::invalid_argument("resolution is " + std::to_string(run.resolution) +
-                                    "; wanted a positive number");
+        throw std::invalid_argument("resolution must be a positive number, got " +
+                                    std::to_string(run.resolution) + ".");
     }
     const Level base = base_level(graph, executor);
     std::vector<std::vector<std::int32_t>> results(runs.size());

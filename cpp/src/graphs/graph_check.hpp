@@ -1,4 +1,4 @@
-// What every kernel asks of a graph that is given.
+// The checks that every kernel makes on a graph that it is given.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,8 @@
 
 namespace labelquorum {
 
-// Throws std::invalid_argument where there is no node, indptr does not ascend from 0, or an index
-// is no node. Index is int32_t or int64_t.
+// Throws std::invalid_argument unless there is a node, indptr ascends from 0, and all indices are
+// nodes. Index is int32_t or int64_t.
 template <class Index>
 void check_graph(const Index* indptr, const Index* indices, std::size_t n_nodes,
                  const Executor& executor);

@@ -21,7 +21,7 @@ struct Edge {
     Weight weight;
 };
 
-// Lists of k neighbours each, read as the rows of a graph.
+// Lists of k neighbors each, read as the rows of a graph.
 template <class Weight>
 struct NeighborLists {
     const std::int64_t* neighbors;
@@ -48,7 +48,7 @@ struct CsrRows {
     Edge<Weight> edge(std::size_t e) const { return {graph.indices[e], graph.weights[e]}; }
 };
 
-// Adds up the weights of edges with the same target, which stand together.
+// Adds up the weights of edges with the same target, which are next to each other.
 template <class Weight>
 void merge_repeated(std::vector<Edge<Weight>>& row) {
     std::size_t n = 0;
@@ -68,8 +68,8 @@ Weight combined(Weight a, Weight b, Combine combine) {
     return combine == Combine::smaller ? std::min(a, b) : a + b;
 }
 
-// Calls f(edge) for the edges of a node, by target: `out` are those of its row, `in` those from the
-// nodes in whose rows it is; both by target.
+// Calls f(edge) for the edges of a node in the order of their targets. `out` are the edges of its
+// row, `in` those that lead to it, with their source as the target. Both are sorted.
 template <class Weight, class F>
 void for_each_edge(std::size_t node, const std::vector<Edge<Weight>>& out,
                    const std::vector<Edge<Weight>>& in, Edges edges, Combine combine, F&& f) {
@@ -89,7 +89,7 @@ void for_each_edge(std::size_t node, const std::vector<Edge<Weight>>& out,
     for (; next != in.end() && edges == Edges::either; ++next) f(*next);
 }
 
-// Gives a vector its size. What is large takes its time, since all of it is written.
+// Resizes a vector step by step, since writing a large one takes long.
 template <class T>
 void grow(std::vector<T>& values, std::size_t n, const Executor& executor) {
     values.reserve(n);
@@ -99,7 +99,7 @@ void grow(std::vector<T>& values, std::size_t n, const Executor& executor) {
     }
 }
 
-// The edges the other way round: those into node i are [indptr[i], indptr[i + 1]), by source.
+// Reversed edges: those into node i are [indptr[i], indptr[i + 1]), sorted by source.
 template <class Weight>
 struct Incoming {
     std::vector<std::size_t> indptr;
@@ -129,7 +129,7 @@ Incoming<Weight> incoming(const Rows& rows, const Executor& executor) {
     return result;
 }
 
-// The graph of the rows, which have been checked.
+// The graph of rows that have been checked.
 template <class Index, class Weight, class Rows>
 Graph<Index, Weight> build(const Rows& rows, Edges edges, Combine combine, bool loops,
                            const Executor& executor) {
@@ -138,7 +138,7 @@ Graph<Index, Weight> build(const Rows& rows, Edges edges, Combine combine, bool 
     Incoming<Weight> into{std::vector<std::size_t>(n_nodes + 1, 0), {}};
     if (edges != Edges::directed) into = incoming<Weight>(rows, executor);
 
-    // Calls f(node, edge) for the edges of the nodes begin to end - 1.
+    // Calls f(node, edge) for the edges of nodes [begin, end).
     const auto for_each_edge_of = [&](std::size_t begin, std::size_t end, auto&& f) {
         std::vector<Edge<Weight>> out;
         std::vector<Edge<Weight>> in;
@@ -148,7 +148,7 @@ Graph<Index, Weight> build(const Rows& rows, Edges edges, Combine combine, bool 
             };
             out.clear();
             for (std::size_t e = rows.begin(node); e < rows.end(node); ++e) add(out, rows.edge(e));
-            // Stable, so that weights are added up in the order in which they stand.
+            // Stable, so that weights are added up in the order of the input.
             std::stable_sort(
                 out.begin(), out.end(),
                 [](const Edge<Weight>& a, const Edge<Weight>& b) { return a.target < b.target; });
@@ -170,8 +170,9 @@ Graph<Index, Weight> build(const Rows& rows, Edges edges, Combine combine, bool 
     });
     std::partial_sum(ends.begin(), ends.end(), ends.begin());
     if (ends.back() > static_cast<std::size_t>(std::numeric_limits<Index>::max())) {
-        throw std::length_error("edges: " + std::to_string(ends.back()) +
-                                " do not fit the type of the indices");
+        throw std::length_error(
+            "The graph must have at most " + std::to_string(std::numeric_limits<Index>::max()) +
+            " edges for this type of indices, got " + std::to_string(ends.back()) + ".");
     }
     Graph<Index, Weight> graph{std::vector<Index>(n_nodes + 1), {}, {}};
     grow(graph.indices, ends.back(), executor);
@@ -189,7 +190,7 @@ Graph<Index, Weight> build(const Rows& rows, Edges edges, Combine combine, bool 
     return graph;
 }
 
-// The smallest node of the set that `node` is in; halves the path on the way.
+// The smallest node of the set that `node` is in. Halves the path on the way.
 template <class Index>
 Index root(std::vector<Index>& parents, Index node) {
     const auto parent = [&](Index of) {
@@ -225,9 +226,9 @@ void unite(std::vector<Index>& parents, Index a, Index b) {
 template <class Index>
 void check_graph(const Index* indptr, const Index* indices, std::size_t n_nodes,
                  const Executor& executor) {
-    if (n_nodes == 0) throw std::invalid_argument("graph: it has no node");
+    if (n_nodes == 0) throw std::invalid_argument("graph must have at least 1 node, got 0.");
     if (indptr[0] != 0 || !std::is_sorted(indptr, indptr + n_nodes + 1)) {
-        throw std::invalid_argument("graph: indptr has to ascend from 0");
+        throw std::invalid_argument("graph must be valid CSR: indptr must ascend from 0.");
     }
     const auto n_edges = static_cast<std::size_t>(indptr[n_nodes]);
     executor.run_ranges(n_edges, 16 * grain, [&](std::size_t begin, std::size_t end, int) {
@@ -238,9 +239,9 @@ void check_graph(const Index* indptr, const Index* indices, std::size_t n_nodes,
             most = std::max(most, indices[e]);
         }
         if (least >= 0 && static_cast<std::size_t>(most) < n_nodes) return;
-        throw std::invalid_argument("graph: there is an edge to node " +
-                                    std::to_string(least < 0 ? least : most) + "; wanted 0 to " +
-                                    std::to_string(n_nodes) + " - 1");
+        throw std::invalid_argument("graph must have nodes from 0 to " +
+                                    std::to_string(n_nodes - 1) + ", got an edge to node " +
+                                    std::to_string(least < 0 ? least : most) + ".");
     });
 }
 
@@ -252,9 +253,9 @@ Graph<Index, Weight> neighbor_graph(const std::int64_t* neighbors, const Weight*
     executor.run_ranges(n_nodes * k, grain, [&](std::size_t begin, std::size_t end, int) {
         for (std::size_t e = begin; e < end; ++e) {
             if (neighbors[e] >= 0 && neighbors[e] < static_cast<std::int64_t>(n_nodes)) continue;
-            throw std::invalid_argument("neighbors: " + std::to_string(neighbors[e]) + " of node " +
-                                        std::to_string(e / k) + "; wanted 0 to " +
-                                        std::to_string(n_nodes) + " - 1");
+            throw std::invalid_argument(
+                "neighbors must hold nodes from 0 to " + std::to_string(n_nodes - 1) + ", got " +
+                std::to_string(neighbors[e]) + " for node " + std::to_string(e / k) + ".");
         }
     });
     if (n_nodes == 0) return {{0}, {}, {}};
@@ -281,9 +282,10 @@ std::vector<Weight> normalized_weights(const GraphView<Index, Weight>& graph,
     executor.run_ranges(n_edges, 16 * grain, [&](std::size_t begin, std::size_t end, int) {
         for (std::size_t e = begin; e < end; ++e) {
             if (graph.weights[e] >= 0 && std::isfinite(graph.weights[e])) continue;
-            throw std::invalid_argument("graph: there is an edge of weight " +
-                                        std::to_string(graph.weights[e]) +
-                                        "; wanted finite weights of at least 0");
+            throw std::invalid_argument(
+                "graph must have finite weights of at least 0, got an edge of "
+                "weight " +
+                std::to_string(graph.weights[e]) + ".");
         }
     });
     const CsrRows<Index, Weight> rows{graph};
@@ -294,7 +296,7 @@ std::vector<Weight> normalized_weights(const GraphView<Index, Weight>& graph,
     const bool symmetric = normalization == Normalization::symmetric;
     std::vector<double> degrees(n, 0.0);
     if (symmetric) {
-        // Serial, since the order of the sums is part of the result.
+        // Serial, because the order of summation affects the result.
         for (std::size_t i = 0; i < n; ++i) {
             if (i % grain == 0) executor.checkpoint();
             for (std::size_t e = rows.begin(i); e < rows.end(i); ++e) {
@@ -327,7 +329,10 @@ std::vector<Index> connected_components(const Index* indptr, const Index* indice
     executor.stage("components");
     check_graph(indptr, indices, n_nodes, executor);
     if (n_nodes - 1 > static_cast<std::size_t>(std::numeric_limits<Index>::max())) {
-        throw std::length_error("graph: its nodes do not fit the type of the indices");
+        throw std::length_error(
+            "graph must have at most as many nodes as its type of indices can "
+            "number, got " +
+            std::to_string(n_nodes) + ".");
     }
     std::vector<Index> components(n_nodes);  // at first the parent of each node
     std::iota(components.begin(), components.end(), Index{0});
@@ -339,7 +344,7 @@ std::vector<Index> connected_components(const Index* indptr, const Index* indice
             }
         }
     });
-    // A parent is at most its child, so that it has its number already.
+    // A parent is never larger than its child, so it has its number already.
     Index n_components = 0;
     for (std::size_t i = 0; i < n_nodes; ++i) {
         const auto parent = static_cast<std::size_t>(components[i]);

@@ -13,13 +13,15 @@ namespace {
 constexpr double forbidden = std::numeric_limits<double>::infinity();
 constexpr std::size_t merges_per_check = 64;
 
-// A tree goes by its smallest item.
-struct Found {
+// A merge of two trees, each named by its smallest item.
+struct ItemMerge {
     std::size_t first;
     std::size_t second;
     double cost;
 };
 
+// Nearest-neighbor chains: each tree of a chain is followed by the one that costs least to merge
+// with it. Two trees that follow each other are merged.
 class Chains {
 public:
     Chains(std::span<double> distances, std::span<const double> weights,
@@ -44,8 +46,8 @@ public:
         }
     }
 
-    std::vector<Found> run(const Executor& executor) {
-        std::vector<Found> merges;
+    std::vector<ItemMerge> run(const Executor& executor) {
+        std::vector<ItemMerge> merges;
         std::vector<std::size_t> chain;
         while (!alive_.empty()) {
             if (merges.size() % merges_per_check == 0) executor.checkpoint();
@@ -53,7 +55,7 @@ public:
             const std::size_t last = chain.back();
             const std::size_t before = chain.size() > 1 ? chain[chain.size() - 2] : n_;
             const std::size_t next = nearest(last, before);
-            if (next == n_) {  // nothing may be merged with it
+            if (next == n_) {  // nothing may be merged with `last`
                 chain.pop_back();
                 remove(last);
                 continue;
@@ -65,7 +67,7 @@ public:
             chain.resize(chain.size() - 2);
             const std::size_t first = std::min(last, before);
             const std::size_t second = std::max(last, before);
-            // No less than its parts cost, where rounding would have it so.
+            // Rounding must not make a merge cost less than those it builds on.
             levels_[first] = std::max({row(last)[before], levels_[first], levels_[second]});
             merges.push_back({first, second, levels_[first]});
             merge(first, second);
@@ -76,7 +78,7 @@ public:
 private:
     double* row(std::size_t i) { return costs_.data() + i * n_; }
 
-    // The one that costs least: `before` where none costs less, else the smallest.
+    // The tree that costs least to merge with `to`. Ties go to `before`, then to the smallest.
     std::size_t nearest(std::size_t to, std::size_t before) {
         const double* costs = row(to);
         std::size_t best = before;
@@ -92,35 +94,35 @@ private:
 
     void remove(std::size_t i) { alive_.erase(std::lower_bound(alive_.begin(), alive_.end(), i)); }
 
-    // The update of Lance and Williams.
+    // Updates costs by the formula of Lance and Williams.
     void merge(std::size_t first, std::size_t second) {
         remove(second);
         const double between = row(first)[second];
-        const double of_first = weights_[first];
-        const double of_second = weights_[second];
+        const double first_weight = weights_[first];
+        const double second_weight = weights_[second];
         for (const std::size_t i : alive_) {
             if (i == first) continue;
             double cost = 0;
             if (is_ward_) {
                 const double weight = weights_[i];
-                const double both = (of_first + weight) * row(first)[i] +
-                                    (of_second + weight) * row(second)[i] - weight * between;
-                cost = std::max(0.0, both / (of_first + of_second + weight));
+                const double sum = (first_weight + weight) * row(first)[i] +
+                                   (second_weight + weight) * row(second)[i] - weight * between;
+                cost = std::max(0.0, sum / (first_weight + second_weight + weight));
             } else {
-                cost = (of_first * row(first)[i] + of_second * row(second)[i]) /
-                       (of_first + of_second);
+                cost = (first_weight * row(first)[i] + second_weight * row(second)[i]) /
+                       (first_weight + second_weight);
             }
             row(first)[i] = cost;
             row(i)[first] = cost;
         }
-        weights_[first] += of_second;
+        weights_[first] += second_weight;
     }
 
     std::size_t n_;
     bool is_ward_;
     std::span<double> costs_;
     std::vector<double> weights_;
-    std::vector<double> levels_;      // costs of the last merges
+    std::vector<double> levels_;      // of each tree: the cost of the merge that made it
     std::vector<std::size_t> alive_;  // ascending
 };
 
@@ -131,30 +133,33 @@ std::vector<Merge> linkage(std::span<double> distances, std::span<const double> 
                            const Executor& executor) {
     const std::size_t n = weights.size();
     if (distances.size() != n * n || (!kinds.empty() && kinds.size() != n)) {
-        throw std::invalid_argument("distances, weights, kinds: expected n x n, n and n values");
+        throw std::invalid_argument(
+            "distances and kinds must have n x n and n values for n weights, got " +
+            std::to_string(distances.size()) + " and " + std::to_string(kinds.size()) + " for " +
+            std::to_string(n) + ".");
     }
     for (const double weight : weights) {
         if (!(weight > 0 && std::isfinite(weight))) {
-            throw std::invalid_argument("weights holds " + std::to_string(weight) +
-                                        "; wanted positive numbers");
+            throw std::invalid_argument("weights must be positive and finite, got " +
+                                        std::to_string(weight) + ".");
         }
     }
     for (const double distance : distances) {
         if (!(distance >= 0 && std::isfinite(distance))) {
-            throw std::invalid_argument("distances holds " + std::to_string(distance) +
-                                        "; wanted numbers of at least 0");
+            throw std::invalid_argument("distances must be finite and at least 0, got " +
+                                        std::to_string(distance) + ".");
         }
     }
-    std::vector<Found> found = Chains(distances, weights, kinds, method).run(executor);
-    std::stable_sort(found.begin(), found.end(),
-                     [](const Found& a, const Found& b) { return a.cost < b.cost; });
+    std::vector<ItemMerge> item_merges = Chains(distances, weights, kinds, method).run(executor);
+    std::stable_sort(item_merges.begin(), item_merges.end(),
+                     [](const ItemMerge& a, const ItemMerge& b) { return a.cost < b.cost; });
     std::vector<std::int32_t> tree_of(n);
     std::iota(tree_of.begin(), tree_of.end(), 0);
     std::vector<Merge> merges;
-    merges.reserve(found.size());
-    for (const Found& one : found) {
-        merges.push_back({tree_of[one.first], tree_of[one.second], one.cost});
-        tree_of[one.first] = static_cast<std::int32_t>(n + merges.size() - 1);
+    merges.reserve(item_merges.size());
+    for (const ItemMerge& merge : item_merges) {
+        merges.push_back({tree_of[merge.first], tree_of[merge.second], merge.cost});
+        tree_of[merge.first] = static_cast<std::int32_t>(n + merges.size() - 1);
     }
     return merges;
 }

@@ -15,12 +15,12 @@ namespace labelquorum {
 namespace {
 
 constexpr std::size_t grain = 1024;
-constexpr std::size_t chunk = 64;  // rows that stay in the first cache
+constexpr std::size_t chunk = 64;  // rows that stay in the L1 cache
 constexpr std::int64_t no_seed = -1;
 
 std::size_t padded(std::size_t n_classes) { return (n_classes + 3) / 4 * 4; }
 
-// n rows of `width` values, all zero at first, that cross as few cache lines as can be.
+// n rows of `width` values, initially zero, that cross as few cache lines as possible.
 template <class Real>
 class Matrix {
 public:
@@ -69,8 +69,9 @@ public:
             const std::int64_t node = seeds.nodes[s];
             if (node < 0 || static_cast<std::size_t>(node) >= graph.n_nodes ||
                 seed_of_[static_cast<std::size_t>(node)] != no_seed) {
-                throw std::invalid_argument("seeds: node " + std::to_string(node) +
-                                            " is there twice or not in the graph");
+                throw std::invalid_argument(
+                    "seeds must be distinct nodes of the graph, from 0 to " +
+                    std::to_string(graph.n_nodes - 1) + ", got node " + std::to_string(node) + ".");
             }
             const auto i = static_cast<std::size_t>(node);
             seed_of_[i] = static_cast<std::int64_t>(s);
@@ -144,7 +145,8 @@ private:
         few_reached_ = growing_ && n_reached_ < graph_.n_nodes / 2;
     }
 
-    // Whether a label reaches node i now; counts it where it is the first time.
+    // Whether a label has reached node i after this step. Counts nodes that were not reached
+    // before.
     bool reach(std::size_t i, std::size_t& n_new) {
         const bool now = reached_[i] != 0 || has_reached_neighbor(i);
         reached_next_[i] = static_cast<std::uint8_t>(now);
@@ -152,7 +154,7 @@ private:
         return now;
     }
 
-    // Reads only what has been reached: while labels are few, that is little.
+    // Reads only rows that labels have reached, which are few at first.
     void make_reached_row(std::size_t i, double& change) {
         Real* row = next_.row(i);
         std::fill_n(row, width_, Real{0});
@@ -220,12 +222,12 @@ private:
     Matrix<Real> next_;
     std::vector<std::uint8_t> reached_;
     std::vector<std::uint8_t> reached_next_;
-    bool growing_ = true;  // nodes were reached by the last step
+    bool growing_ = true;  // the last step reached new nodes
     bool few_reached_ = true;
     std::vector<double> changes_;     // of each block of rows
-    std::vector<std::size_t> n_new_;  // nodes of the block that were reached
+    std::vector<std::size_t> n_new_;  // of each block: nodes that were reached first
     std::size_t n_reached_;
-    double change_ = 0;  // of all rows, by the last step
+    double change_ = 0;  // of all rows in the last step
 };
 
 }  // namespace
@@ -234,7 +236,9 @@ template <class Index, class Real>
 Propagation<Real> propagate(const GraphView<Index, Real>& graph, const Seeds<Real>& seeds,
                             const PropagationRule& rule, const Executor& executor) {
     check_graph(graph.indptr, graph.indices, graph.n_nodes, executor);
-    if (seeds.n_classes == 0) throw std::invalid_argument("seeds: no class");
+    if (seeds.n_classes == 0) {
+        throw std::invalid_argument("seeds must have at least 1 class, got 0.");
+    }
     executor.require_memory(
         graph.n_nodes * ((2 * padded(seeds.n_classes) + seeds.n_classes) * sizeof(Real) + 10),
         "the labels of all nodes");

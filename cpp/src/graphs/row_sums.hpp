@@ -1,7 +1,7 @@
 // Weighted sums of the rows that a graph's edges lead to: the inner loops of propagation.
 //
-// Compiled once per instruction set; the table of functions is chosen once, outside of loops. All
-// give the same, bit for bit.
+// Compiled once per instruction set. Callers get the table of functions once, outside of loops. All
+// instruction sets give the same results, bit for bit.
 #pragma once
 
 #include <cstddef>
@@ -14,12 +14,12 @@ namespace labelquorum {
 // Index is int32_t or int64_t, Real float or double.
 template <class Index, class Real>
 struct RowSums {
-    // For each node of [begin, end), the sum over its edges of weight times row, times `factor`.
-    // Row j of `rows` is at rows + j * width; the results follow each other from `out` on. `width`
-    // is a multiple of 4.
+    // For each node in [begin, end), sums weight * row over its edges and multiplies the sum by
+    // `factor`. Row j starts at rows + j * width; results are written one after another to `out`.
+    // `width` is a multiple of 4.
     void (*sum)(const GraphView<Index, Real>& graph, std::size_t begin, std::size_t end,
                 Real factor, const Real* rows, std::size_t width, Real* out);
-    // The sum of |a[i] - b[i]| over n values, a multiple of 4.
+    // The sum of |a[i] - b[i]| over n values. n is a multiple of 4.
     double (*difference)(const Real* a, const Real* b, std::size_t n);
 };
 

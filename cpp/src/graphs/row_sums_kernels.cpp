@@ -12,9 +12,9 @@
 namespace labelquorum::LABELQUORUM_KERNELS_NAMESPACE {
 namespace {
 
-constexpr std::size_t edges_ahead = 32;  // whose rows are fetched before they are needed
+constexpr std::size_t edges_ahead = 32;  // rows are prefetched this many edges ahead
 
-// Block values of each row.
+// Sums `Block` columns of the rows.
 template <std::size_t Block, class Index, class Real>
 void sum_block(const GraphView<Index, Real>& graph, std::size_t begin, std::size_t end, Real factor,
                const Real* rows, std::size_t width, Real* out) {
@@ -45,7 +45,7 @@ template <class Index, class Real>
 void sum(const GraphView<Index, Real>& graph, std::size_t begin, std::size_t end, Real factor,
          const Real* rows, std::size_t width, Real* out) {
     if (width > 16) {
-        // Node by node, since its edges are then at hand for all of its blocks.
+        // Node by node, so that its edges stay in the cache for all blocks of columns.
         for (std::size_t node = begin; node < end; ++node, out += width) {
             std::size_t c = 0;
             for (; c + 16 <= width; c += 16) {

@@ -1,13 +1,14 @@
-// Nearest neighbours with a wanted recall.
+// Nearest neighbors with a given recall.
 //
-// Rows are projected to the few directions in which they vary most (Space), and put into cells,
-// each around a center found by k-means (Cells), as an inverted file does. A query is compared with
-// the points of its own cell and of those whose centers lie nearly as close (CellSearch); the best
-// of them by projected distance make its shortlist, which is measured in full, in double
+// Rows are projected to the few directions in which they vary most (Space) and put into cells
+// around centers found by k-means (Cells), as in an inverted file. A query is compared with the
+// points of its own cell and of cells whose centers are nearly as close (CellSearch). The best
+// points by projected distance form its shortlist, whose distances are measured in full, in double
 // precision.
 //
-// How many cells are visited and how long the shortlists are is read off a sample of queries whose
-// neighbours are found exactly beforehand. The recall that is reported is that of another sample.
+// The number of cells to visit and the length of shortlists are tuned on a sample of queries, whose
+// neighbors are found exactly beforehand. The recall that is reported is measured on another
+// sample.
 #include "approximate_neighbors.hpp"
 
 #include <algorithm>
@@ -29,22 +30,23 @@
 namespace labelquorum {
 namespace {
 
-// Preparing has to cost so many times less than exact search, to be worth it, for every digit of
-// recall: 0.9, 0.99, ...
+// Approximate search is tried if exact search costs this many times more than the preparations, for
+// every digit of the recall (0.9 has one, 0.99 has two).
 constexpr double min_advantage = 5;
-constexpr std::size_t n_sampled = 200;  // queries of each of the two samples
+constexpr std::size_t n_sampled = 200;  // queries in each of the two samples
 constexpr std::size_t task_queries = 512;
-// A value measured in double precision costs about as much as so many multiplied by a tile.
+// Measuring a value in double precision costs about as much as multiplying this many by a tile.
 constexpr double measuring_cost = 16;
 
-// Queries whose neighbours are known.
+// Queries whose exact neighbors are known.
 struct Truth {
     std::vector<std::uint32_t> queries;  // ascending
     std::vector<std::int64_t> neighbors;
     std::vector<double> distances;
-    std::vector<double> radii;  // distance of the k-th
+    std::vector<double> radii;  // distance of the k-th neighbor
 };
 
+// The cells of all points, and everything needed to search them.
 class Search {
 public:
     Search(const Points& points, const Points* queries, std::size_t k, const Measure& measure,
@@ -59,22 +61,22 @@ public:
           space_(points, measure, largest, random_, executor),
           cells_(make_cells(truth)) {
         if (!points_are_queries()) {
-            of_queries_ =
+            query_rows_ =
                 cells_.sort(space_.coordinates(queries_, false, executor).values, executor);
         }
     }
 
-    // The cheapest effort whose recall for a sample is, with 95 % confidence, at least the wanted
-    // one; nothing where comparing everything is cheaper.
+    // The cheapest effort whose recall on a sample is at least the given one, with 95 % confidence.
+    // Nothing if exact search is cheaper.
     std::optional<Effort> tune(const Truth& truth, double recall) const {
         const std::vector<Trail> trails = look_around(truth);
         std::optional<Plan> best;
-        // Of what may be missed, the part that the cells miss; the shortlists miss the rest.
+        // The part of the missing recall that cells may cause; shortlists may cause the rest.
         for (const double part : {0.7, 0.35, 0.0}) {
             std::optional<Plan> plan = choose_cells(trails, 1 - (1 - recall) * part);
-            const double limit = best ? best->cost : cost_of_all();
+            const double limit = best ? best->cost : cost_of_exact_search();
             if (!plan || plan->cost >= limit) continue;
-            // More cells pay only with shorter shortlists.
+            // Visiting more cells only pays off with shorter shortlists.
             plan->effort.n_shortlist =
                 best ? best->effort.n_shortlist : std::max<std::size_t>(8 * k_, 128);
             const std::optional<std::size_t> n = n_needed(truth, plan->effort, recall);
@@ -87,15 +89,15 @@ public:
         return best->effort;
     }
 
-    // What a sample gets from an effort.
+    // The recall of an effort on a sample.
     Recall recall_of(const Truth& truth, const Effort& effort) const {
-        return recall_of(n_right(truth, effort), effort.n_shortlist);
+        return recall_of(count_true(truth, effort), effort.n_shortlist);
     }
 
     template <class Distance>
     Neighbors<Distance> run(const Effort& effort, const Recall& recall) const {
         executor_.require_memory(queries_.n_rows * k_ * (sizeof(Distance) + sizeof(std::int64_t)),
-                                 "the neighbours");
+                                 "the neighbors");
         Neighbors<Distance> result{k_, std::vector<Distance>(queries_.n_rows * k_),
                                    std::vector<std::int64_t>(queries_.n_rows * k_), recall};
         executor_.stage("neighbors", 0.2, 1);
@@ -105,17 +107,17 @@ public:
             executor_.checkpoint();
             CellSearch& search = searches[static_cast<std::size_t>(worker)];
             search.run(tasks[t], effort);
-            // So many at once that they stay in a cache.
+            // As many at once as stay in a cache.
             const std::size_t n_at_once = std::max<std::size_t>(8, 131072 / points_.n_columns);
             for (std::size_t begin = tasks[t].begin; begin < tasks[t].end; begin += n_at_once) {
                 const std::size_t end = std::min(tasks[t].end, begin + n_at_once);
-                std::vector<std::span<const Found>> lists;
+                std::vector<std::span<const NearPoint>> lists;
                 for (std::size_t place = begin; place < end; ++place) {
-                    lists.push_back(search.shortlist(place - tasks[t].begin).found());
+                    lists.push_back(search.shortlist(place - tasks[t].begin).sorted());
                 }
                 std::vector<std::vector<Measured>> all = measure(begin, lists);
                 for (std::size_t place = begin; place < end; ++place) {
-                    write(all[place - begin], of_queries().ids[place], result);
+                    write(all[place - begin], query_rows().ids[place], result);
                 }
             }
         });
@@ -123,19 +125,19 @@ public:
     }
 
 private:
-    // An effort and the values multiplied for a query.
+    // An effort and its cost, in values multiplied per query.
     struct Plan {
         Effort effort;
         double cost;
     };
 
-    // What a query of a sample meets on its way.
+    // The cells that a query of a sample could visit.
     struct Trail {
-        std::vector<Visit> visits;        // sorted
-        std::vector<std::size_t> costs;   // of the first so many
-        std::vector<std::size_t> places;  // of its neighbours: 0 in its own cell
+        std::vector<Visit> visits;       // sorted
+        std::vector<std::size_t> costs;  // points to compare in the own cell and the first n visits
+        std::vector<std::size_t> n_until;  // visits until each neighbor is met
         double radius;
-        std::size_t n_needed;  // visits at least, where the own cell is too small
+        std::size_t n_needed;  // the least number of visits if the own cell has too few points
     };
 
     struct Measured {
@@ -148,8 +150,8 @@ private:
 
     bool points_are_queries() const { return same_ && measure_.metric() != Metric::inner_product; }
 
-    // Coordinates leave out a part of each distance. Among neighbours it is about so large a share
-    // of what they leave out of both.
+    // Coordinates leave out a part of each distance. Between neighbors, it is about this share of
+    // what they leave out of the two points.
     double kept_rest(const Coordinates& coordinates, const Truth& truth) const {
         if (!points_are_queries() || coordinates.rests.empty()) return 0;
         const std::size_t m = space_.n_columns();
@@ -178,11 +180,10 @@ private:
         return {std::move(coordinates), space_.n_columns(), kept, random_, executor_};
     }
 
-    const RowsOfCells& of_queries() const {
-        return of_queries_.ids.empty() ? cells_.points() : of_queries_;
+    const RowsOfCells& query_rows() const {
+        return query_rows_.ids.empty() ? cells_.points() : query_rows_;
     }
-    // Of exact search.
-    double cost_of_all() const {
+    double cost_of_exact_search() const {
         return static_cast<double>(points_.n_rows) * static_cast<double>(points_.n_columns) /
                (same_ ? 2 : 1);
     }
@@ -192,24 +193,24 @@ private:
         const int n_workers = executor_.n_workers(n_tasks);
         all.reserve(static_cast<std::size_t>(n_workers));
         for (int w = 0; w < n_workers; ++w) {
-            all.emplace_back(of_queries(), same_, k_, cells_);
+            all.emplace_back(query_rows(), same_, k_, cells_);
         }
         return all;
     }
 
-    // One for each query.
+    // One task per query.
     std::vector<Task> tasks_for(std::span<const std::uint32_t> queries) const {
         std::vector<Task> tasks;
         for (const std::uint32_t query : queries) {
-            const std::size_t place = of_queries().places[query];
-            tasks.push_back({of_queries().homes[place], place, place + 1});
+            const std::size_t place = query_rows().places[query];
+            tasks.push_back({query_rows().homes[place], place, place + 1});
         }
         return tasks;
     }
 
     std::vector<Task> all_tasks() const {
         std::vector<Task> tasks;
-        const std::vector<std::size_t>& begins = of_queries().begins;
+        const std::vector<std::size_t>& begins = query_rows().begins;
         for (std::size_t cell = 0; cell + 1 < begins.size(); ++cell) {
             for (std::size_t begin = begins[cell]; begin < begins[cell + 1];
                  begin += task_queries) {
@@ -234,23 +235,23 @@ private:
             trail.radius = search.radius(0);
             std::sort(trail.visits.begin(), trail.visits.end());
             trail.n_needed = search.n_needed(trail.visits, 1);
-            std::vector<std::size_t> nth(points.n_cells(), 0);
+            std::vector<std::size_t> n_until_cell(points.n_cells(), 0);
             trail.costs.push_back(points.size(tasks[t].cell));
             for (std::size_t v = 0; v < trail.visits.size(); ++v) {
                 const std::uint32_t cell = search.cell(trail.visits[v]);
-                nth[cell] = v + 1;
+                n_until_cell[cell] = v + 1;
                 trail.costs.push_back(trail.costs.back() + points.size(cell));
             }
             for (std::size_t j = 0; j < k_; ++j) {
                 const auto neighbor = static_cast<std::size_t>(truth.neighbors[t * k_ + j]);
-                trail.places.push_back(nth[points.homes[points.places[neighbor]]]);
+                trail.n_until.push_back(n_until_cell[points.homes[points.places[neighbor]]]);
             }
         });
         return trails;
     }
 
-    // The cheapest way to reach a share of the neighbours.
-    std::optional<Plan> choose_cells(const std::vector<Trail>& trails, double wanted) const {
+    // The cheapest way to meet at least this share of the neighbors.
+    std::optional<Plan> choose_cells(const std::vector<Trail>& trails, double min_share) const {
         std::optional<Plan> best;
         const auto n = static_cast<double>(trails.size());
         for (const std::size_t n_cells : cell_ladder) {
@@ -269,21 +270,21 @@ private:
                         std::min(n_cells - 1, static_cast<std::size_t>(end - trail.visits.begin()));
                     if (std::isinf(trail.radius)) last = std::max(last, trail.n_needed);
                     cost += static_cast<double>(trail.costs[last]) / n;
-                    const auto met =
-                        std::count_if(trail.places.begin(), trail.places.end(),
-                                      [&](std::size_t place) { return place <= last; });
-                    share += static_cast<double>(met) / static_cast<double>(k_) / n;
+                    const auto n_met =
+                        std::count_if(trail.n_until.begin(), trail.n_until.end(),
+                                      [&](std::size_t n_visits) { return n_visits <= last; });
+                    share += static_cast<double>(n_met) / static_cast<double>(k_) / n;
                 }
                 cost = (cost + static_cast<double>(cells_.points().n_cells())) *
                        static_cast<double>(cells_.n_columns());
-                if (share < wanted || (best && cost >= best->cost)) continue;
+                if (share < min_share || (best && cost >= best->cost)) continue;
                 best = Plan{{n_cells, reach, 0}, cost};
             }
         }
         return best;
     }
 
-    // The k nearest of what was measured for a query.
+    // Writes the k nearest of the points measured for a query.
     template <class Distance>
     void write(std::vector<Measured>& measured, std::size_t query,
                Neighbors<Distance>& result) const {
@@ -296,59 +297,62 @@ private:
         }
     }
 
-    // The shortest shortlists that have the recall, if any have it.
+    // The shortest length of shortlists that reaches the recall, if any does.
     std::optional<std::size_t> n_needed(const Truth& truth, const Effort& effort,
                                         double recall) const {
-        const std::vector<std::vector<std::size_t>> right = n_right(truth, effort);
+        const std::vector<std::vector<std::size_t>> n_true = count_true(truth, effort);
         for (std::size_t n = k_; n <= effort.n_shortlist; n += std::max<std::size_t>(1, n / 8)) {
-            if (recall_of(right, n).least >= recall) return n;
+            if (recall_of(n_true, n).least >= recall) return n;
         }
         return std::nullopt;
     }
 
-    // For each query of a sample, the true neighbours among the first so many of its shortlist.
-    std::vector<std::vector<std::size_t>> n_right(const Truth& truth, const Effort& effort) const {
+    // For each query of a sample and each n, the number of true neighbors among the first n of its
+    // shortlist.
+    std::vector<std::vector<std::size_t>> count_true(const Truth& truth,
+                                                     const Effort& effort) const {
         const std::vector<Task> tasks = tasks_for(truth.queries);
-        std::vector<std::vector<std::size_t>> right(tasks.size());
+        std::vector<std::vector<std::size_t>> n_true(tasks.size());
         std::vector<CellSearch> searches = workers(tasks.size());
         executor_.run(tasks.size(), [&](std::size_t t, int worker) {
             executor_.checkpoint();
             CellSearch& search = searches[static_cast<std::size_t>(worker)];
             search.run(tasks[t], effort);
-            const std::array<std::span<const Found>, 1> list{search.shortlist(0).found()};
-            right[t].assign(effort.n_shortlist + 1, 0);
+            const std::array<std::span<const NearPoint>, 1> list{search.shortlist(0).sorted()};
+            n_true[t].assign(effort.n_shortlist + 1, 0);
             std::size_t i = 0;
             const std::vector<std::vector<Measured>> measured = measure(tasks[t].begin, list);
-            for (const Measured& one : measured[0]) {
-                const bool is_right = measure_.final_distance(one.distance) <= truth.radii[t];
-                right[t][i + 1] = right[t][i] + (is_right ? 1 : 0);
+            for (const Measured& point : measured[0]) {
+                const bool is_true = measure_.final_distance(point.distance) <= truth.radii[t];
+                n_true[t][i + 1] = n_true[t][i] + (is_true ? 1 : 0);
                 ++i;
             }
-            std::fill(right[t].begin() + static_cast<std::ptrdiff_t>(i), right[t].end(),
-                      right[t][i]);
+            std::fill(n_true[t].begin() + static_cast<std::ptrdiff_t>(i), n_true[t].end(),
+                      n_true[t][i]);
         });
-        return right;
+        return n_true;
     }
 
-    // With the first n of each shortlist.
-    Recall recall_of(const std::vector<std::vector<std::size_t>>& right, std::size_t n) const {
-        const auto n_queries = static_cast<double>(right.size());
-        const auto share = [&](const std::vector<std::size_t>& of_query) {
-            return static_cast<double>(std::min(k_, of_query[n])) / static_cast<double>(k_);
+    // The recall of the first n of each shortlist.
+    Recall recall_of(const std::vector<std::vector<std::size_t>>& n_true, std::size_t n) const {
+        const auto n_queries = static_cast<double>(n_true.size());
+        const auto share = [&](const std::vector<std::size_t>& n_true_of_query) {
+            return static_cast<double>(std::min(k_, n_true_of_query[n])) / static_cast<double>(k_);
         };
         double mean = 0;
-        for (const auto& of_query : right) mean += share(of_query) / n_queries;
+        for (const auto& n_true_of_query : n_true) mean += share(n_true_of_query) / n_queries;
         double squares = 0;
-        for (const auto& of_query : right) {
-            squares += (share(of_query) - mean) * (share(of_query) - mean);
+        for (const auto& n_true_of_query : n_true) {
+            const double difference = share(n_true_of_query) - mean;
+            squares += difference * difference;
         }
         const double error = std::sqrt(squares / (n_queries - 1) / n_queries);
-        return {mean, mean - 1.645 * error, right.size()};
+        return {mean, mean - 1.645 * error, n_true.size()};
     }
 
-    // All of the shortlists of consecutive queries, in their order. Each point is read but once.
+    // Measures all points on the shortlists of consecutive queries. Each point is read only once.
     std::vector<std::vector<Measured>> measure(
-        std::size_t first_place, std::span<const std::span<const Found>> lists) const {
+        std::size_t first_place, std::span<const std::span<const NearPoint>> lists) const {
         struct Pair {
             std::uint32_t point;
             std::uint32_t query;
@@ -359,7 +363,7 @@ private:
         std::vector<std::vector<Measured>> all(lists.size());
         std::vector<Pair> pairs;
         for (std::uint32_t q = 0; q < lists.size(); ++q) {
-            measure_.read(queries_, of_queries().ids[first_place + q], rows.data() + q * d);
+            measure_.read(queries_, query_rows().ids[first_place + q], rows.data() + q * d);
             all[q].resize(lists[q].size());
             for (std::uint32_t i = 0; i < lists[q].size(); ++i) {
                 pairs.push_back({cells_.points().ids[lists[q][i].place], q, i});
@@ -380,21 +384,11 @@ private:
         return all;
     }
 
-    static constexpr std::array<std::size_t, 18> cell_ladder{
-        1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1 << 20};
-    static constexpr std::array<double, 13> reach_ladder{0,
-                                                         0.05,
-                                                         0.1,
-                                                         0.2,
-                                                         0.3,
-                                                         0.4,
-                                                         0.6,
-                                                         0.8,
-                                                         1,
-                                                         1.5,
-                                                         2,
-                                                         3,
-                                                         std::numeric_limits<double>::infinity()};
+    static constexpr auto cell_ladder = std::to_array<std::size_t>(
+        {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1 << 20});
+    static constexpr auto reach_ladder =
+        std::to_array<double>({0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1, 1.5, 2, 3,
+                               std::numeric_limits<double>::infinity()});
 
     const Points& points_;
     const Points& queries_;
@@ -405,12 +399,12 @@ private:
     std::mt19937_64 random_;
     Space space_;
     Cells cells_;
-    RowsOfCells of_queries_;  // where they are not the points
+    RowsOfCells query_rows_;  // empty if the queries are the points
 };
 
-// The exact neighbours of some queries.
+// The exact neighbors of some queries.
 Truth find_truth(const Points& points, const Points* queries, std::vector<std::uint32_t> chosen,
-                 std::size_t k, const Measure& measure, const Survey& of_points,
+                 std::size_t k, const Measure& measure, const Survey& points_survey,
                  const Executor& executor) {
     const Points& from = queries == nullptr ? points : *queries;
     const std::size_t d = from.n_columns;
@@ -421,19 +415,20 @@ Truth find_truth(const Points& points, const Points* queries, std::vector<std::u
     }
     const auto stride = static_cast<std::ptrdiff_t>(d * sizeof(double));
     const Points view{rows.data(), FloatType::f64, stride, sizeof(double), chosen.size(), d};
-    const std::size_t extra = queries == nullptr ? 1 : 0;  // for itself
-    const Neighbors<double> found =
-        exact_neighbors<double>(points, &view, k + extra, measure, of_points, executor);
+    const std::size_t n_self = queries == nullptr ? 1 : 0;  // a point is its own nearest
+    const Neighbors<double> neighbors =
+        exact_neighbors<double>(points, &view, k + n_self, measure, points_survey, executor);
     Truth truth{std::move(chosen), {}, {}, {}};
     for (std::size_t i = 0; i < truth.queries.size(); ++i) {
         std::size_t n = 0;
-        for (std::size_t j = i * found.k; n < k; ++j) {
-            if (extra == 1 && found.indices[j] == static_cast<std::int64_t>(truth.queries[i])) {
+        for (std::size_t j = i * neighbors.k; n < k; ++j) {
+            if (n_self == 1 &&
+                neighbors.indices[j] == static_cast<std::int64_t>(truth.queries[i])) {
                 continue;
             }
-            truth.neighbors.push_back(found.indices[j]);
-            truth.distances.push_back(found.distances[j]);
-            if (++n == k) truth.radii.push_back(found.distances[j]);
+            truth.neighbors.push_back(neighbors.indices[j]);
+            truth.distances.push_back(neighbors.distances[j]);
+            if (++n == k) truth.radii.push_back(neighbors.distances[j]);
         }
     }
     return truth;
@@ -444,21 +439,23 @@ Truth find_truth(const Points& points, const Points* queries, std::vector<std::u
 template <class Distance>
 Neighbors<Distance> approximate_neighbors(const Points& points, const Points* queries,
                                           std::size_t k, const Measure& measure,
-                                          const Survey& of_points, double recall,
+                                          const Survey& points_survey, double recall,
                                           const Executor& executor) {
     const Points& from = queries == nullptr ? points : *queries;
     const auto exactly = [&] {
-        return exact_neighbors<Distance>(points, queries, k, measure, of_points, executor);
+        return exact_neighbors<Distance>(points, queries, k, measure, points_survey, executor);
     };
-    // Both in products of a row with a row. Preparing: the sample, and cells for all points.
+    // Costs in products of two rows. Preparations are the samples, and cells for all points.
     const auto n = static_cast<double>(points.n_rows);
-    const double all_pairs = static_cast<double>(from.n_rows) * n / (queries == nullptr ? 2 : 1);
-    const double preparing = (2 * n_sampled + 4 * std::sqrt(n)) * n;
-    const double digits = std::max(1.0, -std::log10(1 - recall));
-    if (all_pairs < min_advantage * digits * preparing || 4 * k > points.n_rows) return exactly();
+    const double exact_cost = static_cast<double>(from.n_rows) * n / (queries == nullptr ? 2 : 1);
+    const double preparing_cost = (2 * n_sampled + 4 * std::sqrt(n)) * n;
+    const double n_digits = std::max(1.0, -std::log10(1 - recall));
+    if (exact_cost < min_advantage * n_digits * preparing_cost || 4 * k > points.n_rows) {
+        return exactly();
+    }
     std::mt19937_64 random = repeatable_random();
     const Truth all = find_truth(points, queries, sample(2 * n_sampled, from.n_rows, random), k,
-                                 measure, of_points, executor);
+                                 measure, points_survey, executor);
     Truth parts[2];
     for (std::size_t t = 0; t < all.queries.size(); ++t) {
         Truth& part = parts[t % 2];
@@ -470,15 +467,15 @@ Neighbors<Distance> approximate_neighbors(const Points& points, const Points* qu
         }
     }
     executor.stage("cells", 0.05, 0.2);
-    const Search search(points, queries, k, measure, of_points.largest, parts[0], executor);
-    double wanted = recall;
+    const Search search(points, queries, k, measure, points_survey.largest, parts[0], executor);
+    double tuned_recall = recall;
     for (const Truth* tuned_on : std::array<const Truth*, 3>{&parts[0], &all, &all}) {
-        const std::optional<Effort> effort = search.tune(*tuned_on, wanted);
+        const std::optional<Effort> effort = search.tune(*tuned_on, tuned_recall);
         if (!effort) break;
         const Recall reached = search.recall_of(parts[1], *effort);
         if (reached.mean >= recall) return search.run<Distance>(*effort, reached);
-        // The first sample was lucky; or, by then, the second one is hard.
-        if (tuned_on == &all) wanted += recall - reached.mean;
+        // The first sample was too easy. If tuning on both is not enough, ask for more.
+        if (tuned_on == &all) tuned_recall += recall - reached.mean;
     }
     return exactly();
 }

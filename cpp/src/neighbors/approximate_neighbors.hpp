@@ -1,4 +1,4 @@
-// Search with a wanted recall in points that are checked already.
+// Search with a given recall, for points that have been checked.
 #pragma once
 
 #include "labelquorum/neighbors.hpp"
@@ -6,12 +6,12 @@
 
 namespace labelquorum {
 
-// k and shapes have to be right. `of_points` is that of the points, its largest value that of the
-// queries, too. Exact where nothing else reaches the recall, or is faster.
+// k and shapes must be valid. `points_survey` is the survey of the points, with the largest value
+// of points and queries. The search is exact if no approximation reaches the recall or is faster.
 template <class Distance>
 Neighbors<Distance> approximate_neighbors(const Points& points, const Points* queries,
                                           std::size_t k, const Measure& measure,
-                                          const Survey& of_points, double recall,
+                                          const Survey& points_survey, double recall,
                                           const Executor& executor);
 
 }  // namespace labelquorum

@@ -14,7 +14,7 @@ constexpr float no_number = std::numeric_limits<float>::quiet_NaN();
 
 void CellSearch::run(const Task& task, const Effort& effort) {
     begin(task, effort.n_shortlist);
-    choose(effort.reach);
+    list_visits(effort.reach);
     visitors_.resize(near_.size());
     for (auto& visitors : visitors_) visitors.clear();
     for (std::size_t q = 0; q < n_; ++q) {
@@ -27,8 +27,8 @@ void CellSearch::run(const Task& task, const Effort& effort) {
             std::nth_element(visits.begin(), end, visits.end());
             visits.erase(end, visits.end());
         }
-        for (const Visit& one : visits) {
-            visitors_[one.near].push_back({static_cast<std::uint32_t>(q), one.gap});
+        for (const Visit& visit : visits) {
+            visitors_[visit.near].push_back({static_cast<std::uint32_t>(q), visit.gap});
         }
     }
     for (std::size_t i = 0; i < near_.size(); ++i) {
@@ -47,7 +47,7 @@ std::size_t CellSearch::n_needed(const std::vector<Visit>& visits, std::size_t n
 
 void CellSearch::look_around(const Task& task) {
     begin(task, 2 * k_);
-    choose(std::numeric_limits<double>::infinity());
+    list_visits(std::numeric_limits<double>::infinity());
 }
 
 void CellSearch::begin(const Task& task, std::size_t n_shortlist) {
@@ -67,12 +67,12 @@ void CellSearch::begin(const Task& task, std::size_t n_shortlist) {
     if (shortlists_.size() < n_) shortlists_.resize(n_);
     for (std::size_t q = 0; q < n_; ++q) shortlists_[q].reset(n_shortlist);
     const std::size_t n_panels = panels_of(n_, multiply_.tile().n_queries);
-    queries_of_task_.resize(n_panels * multiply_.panel_bytes());
+    packed_queries_.resize(n_panels * multiply_.panel_bytes());
     std::vector<float> values(multiply_.tile().columns_of_panel(m), 0.0F);
     everyone_.clear();
     for (std::size_t q = 0; q < n_; ++q) {
         std::copy_n(rows_.begin() + static_cast<std::ptrdiff_t>(q * m), m, values.begin());
-        multiply_.put(values.data(), q, queries_of_task_);
+        multiply_.put(values.data(), q, packed_queries_);
         everyone_.push_back({static_cast<std::uint32_t>(q), 0});
     }
     visit(task.cell, everyone_);
@@ -80,9 +80,10 @@ void CellSearch::begin(const Task& task, std::size_t n_shortlist) {
     for (std::size_t q = 0; q < n_; ++q) radii_[q] = shortlists_[q].distance(k_);
 }
 
-// With a query q and a point y as they are stored, less the centers a and b of their cells, the
-// squared distance is |a + q - b|^2 + |y|^2 - 2 (a - b) y - 2 q y. The first term is that of the
-// visitor, the next two are those of the point, where a - b is compared as one query more.
+// A query q and a point y are stored minus the centers a and b of their cells. Their squared
+// distance is |a + q - b|^2 + |y|^2 - 2 (a - b) y - 2 q y. The first term depends on the visitor
+// only. The next two depend on the point only; they are computed by treating a - b as an additional
+// query.
 void CellSearch::visit(std::uint32_t cell, const std::vector<Visitor>& visitors) {
     const std::size_t m = cells_.n_columns();
     const DotTile& tile = multiply_.tile();
@@ -97,11 +98,11 @@ void CellSearch::visit(std::uint32_t cell, const std::vector<Visitor>& visitors)
     biases_.resize(cells_.n_panels(cell) * tile.n_points);
     multiply_.place(
         visitors.size() + 1,
-        [&](std::size_t i, std::size_t to, Lines& panel) {
+        [&](std::size_t i, std::size_t to, AlignedBuffer& panel) {
             if (i == 0) {
                 multiply_.put(shift.data(), to, panel);
             } else {
-                multiply_.copy(queries_of_task_, visitors[i - 1].query, to, panel);
+                multiply_.copy(packed_queries_, visitors[i - 1].query, to, panel);
             }
         },
         cells_.panels(), first_panel, cells_.n_panels(cell),
@@ -130,7 +131,7 @@ void CellSearch::visit(std::uint32_t cell, const std::vector<Visitor>& visitors)
         });
 }
 
-void CellSearch::choose(double reach) {
+void CellSearch::list_visits(double reach) {
     const std::size_t m = cells_.n_columns();
     const DotTile& tile = precise_dot_tile();
     if (visits_.size() < n_) visits_.resize(n_);
@@ -149,7 +150,7 @@ void CellSearch::choose(double reach) {
     for (std::uint32_t cell = 0; cell < cells_.points().n_cells(); ++cell) {
         if (cell == task_.cell || cells_.points().size(cell) == 0) continue;
         const double squares = precise_dot_tile().squared_distance(own, cells_.center(cell), m);
-        // No query's gap is less than this.
+        // A lower bound on the gap of all queries.
         if (squares - 2 * longest * std::sqrt(squares) > limit) continue;
         near_.push_back({squares, cell});
     }

@@ -1,4 +1,4 @@
-// Points in Voronoi cells, ready to be compared.
+// Points in Voronoi cells, packed for comparisons.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +13,13 @@
 
 namespace labelquorum {
 
-// Rows in the order of their cells: a row's number in it is its place.
+// Rows in the order of their cells. A row's position in this order is its place.
 struct RowsOfCells {
-    std::vector<std::size_t> begins;  // of each cell, and the end
-    std::vector<std::uint32_t> ids;
+    std::vector<std::size_t> begins;    // first place of each cell, and the end
+    std::vector<std::uint32_t> ids;     // row number at each place
     std::vector<std::uint32_t> homes;   // cell of each place
-    std::vector<std::uint32_t> places;  // of each id
-    std::vector<float> coordinates;
+    std::vector<std::uint32_t> places;  // place of each row
+    std::vector<float> coordinates;     // by place
 
     std::size_t n_cells() const { return begins.size() - 1; }
     std::size_t size(std::size_t cell) const { return begins[cell + 1] - begins[cell]; }
@@ -27,8 +27,8 @@ struct RowsOfCells {
 
 class Cells {
 public:
-    // n_columns coordinates of each point. The share `kept_rest` of a point's rest is added to its
-    // squared distances.
+    // Points have n_columns coordinates each. The share `kept_rest` of a point's rest is added to
+    // its squared distances.
     Cells(Coordinates coordinates, std::size_t n_columns, double kept_rest, std::mt19937_64& random,
           const Executor& executor);
 
@@ -36,18 +36,19 @@ public:
     const RowsOfCells& points() const { return points_; }
     const double* center(std::size_t cell) const { return centers_.data() + cell * n_columns_; }
 
-    // Points less the center of their cell, which begin with a panel of their own.
+    // Points minus the center of their cell. Each cell starts with a new panel.
     const PackedRows& panels() const { return panels_; }
     std::size_t first_panel(std::size_t cell) const { return first_panels_[cell]; }
     std::size_t n_panels(std::size_t cell) const {
         return first_panels_[cell + 1] - first_panels_[cell];
     }
-    // Squares of each point of a panel and its share of the rest; NaN without a point.
+    // For each place of a panel, the squared length of the point and its share of the rest; NaN
+    // without a point.
     const float* squares(std::size_t panel) const {
         return squares_.data() + panel * panels_.tile().n_points;
     }
 
-    // Each row to the cell with the nearest center.
+    // Sorts rows into the cells with the nearest centers.
     RowsOfCells sort(std::vector<float> coordinates, const Executor& executor) const;
 
 private:

@@ -1,9 +1,9 @@
 // Nearest centers.
 //
-// The row's own term of a distance (estimates.hpp) is the same for all centers, so what is compared
-// is bias(y) - weight * x~y~. Of each codebook a row keeps the centers whose estimate is not more
-// than twice an estimate's error above the least. Mostly that is one; where there are more, they
-// are measured in double precision.
+// A row's own term of a distance (estimates.hpp) is the same for all centers, so only
+// bias(y) - weight * x~y~ is compared. A row keeps the centers of a codebook whose estimate exceeds
+// the smallest by at most twice the error of an estimate. If there is more than one, they are
+// measured in double precision.
 #include "labelquorum/codebooks.hpp"
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 #include <string>
 #include <utility>
 
-#include "base/lines.hpp"
+#include "base/aligned_buffer.hpp"
 #include "estimates.hpp"
 #include "measure.hpp"
 #include "packed_rows.hpp"
@@ -27,34 +27,34 @@ namespace {
 
 constexpr std::size_t max_block_rows = 256;
 constexpr std::size_t max_block_bytes = std::size_t{1} << 20;  // of rows in double precision
-constexpr std::size_t group_bytes = std::size_t{1}
-                                    << 19;    // of centers, to stay in the second cache
-constexpr std::size_t max_group_panels = 32;  // as near_least has it
-constexpr std::size_t max_labels_bytes = std::size_t{1} << 25;  // that wait for their ids
-constexpr double max_estimate = 0x1p60;  // length or error, so that sums of products are floats
+// Of centers, so that they stay in the L2 cache.
+constexpr std::size_t group_bytes = std::size_t{1} << 19;
+constexpr std::size_t max_group_panels = 32;                    // the limit of near_least
+constexpr std::size_t max_labels_bytes = std::size_t{1} << 25;  // of rows to be counted at once
+constexpr double max_estimate = 0x1p60;  // of a length or an error, so that products fit a float
 
-// What bounds on estimates need to know of a row, or of all centers of a codebook.
+// What bounds the error of an estimate: of a row, or the maxima over the centers of a codebook.
 struct Sizes {
-    double length = 0;  // of the row, centred and scaled
-    double lost = 0;    // the length of what rounding took from it
-    double doubt = 0;
+    double length = 0;  // of the centered and scaled row
+    double lost = 0;    // length of what rounding took from it
+    double doubt = 0;   // see Rounded
 };
 
 Sizes sizes_of(const Rounded& row) {
     return {std::sqrt(row.squares), std::sqrt(row.lost), row.doubt};
 }
 
-// The centers of a codebook as a DotTile takes them.
+// The centers of a codebook, packed for a DotTile.
 struct Panels {
     explicit Panels(const DotTile& tile) : rows(tile) {}
 
     PackedRows rows;
-    std::vector<float> biases;  // infinity in places of panels without a center
+    std::vector<float> biases;  // infinity in places without a center
     double largest_bias = 0;
-    Sizes most;
+    Sizes largest;
 };
 
-// A codebook as it is compared.
+// A codebook, ready to be compared.
 struct Centers {
     std::size_t number;  // of the codebook
     std::size_t n;
@@ -63,7 +63,7 @@ struct Centers {
     Panels precise{precise_dot_tile()};
 };
 
-// Codebooks for the same columns of the rows.
+// The codebooks for one choice of columns.
 class Subspace {
 public:
     Subspace(std::span<const std::size_t> columns, std::size_t n_columns, Metric metric)
@@ -80,11 +80,11 @@ public:
 
     void add(const Codebook& codebook, std::size_t number, const Executor& executor);
 
-    // Once all are added.
+    // Call once all codebooks are added.
     void pack(const Executor& executor);
 
-    // Whether bounds of the fast tile leave little enough to be measured.
-    bool is_fast_enough() const { return n_measured_ <= n_compared_ / max_measured_of; }
+    // Whether the bounds of the fast tile leave few enough pairs to be measured.
+    bool is_fast_enough() const { return n_measured_ <= n_compared_ / compared_per_measured; }
     void count(std::size_t n_rows, std::size_t n_measured) {
         if (&fast_dot_tile() == &precise_dot_tile()) return;
         n_compared_ += n_rows * n_centers_;
@@ -161,13 +161,13 @@ void Subspace::pack(Centers& centers, Panels& panels) const {
         panels.biases[i] = static_cast<float>(rounded.bias);
         panels.largest_bias = std::max(panels.largest_bias, std::abs(rounded.bias));
         const Sizes sizes = sizes_of(rounded);
-        panels.most.length = std::max(panels.most.length, sizes.length);
-        panels.most.lost = std::max(panels.most.lost, sizes.lost);
-        panels.most.doubt = std::max(panels.most.doubt, sizes.doubt);
+        panels.largest.length = std::max(panels.largest.length, sizes.length);
+        panels.largest.lost = std::max(panels.largest.lost, sizes.lost);
+        panels.largest.doubt = std::max(panels.largest.doubt, sizes.doubt);
     }
 }
 
-// What one worker needs. A block of rows goes through one codebook after the other.
+// Assigns blocks of rows; one per worker. A block is compared with one codebook after another.
 class Worker {
 public:
     Worker(const Points& rows, const Executor& executor)
@@ -218,17 +218,17 @@ private:
         }
     }
 
-    // Twice what an estimate may be wrong by; NaN where it may be beyond floats.
+    // Twice the largest error of an estimate, or NaN if it may not fit a float.
     static float gap(const Sizes& row, const Panels& panels, const Rounder& rounder,
                      double weight) {
-        const Sizes& center = panels.most;
-        const double rounded_row = row.length + row.lost;
-        const double lengths = rounded_row * (center.length + center.lost);
-        const double of_rounding = row.lost * center.length + rounded_row * center.lost;
-        // And a few ulps for what follows.
-        const double of_floats = 8 * half_ulp * (panels.largest_bias + weight * lengths);
-        const double error = weight * (of_rounding + rounder.error_of_sums(lengths)) + of_floats +
-                             row.doubt + center.doubt;
+        const Sizes& center = panels.largest;
+        const double rounded_length = row.length + row.lost;
+        const double lengths = rounded_length * (center.length + center.lost);
+        const double rounding_error = row.lost * center.length + rounded_length * center.lost;
+        // A few ulps for later steps in single precision.
+        const double float_error = 8 * half_ulp * (panels.largest_bias + weight * lengths);
+        const double error = weight * (rounding_error + rounder.error_of_sums(lengths)) +
+                             float_error + row.doubt + center.doubt;
         const double gap = 2 * (1.01 * error + rounder.underflow());
         const bool fits = row.length <= max_estimate && gap <= max_estimate;
         return fits ? round_up(gap) : std::numeric_limits<float>::quiet_NaN();
@@ -256,7 +256,7 @@ private:
                     static_cast<float>(weight), panels.biases.data() + first * width,
                     gaps_.data() + begin, least_.data() + begin, near_.data());
                 for (std::size_t i = 0; i < n_near; ++i) {
-                    DotTile::Near& hit = near_[i];  // of a row of the block and any center
+                    DotTile::Near& hit = near_[i];
                     hit.query += static_cast<std::uint32_t>(begin);
                     hit.point += static_cast<std::uint32_t>(first * width);
                     hits_.push_back(hit);
@@ -265,11 +265,11 @@ private:
         }
     }
 
-    // Of the hits of each row, the nearest.
+    // Writes the nearest center of each row, given its hits.
     template <class Label>
     void settle(const Centers& centers, const Measure& measure, Label* labels,
                 std::size_t n_codebooks) {
-        // Those that a later group of centers has not ruled out.
+        // Drop hits that a later group of centers has ruled out.
         std::erase_if(hits_, [&](const DotTile::Near& hit) {
             return !(hit.value <= least_[hit.query] + gaps_[hit.query]);
         });
@@ -291,7 +291,7 @@ private:
         }
     }
 
-    // Centers come in ascending order, so that ties go to the lowest.
+    // Centers come in ascending order, so ties go to the lowest.
     void measure_hit(const Centers& centers, const Measure& measure, std::size_t row,
                      std::size_t center) {
         if (++n_measured_ % 1024 == 0) executor_.checkpoint();
@@ -305,16 +305,16 @@ private:
 
     const Points& from_;
     const Executor& executor_;
-    std::vector<double> whole_;  // a row, all columns
+    std::vector<double> whole_;  // all columns of a row
 
-    // The block.
+    // The current block.
     std::size_t n_ = 0;
     std::vector<double> rows_;
     std::vector<Sizes> sizes_;
-    Lines queries_;
+    AlignedBuffer queries_;
     std::size_t n_measured_ = 0;
 
-    // Its rows and one codebook.
+    // The current block and codebook.
     std::vector<float> gaps_;
     std::vector<float> least_;
     std::vector<DotTile::Near> hits_;
@@ -322,34 +322,38 @@ private:
     std::vector<std::size_t> nearest_;
     std::vector<double> distances_;
 
-    // What is used and left.
+    // Scratch memory.
     std::vector<double> row_;
     std::vector<float> values_;
-    Lines dots_;
+    AlignedBuffer dots_;
     std::vector<DotTile::Near> near_;
 };
 
 void check_shapes(const Points& rows, std::span<const Codebook> codebooks) {
-    if (codebooks.empty()) throw std::invalid_argument("codebooks: none");
+    if (codebooks.empty()) {
+        throw std::invalid_argument("codebooks must hold at least 1 codebook, got 0.");
+    }
     for (std::size_t i = 0; i < codebooks.size(); ++i) {
         const auto& [centers, columns] = codebooks[i];
         const std::string name = "codebooks[" + std::to_string(i) + "]";
         const std::size_t wanted = columns.empty() ? rows.n_columns : columns.size();
         if (centers.n_columns < 1 || centers.n_columns != wanted) {
-            throw std::invalid_argument(name + ": " + std::to_string(centers.n_columns) +
-                                        " columns; wanted " + std::to_string(wanted));
+            throw std::invalid_argument(name + " must have " + std::to_string(wanted) +
+                                        " columns, got " + std::to_string(centers.n_columns) + ".");
         }
-        if (centers.n_rows < 1) throw std::invalid_argument(name + ": no center");
+        if (centers.n_rows < 1) {
+            throw std::invalid_argument(name + " must have at least 1 center, got 0.");
+        }
         for (const std::size_t column : columns) {
             if (column < rows.n_columns) continue;
-            throw std::invalid_argument("columns[" + std::to_string(i) +
-                                        "]: " + std::to_string(column) + " of " +
-                                        std::to_string(rows.n_columns) + " columns");
+            throw std::invalid_argument(
+                "columns[" + std::to_string(i) + "] must hold columns of X, less than " +
+                std::to_string(rows.n_columns) + ", got " + std::to_string(column) + ".");
         }
     }
 }
 
-// Codebooks that rows are about to be compared with.
+// Codebooks that are ready to be compared with rows, and the workers that do it.
 class Assignment {
 public:
     Assignment(const Points& rows, std::span<const Codebook> codebooks, Metric metric,
@@ -374,10 +378,9 @@ public:
         const auto n_threads = static_cast<std::size_t>(executor.n_threads());
         const std::size_t most =
             std::min(max_block_rows, max_block_bytes / (n_columns * sizeof(double)));
-        const std::size_t wanted = std::min(most, panels_of(rows.n_rows, n_threads));
-        // Whole panels.
-        const std::size_t step = fast_dot_tile().n_queries;
-        block_rows_ = std::max<std::size_t>(1, panels_of(wanted, step)) * step;
+        const std::size_t n_wanted = std::min(most, panels_of(rows.n_rows, n_threads));
+        const std::size_t panel_rows = fast_dot_tile().n_queries;
+        block_rows_ = std::max<std::size_t>(1, panels_of(n_wanted, panel_rows)) * panel_rows;
         const int n_workers = executor.n_workers(panels_of(rows.n_rows, block_rows_));
         executor.require_memory(
             static_cast<std::size_t>(n_workers) * block_rows_ * n_columns * 2 * sizeof(double),
@@ -388,7 +391,7 @@ public:
     std::size_t block_rows() const { return block_rows_; }
     std::size_t n_workers() const { return workers_.size(); }
 
-    // Labels of rows [begin, end).
+    // Writes the labels of rows [begin, end).
     template <class Label>
     void run(std::size_t begin, std::size_t end, Label* labels) {
         executor_.run_ranges(end - begin, block_rows_,
@@ -418,9 +421,10 @@ void assign_codebooks(const Points& rows, std::span<const Codebook> codebooks, M
         if (std::cmp_less_equal(codebooks[i].centers.n_rows, std::numeric_limits<Label>::max())) {
             continue;
         }
-        throw std::invalid_argument("codebooks[" + std::to_string(i) +
-                                    "]: " + std::to_string(codebooks[i].centers.n_rows) +
-                                    " centers are too many for the type of the labels");
+        throw std::invalid_argument("codebooks[" + std::to_string(i) + "] must have at most " +
+                                    std::to_string(std::numeric_limits<Label>::max()) +
+                                    " centers for this type of labels, got " +
+                                    std::to_string(codebooks[i].centers.n_rows) + ".");
     }
     Assignment assignment(rows, codebooks, metric, executor);
     executor.stage("assign", 0.01, 1);
@@ -437,12 +441,13 @@ void assign_signatures(const Points& rows, std::span<const Codebook> codebooks, 
                        SignatureTable& table, Id* ids, const Executor& executor) {
     const std::size_t m = codebooks.size();
     if (table.n_partitions() != m) {
-        throw std::invalid_argument("table: of " + std::to_string(table.n_partitions()) +
-                                    " partitions, with " + std::to_string(m) + " codebooks");
+        throw std::invalid_argument("table must have one partition per codebook, " +
+                                    std::to_string(m) + ", got " +
+                                    std::to_string(table.n_partitions()) + ".");
     }
     Assignment assignment(rows, codebooks, metric, executor);
-    // A table of these rows alone: the given one changes at the end, as a whole.
-    SignatureTable found(m);
+    // A table of these rows only, so that the caller's table changes as a whole, at the end.
+    SignatureTable new_table(m);
     const Executor quiet = executor.without_progress();
     const std::size_t n = rows.n_rows;
     const std::size_t row_bytes = m * sizeof(std::int32_t);
@@ -462,10 +467,10 @@ void assign_signatures(const Points& rows, std::span<const Codebook> codebooks, 
         executor.stage("assign", share(begin), share(end));
         assignment.run(begin, end, labels.data());
         chunk.n_rows = end - begin;
-        found.update(chunk, ids + begin, quiet);
+        new_table.update(chunk, ids + begin, quiet);
     }
-    const std::vector<std::int32_t> id_of = table.merge(found, quiet);
-    // The table has changed: nothing may throw any more.
+    const std::vector<std::int32_t> id_of = table.merge(new_table, quiet);
+    // The table has changed, so nothing may throw from here on.
     for (std::size_t i = 0; i < n; ++i) ids[i] = id_of[static_cast<std::size_t>(ids[i])];
 }
 

@@ -1,4 +1,4 @@
-// Nearest neighbours by a distance of the caller's own.
+// Nearest neighbors by the caller's own distance.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -16,13 +16,43 @@ namespace {
 
 constexpr std::size_t block_bytes = std::size_t{1} << 18;  // of rows, to stay in a cache
 
-struct Nearest {
+struct Neighbor {
     double distance;
     std::size_t index;
-    bool operator<(const Nearest& other) const {
+    bool operator<(const Neighbor& other) const {
         return distance != other.distance ? distance < other.distance : index < other.index;
     }
 };
+
+// The k nearest points to a query so far.
+class Nearest {
+public:
+    void add(const Neighbor& neighbor, std::size_t k) {
+        if (heap_.size() == k) {
+            if (!(neighbor < heap_.front())) return;
+            std::pop_heap(heap_.begin(), heap_.end());
+            heap_.pop_back();
+        }
+        heap_.push_back(neighbor);
+        std::push_heap(heap_.begin(), heap_.end());
+    }
+
+    // Call once all are added.
+    const std::vector<Neighbor>& sort() {
+        std::sort_heap(heap_.begin(), heap_.end());
+        return heap_;
+    }
+
+private:
+    std::vector<Neighbor> heap_;  // the farthest first
+};
+
+void check_distance(double distance, std::size_t query, std::size_t point, bool same) {
+    if (!std::isnan(distance)) return;
+    throw std::invalid_argument("metric returned NaN for row " + std::to_string(query) + " of " +
+                                (same ? "X" : "Y") + " and row " + std::to_string(point) +
+                                " of X; it must return a number.");
+}
 
 }  // namespace
 
@@ -38,12 +68,11 @@ Neighbors<Distance> nearest_neighbors(const Points& points, const Points* querie
     survey(points, "X", as_given, executor);
     if (!same) survey(from, "Y", as_given, executor);
     executor.require_memory(from.n_rows * k * (sizeof(Distance) + sizeof(std::int64_t)),
-                            "the neighbours");
+                            "the neighbors");
     Neighbors<Distance> result{k,
                                std::vector<Distance>(from.n_rows * k),
                                std::vector<std::int64_t>(from.n_rows * k),
                                {1, 1, 0}};
-    const std::size_t n_of_block = std::max<std::size_t>(1, block_bytes / (d * sizeof(double)));
     const auto read = [&](const Points& rows, std::size_t begin, std::size_t end,
                           std::vector<double>& to) {
         to.resize((end - begin) * d);
@@ -52,47 +81,34 @@ Neighbors<Distance> nearest_neighbors(const Points& points, const Points* querie
         }
     };
     executor.stage("neighbors", 0.01, 1);
-    const std::size_t n_of_task = std::clamp<std::size_t>(
-        from.n_rows / (8 * static_cast<std::size_t>(executor.n_threads())), 1, n_of_block);
-    executor.run_ranges(from.n_rows, n_of_task, [&](std::size_t begin, std::size_t end, int) {
-        std::vector<double> a;
-        std::vector<double> b;
-        read(from, begin, end, a);
-        // The worst of the k nearest first.
-        std::vector<std::vector<Nearest>> heaps(end - begin);
-        for (std::size_t first = 0; first < points.n_rows; first += n_of_block) {
-            const std::size_t last = std::min(points.n_rows, first + n_of_block);
-            read(points, first, last, b);
+    const std::size_t block_rows = std::max<std::size_t>(1, block_bytes / (d * sizeof(double)));
+    const std::size_t task_rows = std::clamp<std::size_t>(
+        from.n_rows / (8 * static_cast<std::size_t>(executor.n_threads())), 1, block_rows);
+    executor.run_ranges(from.n_rows, task_rows, [&](std::size_t begin, std::size_t end, int) {
+        std::vector<double> query_rows;
+        std::vector<double> point_rows;
+        read(from, begin, end, query_rows);
+        std::vector<Nearest> nearest(end - begin);
+        for (std::size_t first = 0; first < points.n_rows; first += block_rows) {
+            const std::size_t last = std::min(points.n_rows, first + block_rows);
+            read(points, first, last, point_rows);
             for (std::size_t q = begin; q < end; ++q) {
                 executor.checkpoint();
-                std::vector<Nearest>& heap = heaps[q - begin];
                 for (std::size_t p = first; p < last; ++p) {
                     if (same && p == q) continue;
-                    const Nearest found{
-                        distance(a.data() + (q - begin) * d, b.data() + (p - first) * d,
-                                 static_cast<std::int64_t>(d)),
-                        p};
-                    if (std::isnan(found.distance)) {
-                        throw std::invalid_argument(
-                            "metric returned NaN for row " + std::to_string(q) + " of " +
-                            (same ? "X" : "Y") + " and row " + std::to_string(p) + " of X");
-                    }
-                    if (heap.size() == k) {
-                        if (!(found < heap.front())) continue;
-                        std::pop_heap(heap.begin(), heap.end());
-                        heap.pop_back();
-                    }
-                    heap.push_back(found);
-                    std::push_heap(heap.begin(), heap.end());
+                    const double measured =
+                        distance(query_rows.data() + (q - begin) * d,
+                                 point_rows.data() + (p - first) * d, static_cast<std::int64_t>(d));
+                    check_distance(measured, q, p, same);
+                    nearest[q - begin].add({measured, p}, k);
                 }
             }
         }
         for (std::size_t q = begin; q < end; ++q) {
-            std::vector<Nearest>& heap = heaps[q - begin];
-            std::sort_heap(heap.begin(), heap.end());
+            const std::vector<Neighbor>& sorted = nearest[q - begin].sort();
             for (std::size_t j = 0; j < k; ++j) {
-                result.distances[q * k + j] = static_cast<Distance>(heap[j].distance);
-                result.indices[q * k + j] = static_cast<std::int64_t>(heap[j].index);
+                result.distances[q * k + j] = static_cast<Distance>(sorted[j].distance);
+                result.indices[q * k + j] = static_cast<std::int64_t>(sorted[j].index);
             }
         }
     });

@@ -12,7 +12,7 @@
 namespace labelquorum::LABELQUORUM_KERNELS_NAMESPACE {
 namespace {
 
-// Sums over n terms, in the same order whatever the instruction set.
+// The sum of n terms, added in the same order in all instruction sets.
 template <class Term>
 double sum_of(std::size_t n, const Term& term) {
     constexpr std::size_t n_sums = 16;
@@ -59,7 +59,8 @@ Vector load(const float* from) {
     return v;
 }
 
-// Contraction is left off for the rest, so that all instruction sets round alike.
+// Written with intrinsics, because contraction is turned off for the rest so that all instruction
+// sets round alike.
 Vector multiply_add(float a, Vector b, Vector c) {
 #if defined(__AVX512F__)
     return _mm512_fmadd_ps(_mm512_set1_ps(a), b, c);
@@ -95,16 +96,16 @@ Value bfloat16(float value) {
 
 #if defined(__AMX_BF16__)
 
-// A tile is 16 rows of 64 bytes. Queries lie in it as they are, 32 columns of 16 rows; points
-// transposed by pairs of columns. Two tiles of either make four of dots.
+// A tile is 16 rows of 64 bytes. A tile of queries holds 32 columns of 16 rows as they are; a tile
+// of points holds them transposed by pairs of columns. Two tiles of each make four tiles of dots.
 constexpr std::size_t tile_rows = 16;
 constexpr std::size_t tile_columns = 32;
 constexpr std::size_t tile_values = tile_rows * tile_columns;
 constexpr std::size_t n_queries = 2 * tile_rows;
 static_assert(n_points == 2 * tile_rows);
-constexpr std::size_t n_columns_of = tile_columns;
+constexpr std::size_t column_multiple = tile_columns;
 
-// A panel: for each 32 columns, the tile of the first 16 rows, then that of the others.
+// A panel holds, for each 32 columns, the tile of the first 16 rows, then that of the other 16.
 Value* tile_of(void* panel, std::size_t column, std::size_t place) {
     return static_cast<Value*>(panel) +
            (2 * (column / tile_columns) + place / tile_rows) * tile_values;
@@ -181,10 +182,10 @@ void multiply(const void* queries, const void* points, std::size_t n_panels, std
 
 #elif defined(__AVX512BF16__)
 
-// Pairs of columns: pair c of row p of a panel of n rows stands at [c * n + p]. The sizes let all
-// sums stay in registers.
+// Pairs of columns: pair c of row p of a panel of n rows is at [c * n + p]. The sizes are such that
+// all sums stay in registers.
 constexpr std::size_t n_queries = 12;
-constexpr std::size_t n_columns_of = 2;
+constexpr std::size_t column_multiple = 2;
 
 template <std::size_t n_rows>
 void put(const float* row, std::size_t n_columns, std::size_t place, void* panel) {
@@ -231,8 +232,8 @@ void multiply(const void* queries, const void* points, std::size_t n_panels, std
 
 #else
 
-// Single precision; value c of row p of a panel of n rows stands at [c * n + p]. The sizes let all
-// sums stay in registers.
+// Single precision: value c of row p of a panel of n rows is at [c * n + p]. The sizes are such
+// that all sums stay in registers.
 using Value = float;
 #if defined(__AVX512F__)
 constexpr std::size_t n_queries = 12;
@@ -241,7 +242,7 @@ constexpr std::size_t n_queries = 6;
 #else
 constexpr std::size_t n_queries = 4;
 #endif
-constexpr std::size_t n_columns_of = 1;
+constexpr std::size_t column_multiple = 1;
 constexpr double rounding = 0x1p-25;
 
 float rounded(float value) { return value; }
@@ -285,12 +286,12 @@ void multiply(const void* queries, const void* points, std::size_t n_panels, std
 
 #ifndef __AMX_BF16__
 
-// Words of 4 bytes: two columns, or one.
+// Copies words of 4 bytes, which hold one column or two.
 void copy_query(const void* from, std::size_t from_place, std::size_t n_columns, std::size_t place,
                 void* panel) {
     const auto* row = static_cast<const std::uint32_t*>(from) + from_place;
     auto* to = static_cast<std::uint32_t*>(panel) + place;
-    for (std::size_t c = 0; c < n_columns / n_columns_of * n_queries; c += n_queries)
+    for (std::size_t c = 0; c < n_columns / column_multiple * n_queries; c += n_queries)
         to[c] = row[c];
 }
 
@@ -323,7 +324,7 @@ DotTile::Within within(const float* dots, float weight, float query_low, float q
 
 Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 
-// A bit for each value that is at most the limit.
+// One bit per value: whether it is at most the limit.
 std::uint32_t at_most(Vector values, float limit) {
 #if defined(__AVX512F__)
     return _mm512_cmp_ps_mask(values, _mm512_set1_ps(limit), _CMP_LE_OQ);
@@ -340,10 +341,10 @@ std::uint32_t at_most(Vector values, float limit) {
 }
 
 std::size_t near_least(const float* dots, std::size_t n, std::size_t n_panels, float weight,
-                       const float* lows, const float* gaps, float* least, DotTile::Near* found) {
+                       const float* lows, const float* gaps, float* least, DotTile::Near* near) {
     static_assert(n_vectors == 2);
     constexpr std::size_t step = n_queries * n_points;  // from panel to panel
-    // Exact, but for the sum: weights are powers of two.
+    // Only the sum is rounded: weights are powers of two.
     const auto value = [=](std::size_t query, std::size_t panel, std::size_t first) {
         return multiply_add(-weight, load(dots + panel * step + query * n_points + first),
                             load(lows + panel * n_points + first));
@@ -366,11 +367,11 @@ std::size_t near_least(const float* dots, std::size_t n, std::size_t n_panels, f
             }
         }
     }
-    std::size_t n_found = 0;
+    std::size_t n_near = 0;
     for (std::size_t q = 0; q < n; ++q) {
         least[q] = lanes[q][0];
         const float limit = least[q] + gaps[q];
-        // Mostly one panel has any; which one, no branch could foresee.
+        // Mostly one panel has any. Branches could not predict which one.
         std::uint32_t panels = 0;
         for (std::size_t p = 0; p < n_panels; ++p) {
             const Vector both = smaller(value(q, p, 0), value(q, p, vector_size));
@@ -384,19 +385,20 @@ std::size_t near_least(const float* dots, std::size_t n, std::size_t n_panels, f
                 const auto i = static_cast<std::size_t>(__builtin_ctz(bits));
                 const float low =
                     lows[p * n_points + i] - weight * dots[p * step + q * n_points + i];
-                found[n_found++] = {low, static_cast<std::uint32_t>(q),
-                                    static_cast<std::uint32_t>(p * n_points + i)};
+                near[n_near++] = {low, static_cast<std::uint32_t>(q),
+                                  static_cast<std::uint32_t>(p * n_points + i)};
             }
         }
     }
-    return n_found;
+    return n_near;
 }
 
 }  // namespace
 
 extern const DotTile tile;
-const DotTile tile{n_queries, n_points,    n_columns_of, sizeof(Value),     rounding,
-                   &prepare,  put_query,   put_point,    &copy_query,       &multiply,
-                   &within,   &near_least, &dot,         &squared_distance, &widen};
+const DotTile tile{n_queries,   n_points,          column_multiple, sizeof(Value),
+                   rounding,    &prepare,          put_query,       put_point,
+                   &copy_query, &multiply,         &within,         &near_least,
+                   &dot,        &squared_distance, &widen};
 
 }  // namespace labelquorum::LABELQUORUM_KERNELS_NAMESPACE

@@ -10,7 +10,7 @@ namespace labelquorum {
 Frame::Frame(std::vector<double> mean, double largest)
     : center(std::move(mean)),
       center_squares(precise_dot_tile().dot(center.data(), center.data(), center.size())),
-      // Its square has to fit a double.
+      // The square of the scale must fit a double.
       scale(largest > 0 ? std::ldexp(1.0, std::clamp(-std::ilogb(largest) - 1, -500, 500)) : 1) {}
 
 double weight_of(Metric metric) { return metric == Metric::euclidean ? 2 : 1; }
@@ -23,7 +23,7 @@ Rounded Rounder::operator()(double* row, float* values) const {
         metric_ == Metric::cosine && std::all_of(row, row + n, [](double v) { return v == 0; });
     const auto [squares, lost] = tile_.prepare(row, center, scale, n, values);
     double bias = squares;
-    double size = squares;  // of what double precision rounds
+    double size = squares;  // the largest number that double precision rounds
     switch (metric_) {
         case Metric::euclidean: break;
         case Metric::cosine: bias = (squares + (is_zero ? scale * scale : 0)) / 2; break;

@@ -1,12 +1,13 @@
-// Distances estimated by dot products of rounded rows, and what these may be wrong by.
+// Distances estimated by dot products of rounded rows, and bounds on their error.
 //
-// Every metric is, up to terms of one row alone, a dot product of centred rows x' = s (x - c):
+// Up to terms that depend on one row alone, every metric is a dot product of centered and scaled
+// rows x' = s (x - c):
 //   euclidean (squared): |x'|^2 + |y'|^2 - 2 x'y'
-//   cosine: half of that, of rows of length 1
+//   cosine: half of that, for rows of length 1
 //   inner product: const + (-s cx') + (-s cy') - x'y'
-// so distance * s^2 = bias(x) + bias(y) - weight * x'y'. The dot product is estimated by that of
-// the rows x~ and y~, rounded to what the processor multiplies fastest (DotTile), which changes it
-// by at most |x' - x~| |y'| + |x~| |y' - y~|. Centring keeps that small.
+// So distance * s^2 = bias(x) + bias(y) - weight * x'y'. The dot product is estimated by that of
+// the rows x~ and y~, which are rounded to what the processor multiplies fastest (DotTile). This
+// changes it by at most |x' - x~| |y'| + |x~| |y' - y~|. Centering keeps that small.
 #pragma once
 
 #include <cstddef>
@@ -19,28 +20,28 @@ namespace labelquorum {
 
 inline constexpr double half_ulp = 0x1p-24;  // the relative error of rounding to float
 
-// One pair measured costs about as much as this many compared with the precise tile, less with the
-// fast one.
-inline constexpr std::size_t max_measured_of = 32;
+// Measuring one pair costs about as much as comparing this many with the precise tile, or more with
+// the fast one.
+inline constexpr std::size_t compared_per_measured = 32;
 
-// How all rows are centred and scaled.
+// How all rows are centered and scaled.
 struct Frame {
-    // largest: absolute value of what is centred; 0 for any.
+    // largest: the largest absolute value of centered rows; 0 if all are zero.
     Frame(std::vector<double> mean, double largest);
 
     std::vector<double> center;
     double center_squares;
-    double scale;  // a power of two: values times this are at most 1, so that squares fit a float
+    double scale;  // a power of two: scaled values are at most 1, so that squares fit a float
 };
 
 double weight_of(Metric metric);
 
-// What is known of a row once it is rounded.
+// What is known about a rounded row.
 struct Rounded {
     double bias;
-    double squares;  // of the row, centred and scaled
-    double lost;     // squares of what rounding took from it
-    double doubt;    // its share of the error of a distance measured in double precision
+    double squares;  // squared length of the centered and scaled row
+    double lost;     // squared length of what rounding took from it
+    double doubt;    // its share of the error of distances measured in double precision
 };
 
 class Rounder {
@@ -48,19 +49,19 @@ public:
     Rounder(const Frame& frame, Metric metric, const DotTile& tile)
         : frame_(frame), metric_(metric), tile_(tile) {}
 
-    // Of a panel.
+    // The size of a row in a panel.
     std::size_t n_columns() const { return tile_.columns_of_panel(frame_.center.size()); }
     std::size_t row_bytes() const { return n_columns() * tile_.value_bytes; }
 
-    // row: as Measure reads it; it is used up. values: what panels hold, n_columns() of them, of
-    // which those beyond the row's stay as they are.
+    // row: as Measure reads it; it is overwritten. values: n_columns() values for a panel; those
+    // beyond the row's columns are not written.
     Rounded operator()(double* row, float* values) const;
 
-    // Bounds what the sums of a dot product of this length do to it, given the lengths' product.
+    // A bound on the rounding error of a dot product's sum, given the product of the lengths.
     double error_of_sums(double lengths) const {
         return half_ulp * static_cast<double>(n_columns() + 16) * lengths;
     }
-    // What values below the smallest float may add up to.
+    // A bound on the error of values too small for a float.
     double underflow() const { return static_cast<double>(n_columns()) * 0x1p-120; }
 
 private:

@@ -1,11 +1,11 @@
-// Exact nearest neighbours.
+// Exact nearest neighbors.
 //
-// Distances are estimated (estimates.hpp), and `slack` bounds what an estimate may be wrong by, as
-// a sum of a term of either point.
+// Distances are estimated (estimates.hpp). The error of an estimate is at most the sum of the
+// `slack` of both points.
 //
-// A query keeps the candidates that its k-th smallest upper bound so far cannot rule out by their
-// lower bound. When they become too many, they are measured in double precision and the best k
-// kept. What is left at the end is measured, too.
+// A query keeps the points whose lower bound is at most its k-th smallest upper bound so far. If
+// there are too many of them, they are measured in double precision and the best k are kept. Those
+// left at the end are measured, too.
 #include "exact_neighbors.hpp"
 
 #include <algorithm>
@@ -16,33 +16,34 @@
 #include <limits>
 #include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
-#include "base/lines.hpp"
+#include "base/aligned_buffer.hpp"
 #include "dot_tile.hpp"
 #include "estimates.hpp"
 
 namespace labelquorum {
 namespace {
 
-constexpr std::size_t max_block_bytes = std::size_t{1} << 26;  // of a worker
-constexpr std::size_t max_block_queries = 4096;  // packing the points costs little, then
+constexpr std::size_t max_block_bytes = std::size_t{1} << 26;  // per worker
+constexpr std::size_t max_block_queries = 4096;  // enough to make packing the points cheap
 constexpr std::size_t max_shortlist_bytes = std::size_t{1} << 30;
-constexpr std::size_t group_bytes = std::size_t{1} << 19;  // of points, to stay in the second cache
+constexpr std::size_t group_bytes = std::size_t{1} << 19;  // of points, to stay in the L2 cache
 constexpr std::size_t max_group_panels = 16;
 
 constexpr std::size_t rounded_up(std::size_t n, std::size_t step) {
     return (n + step - 1) / step * step;
 }
 
-// A point as the estimates see it: estimate = bias + other bias - weight * dot, right but for slack
-// + other slack.
+// A row's part of an estimate, which is bias + other bias - weight * dot, with an error of at most
+// slack + other slack.
 struct Terms {
     double bias;
     double slack;
 };
 
-// Makes rows into what the estimates need.
+// Rounds rows, packs them, and computes their terms.
 class Packer {
 public:
     Packer(const Frame& frame, Metric metric, const DotTile& tile)
@@ -55,7 +56,7 @@ public:
     std::size_t n_columns() const { return rounded_.size(); }
     std::size_t row_bytes() const { return rounder_.row_bytes(); }
 
-    // A row, which is used up, to a place in a panel.
+    // Puts a row in a place of a panel. Overwrites `row`.
     Terms put_query(double* row, std::size_t place, char* panel) {
         const Terms terms = round(row);
         tile_.put_query(rounded_.data(), n_columns(), place, panel);
@@ -70,11 +71,10 @@ public:
 private:
     Terms round(double* row) {
         const Rounded rounded = rounder_(row, rounded_.data());
-        // Each product of two lengths is at most half the sum of one square over `rounding` and the
-        // other times it. Then the sums, and a few ulps for what follows.
+        // Each product of two lengths is at most half the sum of one square divided by `rounding`
+        // and the other times `rounding`. Add the error of sums, and a few ulps for later steps.
         const double ratio = tile_.rounding;
-        const double larger =
-            1.01 * (rounded.squares + rounded.lost);  // than |x~|^2, too, where it matters
+        const double larger = 1.01 * (rounded.squares + rounded.lost);  // at least |x~|^2, too
         const double of_rounding = rounded.lost / ratio + ratio * larger;
         const double slack = weight_ * (of_rounding + rounder_.error_of_sums(larger)) / 2 +
                              16 * half_ulp * (std::abs(rounded.bias) + rounded.squares) +
@@ -89,8 +89,8 @@ private:
 };
 
 struct Candidate {
-    float low;   // bound on the distance less the query's bias, from below
-    float high;  // and from above
+    float low;   // lower bound on the distance minus the query's bias
+    float high;  // upper bound on the same
     std::uint32_t index;
 };
 
@@ -102,7 +102,7 @@ struct Neighbor {
     }
 };
 
-// Measures pairs; one per worker.
+// Measures pairs in double precision; one per worker.
 class Ruler {
 public:
     Ruler(const Points& points, const Points& queries, const Measure& measure)
@@ -124,7 +124,7 @@ public:
         return measured;
     }
 
-    // Pairs so far.
+    // The number of pairs measured so far.
     std::size_t n_measured() const { return n_measured_; }
 
 private:
@@ -136,7 +136,7 @@ private:
     std::size_t n_measured_ = 0;
 };
 
-// The candidates of a range of queries. Different queries can be worked on at once.
+// The candidates of a range of queries. Several threads may work on different queries at once.
 class Shortlists {
 public:
     Shortlists(std::size_t begin, std::size_t n, std::size_t k, double scale, double least)
@@ -156,7 +156,7 @@ public:
         return capacity(k) * sizeof(Candidate) + sizeof(double) + 3 * sizeof(std::uint32_t);
     }
 
-    // What is farther than this, less the query's bias, is too far.
+    // The largest distance, minus the query's bias, that is still of interest.
     float limit(std::size_t query) const { return limits_[query - begin_]; }
 
     void keep(std::size_t query, double bias, const Candidate& candidate, Ruler& ruler) {
@@ -183,7 +183,7 @@ private:
     Candidate* list(std::size_t q) { return kept_.data() + q * capacity_; }
     std::span<Candidate> kept(std::size_t q) { return {list(q), sizes_[q]}; }
 
-    // Drops the candidates that the bounds of the others rule out.
+    // Drops candidates that the bounds of the others rule out.
     void rule_out(std::size_t q) {
         const std::span<Candidate> all = kept(q);
         const auto kth = all.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
@@ -200,7 +200,7 @@ private:
         const std::size_t q = query - begin_;
         rule_out(q);
         if (sizes_[q] <= k_ + (capacity_ - k_) / 4 * 3) return;
-        // The bounds do not tell enough of them apart.
+        // The bounds are too loose: measure.
         std::vector<Neighbor> measured = ruler(query, kept(q));
         const auto kth = measured.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
         std::nth_element(measured.begin(), kth, measured.end());
@@ -210,15 +210,15 @@ private:
         }
         sizes_[q] = static_cast<std::uint32_t>(k_);
         limits_[q] = std::min(limits_[q], round_up(kth->distance * scale_ - biases_[q]));
-        // Nothing is nearer than these: only a smaller index could still win.
+        // Nothing can be nearer than these. Only a smaller index could still win.
         if (kth->distance <= least_) last_[q] = kth->index;
     }
 
     std::size_t begin_;
     std::size_t k_;
     std::size_t capacity_;
-    double scale_;  // of the estimates' distances
-    double least_;  // possible distance
+    double scale_;  // of estimated distances
+    double least_;  // lower bound on all distances
     std::vector<Candidate> kept_;
     std::vector<std::uint32_t> sizes_;
     std::vector<double> biases_;
@@ -226,32 +226,33 @@ private:
     std::vector<std::uint32_t> last_;
 };
 
-// Consecutive rows on one side of a comparison, in panels, with what is known of each.
+// Consecutive rows on one side of a comparison, in panels.
 struct Panels {
     std::size_t begin = 0;
     std::size_t n = 0;
-    Lines data;
+    AlignedBuffer data;
     std::vector<double> biases;
     std::vector<float> low;     // bias - slack
     std::vector<float> gap;     // 2 slack
-    std::vector<float> limits;  // for the others' lower bounds, as last seen; NaN without a row
+    std::vector<float> limits;  // last known limits on lower bounds; NaN without a row
 };
 
+// A candidate for a row.
 struct Hit {
     std::uint32_t row;  // in its panels
     Candidate candidate;
 };
 
-// The rows of a task, and those that they are compared with.
+// A block of queries and the points that they are compared with.
 struct Task {
     std::size_t query_begin;
     std::size_t query_end;
     std::size_t point_begin;
     std::size_t point_end;
-    bool both_ways;  // the points are queries, too
+    bool both_ways;  // whether the points are queries, too
 };
 
-// What one worker needs.
+// Compares queries with points; one per worker.
 class Comparison {
 public:
     Comparison(const Points& points, const Points& queries, bool same, Metric metric,
@@ -268,7 +269,7 @@ public:
 
     Ruler& ruler() { return ruler_; }
 
-    // mutexes: one for each block_rows queries of the shortlists, which begin at first_query.
+    // mutexes: one per block_rows queries of the shortlists, which begin at first_query.
     template <class Checkpoint>
     void run(const Task& task, Shortlists& lists, std::size_t first_query, std::size_t block_rows,
              std::vector<std::mutex>& mutexes, Checkpoint&& checkpoint) {
@@ -335,7 +336,7 @@ private:
         rows.limits[i] = lists.limit(rows.begin + i) + rows.gap[i] / 2;
     }
 
-    // A panel of queries with all points at hand.
+    // Compares a panel of queries with the current points.
     void compare(std::size_t panel) {
         const std::size_t width = tile_.n_points;
         const std::size_t n_panels = (b_.n + width - 1) / width;
@@ -393,105 +394,160 @@ private:
     std::vector<double> row_;
     Panels a_;  // queries
     Panels b_;  // points
-    Lines dots_;
+    AlignedBuffer dots_;
     std::vector<Hit> hits_of_queries_;
     std::vector<Hit> hits_of_points_;
+};
+
+// How queries are cut into blocks, and blocks into chunks whose shortlists are held at the same
+// time.
+struct Cut {
+    bool
+        both_ways;  // all shortlists are held at once, so that each pair of points is compared once
+    std::size_t block_rows;
+    std::size_t chunk_rows;
+    std::size_t n_bytes;  // memory for shortlists and blocks
+
+    Cut(std::size_t n_queries, std::size_t n_columns, std::size_t k, bool same,
+        std::size_t n_threads) {
+        const std::size_t bytes_per_query = Shortlists::bytes_per_query(k);
+        const std::size_t row_bytes = n_columns * sizeof(float);
+        const std::size_t n_rows_held = max_shortlist_bytes / bytes_per_query;
+        both_ways = same && n_queries <= n_rows_held;
+        // With few queries, one block per thread: packing the points is most of the work then.
+        const std::size_t n_blocks =
+            both_ways ? 8 * std::bit_width(n_threads)
+                      : std::clamp(n_queries / max_block_queries, n_threads, 4 * n_threads);
+        const std::size_t max_rows =
+            std::max<std::size_t>(1, std::min(max_block_queries, max_block_bytes / row_bytes));
+        const std::size_t panel_rows = std::max<std::size_t>(1, fast_dot_tile().n_queries);
+        block_rows =
+            rounded_up(std::clamp<std::size_t>(n_queries / n_blocks, 1, max_rows), panel_rows);
+        chunk_rows =
+            both_ways ? n_queries : std::max(n_rows_held / block_rows, n_threads) * block_rows;
+        n_bytes =
+            std::min(n_queries, chunk_rows) * bytes_per_query + n_threads * block_rows * row_bytes;
+    }
+};
+
+template <class Distance>
+class ExactSearch {
+public:
+    ExactSearch(const Points& points, const Points* queries, std::size_t k, const Measure& measure,
+                const Survey& points_survey, const Executor& executor)
+        : points_(points),
+          queries_(queries == nullptr ? points : *queries),
+          k_(k),
+          measure_(measure),
+          executor_(executor),
+          // A centered value is at most twice the largest.
+          frame_(points_survey.mean, 2 * points_survey.largest),
+          cut_(queries_.n_rows, points.n_columns, k, queries == nullptr,
+               static_cast<std::size_t>(executor.n_threads())) {
+        const std::size_t n = queries_.n_rows;
+        executor.require_memory(n * k * (sizeof(Distance) + sizeof(std::int64_t)), "the neighbors");
+        executor.require_memory(cut_.n_bytes, "the search for neighbors");
+        result_ = {k, std::vector<Distance>(n * k), std::vector<std::int64_t>(n * k), {1, 1, 0}};
+        for (int w = 0; w < executor.n_threads(); ++w) {
+            for (auto [comparisons, tile] :
+                 {std::pair(&fast_, &fast_dot_tile()), std::pair(&precise_, &precise_dot_tile())}) {
+                comparisons->emplace_back(points, queries_, queries == nullptr, measure.metric(),
+                                          measure, frame_, *tile);
+            }
+        }
+    }
+
+    Neighbors<Distance> run() {
+        const std::size_t n = queries_.n_rows;
+        const auto share = [&](std::size_t row) {
+            return 0.01 + 0.99 * static_cast<double>(row) / static_cast<double>(n);
+        };
+        for (std::size_t begin = 0; begin < n; begin += cut_.chunk_rows) {
+            const std::size_t end = std::min(n, begin + cut_.chunk_rows);
+            executor_.stage("neighbors", share(begin), share(end));
+            Shortlists lists(begin, end - begin, k_, frame_.scale * frame_.scale, measure_.least());
+            compare_chunk(begin, end, lists);
+            write_chunk(begin, end, lists);
+        }
+        return std::move(result_);
+    }
+
+private:
+    std::vector<Task> tasks_of_chunk(std::size_t begin, std::size_t end) const {
+        const std::size_t n = queries_.n_rows;
+        const std::size_t step = cut_.block_rows;
+        std::vector<Task> tasks;
+        for (std::size_t a = begin; a < end; a += step) {
+            const std::size_t a_end = std::min(end, a + step);
+            if (!cut_.both_ways) {
+                tasks.push_back({a, a_end, 0, points_.n_rows, false});
+                continue;
+            }
+            for (std::size_t b = a; b < n; b += step) {
+                tasks.push_back({a, a_end, b, std::min(n, b + step), a != b});
+            }
+        }
+        return tasks;
+    }
+
+    void compare_chunk(std::size_t begin, std::size_t end, Shortlists& lists) {
+        const std::vector<Task> tasks = tasks_of_chunk(begin, end);
+        std::vector<std::mutex> mutexes((end - begin + cut_.block_rows - 1) / cut_.block_rows);
+        executor_.run(tasks.size(), [&](std::size_t t, int worker) {
+            const Task& task = tasks[t];
+            const auto w = static_cast<std::size_t>(worker);
+            Comparison& comparison = is_fast_enough_ ? fast_[w] : precise_[w];
+            const std::size_t n_measured_before = comparison.ruler().n_measured();
+            comparison.run(task, lists, begin, cut_.block_rows, mutexes,
+                           [&] { executor_.checkpoint(); });
+            n_compared_ +=
+                (task.query_end - task.query_begin) * (task.point_end - task.point_begin);
+            n_measured_ += comparison.ruler().n_measured() - n_measured_before;
+            if (n_measured_ > n_compared_ / compared_per_measured) is_fast_enough_ = false;
+        });
+    }
+
+    void write_chunk(std::size_t chunk_begin, std::size_t chunk_end, Shortlists& lists) {
+        executor_.run_ranges(
+            chunk_end - chunk_begin, 64, [&](std::size_t begin, std::size_t end, int worker) {
+                executor_.checkpoint();
+                Ruler& ruler = fast_[static_cast<std::size_t>(worker)].ruler();
+                for (std::size_t q = chunk_begin + begin; q < chunk_begin + end; ++q) {
+                    const std::vector<Neighbor> nearest = lists.nearest(q, ruler);
+                    for (std::size_t i = 0; i < k_; ++i) {
+                        result_.distances[q * k_ + i] =
+                            static_cast<Distance>(measure_.final_distance(nearest[i].distance));
+                        result_.indices[q * k_ + i] = nearest[i].index;
+                    }
+                }
+            });
+    }
+
+    const Points& points_;
+    const Points& queries_;
+    std::size_t k_;
+    const Measure& measure_;
+    const Executor& executor_;
+    Frame frame_;
+    Cut cut_;
+    Neighbors<Distance> result_{};
+
+    // One of each per worker. If the bounds of the fast tile leave too many pairs to be measured,
+    // the precise one is faster.
+    std::vector<Comparison> fast_;
+    std::vector<Comparison> precise_;
+    std::atomic<std::size_t> n_compared_{0};
+    std::atomic<std::size_t> n_measured_{0};
+    std::atomic<bool> is_fast_enough_{true};
 };
 
 }  // namespace
 
 template <class Distance>
 Neighbors<Distance> exact_neighbors(const Points& points, const Points* queries, std::size_t k,
-                                    const Measure& measure, const Survey& of_points,
+                                    const Measure& measure, const Survey& points_survey,
                                     const Executor& executor) {
-    const bool same = queries == nullptr;
-    const Points& from = same ? points : *queries;
-    executor.require_memory(from.n_rows * k * (sizeof(Distance) + sizeof(std::int64_t)),
-                            "the neighbours");
-    Neighbors<Distance> result{k,
-                               std::vector<Distance>(from.n_rows * k),
-                               std::vector<std::int64_t>(from.n_rows * k),
-                               {1, 1, 0}};
-    // A centred value is at most twice the largest.
-    const Frame frame(of_points.mean, 2 * of_points.largest);
-
-    // With the shortlists of all at hand, every pair of points is compared but once.
-    const DotTile& tile = fast_dot_tile();
-    const std::size_t n = from.n_rows;
-    const auto n_threads = static_cast<std::size_t>(executor.n_threads());
-    const std::size_t per_query = Shortlists::bytes_per_query(k);
-    const std::size_t row_bytes = points.n_columns * sizeof(float);
-    const bool both_ways = same && n <= max_shortlist_bytes / per_query;
-    // One for each thread where queries are few, since packing the points is most of the work then.
-    const std::size_t wanted_blocks =
-        both_ways ? 8 * std::bit_width(n_threads)
-                  : std::clamp(n / max_block_queries, n_threads, 4 * n_threads);
-    // Whole panels of queries.
-    const std::size_t step = std::max<std::size_t>(1, tile.n_queries);
-    const std::size_t most = std::min(max_block_queries, max_block_bytes / row_bytes);
-    const std::size_t block_rows = rounded_up(
-        std::clamp<std::size_t>(n / wanted_blocks, 1, std::max<std::size_t>(1, most)), step);
-    const std::size_t chunk_rows =
-        both_ways ? n
-                  : std::max(max_shortlist_bytes / per_query / block_rows, n_threads) * block_rows;
-    executor.require_memory(
-        std::min(n, chunk_rows) * per_query + n_threads * block_rows * row_bytes,
-        "the search for neighbours");
-    std::vector<Comparison> fast;
-    std::vector<Comparison> precise;
-    for (std::size_t w = 0; w < n_threads; ++w) {
-        fast.emplace_back(points, from, same, measure.metric(), measure, frame, tile);
-        precise.emplace_back(points, from, same, measure.metric(), measure, frame,
-                             precise_dot_tile());
-    }
-    // Where bounds of the fast tile leave too much to be measured, the other one is faster.
-    std::atomic<std::size_t> n_compared{0};
-    std::atomic<std::size_t> n_measured{0};
-    std::atomic<bool> fast_enough{true};
-    for (std::size_t first = 0; first < n; first += chunk_rows) {
-        const std::size_t last = std::min(n, first + chunk_rows);
-        const auto share = [&](std::size_t row) {
-            return 0.01 + 0.99 * static_cast<double>(row) / static_cast<double>(n);
-        };
-        executor.stage("neighbors", share(first), share(last));
-        std::vector<Task> tasks;
-        for (std::size_t a = first; a < last; a += block_rows) {
-            const std::size_t a_end = std::min(last, a + block_rows);
-            if (!both_ways) {
-                tasks.push_back({a, a_end, 0, points.n_rows, false});
-                continue;
-            }
-            for (std::size_t b = a; b < n; b += block_rows) {
-                tasks.push_back({a, a_end, b, std::min(n, b + block_rows), a != b});
-            }
-        }
-        Shortlists lists(first, last - first, k, frame.scale * frame.scale, measure.least());
-        std::vector<std::mutex> mutexes((last - first + block_rows - 1) / block_rows);
-        executor.run(tasks.size(), [&](std::size_t task, int worker) {
-            const auto w = static_cast<std::size_t>(worker);
-            Comparison& comparison = fast_enough ? fast[w] : precise[w];
-            const std::size_t measured_before = comparison.ruler().n_measured();
-            comparison.run(tasks[task], lists, first, block_rows, mutexes,
-                           [&] { executor.checkpoint(); });
-            n_compared += (tasks[task].query_end - tasks[task].query_begin) *
-                          (tasks[task].point_end - tasks[task].point_begin);
-            n_measured += comparison.ruler().n_measured() - measured_before;
-            if (n_measured > n_compared / max_measured_of) fast_enough = false;
-        });
-        executor.run_ranges(last - first, 64, [&](std::size_t begin, std::size_t end, int worker) {
-            executor.checkpoint();
-            for (std::size_t q = first + begin; q < first + end; ++q) {
-                const std::vector<Neighbor> nearest =
-                    lists.nearest(q, fast[static_cast<std::size_t>(worker)].ruler());
-                for (std::size_t i = 0; i < k; ++i) {
-                    result.distances[q * k + i] =
-                        static_cast<Distance>(measure.final_distance(nearest[i].distance));
-                    result.indices[q * k + i] = nearest[i].index;
-                }
-            }
-        });
-    }
-    return result;
+    return ExactSearch<Distance>(points, queries, k, measure, points_survey, executor).run();
 }
 
 template Neighbors<float> exact_neighbors(const Points&, const Points*, std::size_t, const Measure&,

@@ -1,4 +1,4 @@
-// Exact search in points that are checked already.
+// Exact search, for points that have been checked.
 #pragma once
 
 #include "labelquorum/neighbors.hpp"
@@ -6,11 +6,11 @@
 
 namespace labelquorum {
 
-// k and shapes have to be right. `of_points` is that of the points, its largest value that of the
-// queries, too.
+// k and shapes must be valid. `points_survey` is the survey of the points, with the largest value
+// of points and queries.
 template <class Distance>
 Neighbors<Distance> exact_neighbors(const Points& points, const Points* queries, std::size_t k,
-                                    const Measure& measure, const Survey& of_points,
+                                    const Measure& measure, const Survey& points_survey,
                                     const Executor& executor);
 
 }  // namespace labelquorum

@@ -69,17 +69,18 @@ void check_finite(const Points& points, std::size_t i, const double* row, const 
     if (n_right == points.n_columns) return;
     for (std::size_t c = 0; c < points.n_columns; ++c) {
         if (std::abs(row[c]) <= max_value) continue;
-        const char* found = std::isnan(row[c])   ? "NaN"
+        const char* value = std::isnan(row[c])   ? "NaN"
                             : std::isinf(row[c]) ? "infinity"
                                                  : "a value beyond 1e150";
-        throw std::invalid_argument(std::string(name) + " holds " + found + " at row " +
-                                    std::to_string(i) + ", column " + std::to_string(c));
+        throw std::invalid_argument(std::string(name) + " holds " + value + " at row " +
+                                    std::to_string(i) + ", column " + std::to_string(c) +
+                                    "; it must hold finite numbers up to 1e150.");
     }
 }
 
 void Measure::prepare(double* row) const {
     if (metric_ != Metric::cosine) return;
-    double largest = 0;  // divided by first: squares could overflow, or vanish
+    double largest = 0;  // rows are divided by it first, because squares could overflow or vanish
     for (std::size_t c = 0; c < n_columns_; ++c) largest = std::max(largest, std::abs(row[c]));
     if (largest == 0) return;
     for (std::size_t c = 0; c < n_columns_; ++c) row[c] /= largest;
@@ -96,7 +97,8 @@ double Measure::operator()(const double* a, const double* b) const {
     switch (metric_) {
         case Metric::inner_product: return -precise_dot_tile().dot(a, b, n_columns_);
         case Metric::cosine:
-            // Half the squared distance of unit rows: exact also for rows nearly parallel.
+            // Half the squared distance of unit rows, which is accurate even for nearly parallel
+            // rows.
             if (is_zero(a) || is_zero(b)) return 1;
             return squared(a, b) / 2;
         default: return squared(a, b);
@@ -143,7 +145,7 @@ Survey survey(const Points& points, const char* name, const Measure& measure,
                     most[c] = std::max(most[c], std::abs(row[c]));
                 }
             }
-            // NaN does not show in a maximum, but in a sum.
+            // A NaN may not show in the maximum, but it does in the sum.
             const bool is_good = std::all_of(sum.begin(), sum.end(),
                                              [](double value) { return std::isfinite(value); }) &&
                                  *std::max_element(most.begin(), most.end()) <= max_value;

@@ -1,4 +1,5 @@
-// Rows of a matrix as they are compared, and distances between them in double precision.
+// Rows of a matrix in the form in which they are compared, and distances between them in double
+// precision.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,7 @@ namespace labelquorum {
 // Row i in double precision, as given.
 void read_row(const Points& points, std::size_t i, double* to);
 
-// std::invalid_argument names the place of NaN, infinity and values beyond 1e150 in row i.
+// Throws std::invalid_argument for NaN, infinity and values beyond 1e150 in row i.
 void check_finite(const Points& points, std::size_t i, const double* row, const char* name);
 
 class Measure {
@@ -21,18 +22,19 @@ public:
 
     Metric metric() const { return metric_; }
 
-    // Makes a row as given into what is compared: for cosine of length 1, or all zeros.
+    // Turns a row as given into the form that is compared. For cosine it gets length 1, unless it
+    // is all zeros.
     void prepare(double* row) const;
-    // Row i as it is compared.
+    // Reads row i in the form that is compared.
     void read(const Points& points, std::size_t i, double* to) const;
 
-    // Of rows that were read so. The square of a euclidean distance.
+    // The distance of two such rows. Euclidean distances are squared.
     double operator()(const double* a, const double* b) const;
 
-    // What is given to the caller.
+    // The distance that the caller gets.
     double final_distance(double measured) const;
 
-    // Below this, nothing is measured.
+    // A lower bound on all distances.
     double least() const;
 
 private:
@@ -45,10 +47,11 @@ private:
 
 struct Survey {
     double largest;            // absolute value
-    std::vector<double> mean;  // in its last bits it depends on the number of threads
+    std::vector<double> mean;  // its last bits depend on the number of threads
 };
 
-// Of the rows as they are compared. Checks all values: std::invalid_argument names the place.
+// Surveys the rows in the form that is compared. Throws std::invalid_argument for NaN, infinity and
+// values beyond 1e150. `name` is the matrix's name in the message.
 Survey survey(const Points& points, const char* name, const Measure& measure,
               const Executor& executor);
 

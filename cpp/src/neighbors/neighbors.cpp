@@ -16,15 +16,17 @@ void check_search(const Points& points, const Points* queries, std::size_t k) {
     const Points& from = same ? points : *queries;
     const std::size_t n_others = points.n_rows - (same && points.n_rows > 0 ? 1 : 0);
     if (points.n_rows > std::numeric_limits<std::uint32_t>::max()) {
-        throw std::invalid_argument("X: more than 2^32 - 1 rows");
+        throw std::invalid_argument("X must have at most 2^32 - 1 rows, got " +
+                                    std::to_string(points.n_rows) + ".");
     }
     if (points.n_columns < 1 || from.n_columns != points.n_columns) {
-        throw std::invalid_argument("Y: " + std::to_string(from.n_columns) +
-                                    " columns, X: " + std::to_string(points.n_columns));
+        throw std::invalid_argument("Y must have as many columns as X, at least 1, got " +
+                                    std::to_string(from.n_columns) + " and " +
+                                    std::to_string(points.n_columns) + ".");
     }
     if (k < 1 || k > n_others) {
-        throw std::invalid_argument("n_neighbors: " + std::to_string(k) + "; wanted 1 to " +
-                                    std::to_string(n_others));
+        throw std::invalid_argument("n_neighbors must be from 1 to " + std::to_string(n_others) +
+                                    ", got " + std::to_string(k) + ".");
     }
 }
 
@@ -36,16 +38,16 @@ Neighbors<Distance> nearest_neighbors(const Points& points, const Points* querie
     const Points& from = same ? points : *queries;
     const Measure measure(metric, points.n_columns);
     executor.stage("check", 0, 0.01);
-    Survey of_points = survey(points, "X", measure, executor);
+    Survey points_survey = survey(points, "X", measure, executor);
     if (!same) {
-        of_points.largest =
-            std::max(of_points.largest, survey(from, "Y", measure, executor).largest);
+        points_survey.largest =
+            std::max(points_survey.largest, survey(from, "Y", measure, executor).largest);
     }
     if (recall < 1) {
-        return approximate_neighbors<Distance>(points, queries, k, measure, of_points, recall,
+        return approximate_neighbors<Distance>(points, queries, k, measure, points_survey, recall,
                                                executor);
     }
-    return exact_neighbors<Distance>(points, queries, k, measure, of_points, executor);
+    return exact_neighbors<Distance>(points, queries, k, measure, points_survey, executor);
 }
 
 template Neighbors<float> nearest_neighbors(const Points&, const Points*, std::size_t, Metric,

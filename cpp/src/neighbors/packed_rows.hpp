@@ -1,4 +1,4 @@
-// Products of many single-precision rows with many others, by DotTile.
+// Dot products of many single-precision rows with many others, by DotTile.
 #pragma once
 
 #include <algorithm>
@@ -6,14 +6,14 @@
 #include <limits>
 #include <vector>
 
-#include "base/lines.hpp"
+#include "base/aligned_buffer.hpp"
 #include "dot_tile.hpp"
 
 namespace labelquorum {
 
 inline std::size_t panels_of(std::size_t n, std::size_t width) { return (n + width - 1) / width; }
 
-// Single-precision rows in panels of points, for DotTile.
+// Rows in panels of points.
 class PackedRows {
 public:
     explicit PackedRows(const DotTile& tile) : tile_(&tile) {}
@@ -26,7 +26,7 @@ public:
     const DotTile& tile() const { return *tile_; }
     std::size_t n_panels() const { return n_panels_; }
     std::size_t panel_bytes() const { return tile_->n_points * n_columns_ * tile_->value_bytes; }
-    // row: of columns_of_panel(n_columns), the last ones zeros.
+    // row: columns_of_panel(n_columns) values, padded with zeros.
     void put(std::size_t i, const float* row) {
         tile_->put_point(row, n_columns_, i % tile_->n_points,
                          data_.as<char>() + i / tile_->n_points * panel_bytes());
@@ -37,10 +37,10 @@ private:
     const DotTile* tile_;
     std::size_t n_panels_ = 0;
     std::size_t n_columns_ = 0;
-    Lines data_;
+    AlignedBuffer data_;
 };
 
-// Calls body(query, panel, dots) for every panel of points and every query of a few panels of them.
+// Multiplies rows with packed rows, one panel of queries at a time.
 class Multiplier {
 public:
     Multiplier(const DotTile& tile, std::size_t n_columns)
@@ -50,31 +50,33 @@ public:
 
     std::size_t panel_bytes() const { return tile_.n_queries * n_columns_ * tile_.value_bytes; }
 
-    // Puts a row, of columns_of_panel(n_columns), at its place in panels of queries.
-    void put(const float* row, std::size_t i, Lines& panels) const {
+    // Puts row number i, of columns_of_panel(n_columns) values, in its place in panels of queries.
+    void put(const float* row, std::size_t i, AlignedBuffer& panels) const {
         tile_.put_query(row, n_columns_, i % tile_.n_queries,
                         panels.as<char>() + i / tile_.n_queries * panel_bytes());
     }
-    void copy(const Lines& from, std::size_t i, std::size_t to, Lines& panels) const {
+    void copy(const AlignedBuffer& from, std::size_t i, std::size_t to,
+              AlignedBuffer& panels) const {
         tile_.copy_query(from.as<char>() + i / tile_.n_queries * panel_bytes(), i % tile_.n_queries,
                          n_columns_, to % tile_.n_queries,
                          panels.as<char>() + to / tile_.n_queries * panel_bytes());
     }
 
-    // row(q, to) writes query q. Points: n_panels from first_panel on.
+    // Calls body(query, panel, dots) for every query and panel of points. row(q, to) must write
+    // query q. Panels are counted from first_panel.
     template <class Row, class Body>
     void operator()(std::size_t n_queries, Row&& row, const PackedRows& points,
                     std::size_t first_panel, std::size_t n_panels, Body&& body) {
         place(
             n_queries,
-            [&](std::size_t q, std::size_t to, Lines& panel) {
+            [&](std::size_t q, std::size_t to, AlignedBuffer& panel) {
                 row(q, row_.data());
                 put(row_.data(), to, panel);
             },
             points, first_panel, n_panels, body);
     }
 
-    // The same where place(q, to, panel) puts query q at a place in a panel.
+    // The same, where put_query(q, place, panel) puts query q in a place of a panel.
     template <class Place, class Body>
     void place(std::size_t n_queries, Place&& put_query, const PackedRows& points,
                std::size_t first_panel, std::size_t n_panels, Body&& body) {
@@ -98,8 +100,8 @@ public:
 private:
     const DotTile& tile_;
     std::size_t n_columns_;
-    Lines queries_;
-    Lines dots_;
+    AlignedBuffer queries_;
+    AlignedBuffer dots_;
     std::vector<float> row_;
 };
 

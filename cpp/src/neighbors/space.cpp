@@ -15,7 +15,7 @@ constexpr std::size_t max_directions = 256;
 constexpr std::size_t n_power_steps = 4;
 constexpr std::size_t block_directions = 16;
 
-// The products of all rows with all others of a matrix of n_rows x n_columns.
+// The dot products of all rows of a with all rows of b.
 void multiply(std::span<const float> a, std::span<const float> b, std::size_t n_columns,
               std::vector<float>& to, const Executor& executor) {
     const std::size_t n_a = a.size() / n_columns;
@@ -41,8 +41,8 @@ void multiply(std::span<const float> a, std::span<const float> b, std::size_t n_
     });
 }
 
-// Makes rows orthogonal and of length 1, one after the other: a block of them at a time, which is
-// then taken out of all later ones.
+// Makes rows orthogonal and of length 1, one block of rows at a time. Each block is then taken out
+// of all later rows.
 void orthonormalize(std::vector<double>& rows, std::size_t n_columns, const Executor& executor) {
     const DotTile& tile = precise_dot_tile();
     const std::size_t n_rows = rows.size() / n_columns;
@@ -60,7 +60,7 @@ void orthonormalize(std::vector<double>& rows, std::size_t n_columns, const Exec
             take_out(begin, i, i);
             double* row = rows.data() + i * n_columns;
             const double squares = tile.dot(row, row, n_columns);
-            // Where no direction is left, zeros project to nothing.
+            // If no direction is left, the row becomes zeros, which project to nothing.
             const double factor = squares > 1e-30 ? 1 / std::sqrt(squares) : 0;
             for (std::size_t c = 0; c < n_columns; ++c) row[c] *= factor;
         }
@@ -76,11 +76,11 @@ std::mt19937_64 repeatable_random() {
     return std::mt19937_64(1);  // NOLINT(bugprone-random-generator-seed): on purpose
 }
 
-std::vector<std::uint32_t> sample(std::size_t n, std::size_t of, std::mt19937_64& random) {
+std::vector<std::uint32_t> sample(std::size_t n, std::size_t n_all, std::mt19937_64& random) {
     std::vector<std::uint32_t> chosen;
     chosen.reserve(n);
-    for (std::size_t i = 0; i < of && chosen.size() < n; ++i) {
-        if (random() % (of - i) < n - chosen.size()) {
+    for (std::size_t i = 0; i < n_all && chosen.size() < n; ++i) {
+        if (random() % (n_all - i) < n - chosen.size()) {
             chosen.push_back(static_cast<std::uint32_t>(i));
         }
     }
@@ -91,7 +91,7 @@ Space::Space(const Points& points, const Measure& measure, double largest, std::
              const Executor& executor)
     : measure_(measure),
       center_(points.n_columns, 0.0),
-      // Squares have to fit a float.
+      // Squares must fit a float.
       scale_(largest > 0 ? std::ldexp(1.0, std::clamp(-std::ilogb(largest) - 2, -500, 500)) : 1) {
     const std::size_t d = points.n_columns;
     const std::size_t wanted = std::clamp(4 * d, min_variance_rows, max_variance_rows);
@@ -171,24 +171,24 @@ Coordinates Space::coordinates(const Points& from, bool as_points, const Executo
     return to;
 }
 
-// The square of the longest point's length.
+// The squared length of the longest point.
 double Space::longest(const Points& points, const Executor& executor) const {
     const std::size_t d = points.n_columns;
-    std::vector<double> of_blocks(panels_of(points.n_rows, block_rows), 0.0);
+    std::vector<double> longest_of_blocks(panels_of(points.n_rows, block_rows), 0.0);
     executor.run_ranges(points.n_rows, block_rows, [&](std::size_t begin, std::size_t end, int) {
         std::vector<double> row(d);
-        double& most = of_blocks[begin / block_rows];
+        double& most = longest_of_blocks[begin / block_rows];
         for (std::size_t i = begin; i < end; ++i) {
             measure_.read(points, i, row.data());
             for (double& value : row) value *= scale_;
             most = std::max(most, precise_dot_tile().dot(row.data(), row.data(), d));
         }
     });
-    return *std::max_element(of_blocks.begin(), of_blocks.end());
+    return *std::max_element(longest_of_blocks.begin(), longest_of_blocks.end());
 }
 
-// Finds those of most variance by orthogonal iteration. Without them, where they are many, all
-// columns are compared.
+// Finds the directions of most variance by orthogonal iteration. If too many would be needed, there
+// are none, and all columns are compared.
 void Space::find_directions(const std::vector<float>& columns, std::size_t n,
                             const Executor& executor) {
     const std::size_t d = center_.size();

@@ -1,4 +1,4 @@
-// The coordinates in which rows are compared when a recall is wanted.
+// The coordinates in which approximate search compares rows.
 #pragma once
 
 #include <cstddef>
@@ -12,33 +12,33 @@
 
 namespace labelquorum {
 
-// The same numbers every time, so that results are the same, too.
+// Always the same random numbers, so that results are repeatable.
 std::mt19937_64 repeatable_random();
 
-// `n` of the numbers below `of`, ascending.
-std::vector<std::uint32_t> sample(std::size_t n, std::size_t of, std::mt19937_64& random);
+// n random numbers less than n_all, distinct and ascending.
+std::vector<std::uint32_t> sample(std::size_t n, std::size_t n_all, std::mt19937_64& random);
 
-// Coordinates of rows, and the squares of what they leave out of each (empty: nothing).
 struct Coordinates {
     std::vector<float> values;
-    std::vector<float> rests;
+    std::vector<float> rests;  // squared length of what each row's coordinates leave out; or empty
 };
 
-// Those of the row less a center, scaled, and along the directions of most variance where these are
-// few. For inner products a point has one coordinate more, which makes all points equally long, so
-// that the nearest have the largest product (Bachrach et al., RecSys 2014).
+// Coordinates are those of the centered and scaled row. If most variance lies in a few directions,
+// the row is projected to these. For inner products, points get one more coordinate, which makes
+// all of them equally long, so that the nearest have the largest product (Bachrach et al., RecSys
+// 2014).
 class Space {
 public:
-    // largest: absolute value of the rows as they are compared.
+    // largest: the largest absolute value of the rows, in the form that is compared.
     Space(const Points& points, const Measure& measure, double largest, std::mt19937_64& random,
           const Executor& executor);
 
     std::size_t n_columns() const;
 
-    // What distances are multiplied by.
+    // Distances are multiplied by this.
     double scale() const { return scale_; }
 
-    // Of all rows, n_columns() each.
+    // The coordinates of all rows, n_columns() each.
     Coordinates coordinates(const Points& from, bool as_points, const Executor& executor) const;
 
 private:
@@ -50,7 +50,7 @@ private:
     const Measure& measure_;
     std::vector<double> center_;
     double scale_;
-    double length_ = 0;  // square of the longest point's
+    double length_ = 0;  // squared length of the longest point
     std::size_t n_directions_ = 0;
     PackedRows directions_{precise_dot_tile()};
 };

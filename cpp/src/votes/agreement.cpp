@@ -16,13 +16,13 @@ constexpr std::size_t pair_block = 1024;
 
 void check_min_agree(std::size_t min_agree, std::size_t n_partitions) {
     if (min_agree < 1 || min_agree > n_partitions) {
-        throw std::invalid_argument("min_agree: " + std::to_string(min_agree) +
-                                    " votes given; it has to be 1 to " +
-                                    std::to_string(n_partitions));
+        throw std::invalid_argument("min_agree must be from 1 to " + std::to_string(n_partitions) +
+                                    ", the number of partitions, got " + std::to_string(min_agree) +
+                                    ".");
     }
 }
 
-// Writes row i of the graph; its place is known from indptr.
+// Writes row i of the graph. indptr already says where.
 template <class C>
 void find_edges_by_scan(const CodeColumns<C>& columns, std::size_t min_agree, std::size_t i,
                         std::vector<C>& row, std::vector<C>& agree, AgreementGraph& graph) {
@@ -62,8 +62,8 @@ void find_edges_by_groups(const PackedSignatures& signatures, const std::vector<
     }
 }
 
-// Adds, for the pairs (first(k), second(k)) of k in [0, n), the agreeing partitions to `agree` and
-// those in which both have a label to `both`.
+// Adds for each pair (first(k), second(k)), k in [0, n), the number of agreeing partitions to
+// agree[k], and the number of partitions in which both have a label to both[k].
 template <class First, class Second>
 void count_votes(const Partitions& partitions, std::size_t n, First&& first, Second&& second,
                  std::uint32_t* agree, std::uint32_t* both) {
@@ -72,9 +72,9 @@ void count_votes(const Partitions& partitions, std::size_t n, First&& first, Sec
             for (std::size_t k = 0; k < n; ++k) {
                 const auto a = values[first(k)];
                 const auto b = values[second(k)];
-                const bool labelled = !(a < 0) && !(b < 0);
-                both[k] += static_cast<std::uint32_t>(labelled);
-                agree[k] += static_cast<std::uint32_t>(labelled && a == b);
+                const bool labeled = !(a < 0) && !(b < 0);
+                both[k] += static_cast<std::uint32_t>(labeled);
+                agree[k] += static_cast<std::uint32_t>(labeled && a == b);
             }
         });
     }
@@ -97,8 +97,8 @@ void write_shares(const std::uint32_t* agree, const std::uint32_t* both, std::si
 template <class Index>
 void check_row(Index row, std::size_t n_rows, const char* name) {
     if (row < 0 || static_cast<std::uint64_t>(row) >= n_rows) {
-        throw std::out_of_range(std::string(name) + ": row " + std::to_string(row) +
-                                " of partitions with " + std::to_string(n_rows) + " rows");
+        throw std::out_of_range(std::string(name) + " must hold rows from 0 to " +
+                                std::to_string(n_rows) + " - 1, got " + std::to_string(row) + ".");
     }
 }
 
@@ -117,7 +117,7 @@ AgreementGraph agreement_graph(const SignatureTable& table, std::size_t min_agre
     const std::size_t n = signatures.size();
     const Plan plan = plan_pairs(signatures, min_agree, Way::automatic, false, executor);
 
-    // With one sample to each signature, degrees are numbers of edges.
+    // With one sample per signature, degrees are numbers of edges.
     std::fill(signatures.counts.begin(), signatures.counts.end(), 1);
     AgreementGraph graph;
     graph.indptr.assign(1, 0);
@@ -187,13 +187,13 @@ template <class Index>
 void coassociation(const Partitions& partitions, const Index* indptr, const Index* indices,
                    double* out, const Executor& executor) {
     if (indptr[0] != 0 || !std::is_sorted(indptr, indptr + partitions.n_rows + 1)) {
-        throw std::invalid_argument("pairs: indptr has to ascend from 0");
+        throw std::invalid_argument("pairs must be a valid CSR graph: indptr must ascend from 0.");
     }
     check_all_ids(partitions, executor);
     executor.stage("co-association");
     const auto n_edges = static_cast<std::size_t>(indptr[partitions.n_rows]);
     executor.run_ranges(n_edges, pair_block, [&](std::size_t begin, std::size_t end, int) {
-        // The row of each edge: indptr is searched once, then followed.
+        // The row of each edge. indptr is searched once, then followed.
         const Index* row_end =
             std::upper_bound(indptr, indptr + partitions.n_rows + 1, static_cast<Index>(begin));
         std::vector<std::size_t> row(end - begin);

@@ -1,8 +1,8 @@
-// Candidates for agreeing pairs: signatures grouped by what they hold in blocks of columns.
+// Candidates for agreeing pairs: signatures grouped by their values in blocks of columns.
 //
-// Two rows that agree in at least t of M columns fail to agree in at most M - t. Cut into
-// M - t + 1 blocks of columns, they agree on the whole of at least one. So the pairs that share a
-// group of some block are all the candidates there are.
+// Two rows that agree in at least t of M columns disagree in at most M - t. If the columns are cut
+// into M - t + 1 blocks, the rows therefore agree on at least one whole block. So all candidates
+// are pairs that share a group of some block.
 #pragma once
 
 #include <cstddef>
@@ -22,11 +22,12 @@ public:
 
     std::size_t n_blocks() const { return bounds_.size() - 1; }
 
-    // Pairs (i, j), i != j, that share a group, counted once per group and direction.
+    // The number of pairs (i, j), i != j, that share a group. Each counts once per group and
+    // direction.
     double n_candidates() const { return n_candidates_; }
 
     // Calls f(j, votes) once for every j != i that agrees with i in at least min_agree partitions.
-    // `rows` holds the codes row-major, in the type C.
+    // `rows` holds the codes row-major.
     template <class C, class F>
     void for_each_neighbor(const C* rows, std::size_t i, F&& f) const {
         const std::size_t m = bounds_.back();
@@ -48,18 +49,19 @@ public:
 private:
     static constexpr std::uint32_t no_group = UINT32_MAX;
 
-    // Groups are by hash, so one may hold several values. Those with an abstention in the block and
-    // those alone in their group are in none.
+    // Groups are formed by hash, so one may hold several values. Signatures that abstain in the
+    // block, or are alone in their group, belong to none.
     struct Block {
-        std::vector<std::uint32_t> members;   // group after group, ascending in each
+        std::vector<std::uint32_t> members;   // signatures, group after group, each ascending
         std::vector<std::uint32_t> starts;    // n_groups + 1 positions in `members`
-        std::vector<std::uint32_t> group_of;  // of each signature, or no_group
+        std::vector<std::uint32_t> group_of;  // the group of each signature, or no_group
     };
 
     Block group(const PackedSignatures& signatures, std::size_t block,
                 const Executor& executor) const;
 
-    // The number of agreeing columns, or 0 unless `block` is the first one that agrees wholly.
+    // The number of agreeing columns, or 0 unless `block` is the first block that agrees as a
+    // whole.
     template <class C>
     std::size_t votes_if_first_in(std::size_t block, const C* a, const C* b) const {
         std::size_t votes = 0;
@@ -81,7 +83,7 @@ private:
     double n_candidates_ = 0;
 };
 
-// The codes row-major.
+// The codes of the signatures, row-major.
 template <class C>
 std::vector<C> unpack_rows(const PackedSignatures& signatures, const Executor& executor) {
     const std::size_t m = signatures.n_partitions();

@@ -1,5 +1,5 @@
-// Signatures unpacked for scanning: the codes of each partition side by side, in the narrowest type
-// that holds them.
+// Signatures unpacked for scanning: the codes of each partition are contiguous, in the narrowest
+// type that holds them.
 #pragma once
 
 #include <algorithm>
@@ -12,12 +12,12 @@
 
 namespace labelquorum {
 
-// C also has to hold a number of partitions, since the scans count in it.
+// C must also hold a number of partitions, because scans count in it.
 template <class C>
 struct CodeColumns {
     std::size_t n_rows = 0;
     std::size_t n_partitions = 0;
-    std::vector<C> codes;  // n_partitions columns of n_rows values; 0 is an abstention
+    std::vector<C> codes;  // n_partitions columns of n_rows values; 0 means an abstention
 
     const C* column(std::size_t partition) const { return codes.data() + partition * n_rows; }
     C* column(std::size_t partition) { return codes.data() + partition * n_rows; }

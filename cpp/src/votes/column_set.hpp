@@ -1,4 +1,4 @@
-// A set of columns of packed rows: comparing and hashing rows on these columns alone.
+// A set of columns of packed rows. Compares and hashes rows on these columns only.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ public:
         }
     }
 
-    // Whether equal tags are equal values: only with rows of one word.
+    // Whether equal tags imply equal values. True only for rows of one word.
     bool tags_decide() const { return mask_.size() == 1; }
 
     std::uint64_t tag(const PackedSignatures& signatures, std::size_t i) const {

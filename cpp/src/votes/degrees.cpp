@@ -1,15 +1,16 @@
-// Three exact ways to the number of samples that agree with each signature in at least t of M
+// Three exact ways to count the samples that agree with each signature in at least t of M
 // partitions.
 //
-// Subsets. For a set S of columns let F_S(i) be the number of samples with the values of signature
-// i on S. Summed over all S of size s this counts a sample with `a` agreements C(a, s) times. By
-// inclusion and exclusion
+// Subsets. For a set S of columns, let F_S(i) be the number of samples with the same values as
+// signature i on S, and F_s the sum over all S of size s. It counts a sample with `a` agreements
+// C(a, s) times. By inclusion and exclusion
 //     #{a >= t} = sum over s = t..M of (-1)^(s - t) C(s - 1, t - 1) F_s.
-// Computed modulo 2^64, which is exact since the result is below 2^63. One grouping per subset.
+// Computed modulo 2^64, which is exact because the result is less than 2^63. Each subset takes one
+// grouping of all signatures.
 //
-// Pairs. All pairs, by row scans in cache blocks.
+// Pairs. Compares all pairs by row scans in cache blocks.
 //
-// Blocks. Only pairs that share a group of some block of columns (block_groups.hpp).
+// Blocks. Compares only pairs that share a group of some block of columns (block_groups.hpp).
 #include "degrees.hpp"
 
 #include <algorithm>
@@ -29,15 +30,13 @@
 namespace labelquorum {
 namespace {
 
-// Costs of the steps in nanoseconds of one core, rounded; benchmarks/bench_agreement.py shows how
-// well the choice fits.
+// Costs of the steps, in nanoseconds of one core.
 constexpr double ns_per_grouped_row = 15.0;
 constexpr double ns_per_sorted_row = 60.0;
 constexpr double ns_per_candidate = 5.0;
 constexpr double ns_per_candidate_code = 0.7;
 
-// Up to here every worker has degrees and tables of its own, and subsets are shared out; beyond,
-// workers share each subset.
+// Up to this many signatures, each subset is one worker's. With more, workers share each subset.
 constexpr std::size_t small_table = std::size_t{1} << 15;
 constexpr std::size_t bucket_rows = std::size_t{1} << 12;
 
@@ -63,7 +62,7 @@ public:
         group_of_.resize(items.size());
         for (std::size_t k = 0; k < items.size(); ++k) {
             const auto [tag, row] = items[k];
-            // The high bits may be the same for all items of a bucket, the low ones are not.
+            // Low bits: all items of a bucket may have the same high bits.
             std::size_t place = tag & (n_slots - 1);
             while (groups_[place].samples != 0 &&
                    (groups_[place].tag != tag ||
@@ -138,7 +137,7 @@ std::vector<std::uint64_t> coefficients(std::size_t t, std::size_t m) {
     return result;
 }
 
-// The number of subsets of at least min_agree of m columns, all of them left out.
+// The number of subsets of at least min_agree, but not all, of m columns.
 double n_subsets(std::size_t min_agree, std::size_t m) {
     double sum = 0;
     for (std::size_t s = min_agree; s < m; ++s) {
@@ -162,22 +161,22 @@ public:
     std::vector<std::int64_t> compute() {
         const std::size_t m = signatures_.n_partitions();
         const auto factors = coefficients(min_agree_, m);
-        // On all columns every signature is its own group.
+        // On the set of all columns, every signature is a group of its own.
         for (std::size_t i = 0; i < signatures_.size(); ++i) {
             if (abstains_[i] != 0) continue;
             degrees_[i] = factors.back() * static_cast<std::uint64_t>(signatures_.counts[i]);
         }
         executor_.stage("degrees");
         if (signatures_.size() <= small_table) {
-            share_out_subsets(factors);
+            run_subsets_in_parallel(factors);
         } else {
-            share_each_subset(factors);
+            run_each_subset_in_parallel(factors);
         }
         return {degrees_.begin(), degrees_.end()};
     }
 
 private:
-    // Calls f(set, coefficient) for the subsets whose running number is `part` modulo n_parts.
+    // Calls f(set, coefficient) for every n_parts-th subset, starting with number `part`.
     template <class F>
     void for_each_subset(const std::vector<std::uint64_t>& factors, std::size_t part,
                          std::size_t n_parts, F&& f) const {
@@ -197,9 +196,9 @@ private:
         return abstains_[i] == 0 || !set.abstains(signatures_, i);
     }
 
-    void share_out_subsets(const std::vector<std::uint64_t>& factors) {
+    void run_subsets_in_parallel(const std::vector<std::uint64_t>& factors) {
         const std::size_t n = signatures_.size();
-        // Threads only where there is work for them.
+        // No more threads than there is work for.
         const double n_rows =
             static_cast<double>(n) * n_subsets(min_agree_, signatures_.n_partitions());
         const auto n_parts =
@@ -226,7 +225,7 @@ private:
         }
     }
 
-    void share_each_subset(const std::vector<std::uint64_t>& factors) {
+    void run_each_subset_in_parallel(const std::vector<std::uint64_t>& factors) {
         const std::size_t n = signatures_.size();
         const auto n_ranges = std::size_t{4} * static_cast<std::size_t>(executor_.n_threads());
         const std::size_t grain = (n + n_ranges - 1) / n_ranges;
@@ -366,12 +365,12 @@ Plan plan_pairs(const PackedSignatures& signatures, std::size_t min_agree, Way w
     return plan;
 }
 
-void require_work(double core_seconds, const std::string& what) {
+void require_work(double core_seconds, const std::string& work) {
     if (core_seconds <= max_core_seconds) return;
-    throw WorkLimitError(what + " would take about " + decimal(core_seconds) +
+    throw WorkLimitError(work + " would take about " + decimal(core_seconds) +
                          " seconds of one core; the limit is " + decimal(max_core_seconds) +
-                         ". Raise min_agree, use fewer partitions or clusters per partition, or "
-                         "fewer samples");
+                         ". Raise min_agree, or use fewer samples, partitions or clusters per "
+                         "partition.");
 }
 
 std::vector<std::int64_t> degrees(const PackedSignatures& signatures, std::size_t min_agree,

@@ -1,5 +1,5 @@
-// Degrees of strong positive edges over packed signatures, and the choice of the way to find
-// agreeing pairs; see agreement.hpp for the contract.
+// Degrees of strong positive edges over packed signatures, and the choice of how to find agreeing
+// pairs. See agreement.hpp for the contract.
 #pragma once
 
 #include <cstddef>
@@ -20,22 +20,23 @@ std::vector<std::int64_t> degrees(const PackedSignatures& signatures, std::size_
 
 struct Plan {
     Way way;                            // never automatic
-    double core_seconds;                // what it is expected to cost
+    double core_seconds;                // expected cost
     std::optional<BlockGroups> groups;  // for Way::blocks
 };
 
-// The given way, or the cheapest for Way::automatic. `subsets` finds degrees, not pairs: only where
-// allowed. Throws WorkLimitError when it would take more than max_core_seconds.
+// The given way, or the cheapest one for Way::automatic. Way::subsets finds degrees but not pairs,
+// so the caller must allow it. Throws WorkLimitError if the work would take more than
+// max_core_seconds.
 Plan plan_pairs(const PackedSignatures& signatures, std::size_t min_agree, Way way,
                 bool allow_subsets, const Executor& executor);
 
 // About three hours of one core.
 inline constexpr double max_core_seconds = 1e4;
 
-// One code compared with another in a row scan, in nanoseconds of one core.
+// The cost of comparing two codes in a row scan, in nanoseconds of one core.
 inline constexpr double ns_per_scanned_code = 0.03;
 
-// Throws WorkLimitError when the estimate exceeds max_core_seconds. `what` begins the message.
-void require_work(double core_seconds, const std::string& what);
+// Throws WorkLimitError if the estimate exceeds max_core_seconds. `work` starts the message.
+void require_work(double core_seconds, const std::string& work);
 
 }  // namespace labelquorum

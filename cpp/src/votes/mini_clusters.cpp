@@ -1,15 +1,15 @@
-// Greedy extraction, lazily.
+// Lazy greedy extraction.
 //
-// Degrees only fall as signatures go, so a degree counted earlier is an upper bound. A heap holds
-// these bounds in the order in which seeds are preferred; the top is counted anew until one stands
-// there whose count is of the current round. That one is the seed.
+// Degrees only decrease as signatures are removed, so a degree counted earlier is an upper bound. A
+// heap holds these bounds, best seed first. The top is recounted until it was counted in the
+// current round. It is then the next seed.
 //
-// Whether a signature j is strongly negative to every member of the new mini-cluster is mostly told
-// by the seed alone. A member agrees with the seed in at least min_agree columns, and on these j
-// differs from the member exactly where it differs from the seed. So with slack = M - min_agree
-//     differ(j, member) >= differ(j, seed) - slack,
-// and j stays without a further look when differ(j, seed) >= min_differ + slack. It goes when
-// differ(j, seed) < min_differ, the seed being a member. Only the rest is compared with all
+// The seed alone mostly decides whether a signature j is strongly negative to every member of the
+// new mini-cluster. A member agrees with the seed in at least min_agree of M columns. On these, j
+// differs from the member exactly where it differs from the seed. So with slack = M - min_agree,
+//     differ(j, member) >= differ(j, seed) - slack.
+// If differ(j, seed) >= min_differ + slack, j therefore stays alive. If differ(j, seed) <
+// min_differ, it is removed, because the seed is a member. Only the rest is compared with all
 // members.
 #include "labelquorum/mini_clusters.hpp"
 
@@ -24,9 +24,10 @@
 namespace labelquorum {
 namespace {
 
-// Rows per block of a scan: below it a scan is too short to share out among threads.
+// Rows per block of a scan. A smaller block is not worth a thread.
 constexpr std::size_t scan_grain = std::size_t{1} << 16;
-// Rows compared with the members at a time, and members between two clean-ups of these rows.
+// Undecided rows compared with members at a time, and members compared before rows that must be
+// removed are dropped.
 constexpr std::size_t undecided_rows = scan_rows;
 constexpr std::size_t members_per_round = 64;
 constexpr std::size_t max_recounts = 64;
@@ -72,14 +73,14 @@ public:
 
     std::vector<std::int32_t> run() {
         std::vector<std::int32_t> labels(signatures_.size(), -1);
-        std::int32_t n_found = 0;
+        std::int32_t n_clusters = 0;
         std::uint32_t seed = 0;
         const auto n_at_first = static_cast<double>(std::max<std::size_t>(1, n_alive_));
-        while (static_cast<std::size_t>(n_found) < options_.n_clusters && next_seed(seed)) {
+        while (static_cast<std::size_t>(n_clusters) < options_.n_clusters && next_seed(seed)) {
             const double share_gone = 1.0 - static_cast<double>(n_alive_) / n_at_first;
             executor_.stage("mini-clusters", share_gone, share_gone);
-            extract(seed, n_found, labels.data());
-            ++n_found;
+            extract(seed, n_clusters, labels.data());
+            ++n_clusters;
             ++round_;
             drop_dead_columns();
         }
@@ -87,7 +88,7 @@ public:
     }
 
 private:
-    // Whether signature a is to be tried after b.
+    // Whether signature a is a worse seed than b.
     struct Later {
         const Extraction* self;
         bool operator()(std::uint32_t a, std::uint32_t b) const {
@@ -145,7 +146,7 @@ private:
         }
     }
 
-    // Sets the bounds of some signatures to their degrees among the alive ones.
+    // Sets the bounds of these signatures to their degrees among the alive ones.
     void recount(const std::vector<std::uint32_t>& stale) {
         const std::size_t n = columns_.n_rows;
         const auto n_workers =
@@ -175,11 +176,11 @@ private:
         }
     }
 
-    // What the seed tells of the alive rows of one block, as positions.
+    // What the seed decides about the alive rows of one block. All are positions.
     struct Sorted {
         std::vector<std::uint32_t> members;
         std::vector<std::uint32_t> close;      // not strongly negative to the seed
-        std::vector<std::uint32_t> undecided;  // not told by the seed
+        std::vector<std::uint32_t> undecided;  // to be compared with all members
     };
 
     void extract(std::uint32_t seed, std::int32_t label, std::int32_t* labels) {
@@ -197,14 +198,15 @@ private:
             all.undecided.insert(all.undecided.end(), block.undecided.begin(),
                                  block.undecided.end());
         }
-        const std::vector<std::uint8_t> goes = find_close_to_members(all.members, all.undecided);
+        const std::vector<std::uint8_t> is_close =
+            find_close_to_members(all.members, all.undecided);
         for (const std::uint32_t position : all.members) {
             labels[signature_at_[position]] = label;
             kill(position);
         }
         for (const std::uint32_t position : all.close) kill(position);
         for (std::size_t k = 0; k < all.undecided.size(); ++k) {
-            if (goes[k] != 0) kill(all.undecided[k]);
+            if (is_close[k] != 0) kill(all.undecided[k]);
         }
     }
 
@@ -231,11 +233,11 @@ private:
         }
     }
 
-    // For every undecided row whether it is not strongly negative to some member.
+    // For every undecided row, whether some member is not strongly negative to it.
     std::vector<std::uint8_t> find_close_to_members(const std::vector<std::uint32_t>& members,
                                                     const std::vector<std::uint32_t>& undecided) {
-        std::vector<std::uint8_t> goes(undecided.size(), 0);
-        if (options_.min_differ == 0 || undecided.empty()) return goes;
+        std::vector<std::uint8_t> is_close(undecided.size(), 0);
+        if (options_.min_differ == 0 || undecided.empty()) return is_close;
         require_work(1e-9 * static_cast<double>(members.size()) *
                          static_cast<double>(undecided.size()) * static_cast<double>(m_) *
                          ns_per_scanned_code,
@@ -247,15 +249,15 @@ private:
         }
         executor_.run_ranges(undecided.size(), undecided_rows,
                              [&](std::size_t begin, std::size_t end, int) {
-                                 compare_with_members(member_rows, undecided, begin, end, goes);
+                                 compare_with_members(member_rows, undecided, begin, end, is_close);
                              });
-        return goes;
+        return is_close;
     }
 
     void compare_with_members(const std::vector<C>& member_rows,
                               const std::vector<std::uint32_t>& undecided, std::size_t begin,
-                              std::size_t end, std::vector<std::uint8_t>& goes) const {
-        // The rows still undecided, by column; those that have to go are cleaned out now and then.
+                              std::size_t end, std::vector<std::uint8_t>& is_close) const {
+        // The rows still undecided, by column. Rows that must be removed are dropped now and then.
         std::vector<std::uint32_t> left(end - begin);
         for (std::size_t k = 0; k < left.size(); ++k)
             left[k] = static_cast<std::uint32_t>(begin + k);
@@ -276,12 +278,12 @@ private:
                 scan_.differ(columns.data(), stride, m_, &member_rows[member * m_], left.size(),
                              differ.data());
                 for (std::size_t k = 0; k < left.size(); ++k) {
-                    goes[left[k]] |= static_cast<std::uint8_t>(differ[k] < options_.min_differ);
+                    is_close[left[k]] |= static_cast<std::uint8_t>(differ[k] < options_.min_differ);
                 }
             }
             std::size_t kept = 0;
             for (std::size_t k = 0; k < left.size(); ++k) {
-                if (goes[left[k]] != 0) continue;
+                if (is_close[left[k]] != 0) continue;
                 left[kept] = left[k];
                 for (std::size_t j = 0; j < m_; ++j) {
                     columns[j * stride + kept] = columns[j * stride + k];
@@ -298,7 +300,7 @@ private:
         --n_alive_;
     }
 
-    // Once half of the columns' rows are dead, scans get shorter without them.
+    // Drops dead rows from the columns once they are half of them, so that scans get shorter.
     void drop_dead_columns() {
         if (2 * n_alive_ > columns_.n_rows || columns_.n_rows < scan_rows) return;
         CodeColumns<C> columns;
@@ -336,31 +338,31 @@ private:
     const Executor& executor_;
     const RowScan<C>& scan_;
     const std::size_t m_;
-    std::vector<std::int64_t> bounds_;      // per signature: at least its degree among the alive
-    std::vector<std::int32_t> counted_in_;  // per signature: the round of its bound
+    std::vector<std::int64_t> bounds_;      // per signature: upper bound on its alive degree
+    std::vector<std::int32_t> counted_in_;  // per signature: the round its bound is from
     std::int32_t round_ = 0;
     CodeColumns<C> columns_;                   // by position
-    std::vector<std::int64_t> counts_;         // by position; 0 where dead
+    std::vector<std::int64_t> counts_;         // by position; 0 if dead
     std::vector<std::uint32_t> signature_at_;  // by position
     std::vector<std::uint32_t> position_of_;   // per signature, or `gone`
-    std::vector<std::uint32_t> heap_;          // signatures, the next to try on top
+    std::vector<std::uint32_t> heap_;          // signatures, best seed on top
     std::size_t n_alive_;
 };
 
 void check(const MiniClusterOptions& options, std::size_t n_partitions) {
     if (options.min_agree < 1 || options.min_agree > n_partitions) {
-        throw std::invalid_argument("min_agree: " + std::to_string(options.min_agree) +
-                                    " votes given; it has to be 1 to " +
-                                    std::to_string(n_partitions));
+        throw std::invalid_argument("min_agree must be from 1 to " + std::to_string(n_partitions) +
+                                    ", the number of partitions, got " +
+                                    std::to_string(options.min_agree) + ".");
     }
     if (options.min_differ > n_partitions) {
-        throw std::invalid_argument("min_differ: " + std::to_string(options.min_differ) +
-                                    " votes given; it has to be 0 to " +
-                                    std::to_string(n_partitions));
+        throw std::invalid_argument("min_differ must be from 0 to " + std::to_string(n_partitions) +
+                                    ", the number of partitions, got " +
+                                    std::to_string(options.min_differ) + ".");
     }
     if (options.min_size < 1) {
-        throw std::invalid_argument("min_size: " + std::to_string(options.min_size) +
-                                    " given; it has to be at least 1");
+        throw std::invalid_argument("min_size must be at least 1, got " +
+                                    std::to_string(options.min_size) + ".");
     }
 }
 
@@ -380,9 +382,9 @@ std::vector<std::int32_t> mini_clusters(const SignatureTable& table,
     const PackedSignatures signatures = table.packed();
     if (!eligible) return extract_all(signatures, options, executor);
     if (eligible->size() != signatures.size()) {
-        throw std::invalid_argument("eligible: " + std::to_string(eligible->size()) +
-                                    " values for " + std::to_string(signatures.size()) +
-                                    " signatures");
+        throw std::invalid_argument("eligible must have one value per signature, " +
+                                    std::to_string(signatures.size()) + ", got " +
+                                    std::to_string(eligible->size()) + ".");
     }
     std::vector<std::uint32_t> chosen;
     const PackedSignatures selected = select(signatures, *eligible, chosen);

@@ -1,6 +1,6 @@
-// A small cache in front of the signature table: rows of bytes, the ids of their signatures, and
-// how often each was met since. First come, first kept, until a period passes without it: so the
-// frequent signatures gather. Owned by one thread.
+// A small cache in front of the signature index, owned by one thread. It holds rows as bytes, the
+// ids of their signatures, and how often each row was met in the current period. A row keeps its
+// place until a period passes without it, so frequent signatures accumulate.
 #pragma once
 
 #include <algorithm>
@@ -21,9 +21,9 @@ public:
     // The id of a row that is not in the cache.
     static constexpr std::int32_t unknown = std::numeric_limits<std::int32_t>::min();
 
-    // Rows of n_words words; about n_rows of them will come.
+    // For rows of n_words words, about n_rows of them.
     RowCache(std::size_t n_words, std::size_t n_rows)
-        // Two words and a header are padded to four, so as not to cross cache lines.
+        // Two words and a header are padded to four words, so that no slot crosses a cache line.
         : n_words_(n_words), slot_words_(n_words == 2 ? 4 : n_words + 1) {
         const std::size_t n_slots = std::min({max_slots, max_words / slot_words_, n_rows});
         slot_bits_ = std::max(1, static_cast<int>(std::bit_width(n_slots)) - 1);
@@ -32,9 +32,10 @@ public:
             slots_[at] = header(unknown);
     }
 
-    // Looks up n rows: out[i] becomes the id of row i, or `unknown`; the numbers of the unknown
-    // ones go to `missed` (room for n), their number is returned. Counts the known ones. Where
-    // `counted` is given, rows with a zero there are not counted and get `uncounted` for an id.
+    // Looks up n rows and counts those that are known. out[i] becomes the id of row i, or
+    // `unknown`. Writes the numbers of the unknown rows to `missed`, which has room for n, and
+    // returns how many there are. If `counted` is given, rows with counted[i] == 0 are not counted
+    // and get the id `uncounted`.
     template <class Id>
     std::size_t look_up(const ByteRows& rows, std::size_t n, const std::uint8_t* counted,
                         Id uncounted, Id* out, std::uint32_t* missed) {
@@ -45,7 +46,7 @@ public:
         }
     }
 
-    // Keeps a row, if its place is free.
+    // Adds a row if its place is free.
     void insert(const char* row, std::size_t row_size, std::int32_t id) {
         std::uint64_t* slot =
             slots_.data() + (hash<0>(row, row_size, n_words_) >> (64 - slot_bits_)) * slot_words_;
@@ -54,7 +55,7 @@ public:
         for (std::size_t w = 0; w < n_words_; ++w) slot[1 + w] = word(row, row_size, w);
     }
 
-    // Calls f(id, count) for the rows met in this period.
+    // Calls f(id, count) for the rows that were counted in this period.
     template <class F>
     void for_each_count(F&& f) const {
         for (std::size_t at = 0; at < slots_.size(); at += slot_words_) {
@@ -63,8 +64,8 @@ public:
         }
     }
 
-    // Begins a period: rows not met in the one before go, the others are counted from 0 again and
-    // get f(id) for an id.
+    // Begins a new period. Drops rows that were not met in the last one. The others get the id
+    // f(id) and are counted from 0 again.
     template <class F>
     void begin_period(F&& f) {
         for (std::size_t at = 0; at < slots_.size(); at += slot_words_) {
@@ -78,7 +79,7 @@ private:
     static constexpr std::size_t max_words = std::size_t{1} << 16;
     static constexpr std::size_t rows_ahead = 128;
 
-    // A slot is a header, the id below and the count above, and the words of the row.
+    // A slot is a header (id in the low half, count in the high half) and the words of the row.
     std::vector<std::uint64_t> slots_;
     std::size_t n_words_;
     std::size_t slot_words_;
@@ -87,7 +88,7 @@ private:
     static std::uint64_t header(std::int32_t id) { return static_cast<std::uint32_t>(id); }
     static std::int32_t id_of(std::uint64_t header) { return static_cast<std::int32_t>(header); }
 
-    // The last word overlaps that before it where the size is no multiple of 8.
+    // The last word overlaps the one before it if the size is not a multiple of 8.
     static std::uint64_t word(const char* row, std::size_t row_size, std::size_t w) {
         std::uint64_t value;
         std::memcpy(&value, row + std::min(8 * w, row_size - 8), sizeof(value));
@@ -103,11 +104,11 @@ private:
         return hash;
     }
 
-    // fixed_words: the words of a row, or 0 where only the run time knows.
+    // fixed_words: the number of words of a row, or 0 if it is only known at run time.
     template <std::size_t fixed_words, class Id>
     std::size_t look_up_words(const ByteRows& rows, std::size_t n, const std::uint8_t* counted,
                               Id uncounted, Id* out, std::uint32_t* missed) {
-        // Local, since the compiler cannot know that writing to `out` leaves members alone.
+        // Local copies: the compiler must assume that writing to `out` changes members.
         const std::size_t n_words = fixed_words > 0 ? fixed_words : n_words_;
         const std::size_t slot_words = fixed_words == 2 ? 4 : n_words + 1;
         const std::size_t row_size = rows.size;
@@ -117,7 +118,7 @@ private:
         const char* row = rows.data;
         std::size_t n_missed = 0;
         for (std::size_t i = 0; i < n; ++i, row += row_stride) {
-            // What the processor fetches ahead by itself ends at the next page.
+            // The processor's own prefetching stops at the end of a page.
             prefetch(rows.row(std::min(i + rows_ahead, n - 1)));
             std::uint64_t* slot =
                 slots + (hash<fixed_words>(row, row_size, n_words) >> shift) * slot_words;
@@ -125,7 +126,7 @@ private:
             for (std::size_t w = 0; w < n_words; ++w) {
                 difference |= slot[1 + w] ^ word(row, row_size, w);
             }
-            // In arithmetic, not branches: which rows are known is beyond prediction.
+            // Arithmetic instead of branches: the processor cannot predict which rows are known.
             const bool known = (difference == 0) & (id_of(slot[0]) != unknown);
             const bool counts = counted == nullptr || counted[i] != 0;
             const std::int32_t id =

@@ -6,7 +6,7 @@
 namespace labelquorum {
 namespace {
 
-// Calls f(values) with a TypedColumn, of compile-time stride where the column is contiguous.
+// A TypedColumn whose stride is known at compile time.
 template <class T>
 struct ContiguousColumn {
     const char* data;
@@ -17,6 +17,7 @@ struct ContiguousColumn {
     }
 };
 
+// Calls f with a ContiguousColumn or a TypedColumn, whichever fits.
 template <class F>
 void visit_contiguous_or_strided(const Column& column, F&& f) {
     visit(column, [&]<class T>(TypedColumn<T> values) {

@@ -1,4 +1,4 @@
-// Rows of votes packed into words as a RowLayout says.
+// Packing rows of votes into words, as a RowLayout says.
 #pragma once
 
 #include <cstddef>
@@ -10,18 +10,19 @@
 
 namespace labelquorum {
 
-// Fields of these widths (bits), the first one highest, none across two words.
+// The layout with fields of these widths in bits. No field crosses a word boundary.
 RowLayout make_layout(std::span<const std::uint32_t> widths);
 
-// The bits used by the codes of each partition in rows [begin, end), OR-ed into `used`. Throws
+// ORs the codes of each partition in rows [begin, end) into `used`, one value per partition. Throws
 // ClusterIdError.
 void find_used_bits(const Partitions& partitions, std::size_t begin, std::size_t end, Code* used);
 
 enum class Packing : std::uint8_t { done, too_narrow, invalid_id };
 
-// Packs rows [begin, begin + n) to n * layout.n_words words. When an id is invalid, or a code is
-// too large for its field, the words mean nothing, unless `too_large` (n values, zeros at first) is
-// given: it is set to 1 for the rows with a code too large, and the others hold.
+// Packs rows [begin, begin + n) into n * layout.n_words words. If an id is invalid or a code is too
+// large for its field, the words are meaningless, with one exception: if `too_large` is given (n
+// values, initially 0), it is set to 1 for rows with a code that is too large, and the other rows
+// are valid.
 Packing pack_rows(const Partitions& partitions, const RowLayout& layout, std::size_t begin,
                   std::size_t n, std::uint64_t* words, std::uint8_t* too_large = nullptr);
 

@@ -40,7 +40,7 @@ void differ(const C* columns, std::size_t stride, std::size_t n_partitions, cons
 
 template <class C>
 std::int64_t sum_at_least(const C* values, C threshold, const std::int64_t* counts, std::size_t n) {
-    constexpr std::size_t run = 256;  // most runs hold no such row
+    constexpr std::size_t run = 256;  // most runs have no such row
     std::int64_t sum = 0;
     for (std::size_t begin = 0; begin < n; begin += run) {
         const std::size_t end = n - begin < run ? n : begin + run;

@@ -1,4 +1,4 @@
-// Memory that begins where a cache line does.
+// Memory that starts at the beginning of a cache line.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace labelquorum {
 
-class Lines {
+class AlignedBuffer {
 public:
     void resize(std::size_t n_bytes) { lines_.resize((n_bytes + sizeof(Line) - 1) / sizeof(Line)); }
     template <class T>
