@@ -13,7 +13,7 @@ py::tuple with_recall(Neighbors<Distance> found) {
                           py::make_tuple(recall.mean, recall.least, recall.n_queries));
 }
 
-// search(queries or null, Distance{}, executor) finds the neighbours.
+// search(queries or null, Distance{}, executor) finds the neighbors.
 template <class Search>
 py::tuple run_search(const Points& points, const py::object& queries_array, int n_threads,
                      const py::object& progress, Search&& search) {

@@ -163,7 +163,7 @@ TEST(half_precision_is_read_exactly) {
     }
 }
 
-// Points in tight groups, and the share of neighbours that are as near as the true ones.
+// Points in tight groups, and the share of neighbors that are as near as the true ones.
 struct Groups {
     std::size_t n;
     std::size_t m;

@@ -86,6 +86,31 @@ TEST(ineligible_rows_are_left_out) {
     }
 }
 
+// The first segment (2^21 rows) has no eligible row and fits one word, the second needs two words.
+TEST(rows_are_told_apart_by_all_words_after_a_segment_without_eligible_rows) {
+    constexpr std::size_t n_skipped = std::size_t{1} << 21;
+    constexpr std::size_t n_each = 20000;  // more than a block
+    constexpr std::int32_t large = std::numeric_limits<std::int32_t>::max() - 1;
+    const std::size_t n = n_skipped + 2 * n_each;
+    std::vector<std::int32_t> wide(n, 0);
+    std::vector<std::int32_t> last(n, 0);
+    std::vector<std::uint8_t> eligible(n, 0);
+    for (std::size_t i = n_skipped; i < n; ++i) {
+        wide[i] = large;
+        last[i] = large - static_cast<std::int32_t>(i < n_skipped + n_each);
+        eligible[i] = 1;
+    }
+    constexpr std::ptrdiff_t stride = sizeof(std::int32_t);
+    constexpr auto type = labelquorum::IntegerType::i32;
+    const labelquorum::Partitions partitions{
+        {{wide.data(), stride, type}, {wide.data(), stride, type}, {last.data(), stride, type}}, n};
+    SignatureTable table(3);
+    std::vector<std::int32_t> ids(n);
+    table.update(partitions, ids.data(), Executor(1), eligible.data());
+    CHECK(table.size() == 2);
+    CHECK(table.counts() == (std::vector<std::int64_t>{n_each, n_each}));
+}
+
 TEST(merge_equals_one_update) {
     std::mt19937_64 random(3);
     for (int round = 0; round < 150; ++round) {

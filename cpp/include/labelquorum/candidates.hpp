@@ -1,4 +1,4 @@
-// The nearest among given candidates: what an approximate search elsewhere has found, measured.
+// Picks the nearest of given candidates, for example those found by another library's search.
 #pragma once
 
 #include <cstddef>
@@ -10,15 +10,15 @@
 
 namespace labelquorum {
 
-// For each row of `queries`, the k nearest of its candidates: candidates[q * n_candidates + i] is a
-// row of `points`, or negative for none; one that is named twice counts once. Measured in double
-// precision on the values as given, exactly as nearest_neighbors does; ties go to the smaller
-// index. Where there are fewer than k, the rest of the row has the index -1 and the distance
-// infinity. Distance is float or double. NaN and infinity are not looked for.
+// For each row of `queries`, the k nearest of its candidates. candidates[q * n_candidates + i] is a
+// row of `points`, or negative for none; duplicates count once. Distances are measured in double
+// precision on the values as given, exactly as nearest_neighbors does. Ties go to the smaller
+// index. If a row has fewer than k candidates, the rest of its results have index -1 and an
+// infinite distance. Distance is float or double. Values are not checked for NaN and infinity.
 //
-// Throws std::invalid_argument where k is not 1 to n_candidates, sizes do not fit each other, or a
-// candidate is not below the number of points. Time is O(n_queries * n_candidates * n_columns);
-// memory beyond the result is a few rows per thread.
+// Throws std::invalid_argument unless 1 <= k <= n_candidates, sizes match, and every candidate is
+// less than the number of points. Time is O(n_queries * n_candidates * n_columns); memory beyond
+// the result is a few rows per thread.
 template <class Distance>
 Neighbors<Distance> nearest_candidates(const Points& points, const Points& queries,
                                        std::span<const std::int64_t> candidates, std::size_t k,

@@ -1,4 +1,4 @@
-// Communities: groups of nodes with more weight among them than their degrees would give.
+// Communities: groups of nodes with more weight between them than their degrees predict.
 #pragma once
 
 #include <cstddef>
@@ -11,24 +11,25 @@
 
 namespace labelquorum {
 
-// One search. A larger resolution gives more and smaller communities; 1 is modularity's own.
+// One search. A larger resolution gives more and smaller communities; 1 is plain modularity.
 struct CommunityRun {
     double resolution;
     std::uint64_t seed;
 };
 
-// For each run the community of each node, numbered from 0 in the order of their smallest nodes.
+// For each run, the community of each node. Communities are numbered from 0 in the order of their
+// smallest nodes.
 //
-// The Leiden algorithm (Traag, Waltman and van Eck, Scientific Reports 9, 2019) on modularity with
-// a resolution (Reichardt and Bornholdt, Physical Review E 74, 2006): nodes move to the
-// neighbouring community that gains most, until none gains; communities are split into parts that
-// hang together, which are the nodes of the next level; all of it `n_rounds` times, each from the
-// last result.
+// Uses the Leiden algorithm (Traag, Waltman and van Eck, Scientific Reports 9, 2019) on modularity
+// with a resolution (Reichardt and Bornholdt, Physical Review E 74, 2006). Nodes move to the
+// neighboring community that gains most, until none gains. Communities are then split into
+// well-connected parts, which become the nodes of the next level. All of this is done `n_rounds`
+// times, each time starting from the last result.
 //
-// The graph has to be symmetric; an edge from a node to itself counts once. Throws
-// std::invalid_argument for a graph that is not valid, a weight that is negative or not finite, and
-// a resolution that is not positive and finite. Nearly O(edges) per run; runs are done in parallel,
-// and each needs memory of about three times the graph.
+// The graph must be symmetric; an edge from a node to itself counts once. Throws
+// std::invalid_argument for an invalid graph, a weight that is negative or not finite, and a
+// resolution that is not positive and finite. Takes nearly O(edges) per run. Runs are done in
+// parallel, and each needs about three times the memory of the graph.
 template <class Index, class Real>
 std::vector<std::vector<std::int32_t>> communities(const GraphView<Index, Real>& graph,
                                                    std::span<const CommunityRun> runs,

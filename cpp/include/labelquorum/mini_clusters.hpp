@@ -13,22 +13,25 @@
 namespace labelquorum {
 
 struct MiniClusterOptions {
-    std::size_t n_clusters = SIZE_MAX;  // at most so many
+    std::size_t n_clusters = SIZE_MAX;  // at most this many
     std::size_t min_agree = 1;          // votes, 1 .. n_partitions
     std::size_t min_differ = 0;         // votes, 0 .. n_partitions
     std::int64_t min_size = 1;          // fewest samples in a mini-cluster, >= 1
 };
 
-// The mini-cluster of every signature, or -1. Signatures with eligible[i] == 0 count as absent
-// (one of another length than the table: std::invalid_argument).
+// The mini-cluster of every signature, or -1. Signatures with eligible[i] == 0 are treated as
+// absent.
 //
-// The procedure (Gupta et al., "Unsupervised clustering using pseudo-semi-supervised learning",
-// ICLR 2020, with ties broken by content): the seed is the alive signature with most alive strong
-// positive neighbours, counted in samples; then more samples of its own; then the
-// lexicographically smaller row. Its alive strong positive neighbours are the mini-cluster. They
-// go, and so does every signature that is not strongly negative to each of them.
+// The procedure is that of Gupta et al., "Unsupervised clustering using pseudo-semi-supervised
+// learning", ICLR 2020, with ties broken by content. All signatures start alive. The seed is the
+// alive signature with the most alive strong positive neighbors, counted in samples. Ties go to the
+// signature with more samples of its own, then to the lexicographically smaller row. The seed's
+// alive strong positive neighbors, itself included, are the mini-cluster. They are removed, and so
+// is every signature that is not strongly negative to each of them. Repeat.
 //
-// Cost: agreement_degrees once, then per mini-cluster a few scans over the alive signatures.
+// Throws std::invalid_argument for an option out of range, and if `eligible` does not have one
+// value per signature. Costs agreement_degrees once, and a few scans over the alive signatures per
+// mini-cluster.
 std::vector<std::int32_t> mini_clusters(const SignatureTable& table,
                                         const MiniClusterOptions& options,
                                         std::optional<std::span<const std::uint8_t>> eligible,

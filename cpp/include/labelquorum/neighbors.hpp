@@ -1,8 +1,9 @@
-// Nearest neighbours among the rows of a matrix, exactly or with a wanted recall.
+// Nearest neighbors among the rows of a matrix, exact or with a given recall.
 //
-// Distances are estimated in blocks of single-precision dot products; what may be near is measured
-// in double precision on the values as given. Exact search bounds the error of every estimate, so
-// that the result is that of comparing all pairs in double precision. Ties go to the smaller index.
+// Distances are estimated by dot products of low precision, and what may be near is measured in
+// double precision on the values as given. Exact search bounds the error of every estimate, so its
+// result is the same as if all pairs were measured in double precision. Ties go to the smaller
+// index.
 #pragma once
 
 #include <cstddef>
@@ -27,15 +28,15 @@ struct Points {
 
 enum class Metric : std::uint8_t {
     euclidean,
-    cosine,         // 1 - cosine of the angle; 1 where a row is all zeros
+    cosine,         // 1 - cosine of the angle; 1 if a row is all zeros
     inner_product,  // minus the inner product, so that smaller is nearer
 };
 
-// Share of the neighbours found that are as near as the true ones.
+// The share of the neighbors found that are as near as the true ones.
 struct Recall {
     double mean;
-    double least;           // the true mean is at least this, but for one case of 20
-    std::size_t n_queries;  // that it was measured on; 0 where the search was exact
+    double least;           // lower bound on the true mean, with 95 % confidence
+    std::size_t n_queries;  // that it was measured on; 0 if the search was exact
 };
 
 template <class Distance>
@@ -46,29 +47,30 @@ struct Neighbors {
     Recall recall;
 };
 
-// The k nearest of `points` to each row of `queries`, or, where queries is null, to each of
-// `points` itself, that one left out. Distance is float or double.
+// The k nearest of `points` to each row of `queries`. If queries is null, each of `points` is a
+// query and not its own neighbor. Distance is float or double.
 //
-// recall 1 asks for all of them; less for so large a share on average, checked on a sample of the
-// queries. Where nothing else reaches it, or is faster, the search is exact.
+// With recall 1, the search is exact. With less, this share of the true neighbors is found on
+// average, as checked on a sample of the queries. The search is still exact if no approximation
+// reaches the recall or is faster.
 //
-// k is at least 1, and at most the number of points (less one where queries is null). Throws
-// std::invalid_argument for NaN, infinity and values beyond 1e150, naming the place.
+// Throws std::invalid_argument unless k is from 1 to the number of points (one less if queries is
+// null), and for NaN, infinity and values beyond 1e150.
 //
-// Exactly, time is O(n_queries * n_points * n_columns), and half of that where queries is null;
-// memory beyond the result is about 1 KB per query, 1 GiB at most, and at most some 64 MiB per
-// thread. With a recall, time is about O((n_queries + n_points) * sqrt(n_points) * n_columns) where
-// points lie in clusters or near a surface of few dimensions; memory is 8 bytes for each point and
-// coordinate (n_columns, or at most 256 where these tell enough).
+// Exact search takes O(n_queries * n_points * n_columns) time, half of it if queries is null.
+// Memory beyond the result is about 1 KB per query, at most 1 GiB, and up to 64 MiB per thread.
+// Approximate search takes about O((n_queries + n_points) * sqrt(n_points) * n_columns) time if
+// points lie in clusters or near a surface of few dimensions. Memory is 8 bytes per point and
+// coordinate (n_columns of them, or at most 256 if these keep enough of the variance).
 template <class Distance>
 Neighbors<Distance> nearest_neighbors(const Points& points, const Points* queries, std::size_t k,
                                       Metric metric, double recall, const Executor& executor);
 
-// Of two rows of n values. Called from several threads at once; smaller is nearer.
+// The distance of two rows of n values; smaller is nearer. Called from several threads at once.
 using DistanceFunction = double (*)(const double* a, const double* b, std::int64_t n);
 
-// The same by the caller's own distance, exactly: each is compared with all. Throws
-// std::invalid_argument where the distance is NaN.
+// Exact search with the caller's own distance, which is called for every pair. Also throws
+// std::invalid_argument if the distance is NaN.
 template <class Distance>
 Neighbors<Distance> nearest_neighbors(const Points& points, const Points* queries, std::size_t k,
                                       DistanceFunction distance, const Executor& executor);

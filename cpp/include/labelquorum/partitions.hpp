@@ -1,6 +1,6 @@
-// A view of an ensemble of partitions as its owner holds it: one strided column per partition.
+// A view of an ensemble of partitions: one strided column per partition.
 //
-// Covers C and Fortran order, strides, memory maps and one array per model alike, without a copy.
+// It covers arrays in C and Fortran order, memory maps, and one array per model, without a copy.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ namespace labelquorum {
 
 enum class IntegerType : std::uint8_t { i8, i16, i32, i64, u8, u16, u32, u64 };
 
-// A cluster id over max_cluster_id. The message says which row and column hold what.
+// A cluster id is larger than max_cluster_id. The message says where and what it is.
 struct ClusterIdError : std::range_error {
     using std::range_error::range_error;
 };
@@ -46,7 +46,7 @@ constexpr std::size_t width_of(IntegerType type) {
 
 inline constexpr std::int64_t max_cluster_id = 2147483647;
 
-// A vote as a code: 0 for an abstention (any negative value), else the cluster id plus 1.
+// A vote as a code: 0 for an abstention (any negative value), otherwise the cluster id plus 1.
 using Code = std::uint32_t;
 
 template <class T>
@@ -67,7 +67,7 @@ constexpr Code to_code(T value) {
     }
 }
 
-// A column of known type. Reading is by memcpy, since rows may be unaligned.
+// A column of known type. Values are read by memcpy, because they may be unaligned.
 template <class T>
 struct TypedColumn {
     const char* data;
@@ -97,8 +97,8 @@ decltype(auto) visit(const Column& column, F&& f) {
     throw std::invalid_argument("unknown integer type");
 }
 
-// Throws ClusterIdError for the first id over max_cluster_id in rows [begin, end), column by
-// column; does nothing when all are valid.
+// Throws ClusterIdError for the first id larger than max_cluster_id in rows [begin, end), searching
+// column by column.
 void check_ids(const Partitions& partitions, std::size_t begin, std::size_t end);
 
 }  // namespace labelquorum

@@ -1,4 +1,4 @@
-// Labels that spread over the edges of a graph.
+// Label propagation: labels spread along the edges of a graph.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,8 @@
 
 namespace labelquorum {
 
-// What is known: row s of `values` (n_classes of them) belongs to node nodes[s]. No node twice.
+// The known labels: row s of `values` (n_classes of them) belongs to node nodes[s]. Nodes are
+// distinct.
 template <class Real>
 struct Seeds {
     const std::int64_t* nodes;
@@ -19,12 +20,12 @@ struct Seeds {
     std::size_t n_classes;
 };
 
-// With W the weights of the graph, Y the values of the seeds (0 elsewhere) and F = Y at first,
-// every iteration makes F anew: `from_neighbors` * W F + `from_seeds` * Y. Where seeds are
-// `clamped`, it is instead Y at the seeds, and elsewhere W F with every row divided by its sum.
+// Let W be the weights of the graph and Y the values of the seeds (0 elsewhere). Starting with
+// F = Y, every iteration replaces F by from_neighbors * W F + from_seeds * Y. If seeds are clamped,
+// F becomes Y at the seeds instead, and elsewhere W F with every row divided by its sum.
 //
-// Ends after max_iter iterations, or before one when the last changed F by less than `tol`, summed
-// over all of its absolute values.
+// Stops after max_iter iterations, or once an iteration has changed F by less than `tol`, summed
+// over the absolute values of all changes.
 struct PropagationRule {
     double from_neighbors;
     double from_seeds;
@@ -36,18 +37,18 @@ struct PropagationRule {
 template <class Real>
 struct Propagation {
     std::vector<Real> values;           // F, n_nodes x n_classes
-    std::vector<std::uint8_t> reached;  // 1 where an edge of positive weight led to a seed so far
+    std::vector<std::uint8_t> reached;  // 1 for nodes that labels have reached
     std::size_t n_iter;                 // iterations done
-    bool converged;                     // the last change is below tol
-    bool spreading;                     // there are nodes to reach yet
+    bool converged;                     // the last change was less than tol
+    bool spreading;                     // labels would reach more nodes with more iterations
 };
 
-// Real is float or double; sums are in the order of the edges, those of the changes of double
+// Real is float or double. Sums are in the order of the edges; the change is summed in double
 // precision and in the order of the rows.
 //
-// Throws std::invalid_argument for a seed that is no node or there twice, and a graph that is not
-// valid. An iteration takes O(edges * n_classes); memory is twice F, its rows filled up to 4, 8 or
-// a multiple of 16 values, and the result.
+// Throws std::invalid_argument for an invalid graph and for a seed that is not a node or occurs
+// twice. An iteration takes O(edges * n_classes) time. Memory is the result and twice F, with rows
+// padded to a multiple of 4 values.
 template <class Index, class Real>
 Propagation<Real> propagate(const GraphView<Index, Real>& graph, const Seeds<Real>& seeds,
                             const PropagationRule& rule, const Executor& executor);

@@ -1,4 +1,5 @@
-// Collapses samples into signatures: the distinct rows of an ensemble of partitions, with counts.
+// Collapses samples into signatures: the distinct rows of an ensemble of partitions, and their
+// counts.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,7 @@
 namespace labelquorum {
 
 // Where a packed row keeps the code of each partition. Partition 0 has the highest bits of word 0,
-// so that comparing the words of two rows compares the rows lexicographically.
+// so comparing the words of two rows compares the rows lexicographically.
 struct RowLayout {
     struct Field {
         std::uint32_t word;   // index of the 64-bit word
@@ -25,6 +26,9 @@ struct RowLayout {
     static std::uint64_t mask(const Field& field) {
         return ((std::uint64_t{1} << field.width) - 1) << field.shift;
     }
+    static Code code(const std::uint64_t* words, const Field& field) {
+        return static_cast<Code>((words[field.word] & mask(field)) >> field.shift);
+    }
 };
 
 struct PackedSignatures {
@@ -36,8 +40,7 @@ struct PackedSignatures {
     std::size_t n_partitions() const { return layout.fields.size(); }
     const std::uint64_t* row(std::size_t i) const { return rows.data() + i * layout.n_words; }
     Code code(std::size_t i, std::size_t partition) const {
-        const auto& field = layout.fields[partition];
-        return static_cast<Code>((row(i)[field.word] & RowLayout::mask(field)) >> field.shift);
+        return RowLayout::code(row(i), layout.fields[partition]);
     }
     // The number of partitions in which a signature has a label.
     std::size_t n_votes(std::size_t i) const {
@@ -49,45 +52,45 @@ struct PackedSignatures {
 
 // A streaming, mergeable table of signatures.
 //
-// Ids number the signatures 0, 1, ... in order of first appearance over all updates and merges,
-// whatever the chunking and the number of threads. At most 2^31 - 1 signatures; counts are 64-bit
-// and refused (std::overflow_error) past 2^63 - 1 in total.
+// Signatures have the ids 0, 1, ... in order of first appearance over all updates and merges,
+// whatever the chunks and the number of threads. There are at most 2^31 - 1 signatures. Counts are
+// 64-bit; if their sum would exceed 2^63 - 1, the call throws std::overflow_error.
 //
-// Every changing call either succeeds as a whole or throws and leaves the table as it was. Calls
-// from several threads at once are safe: changing ones take turns, reading ones share.
+// Every call either succeeds as a whole, or throws and leaves the table unchanged. Several threads
+// may use a table at once: calls that change it take turns, calls that read it run in parallel.
 //
-// Memory: about 40 bytes per signature, plus 8 for every 64 bits of packed row (bits per partition:
-// enough for its largest cluster id so far).
+// Memory: about 40 bytes per signature, plus 8 for every 64 bits of packed row. A partition takes
+// as many bits as its largest cluster id so far needs.
 class SignatureTable {
 public:
-    // 1 <= n_partitions <= 65535, else std::invalid_argument.
+    // Throws std::invalid_argument unless 1 <= n_partitions <= 65535.
     explicit SignatureTable(std::size_t n_partitions);
     SignatureTable(const SignatureTable& other);
     SignatureTable& operator=(const SignatureTable&) = delete;
     ~SignatureTable();
 
     std::size_t n_partitions() const;
-    std::size_t size() const;        // number of signatures, U
+    std::size_t size() const;        // number of signatures
     std::int64_t n_samples() const;  // sum of counts
-    std::size_t n_bytes() const;     // memory held
+    std::size_t n_bytes() const;     // memory used
 
-    // Counts the rows of `partitions` and writes the id of each to out (n_rows values). A row with
-    // eligible[i] == 0 (where `eligible` is given) is left out and gets -1. On an exception the
-    // contents of `out` are unspecified. Expected time O(n_rows * n_partitions).
-    // Id is int32_t or int64_t.
+    // Counts the rows of `partitions` and writes the id of each to `out` (n_rows values). If
+    // `eligible` is given, rows with eligible[i] == 0 are not counted and get -1. After an
+    // exception the contents of `out` are unspecified. Expected time O(n_rows * n_partitions). Id
+    // is int32_t or int64_t.
     template <class Id>
     void update(const Partitions& partitions, Id* out, const Executor& executor,
                 const std::uint8_t* eligible = nullptr);
 
-    // The same for rows counted elsewhere: row i stands for counts[i] >= 1 samples.
+    // The same for rows that were counted elsewhere: row i stands for counts[i] >= 1 samples.
     void update_counted(const Partitions& rows, const std::int64_t* counts, std::int32_t* out,
                         const Executor& executor);
 
-    // Adds the other table's signatures in the order of their ids; returns this table's id for each
-    // of them. `other` may be this table itself.
+    // Adds the other table's signatures in the order of their ids. Returns the id of each in this
+    // table. `other` may be this table.
     std::vector<std::int32_t> merge(const SignatureTable& other, const Executor& executor);
 
-    // Writes the id of each row, or -1 where the row was never counted.
+    // Writes the id of each row, or -1 if the row was never counted.
     void lookup(const Partitions& partitions, std::int32_t* out, const Executor& executor) const;
 
     // All signatures, row-major (size() * n_partitions()), -1 for an abstention.
@@ -96,7 +99,7 @@ public:
     // The number of samples of every signature.
     std::vector<std::int64_t> counts() const;
 
-    // A consistent copy of the contents, as the kernels read it.
+    // A consistent copy of the contents, in the form that kernels read.
     PackedSignatures packed() const;
 
 private:
@@ -104,9 +107,9 @@ private:
     std::unique_ptr<State> state_;
 };
 
-// Translates ids to values: out[i] = ids[i] < 0 ? missing : values[ids[i]]. `out` may be `ids`
-// itself when Value is int32_t. Value is int32_t or int64_t. Throws std::out_of_range on an id that
-// is not below n_values.
+// Translates ids to values: out[i] = ids[i] < 0 ? missing : values[ids[i]]. Value is int32_t or
+// int64_t; if it is int32_t, `out` may be `ids`. Throws std::out_of_range if an id is not less than
+// n_values.
 template <class Value>
 void expand(const std::int32_t* ids, std::size_t n, const Value* values, std::size_t n_values,
             Value missing, Value* out, const Executor& executor);

@@ -1,2 +1,0 @@
-#define LABELQUORUM_DOT_TILE_NAMESPACE amx
-#include "dot_tile_kernels.hpp"

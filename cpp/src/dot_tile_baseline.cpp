@@ -1,2 +1,0 @@
-#define LABELQUORUM_DOT_TILE_NAMESPACE baseline
-#include "dot_tile_kernels.hpp"

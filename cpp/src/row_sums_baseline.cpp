@@ -1,2 +1,0 @@
-#define LABELQUORUM_ROW_SUMS_NAMESPACE baseline
-#include "row_sums_kernels.hpp"
