@@ -68,8 +68,8 @@ class SmallClusters(NamedTuple):
         show: Callable[..., None] | None,
     ) -> SmallClusters:
         """Cluster the samples."""
-        frame = Frame(X, rng)
-        rows = _scaled(frame.rows(X), metric)
+        frame, rows = Frame.fit(X, rng)
+        rows = _scaled(rows, metric)
         cluster_of_sample = _assigned_clusters(rows, n_clusters, rng, n_threads, show)
         centers = cluster_means(rows, cluster_of_sample)
         distances = distances_to_means(rows, centers, cluster_of_sample)
