@@ -13,6 +13,7 @@ from labelquorum.clustering.views import (
     ResolutionScale,
     Space,
     View,
+    ViewKind,
     graph_partitions,
 )
 
@@ -66,6 +67,12 @@ def test_a_scale_leads_to_about_the_wanted_number_of_communities(rows):
     counts = np.array([partition.max() + 1 for partition in partitions])
     assert (counts > wanted / 2).all()
     assert (counts < wanted * 2).all()
+
+
+def test_the_four_kinds_of_views_take_turns():
+    kinds = [ViewKind.of(v) for v in range(8)]
+    assert len(set(kinds[:4])) == 4
+    assert kinds[:4] == kinds[4:]
 
 
 @pytest.mark.parametrize("is_smooth", [False, True])

@@ -31,6 +31,7 @@ from labelquorum.clustering.views import (
     ResolutionScale,
     Space,
     View,
+    ViewKind,
 )
 from labelquorum.neighbors.search import kneighbors
 
@@ -212,7 +213,7 @@ def _from_views(views: _Views, limits: tuple[int, int], store: _Store) -> Iterat
 
 
 class _Views:
-    """The views of the samples: every other one by cosine, every other two averaged."""
+    """The views of the samples, numbered from 0; the four kinds take turns."""
 
     def __init__(
         self, rows: Float32Rows, n_views: int, rng: np.random.RandomState, n_threads: int
@@ -222,10 +223,10 @@ class _Views:
         self._rows = rows
         self._n_threads = n_threads
         self._seeds = seeds[:-1]
-        self._spaces = [
-            Space.of(rows, is_cosine, np.random.RandomState(seeds[-1]))
+        self._spaces = {
+            is_cosine: Space.of(rows, is_cosine, np.random.RandomState(seeds[-1]))
             for is_cosine in (False, True)
-        ]
+        }
         self._scales: dict[bool, ResolutionScale] = {}
 
     def partitions(self, v: int, limits: tuple[int, int]) -> Partitions:
@@ -239,10 +240,10 @@ class _Views:
 
     def _view(self, v: int) -> View:
         space = self._space(v).subset(self._drawn_rows(v))
-        return View.of(space, _is_smooth(v), self._seeds[v], self._n_threads)
+        return View.of(space, ViewKind.of(v).is_smooth, self._seeds[v], self._n_threads)
 
     def _space(self, v: int) -> Space:
-        return self._spaces[v % 2]
+        return self._spaces[ViewKind.of(v).is_cosine]
 
     def _drawn_rows(self, v: int) -> NDArray[np.int64] | None:
         """Draw the rows that a view looks at, ascending; None for all."""
@@ -253,18 +254,14 @@ class _Views:
         return np.sort(rng.choice(n, _MAX_ROWS_PER_VIEW, replace=False))
 
     def _scale(self, v: int, view: View) -> ResolutionScale:
-        """Return the scale for view number v: that of the first view that is averaged as it is."""
-        is_smooth = _is_smooth(v)
+        """Return the scale for view number v, which views share if both or neither are averaged."""
+        is_smooth = ViewKind.of(v).is_smooth
         if is_smooth not in self._scales:
             first = 2 if is_smooth else 0
-            # The first one is made again if its partitions were read from a directory.
+            # The first view is made again if its partitions were read from a directory.
             first_view = view if v == first else self._view(first)
             self._scales[is_smooth] = first_view.resolution_scale(self._n_threads)
         return self._scales[is_smooth]
-
-
-def _is_smooth(v: int) -> bool:
-    return v // 2 % 2 == 1
 
 
 def _extended(

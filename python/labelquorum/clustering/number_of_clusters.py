@@ -21,7 +21,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.utils import check_random_state
 
 from labelquorum._shared.frame import Float32Rows
-from labelquorum.clustering.views import Partitions, Space, View, graph_partitions
+from labelquorum.clustering.views import Partitions, Space, View, ViewKind, graph_partitions
 
 _MAX_ROWS, _N_VIEWS, _N_RESOLUTIONS = 6_000, 4, 20
 _MOST_CLUSTERS_PER_ROOT = 2.5  # of the number of rows
@@ -83,7 +83,7 @@ def _partitions_of_view(
     rows: Float32Rows, v: int, seed: int, wanted_counts: NDArray[np.float64], n_threads: int
 ) -> list[Partitions]:
     """Cut view number v at resolutions for these numbers of clusters."""
-    is_cosine, is_smooth = v % 2 == 1, v // 2 % 2 == 1
+    is_cosine, is_smooth = ViewKind.of(v)
     rng = np.random.RandomState(seed)
     view = View.of(Space.of(rows, is_cosine, rng), is_smooth, seed, n_threads)
     resolutions = view.resolution_scale(n_threads).resolutions_for(wanted_counts)

@@ -1,4 +1,4 @@
-"""The outcome of a fit: the category of each sample, its shares of all categories, and who knows.
+"""The outcome of a fit: the category of each sample, and its shares of all categories.
 
 `ConsensusClusterer.fit` counts the ballots with `categories_of` and keeps the result as one value,
 `Outcome`. Reports, displays, the command line and Dask read that value.

@@ -115,6 +115,18 @@ class ResolutionScale(NamedTuple):
         return np.exp(log_resolutions)
 
 
+class ViewKind(NamedTuple):
+    """One of four kinds of views."""
+
+    is_cosine: bool
+    is_smooth: bool
+
+    @classmethod
+    def of(cls, v: int) -> ViewKind:
+        """Return the kind of view number v: the four kinds take turns."""
+        return cls(v % 2 == 1, v // 2 % 2 == 1)
+
+
 class View(NamedTuple):
     """A graph of neighbors, and the rows averaged over neighbors."""
 
