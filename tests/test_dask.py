@@ -140,7 +140,7 @@ def test_bad_arguments_are_refused_before_anything_is_computed(partitions, optio
 
 
 def test_a_data_frame_of_floats_is_refused():
-    with pytest.raises(TypeError, match=r"partitions\['p1'\] holds floats"):
+    with pytest.raises(TypeError, match=r"partitions\['p1'\] must hold integers, got floats"):
         lqd.mini_clusters(dd.from_pandas(pd.DataFrame({"p0": [1], "p1": [1.0]}), npartitions=1))
 
 

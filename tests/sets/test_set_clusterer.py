@@ -369,7 +369,7 @@ def test_bad_parameters_are_named(settings, error, message):
         ({"width": 15}, "width is 15; wanted a multiple of n_heads=4"),
         ({"dropout": 1.0}, "dropout is 1.0; wanted less"),
         ({"learning_rate": 0.0}, "learning_rate is 0"),
-        ({"n_epochs": 0}, "n_epochs is 0"),
+        ({"n_epochs": 0}, "n_epochs must be an integer of at least 1, got 0"),
         ({"directory": "x", "random_state": None}, "random_state is None"),
     ],
 )
