@@ -235,8 +235,8 @@ def test_it_prints_each_figure_with_its_meaning():
     [
         (ValueError, "n_repeats must be an integer of at least 1, got 0", {"n_repeats": 0}),
         (ValueError, "test_size", {"test_size": 1.5}),
-        (ValueError, "y holds 2 samples", {"y": [0, 1]}),
-        (ValueError, "y holds no label", {"y": [-1] * 300}),
+        (ValueError, "y must have 300 values, one per sample, got 2", {"y": [0, 1]}),
+        (ValueError, "y must hold at least one label", {"y": [-1] * 300}),
         (
             ValueError,
             "y must hold a label in .* got none: give more labels",

@@ -184,8 +184,8 @@ def test_unusual_models_have_a_report(fit_partitions, case):
         ({"X": np.zeros((120, 2))}, ValueError, "X has 2 features"),
         ({"X": np.full((120, 1), np.nan)}, ValueError, "NaN"),
         ({"texts": ["a"]}, ValueError, "texts has 1 samples, .* fitted on 120"),
-        ({"texts": "a"}, TypeError, "texts is a str"),
-        ({"texts": [1] * 120}, TypeError, "texts holds 1"),
+        ({"texts": "a"}, TypeError, "texts must be a list or array of strings, got str"),
+        ({"texts": [1] * 120}, TypeError, "texts must hold strings, .* got 1"),
         ({"images": np.zeros((120, 4))}, ValueError, r"images must have .* got \(120, 4\)"),
         ({"images": np.zeros((120, 4, 4, 2))}, ValueError, "images must have shape"),
         ({"images": np.zeros((7, 4, 4))}, ValueError, "images has 7 samples"),
@@ -194,7 +194,7 @@ def test_unusual_models_have_a_report(fit_partitions, case):
         ({"images": np.full((120, 4, 4, 3), 2.0)}, ValueError, "images must .* colors .* from 2.0"),
         ({"y": [0]}, ValueError, "y has 1 values, .* fitted on 120"),
         ({"y": [-1] * 120}, ValueError, "y must hold at least one label that was not given to fit"),
-        ({"y": [0.5] * 120}, TypeError, "y holds floats"),
+        ({"y": [0.5] * 120}, TypeError, "y must hold integers, got floats"),
     ],
 )
 def test_wrong_arguments_are_named_and_leave_no_file(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelquorum._shared.arguments import as_n_threads
 from labelquorum._shared.files import FileError
-from labelquorum.cli.files.sources import Location, extension_of, is_single_file
+from labelquorum.cli.files.sources import Location, extension_of, is_pattern
 
 if TYPE_CHECKING:
     from labelquorum.cli.files.folders import Folder
@@ -153,9 +153,10 @@ def _seed(text: str) -> int:
 
 def default_out(source: Location, ending: str) -> Path:
     """The path of a result beside its source: with this ending instead of the extension."""
-    if isinstance(source, str) or not is_single_file(source):
-        raise UsageError("--out must be given, since FILE is not a single local file")
-    return source.with_name(source.name.removesuffix(extension_of(source)) + ending)
+    if isinstance(source, str) or is_pattern(source):
+        raise UsageError(f"--out must be given, since {source} is a pattern or a URL")
+    extension = "" if source.is_dir() else extension_of(source)
+    return source.with_name(source.name[: len(source.name) - len(extension)] + ending)
 
 
 def check_other(out: Path, source: Location, name: str) -> None:

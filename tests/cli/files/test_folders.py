@@ -185,10 +185,8 @@ def test_folders_of_something_else_are_refused(folder, rows, tmp_path, capsys):
     pd.DataFrame(rows, columns=list("abcxyz")).to_parquet(folder / "part-4.parquet")
     assert run_mini_clusters(folder, "--quiet") == 1
     error = capsys.readouterr().err
-    assert (
-        "part-4.parquet: the columns must be a, b, c, d, e, f, as in part-0.parquet, got a, b, c, x, y, z"
-        in error
-    )
+    assert "part-4.parquet: the columns must be a, b, c, d, e, f, as in part-0.parquet" in error
+    assert "got a, b, c, x, y, z" in error
     pd.DataFrame(rows + 0.5, columns=list("abcdef")).to_parquet(folder / "part-4.parquet")
     assert run_mini_clusters(folder, "--quiet") == 1
     assert "part-4.parquet: column 'a' has the type double; cluster ids" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import re
@@ -18,8 +17,6 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from labelquorum.cli.label import terminal as _terminal
-from labelquorum.cli.label.terminal import Terminal, TerminalClosedError, visible
 from labelquorum.cli.main import main
 
 pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
@@ -567,55 +564,3 @@ def test_embeddings_and_columns_are_used(tmp_path, run):
         run(source, ["n", f"kind {row % 2}"], *options)
     assert [row["label"] for row in _table(source)] == [f"kind {kind}" for kind in kinds]
     assert "digest of the features was '" in run(source, [], *options[:2]).err
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain text", "plain text"),
-        ("caf\u00e9 \u4f60\u597d \U0001f469\u200d\U0001f4bb \u0915\u094d", None),
-        ("\x1b[31m\x00\x7f", "\u241b[31m\u2400\u2421"),
-        ("a\tb\r\nc\nd\re\u2028f", "a    b\nc\nd\u240de\nf"),
-        ("\x85\x9b\u202e\u200f\ufeff\u00ad", "<U+0085><U+009B><U+202E><U+200F><U+FEFF><U+00AD>"),
-        ("\ud800", "\ufffd"),
-    ],
-)
-def test_what_a_terminal_would_obey_is_made_visible(text, shown):
-    assert visible(text) == (text if shown is None else shown)
-
-
-def test_the_last_line_of_a_pipe_may_have_no_end():
-    read, write = os.pipe()
-    os.write(write, b"one\r\ntwo")
-    os.close(write)
-    terminal = Terminal(read, io.StringIO())
-    assert [terminal.key(), terminal.key()] == ["one", "two"]
-    with pytest.raises(TerminalClosedError):
-        terminal.key()
-    os.close(read)
-
-
-def test_a_beginning_is_as_many_lines_as_fit(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "10")
-    read, write = os.pipe()
-    os.close(write)
-    target = io.StringIO()
-    terminal = Terminal(read, target)
-    assert terminal.show_beginning("a" * 20, 2)
-    assert target.getvalue() == "a" * 10 + "\n" + "a" * 10 + "\n"
-    assert not terminal.show_beginning("a" * 21, 2)
-    assert not terminal.show_beginning("a\nb\nc", 2)
-    assert not terminal.show_beginning("a" * 10**6, 2)
-    with pytest.raises(TerminalClosedError):
-        terminal.key()
-    os.close(read)
-
-
-def test_without_keys_of_its_own_a_terminal_takes_lines(monkeypatch):
-    monkeypatch.setattr(_terminal, "_HAS_KEYS", False)
-    master, slave = pty.openpty()
-    terminal = Terminal(slave, io.StringIO())
-    os.write(master, b"12\n")
-    assert terminal.key() == "12"
-    os.close(master)
-    os.close(slave)

@@ -1,9 +1,9 @@
 """One reader for the columns of tables: .csv, .tsv, .jsonl and .parquet, in batches of rows.
 
 `Table` reads one file or several with the same columns. Columns are Apache Arrow arrays. Those of
-.csv and .tsv files come as they stand in the file, as bytes, since only the caller knows whether a
-column holds numbers, text or labels; `labelquorum.cli.files.numeric` parses numbers. Memory does
-not grow with the number of rows.
+.csv and .tsv files are strings, since only the caller knows whether a column holds numbers, text or
+labels; `labelquorum.cli.files.numeric` parses numbers. Memory does not grow with the number of
+rows.
 
 Parquet and CSV are read by pyarrow, file by file. Its datasets are not used: they turn folder names
 into columns, read ahead without a bound on memory, and lose the line of a bad row.
@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import csv
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterable, Iterator
-from io import TextIOWrapper
+from io import RawIOBase, TextIOWrapper
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeAlias
 
@@ -48,6 +49,8 @@ class Batch(NamedTuple):
     """The number of the first row in its file, from 0."""
     share: float
     """The share of all files that has been read with this batch, 0 to 1."""
+    is_text: bool
+    """Whether the columns are strings that may stand for numbers, as in .csv files."""
 
 
 class _Reader(Protocol):
@@ -72,6 +75,8 @@ class Table:
         Names that mark the first line as one of names.
     keep_empty_rows : bool, default=False
         Whether an empty line of a .csv or .tsv file with one column is a row with an empty field.
+    keep_damaged : bool, default=False
+        Whether bytes that are not UTF-8 become U+FFFD; they are an error otherwise.
     wanted : tuple of str
         The extensions that messages name, where the caller reads others besides.
 
@@ -88,14 +93,15 @@ class Table:
         header: bool | None = None,
         header_names: Collection[str] = (),
         keep_empty_rows: bool = False,
+        keep_damaged: bool = False,
         wanted: tuple[str, ...] = EXTENSIONS,
     ) -> None:
         self.location = location
         self.files = find_files(location, EXTENSIONS, wanted)
-        self._options = _TextOptions(header, header_names, keep_empty_rows)
+        self._options = _TextOptions(header, header_names, keep_empty_rows, keep_damaged)
         self._first = self._opened(self.files[0])
         self.names = self._first.names
-        self.n_damaged = 0  # lines of .jsonl files with bytes that are not UTF-8
+        self.n_damaged = 0  # lines with bytes that are not UTF-8, of what was read so far
 
     def place(self, name: str, hint: str = "") -> int:
         """The place of a column; the hint follows in the message if there is none."""
@@ -123,9 +129,9 @@ class Table:
             with file.reading():
                 for columns, share in reader.batches(chosen, max_rows):
                     n_rows = len(columns[0]) if columns else 0
-                    yield Batch(
-                        columns, file.name, first_row, (n_read + share * file.size) / n_bytes
-                    )
+                    share = (n_read + share * file.size) / n_bytes
+                    is_text = file.extension in (".csv", ".tsv")
+                    yield Batch(columns, file.name, first_row, share, is_text)
                     first_row += n_rows
             self.n_damaged += reader.n_damaged
             n_read += file.size
@@ -151,6 +157,51 @@ class _TextOptions(NamedTuple):
     header: bool | None
     header_names: Collection[str]
     keep_empty_rows: bool
+    keep_damaged: bool
+
+
+class _Utf8Stream(RawIOBase):
+    """A stream of text that is valid UTF-8, without a byte-order mark."""
+
+    def __init__(self, file: SourceFile, content: BinaryIO, *, replace: bool) -> None:
+        self._name = file.name
+        self._content = content
+        self._replace = replace
+        self._buffer = memoryview(b"")
+        self._is_first = True
+        self.n_damaged = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._buffer:
+            # Whole lines, so that no character is cut.
+            block = self._content.read(size) + self._content.readline()
+            self._buffer = memoryview(self._checked(block))
+        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return bytes(taken)
+
+    def _checked(self, block: bytes) -> bytes:
+        if self._is_first:
+            self._is_first = False
+            block = block.removeprefix(BOM_UTF8)
+        if block.isascii():
+            return block
+        try:
+            block.decode()
+        except UnicodeDecodeError:
+            lines = block.split(b"\n")
+            texts = [line.decode(errors="replace").encode() for line in lines]
+            damaged = [text for line, text in zip(lines, texts, strict=True) if line != text]
+            if not self._replace:
+                shown = damaged[0].decode().strip()[:_SHOWN_CHARACTERS]
+                raise FileError(
+                    f"{self._name}: the text must be UTF-8, got other bytes in {shown!r}"
+                ) from None
+            self.n_damaged += len(damaged)
+            block = b"\n".join(texts)
+        return block
 
 
 class _DelimitedReader:
@@ -161,6 +212,7 @@ class _DelimitedReader:
 
     def __init__(self, file: SourceFile, options: _TextOptions) -> None:
         self._file = file
+        self._keeps_damaged = options.keep_damaged
         self._delimiter = "\t" if file.extension == ".tsv" else ","
         first, second = self._first_rows()
         if first and first[0].startswith("sep="):
@@ -208,9 +260,10 @@ class _DelimitedReader:
             return "error"
 
         with self._file.open() as (content, share):
+            stream = _Utf8Stream(self._file, content, replace=self._keeps_damaged)
             try:
                 batches = arrow_csv.open_csv(
-                    pa.PythonFile(content, mode="r"),
+                    pa.PythonFile(stream, mode="r"),
                     # One thread, which is enough here and knows the line of a bad row.
                     arrow_csv.ReadOptions(
                         use_threads=False,
@@ -225,10 +278,10 @@ class _DelimitedReader:
                         invalid_row_handler=handle,
                     ),
                     arrow_csv.ConvertOptions(
-                        column_types=dict.fromkeys(names, pa.binary()),
+                        column_types=dict.fromkeys(names, pa.string()),
                         include_columns=chosen,
                         null_values=[],
-                        check_utf8=False,
+                        check_utf8=False,  # done by the stream
                     ),
                 )
                 for batch in batches:
@@ -238,6 +291,7 @@ class _DelimitedReader:
                 if not bad_rows:
                     raise
                 raise FileError(self._message(bad_rows[0])) from error
+            self.n_damaged = stream.n_damaged
 
     def _message(self, row: Any) -> str:
         shown = row.text.strip()[:_SHOWN_CHARACTERS]
@@ -328,7 +382,7 @@ class _JsonLinesReader:
         for number, line in enumerate(content, 1):
             if number == 1 and line.startswith(_UTF_16):
                 raise FileError(f"{name}: the text must be UTF-8, got UTF-16")
-            line = line.removeprefix(b"\xef\xbb\xbf")
+            line = line.removeprefix(BOM_UTF8)
             text = line.decode(errors="replace")
             self.n_damaged += "\ufffd" in text and text.encode() != line
             if not text or text.isspace():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labelquorum._shared.arguments import check_finite
 from labelquorum._shared.files import FileError
 from labelquorum.cli.files import columns as tables
-from labelquorum.cli.files.labels import as_labels, column_labels
+from labelquorum.cli.files.labels import as_labels
 from labelquorum.cli.files.numeric import FeatureColumns
 from labelquorum.cli.files.partitions import open_npy
 from labelquorum.cli.files.sources import Location, SourceFile, extension_of, find_files
@@ -122,7 +122,7 @@ def _read_table(
     parts, labels = [], []
     for batch in table.batches([*places, *label_places]):
         if label_column is not None:
-            labels += column_labels(batch, label_column)
+            labels += batch.columns[-1].to_pylist()
         parts.append(features.matrix(batch._replace(columns=batch.columns[: len(places)])))
         if show is not None:
             show("reading", batch.share)

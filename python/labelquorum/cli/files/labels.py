@@ -65,22 +65,8 @@ def _read_table(location: Location) -> NDArray[Any]:
     place = table.names.index(LABEL) if LABEL in table.names else 0
     labels: list[Any] = []
     for batch in table.batches([place]):
-        labels += column_labels(batch, table.names[place])
+        labels += batch.columns[0].to_pylist()
     return as_labels(str(location), labels)
-
-
-def column_labels(batch: tables.Batch, name: str) -> list[Any]:
-    """The labels in the last column of a batch, as they stand there."""
-    import pyarrow as pa
-
-    column = batch.columns[-1]
-    if pa.types.is_binary(column.type):
-        try:
-            column = column.cast(pa.string())
-        except pa.ArrowInvalid as error:
-            raise FileError(f"{batch.file}: column {name!r} must be UTF-8 ({error})") from error
-    values: list[Any] = column.to_pylist()
-    return values
 
 
 def as_labels(name: str, values: NDArray[Any] | Sequence[Any]) -> NDArray[Any]:

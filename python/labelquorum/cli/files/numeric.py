@@ -74,10 +74,9 @@ class FeatureColumns:
         return np.column_stack(parts)
 
     def _features(self, column: Any, name: str, batch: Batch) -> NDArray[Any]:
-        import pyarrow as pa
 
         kind = column.type
-        if pa.types.is_binary(kind):
+        if batch.is_text:
             return _parsed(column, name, batch, _FEATURE)
         if _is_list_type(kind) and _is_number_type(kind.value_type):
             return self._lists(column, name, batch)
@@ -117,7 +116,7 @@ def partition_columns(batch: Batch, names: Sequence[str]) -> list[NDArray[np.int
 
     partitions = []
     for column, name in zip(batch.columns, names, strict=True):
-        if pa.types.is_binary(column.type):
+        if batch.is_text:
             partitions.append(_parsed(column, name, batch, _PARTITION))
             continue
         if not pa.types.is_integer(column.type):
@@ -162,18 +161,15 @@ def _parsed(column: Any, name: str, batch: Batch, wanted: _Wanted) -> NDArray[An
     import pyarrow as pa
     from pyarrow import compute
 
-    _check_no_null(column, name, batch, wanted)
     kind = pa.from_numpy_dtype(wanted.dtype)
     try:
-        text = column.cast(pa.string())
         try:
-            numbers = text.cast(kind)
+            numbers = column.cast(kind)
         except pa.ArrowInvalid:
-            numbers = compute.utf8_trim_whitespace(text).cast(kind)
+            numbers = compute.utf8_trim_whitespace(column).cast(kind)
     except pa.ArrowInvalid:
         values = []
-        for row, value in enumerate(column.to_pylist(), batch.first_row):
-            field = value.decode(errors="replace")
+        for row, field in enumerate(column.to_pylist(), batch.first_row):
             try:
                 values.append(wanted.convert(field))
             except ValueError as error:

@@ -34,9 +34,9 @@ def extension_of(location: Location) -> str:
     return Path(path.stem).suffix.lower() + extension if extension == _GZIP else extension
 
 
-def is_single_file(path: Path) -> bool:
-    """Whether a local path is neither a folder nor a pattern."""
-    return not path.is_dir() and (path.exists() or not _WILDCARDS & set(str(path)))
+def is_pattern(path: Path) -> bool:
+    """Whether a local path is a pattern such as ``data/*.csv``."""
+    return bool(_WILDCARDS & set(str(path))) and not path.exists()
 
 
 class SourceFile(NamedTuple):
@@ -142,8 +142,8 @@ def _matching_files(
         filesystem, path = url_to_fs(location)
     else:
         filesystem, path = _local_filesystem(), str(location)
-    is_pattern = bool(_WILDCARDS & set(path)) and not filesystem.exists(path)
-    if is_pattern:
+    has_wildcards = bool(_WILDCARDS & set(path)) and not filesystem.exists(path)
+    if has_wildcards:
         found = filesystem.glob(path, detail=True).values()
         files = [info for info in found if info["type"] == "file"]
         if not files:
@@ -160,7 +160,7 @@ def _matching_files(
     files = [info for info in files if not _base_name(info).startswith(_HIDDEN)]
     readable = [info for info in files if extension_of(_base_name(info)) in extensions]
     if not readable:
-        place = "pattern matches" if is_pattern else "folder has"
+        place = "pattern matches" if has_wildcards else "folder has"
         raise FileError(f"{location}: the {place} no {listed(wanted)} file")
     kinds = sorted({extension_of(_base_name(info)).removesuffix(_GZIP) for info in readable})
     if len(kinds) > 1:
@@ -175,7 +175,7 @@ def _matching_files(
             filesystem,
             info,
             _full_name(info, filesystem)
-            if is_pattern
+            if has_wildcards
             else f"{str(location).rstrip('/')}/{_base_name(info)}",
         )
         for info in readable

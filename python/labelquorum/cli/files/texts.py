@@ -25,7 +25,7 @@ class Texts(NamedTuple):
     items: list[str]
     """The texts, in order. Bytes that are not UTF-8 are U+FFFD."""
     n_damaged: int
-    """The number of texts (of lines, in .jsonl files) with bytes that are not UTF-8."""
+    """The number of lines with bytes that are not UTF-8."""
 
 
 def read_texts(location: Location, column: str | None = None) -> Texts:
@@ -67,46 +67,37 @@ def _read_lines(file: SourceFile) -> Texts:
         del lines[-1]
     if not lines:
         raise FileError(f"{file.name}: the file is empty")
-    texts = _decoded(lines)
-    return texts._replace(items=[text.removesuffix("\r") for text in texts.items])
-
-
-def _decoded(values: list[bytes]) -> Texts:
-    items = [value.decode(errors="replace") for value in values]
+    items = [line.decode(errors="replace") for line in lines]
     # U+FFFD may be in the file itself.
     n_damaged = sum(
-        "\ufffd" in text and text.encode() != value
-        for text, value in zip(items, values, strict=True)
+        "\ufffd" in text and text.encode() != line for text, line in zip(items, lines, strict=True)
     )
-    return Texts(items, n_damaged)
+    return Texts([text.removesuffix("\r") for text in items], n_damaged)
 
 
 def _read_table(location: Location, column: str | None) -> Texts:
-    table = tables.Table(location, header=True, keep_empty_rows=True, wanted=EXTENSIONS)
+    table = tables.Table(
+        location, header=True, keep_empty_rows=True, keep_damaged=True, wanted=EXTENSIONS
+    )
     if column is None and len(table.names) == 1:
         place = 0
     else:
         hint = "" if column else "; name the column of the texts with --text-column"
         place = table.place(column or _TEXT, hint)
     items: list[str] = []
-    n_damaged = 0
     for batch in table.batches([place]):
-        texts = _column_texts(batch, table.names[place])
-        items += texts.items
-        n_damaged += texts.n_damaged
-    return Texts(items, n_damaged + table.n_damaged)
+        items += _column_texts(batch, table.names[place])
+    return Texts(items, table.n_damaged)
 
 
-def _column_texts(batch: tables.Batch, name: str) -> Texts:
+def _column_texts(batch: tables.Batch, name: str) -> list[str]:
     import pyarrow as pa
 
     column: Any = batch.columns[0]
-    if pa.types.is_binary(column.type):
-        return _decoded([value or b"" for value in column.to_pylist()])
     kind = column.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     if not is_text and not pa.types.is_null(kind):
         raise FileError(f"{batch.file}: column {name!r} must hold strings, got {kind}")
-    return Texts([text or "" for text in column.to_pylist()], 0)
+    return [text or "" for text in column.to_pylist()]
