@@ -82,7 +82,7 @@ def test_a_saved_model_predicts_the_same(tmp_path):
         ({"width": 15}, "width must be a multiple of n_heads=4, got 15"),
         ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\), got 1.0"),
         ({"learning_rate": 0.0}, "learning_rate must be a number above 0, got 0"),
-        ({"n_epochs": 0}, "n_epochs is 0"),
+        ({"n_epochs": 0}, "n_epochs must be an integer of at least 1, got 0"),
         ({"directory": "x", "random_state": None}, "random_state must be an int .* got None"),
     ],
 )

@@ -204,9 +204,9 @@ def test_progress_is_shown(capsys):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n_models": 0}, "n_models is 0"),
-        ({"metric": "accuracy"}, "metric is 'accuracy'"),
-        ({"n_jobs": 0}, "n_jobs is 0"),
+        ({"n_models": 0}, "n_models must be an integer of at least 1, got 0"),
+        ({"metric": "accuracy"}, r"metric must be 'pairwise', .* got 'accuracy'"),
+        ({"n_jobs": 0}, "n_jobs must be .* got 0"),
     ],
 )
 def test_bad_parameters_are_named(settings, message):

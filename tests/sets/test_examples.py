@@ -18,13 +18,13 @@ NAN = np.array([[0, np.nan], [0, 0]])
         (([], []), ValueError, "sets must hold at least one set, got none"),
         (([A], [[0, 0, 1]]), ValueError, "sets must hold at least 2 sets.* got 1"),
         ((A, [0, 0, 1]), ValueError, r"sets must be a list .* got one array of shape \(3, 2\)"),
-        (([A, np.ones((2, 3))], CLUSTERS), ValueError, r"sets\[1\] has 3 columns; wanted 2"),
-        (([A, NAN], CLUSTERS), ValueError, r"sets\[1\] holds NaN at row 0, column 1"),
-        (([A, [["a", "b"]]], CLUSTERS), TypeError, r"sets\[1\] has dtype"),
-        (([A, [1, 2]], CLUSTERS), ValueError, r"sets\[1\] has shape \(2,\)"),
+        (([A, np.ones((2, 3))], CLUSTERS), ValueError, r"sets\[1\] must have 2 columns, .* got 3"),
+        (([A, NAN], CLUSTERS), ValueError, r"sets\[1\] must be finite, got NaN at row 0, column 1"),
+        (([A, [["a", "b"]]], CLUSTERS), TypeError, r"sets\[1\] must hold .* got dtype"),
+        (([A, [1, 2]], CLUSTERS), ValueError, r"sets\[1\] must be 2-D, .* got shape \(2,\)"),
         ((SETS, CLUSTERS[:1]), ValueError, "clusters must hold 2 arrays, one per set, got 1"),
         ((SETS, [[0, 0, 1], [0]]), ValueError, r"clusters\[1\] must have shape \(2,\).* \(1,\)"),
-        ((SETS, [[0, 0, 1.5], [0, 1]]), TypeError, r"clusters\[0\]"),
+        ((SETS, [[0, 0, 1.5], [0, 1]]), TypeError, r"clusters\[0\] must hold .* got 1\.5"),
         ((SETS, [[0, 1, 2], [0, 1]]), ValueError, "got no two items of one cluster"),
         ((SETS, [[0, 0, 0], [1, 1]]), ValueError, "got no two items of different clusters"),
         (
@@ -65,8 +65,8 @@ def test_bad_sets_are_named(make, args, error, message):
     [
         ([np.ones((3, 1))], "pairs must hold 2 arrays, one per set, got 1"),
         ([np.ones((2, 1)), np.ones((1, 1))], r"pairs\[0\] must have 3 rows.* got 2"),
-        ([np.ones((3, 1)), np.ones((1, 2))], r"pairs\[1\] has 2 columns; wanted 1"),
-        ([np.full((3, 1), np.nan), np.ones((1, 1))], r"pairs\[0\] holds NaN"),
+        ([np.ones((3, 1)), np.ones((1, 2))], r"pairs\[1\] must have 1 columns, .* got 2"),
+        ([np.full((3, 1), np.nan), np.ones((1, 1))], r"pairs\[0\] must be finite, got NaN"),
     ],
 )
 def test_bad_pairs_are_named(pairs, message):

@@ -165,8 +165,8 @@ def test_intervals_cover_the_true_mean_as_often_as_promised():
             ValueError,
             "true must name a cluster for each item, got none for item 1",
         ),
-        (([0.5, 1], [0, 0]), TypeError, "true"),
-        (([], []), ValueError, "true is empty"),
+        (([0.5, 1], [0, 0]), TypeError, "true must hold integers, got floats"),
+        (([], []), ValueError, "true must hold at least one sample, got none"),
     ],
 )
 def test_bad_sets_are_named(args, error, message):
@@ -180,7 +180,11 @@ def test_bad_sets_are_named(args, error, message):
         (([], []), {}, "true must hold at least one set, got none"),
         (([[0]], [[0], [0]]), {}, "found must hold 1 sets, as true does, got 2"),
         (([[0]], [[0]]), {"level": 1}, r"level must be a number in \(0, 1\), got 1"),
-        (([[0]], [[0]]), {"n_bootstraps": 0}, "n_bootstraps is 0"),
+        (
+            ([[0]], [[0]]),
+            {"n_bootstraps": 0},
+            "n_bootstraps must be an integer of at least 1, got 0",
+        ),
         (([[0]], [[0]]), {"true_categories": [[0]]}, "must be passed together, got only true_cat"),
         (
             ([[0]], [[0]]),

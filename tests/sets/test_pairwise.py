@@ -29,7 +29,7 @@ def test_pairs_of_one_kind_are_refused():
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"max_pairs": 0}, ValueError, "max_pairs is 0"),
+        ({"max_pairs": 0}, ValueError, "max_pairs must be an integer of at least 1, got 0"),
         (
             {"classifier": LinearSVC()},
             TypeError,
