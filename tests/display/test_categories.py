@@ -163,7 +163,11 @@ def test_a_grid_can_be_drawn_again_in_another_figure():
             r"X must have 6 columns, as image_shape \(2, 3\) says, got 4",
         ),
         ({"image_shape": 4}, ValueError, r"image_shape must be \(height, width\), got 4"),
-        ({"image_shape": (0, 4)}, ValueError, "image_shape must be an integer of at least 1, got 0"),
+        (
+            {"image_shape": (0, 4)},
+            ValueError,
+            "image_shape must be an integer of at least 1, got 0",
+        ),
         ({"X": np.eye(4)}, ValueError, "X has 4 rows, but labels has 3 values"),
         ({"X": np.full((3, 4), np.nan)}, ValueError, "X must be finite, got NaN"),
         ({"labels": [-1, -1, -1]}, ValueError, "labels must hold at least one label"),

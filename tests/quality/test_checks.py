@@ -379,7 +379,11 @@ LABELS = [0, 1, 1, -1]
             "n_samples must be at most 3, .* got 4",
             lambda: lq.samples_to_check(LABELS, None, 4),
         ),
-        (ValueError, "n_samples must be an integer of at least 1, got 0", lambda: lq.samples_to_check(LABELS, None, 0)),
+        (
+            ValueError,
+            "n_samples must be an integer of at least 1, got 0",
+            lambda: lq.samples_to_check(LABELS, None, 0),
+        ),
         (ValueError, "labels must hold at least one", lambda: lq.samples_to_check([-1, -1])),
         (ValueError, "labels must hold at least one", lambda: lq.samples_to_check([])),
         (ValueError, r"labels must .* got \(1, 4\)", lambda: lq.samples_to_check([LABELS])),
@@ -437,7 +441,11 @@ LABELS = [0, 1, 1, -1]
             lambda: lq.n_checks_needed(0.9, level=1),
         ),
         (TypeError, "level must be .* got '95'", lambda: lq.n_checks_needed(0.9, level="95")),
-        (ValueError, "n_looks must be an integer of at least 1, got 0", lambda: lq.label_quality(LABELS, LABELS, n_looks=0)),
+        (
+            ValueError,
+            "n_looks must be an integer of at least 1, got 0",
+            lambda: lq.label_quality(LABELS, LABELS, n_looks=0),
+        ),
         (
             ValueError,
             "confidence must be given with wanted_precision",

@@ -56,7 +56,12 @@ def test_an_unfitted_or_other_estimator_is_refused():
         ([-1] * 30, {}, ValueError, "y must hold at least one label"),
         ([0.5] * 30, {}, TypeError, "y must hold integers, got floats"),
         ([0] * 30, {"n_labels": 0}, ValueError, "n_labels must be an integer of at least 1, got 0"),
-        ([0] * 30, {"batch_size": 1.5}, TypeError, "batch_size must be an integer of at least 1, got 1.5"),
+        (
+            [0] * 30,
+            {"batch_size": 1.5},
+            TypeError,
+            "batch_size must be an integer of at least 1, got 1.5",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(sampler, y, options, error, message):

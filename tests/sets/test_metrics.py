@@ -1,4 +1,4 @@
-"""Measures of clusters within sets, against the literature's examples and naive versions."""
+"""Measures of clusters within sets, against published examples and naive versions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import labelquorum as lq
 
-# Bagga and Baldwin, "Algorithms for scoring coreference chains" (LREC 1998), and for CEAF Luo, "On
-# coreference resolution performance metrics" (HLT/EMNLP 2005), which takes the same example.
+# The example of Bagga and Baldwin, "Algorithms for scoring coreference chains" (LREC 1998). Luo,
+# "On coreference resolution performance metrics" (HLT/EMNLP 2005), uses it for CEAF.
 KEY = [0] * 5 + [1] * 2 + [2] * 5
 LARGE_JOINED = [0] * 5 + [1] * 7
 SMALL_JOINED = [0] * 5 + [1] * 2 + [0] * 5
@@ -25,7 +25,7 @@ SMALL_JOINED = [0] * 5 + [1] * 2 + [0] * 5
         (SMALL_JOINED, (0.583, 1.0, 0.737), (0.9, 1.0, 0.947), 0.583, 0.667),
     ],
 )
-def test_examples_of_the_literature(found, b_cubed, muc, ceaf_m, ceaf_e):
+def test_scores_equal_the_published_ones(found, b_cubed, muc, ceaf_m, ceaf_e):
     scores = lq.set_scores(KEY, found)
     assert scores["b_cubed"] == pytest.approx(b_cubed, abs=1e-3)
     assert scores["muc"] == pytest.approx(muc, abs=1e-3)
@@ -35,13 +35,13 @@ def test_examples_of_the_literature(found, b_cubed, muc, ceaf_m, ceaf_e):
     assert scores["conll"].f1 == pytest.approx(conll, abs=1e-3)
 
 
-def test_links_of_muc():
-    # Vilain et al. (MUC-6, 1995): one of three links of a chain of four is missing.
+def test_muc_counts_missing_links():
+    # Vilain et al. (MUC-6, 1995): one of the three links of a chain of four items is missing.
     assert lq.set_scores(list("aaaa"), list("aabb"))["muc"] == pytest.approx((1, 2 / 3, 0.8))
 
 
 def naive_scores(true, found):
-    """All measures from their definitions, by sets."""
+    """All measures by their definitions, on sets of items."""
 
     def clusters(labels):
         return [frozenset(np.flatnonzero(labels == name).tolist()) for name in np.unique(labels)]
@@ -57,13 +57,18 @@ def naive_scores(true, found):
         r = right_true / all_true if all_true else 1
         return p, r, 2 * p * r / (p + r) if p + r else 0
 
-    of_keys = set().union(*(links(k) for k in keys))
-    of_responses = set().union(*(links(k) for k in responses))
-    both = len(of_keys & of_responses)
-    result = {"pairwise": f1(both, len(of_responses), both, len(of_keys))}
-    of = [(next(k for k in keys if i in k), next(k for k in responses if i in k)) for i in range(n)]
+    key_links = set().union(*(links(k) for k in keys))
+    response_links = set().union(*(links(k) for k in responses))
+    n_both = len(key_links & response_links)
+    result = {"pairwise": f1(n_both, len(response_links), n_both, len(key_links))}
+    of_items = [
+        (next(k for k in keys if i in k), next(r for r in responses if i in r)) for i in range(n)
+    ]
     result["b_cubed"] = f1(
-        sum(len(k & r) / len(r) for k, r in of), n, sum(len(k & r) / len(k) for k, r in of), n
+        sum(len(k & r) / len(r) for k, r in of_items),
+        n,
+        sum(len(k & r) / len(k) for k, r in of_items),
+        n,
     )
 
     def muc(first, second):
@@ -100,7 +105,7 @@ def naive_scores(true, found):
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=10))
-def test_equal_to_naive_versions(items):
+def test_scores_equal_naive_versions(items):
     true, found = np.array(items).T
     scores = lq.set_scores(true, found)
     for name, expected in naive_scores(true, found).items():
@@ -108,7 +113,7 @@ def test_equal_to_naive_versions(items):
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8))
-def test_the_truth_under_other_names_is_perfect(labels):
+def test_the_true_clusters_under_other_names_are_perfect(labels):
     names = np.array(["x", "y", "z", "u"])[labels]
     for score in lq.set_scores(labels, names).values():
         assert score == pytest.approx((1, 1, 1))
@@ -119,44 +124,48 @@ def test_joint_b_cubed_counts_items_of_the_right_category():
     scores = lq.set_scores(
         true, found, true_categories=["a", "a", "b", "b"], found_categories=["a", "a", "a", None]
     )
-    # Items 0 and 1 share 2 of 3 of their cluster; 2 and 3 have wrong categories.
+    # Items 2 and 3 have wrong categories. Items 0 and 1 are 2 of the 3 items of their cluster.
     assert scores["joint_b_cubed"] == pytest.approx((1 / 3, 1 / 2, 0.4))
     same = lq.set_scores(true, found, true_categories=true, found_categories=true)
     assert same["joint_b_cubed"] == same["b_cubed"]
 
 
-def test_sets_weigh_the_same():
+def test_all_sets_have_the_same_weight():
     rng = np.random.default_rng(0)
     true = [rng.integers(4, size=n) for n in (1, 5, 30, 12)]
     found = [rng.integers(4, size=len(labels)) for labels in true]
     result = lq.evaluate_sets(true, found, random_state=0)
     for name, score in result.scores.items():
-        of_sets = [lq.set_scores(a, b)[name] for a, b in zip(true, found, strict=True)]
-        assert score == pytest.approx(np.mean(of_sets, axis=0))
+        each = [lq.set_scores(a, b)[name] for a, b in zip(true, found, strict=True)]
+        assert score == pytest.approx(np.mean(each, axis=0))
         low, high = result.f1_intervals[name]
         assert low <= score.f1 <= high
     assert result == lq.evaluate_sets(true, found, random_state=0)
     assert "b_cubed" in repr(result)
 
 
-def test_intervals_hold_as_often_as_they_say():
+def test_intervals_cover_the_true_mean_as_often_as_promised():
     rng = np.random.default_rng(1)
-    n_held = 0
+    n_covered = 0
     for draw in range(100):
         true = [[0, 0]] * 60
         found = [[0, 0] if right else [0, 1] for right in rng.random(60) < 0.7]
         result = lq.evaluate_sets(true, found, random_state=draw, n_bootstraps=300)
         low, high = result.f1_intervals["pairwise"]
-        n_held += low <= 0.7 <= high
-    assert 86 <= n_held <= 100
+        n_covered += low <= 0.7 <= high
+    assert 86 <= n_covered <= 100
 
 
 @pytest.mark.parametrize(
     ("args", "error", "message"),
     [
-        (([0, 1], [0]), ValueError, "true holds 2 items, found 1"),
-        (([0, -1], [0, 0]), ValueError, "true holds no cluster for item 1"),
-        (([0.5, 1], [0, 0]), TypeError, "true"),
+        (([0, 1], [0]), ValueError, "found must have 2 values, as true has, got 1"),
+        (
+            ([0, -1], [0, 0]),
+            ValueError,
+            "true must name a cluster for each item, got none for item 1",
+        ),
+        (([0.5, 1], [0, 0]), TypeError, "true must hold integers, got floats"),
         (([], []), ValueError, "true must hold at least one sample, got none"),
     ],
 )
@@ -168,15 +177,19 @@ def test_bad_sets_are_named(args, error, message):
 @pytest.mark.parametrize(
     ("args", "settings", "message"),
     [
-        (([], []), {}, "true is empty"),
-        (([[0]], [[0], [0]]), {}, "found holds 2 sets, true 1"),
-        (([[0]], [[0]]), {"level": 1}, "level is 1"),
-        (([[0]], [[0]]), {"n_bootstraps": 0}, "n_bootstraps must be.* got 0"),
-        (([[0]], [[0]]), {"true_categories": [[0]]}, "categories are given for one side"),
+        (([], []), {}, "true must hold at least one set, got none"),
+        (([[0]], [[0], [0]]), {}, "found must hold 1 sets, as true does, got 2"),
+        (([[0]], [[0]]), {"level": 1}, r"level must be a number in \(0, 1\), got 1"),
+        (
+            ([[0]], [[0]]),
+            {"n_bootstraps": 0},
+            "n_bootstraps must be an integer of at least 1, got 0",
+        ),
+        (([[0]], [[0]]), {"true_categories": [[0]]}, "must be passed together, got only true_cat"),
         (
             ([[0]], [[0]]),
             {"true_categories": [[0, 1]], "found_categories": [[0]]},
-            "true_categories holds 2 items, true 1",
+            "true_categories must have 1 values, as true has, got 2",
         ),
     ],
 )

@@ -187,7 +187,8 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         -------
         array of shape (n_new,)
         """
-        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        codes = self.predict_proba(X).argmax(axis=1)  # first, since it checks that fit was called
+        labels: NDArray[Any] = self.classes_[codes]
         return labels
 
 

@@ -358,10 +358,13 @@ class SetClusterer(BaseSetClusterer):
             setattr(model, name, facts[name])
         model.held_out_ = [np.array(sets, dtype=np.intp) for sets in facts["held_out_"]]
         model.categories_ = array_of_names(facts["categories"])
-        model._networks = model._build(facts["seeds"])
-        model._networks.load_state_dict(tensors)
-        model._models = [*model._networks]
+        model._restore_networks(facts["seeds"], tensors)
         return model
+
+    def _restore_networks(self, seeds: list[int], tensors: dict[str, Tensor]) -> None:
+        self._networks = self._build(seeds)
+        self._networks.load_state_dict(tensors)
+        self._models = [*self._networks]
 
 
 def _scale(arrays: Sequence[Floats]) -> tuple[Tensor, Tensor]:

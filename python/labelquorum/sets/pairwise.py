@@ -178,9 +178,9 @@ class PairwiseSetClusterer(BaseSetClusterer):
         y = np.concatenate(is_same)
         if len(np.unique(y)) < 2:
             raise ValueError(
-                "clusters must hold pairs of one cluster and pairs of different clusters among any "
-                f"{len(sets)} sets, since the other sets are held out, got pairs of one kind: pass "
-                "more sets"
+                "clusters must hold pairs of one cluster and pairs of different clusters even if "
+                f"sets are held out, got one kind in {len(sets)} of {examples.items.n_sets} sets: "
+                "pass more sets"
             )
         classifier = self.classifier
         if classifier is None:
