@@ -87,9 +87,8 @@ def main():
         help="with more samples, scikit-learn's self-training gets one draw",
     )
     args = options.parse_args()
-    warnings.simplefilter(
-        "ignore"
-    )  # from label spreading that has not converged, and classes with one label
+    # From label spreading that has not converged, and classes with one label.
+    warnings.simplefilter("ignore")
     results = []
     for name, X, classes in _data.loaded(args.sets, args.rows):
         # All draws share the graph that LabelSpreading() would make; its time is not in theirs.

@@ -274,10 +274,13 @@ def test_kingdra(tmp_path):
 
 
 def test_a_study_records_nothing_unasked(tmp_path):
-    before = {path: path.read_bytes() for path in (STUDIES / "results").iterdir()}
+    def recorded():
+        return {path: path.read_bytes() for path in (STUDIES / "results").glob("*")}
+
+    before = recorded()
     args = ["--splits", 1, "--labels", 20, "--rows", 400]
     assert "best way" in run("few_labels.py", *args)
-    assert {path: path.read_bytes() for path in (STUDIES / "results").iterdir()} == before
+    assert recorded() == before
 
 
 @pytest.fixture
@@ -319,6 +322,16 @@ def test_results_go_to_a_file_in_a_folder(recorder, tmp_path, capsys):
         assert "must be a file in an existing folder" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         recorder.parser("A study.").parse_args(["--record", "--out", str(tmp_path / "a.json")])
+
+
+def test_an_option_of_names_takes_all_of_them_by_default(recorder):
+    options = recorder.parser("A study.")
+    recorder.add_choices(options, "--sets", {"digits": 1, "mnist": 2}, "data sets")
+    assert options.parse_args([]).sets == ["digits", "mnist"]
+    assert options.parse_args(["--sets", "mnist"]).sets == ["mnist"]
+    with pytest.raises(SystemExit):
+        options.parse_args(["--sets", "letters"])
+    assert "data sets: digits, mnist (default: all)" in " ".join(options.format_help().split())
 
 
 def test_timed_returns_seconds_and_the_result(recorder):
