@@ -12,8 +12,8 @@ Way way_of(const std::string& name) {
     if (name == "subsets") return Way::subsets;
     if (name == "pairs") return Way::pairs;
     if (name == "blocks") return Way::blocks;
-    throw std::invalid_argument("way: \"" + name +
-                                "\" is not one of automatic, subsets, pairs, blocks");
+    throw std::invalid_argument("way must be one of automatic, subsets, pairs, blocks, got \"" +
+                                name + "\".");
 }
 
 py::array_t<std::int64_t> degrees_of(const SignatureTable& table, std::size_t min_agree,
@@ -38,7 +38,7 @@ template <class Index>
 py::array_t<double> coassociation_of_pairs(const py::list& columns, const Array<Index>& pairs,
                                            int n_threads, const py::object& progress) {
     if (pairs.ndim() != 2 || pairs.shape(1) != 2) {
-        throw std::invalid_argument("pairs: expected shape (n_pairs, 2)");
+        throw std::invalid_argument("pairs must have shape (n_pairs, 2).");
     }
     const Partitions partitions = view_columns(columns);
     const auto n = static_cast<std::size_t>(pairs.shape(0));
@@ -59,7 +59,9 @@ py::array_t<double> coassociation_of_graph(const py::list& columns, const Array<
     const auto n = static_cast<std::size_t>(indices.size());
     const Index* neighbors = readable(std::optional(indices), n, "indices");
     if (static_cast<std::int64_t>(ends[partitions.n_rows]) != static_cast<std::int64_t>(n)) {
-        throw std::invalid_argument("indptr: its last value has to be the number of indices");
+        throw std::invalid_argument("indptr must end with the number of indices, " +
+                                    std::to_string(n) + ", got " +
+                                    std::to_string(ends[partitions.n_rows]) + ".");
     }
     std::vector<double> out(n);
     run_kernel(n_threads, progress, [&](const Executor& executor) {

@@ -23,7 +23,7 @@ py::tuple nearest_candidates_of(const py::array& points_array, const py::array& 
     const Metric metric = metric_of(metric_name);
     if (candidates_array.ndim() != 2 ||
         static_cast<std::size_t>(candidates_array.shape(0)) != queries.n_rows) {
-        throw std::invalid_argument("candidates: expected 2-D, a row for each of Y");
+        throw std::invalid_argument("candidates must be 2-D, with one row per row of Y.");
     }
     const std::span<const std::int64_t> candidates(
         candidates_array.data(), static_cast<std::size_t>(candidates_array.size()));

@@ -5,16 +5,19 @@
 namespace labelquorum::bindings {
 namespace {
 
-// The codebooks as long as the lists live. columns: None for all, or their numbers, for each.
+// Views the codebooks; valid as long as the lists. columns: for each codebook, the numbers of its
+// columns, or None for all.
 std::vector<Codebook> view_codebooks(const py::list& centers, const py::list& columns) {
     if (centers.size() != columns.size()) {
-        throw std::invalid_argument("columns: expected one item for each codebook");
+        throw std::invalid_argument("columns must have one item per codebook, " +
+                                    std::to_string(centers.size()) + ", got " +
+                                    std::to_string(columns.size()) + ".");
     }
     std::vector<Codebook> codebooks;
     for (std::size_t i = 0; i < centers.size(); ++i) {
         const py::handle item = centers[i];
         if (!py::isinstance<py::array>(item)) {
-            throw py::type_error("codebooks: expected a list of NumPy arrays");
+            throw py::type_error("codebooks must be a list of NumPy arrays.");
         }
         const std::string name = "codebooks[" + std::to_string(i) + "]";
         codebooks.push_back(
@@ -22,12 +25,15 @@ std::vector<Codebook> view_codebooks(const py::list& centers, const py::list& co
         const py::handle chosen = columns[i];
         if (chosen.is_none()) continue;
         if (!py::isinstance<Array<std::int64_t>>(chosen)) {
-            throw py::type_error("columns: expected a list of None or arrays of int64");
+            throw py::type_error("columns must be a list whose items are None or int64 arrays.");
         }
         const auto numbers = py::reinterpret_borrow<Array<std::int64_t>>(chosen);
         const auto n = static_cast<std::size_t>(numbers.size());
         const std::int64_t* data = readable(std::optional(numbers), n, "columns");
-        if (n == 0) throw std::invalid_argument("columns: expected at least one number each");
+        if (n == 0) {
+            throw std::invalid_argument("columns[" + std::to_string(i) +
+                                        "] must hold at least 1 number, got 0.");
+        }
         for (std::size_t c = 0; c < n; ++c) {
             codebooks.back().columns.push_back(static_cast<std::size_t>(data[c]));
         }

@@ -1,4 +1,4 @@
-// What all bindings share: arrays in, kernels run without the interpreter lock, errors out.
+// Shared by all bindings: views of arrays, and running kernels without the interpreter lock.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -21,16 +21,16 @@ namespace labelquorum::bindings {
 
 namespace py = pybind11;
 
-// Never converted: what does not fit is refused, since the caller has checked and converted.
+// Never converted: the caller has checked and converted arrays, so anything else is refused.
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
-// One partition per array: 1-D, of one length, any integer type in native byte order, any stride.
-// The view lives as long as the list.
+// One partition per array. Arrays must be 1-D, of the same length, and of an integer type in native
+// byte order; any stride will do. The view is valid as long as the list.
 Partitions view_columns(const py::list& columns);
 
-// Runs kernel(executor) without the interpreter lock. While it runs, signals are polled and
-// `progress` (None, or called with a stage and a fraction) is told on this thread.
+// Runs kernel(executor) without the interpreter lock. Meanwhile this thread polls signals and calls
+// `progress`, unless it is None, with the stage and the fraction done.
 template <class Kernel>
 auto run_kernel(int n_threads, const py::object& progress, Kernel&& kernel) {
     Hooks hooks;
@@ -48,33 +48,33 @@ auto run_kernel(int n_threads, const py::object& progress, Kernel&& kernel) {
     return kernel(Executor(n_threads, std::move(hooks)));
 }
 
-// The data of an array of n values that is written to.
+// The data of an array of n values, to write to.
 template <class T>
 T* writable(Array<T>& array, std::size_t n, const char* name) {
     if (array.ndim() != 1 || static_cast<std::size_t>(array.shape(0)) != n) {
-        throw std::invalid_argument(std::string(name) + ": expected a 1-D array of length " +
-                                    std::to_string(n));
+        throw std::invalid_argument(std::string(name) + " must be a 1-D array of length " +
+                                    std::to_string(n) + ".");
     }
-    return array.mutable_data();  // throws where the array is read-only
+    return array.mutable_data();  // throws if the array is read-only
 }
 
-// The data of an array of n values that is read; nullptr for None.
+// The data of an array of n values, to read from; nullptr for None.
 template <class T>
 const T* readable(const std::optional<Array<T>>& array, std::size_t n, const char* name) {
     if (!array) return nullptr;
     if (array->ndim() != 1 || static_cast<std::size_t>(array->shape(0)) != n) {
-        throw std::invalid_argument(std::string(name) + ": expected a 1-D array of length " +
-                                    std::to_string(n));
+        throw std::invalid_argument(std::string(name) + " must be a 1-D array of length " +
+                                    std::to_string(n) + ".");
     }
     return array->data();
 }
 
-// The graph in these arrays, whose contents the kernels check.
+// A graph in CSR form. Kernels check its contents.
 template <class Index, class Weight>
 GraphView<Index, Weight> view_graph(const Array<Index>& indptr, const Array<Index>& indices,
                                     const Array<Weight>& weights) {
     if (indptr.ndim() != 1 || indptr.shape(0) == 0) {
-        throw std::invalid_argument("indptr: expected a 1-D array of length n_nodes + 1");
+        throw std::invalid_argument("indptr must be a 1-D array of length n_nodes + 1.");
     }
     const auto n_nodes = static_cast<std::size_t>(indptr.shape(0)) - 1;
     const auto n_edges = static_cast<std::size_t>(indices.size());
@@ -82,12 +82,14 @@ GraphView<Index, Weight> view_graph(const Array<Index>& indptr, const Array<Inde
     const Index* targets = readable(std::optional(indices), n_edges, "indices");
     const Weight* values = readable(std::optional(weights), n_edges, "weights");
     if (static_cast<std::int64_t>(ends[n_nodes]) != static_cast<std::int64_t>(n_edges)) {
-        throw std::invalid_argument("indptr: its last value has to be the number of indices");
+        throw std::invalid_argument("indptr must end with the number of indices, " +
+                                    std::to_string(n_edges) + ", got " +
+                                    std::to_string(ends[n_nodes]) + ".");
     }
     return {ends, targets, values, n_nodes};
 }
 
-// Hands a vector over to NumPy without a copy.
+// Turns a vector into an array without copying it.
 template <class T>
 py::array_t<T> to_array(std::vector<T>&& values, std::vector<py::ssize_t> shape) {
     auto owner = std::make_unique<std::vector<T>>(std::move(values));

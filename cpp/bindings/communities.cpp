@@ -14,7 +14,9 @@ py::list communities_of(const Array<Index>& indptr, const Array<Index>& indices,
                         int n_threads, const py::object& progress) {
     const auto graph = view_graph(indptr, indices, weights);
     if (resolutions.size() != seeds.size()) {
-        throw std::invalid_argument("resolutions, seeds: expected as many of both");
+        throw std::invalid_argument("resolutions and seeds must have the same length, got " +
+                                    std::to_string(resolutions.size()) + " and " +
+                                    std::to_string(seeds.size()) + ".");
     }
     std::vector<CommunityRun> runs;
     runs.reserve(seeds.size());

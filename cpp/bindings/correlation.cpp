@@ -18,7 +18,7 @@ template <class Real>
 py::array of_matrix(const Array<Real>& weights, const Groups& groups, int n_threads,
                     const py::object& progress) {
     if (weights.ndim() != 2 || weights.shape(0) != weights.shape(1)) {
-        throw std::invalid_argument("weights: expected a square matrix");
+        throw std::invalid_argument("weights must be a square matrix.");
     }
     const auto n = static_cast<std::size_t>(weights.shape(0));
     const DenseWeights<Real> view{weights.data(), n};

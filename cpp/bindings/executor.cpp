@@ -20,8 +20,8 @@ IntegerType integer_type(const py::dtype& type) {
             default: break;
         }
     }
-    throw py::type_error("columns: expected arrays of integers, found " +
-                         std::string(py::str(static_cast<py::object>(type))));
+    throw py::type_error("columns must be arrays of integers, got " +
+                         std::string(py::str(static_cast<py::object>(type))) + ".");
 }
 
 std::string compiler() {
@@ -42,19 +42,19 @@ Partitions view_columns(const py::list& columns) {
     Partitions partitions;
     for (const py::handle item : columns) {
         if (!py::isinstance<py::array>(item)) {
-            throw py::type_error("columns: expected a list of NumPy arrays");
+            throw py::type_error("columns must be a list of NumPy arrays.");
         }
         const auto array = py::reinterpret_borrow<py::array>(item);
         const IntegerType type = integer_type(array.dtype());
         const char order = array.dtype().byteorder();
         if (array.ndim() != 1 || !(order == '=' || order == '|')) {
-            throw std::invalid_argument("columns: expected 1-D arrays in native byte order");
+            throw std::invalid_argument("columns must be 1-D arrays in native byte order.");
         }
         const auto n = static_cast<std::size_t>(array.shape(0));
         if (!partitions.columns.empty() && n != partitions.n_rows) {
-            throw std::invalid_argument("columns: expected arrays of one length, found " +
+            throw std::invalid_argument("columns must have the same length, got " +
                                         std::to_string(partitions.n_rows) + " and " +
-                                        std::to_string(n));
+                                        std::to_string(n) + ".");
         }
         partitions.n_rows = n;
         partitions.columns.push_back({array.data(), array.strides(0), type});
@@ -65,8 +65,7 @@ Partitions view_columns(const py::list& columns) {
 void register_executor(py::module_& module) {
     static py::exception<WorkLimitError> work_limit(module, "WorkLimitError", PyExc_RuntimeError);
     work_limit.doc() =
-        "The work asked for exceeds a stated limit; the message says by how much and what to "
-        "change.";
+        "The work would exceed a stated limit. The message says by how much and what to change.";
     py::register_exception_translator([](std::exception_ptr error) {
         try {
             if (error) std::rethrow_exception(std::move(error));
@@ -85,7 +84,7 @@ void register_executor(py::module_& module) {
         "instruction_set", [] { return name(instruction_set()); },
         "The instruction set in use: \"baseline\", \"avx2\", \"avx512\", \"avx512_bf16\" or "
         "\"amx\".\n\n"
-        "The widest that the CPU has, unless the environment variable\n"
+        "It is the widest one that the CPU has, unless the environment variable\n"
         "LABELQUORUM_INSTRUCTION_SET names another.");
     module.def("compiled_instruction_sets", &compiled_instruction_sets);
     module.def("build_info", [] {
@@ -94,7 +93,7 @@ void register_executor(py::module_& module) {
                                                   {"C++ standard", std::to_string(__cplusplus)},
                                                   {"build type", LABELQUORUM_BUILD_TYPE}};
     });
-    instruction_set();  // a wrong environment variable shows at import
+    instruction_set();  // so that importing fails if the environment variable is wrong
 }
 
 }  // namespace labelquorum::bindings

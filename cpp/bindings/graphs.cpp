@@ -9,7 +9,8 @@ Edges edges_of(const std::string& mode) {
     if (mode == "directed") return Edges::directed;
     if (mode == "union") return Edges::either;
     if (mode == "mutual") return Edges::mutual;
-    throw std::invalid_argument("mode: \"" + mode + "\" is not one of union, mutual, directed");
+    throw std::invalid_argument("mode must be one of union, mutual, directed, got \"" + mode +
+                                "\".");
 }
 
 template <class Index, class Weight>
@@ -17,7 +18,7 @@ py::tuple neighbor_graph_of(const Array<std::int64_t>& neighbors, const Array<We
                             const std::string& mode, int n_threads, const py::object& progress) {
     if (neighbors.ndim() != 2 || distances.ndim() != 2 ||
         neighbors.shape(0) != distances.shape(0) || neighbors.shape(1) != distances.shape(1)) {
-        throw std::invalid_argument("neighbors, distances: expected 2-D, of one shape");
+        throw std::invalid_argument("neighbors and distances must be 2-D and of the same shape.");
     }
     const Edges edges = edges_of(mode);
     const std::int64_t* targets = neighbors.data();
@@ -35,14 +36,14 @@ Combine combine_of(const std::string& name) {
     if (name == "max") return Combine::larger;
     if (name == "min") return Combine::smaller;
     if (name == "sum") return Combine::sum;
-    throw std::invalid_argument("combine: \"" + name + "\" is not one of max, min, sum");
+    throw std::invalid_argument("combine must be one of max, min, sum, got \"" + name + "\".");
 }
 
 Normalization normalization_of(const std::string& name) {
     if (name == "symmetric") return Normalization::symmetric;
     if (name == "random_walk") return Normalization::random_walk;
-    throw std::invalid_argument("normalization: \"" + name +
-                                "\" is not one of symmetric, random_walk");
+    throw std::invalid_argument("normalization must be one of symmetric, random_walk, got \"" +
+                                name + "\".");
 }
 
 template <class Index, class Weight>

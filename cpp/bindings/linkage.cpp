@@ -7,11 +7,11 @@
 namespace labelquorum::bindings {
 namespace {
 
-// The distances are overwritten.
+// Overwrites the distances.
 py::tuple linkage_of(Array<double> distances, const Array<double>& weights,
                      const std::optional<Array<std::int32_t>>& kinds, LinkageMethod method,
                      int n_threads, const py::object& progress) {
-    if (weights.ndim() != 1) throw std::invalid_argument("weights: expected a 1-D array");
+    if (weights.ndim() != 1) throw std::invalid_argument("weights must be a 1-D array.");
     const auto n = static_cast<std::size_t>(weights.shape(0));
     const std::int32_t* kind = readable(kinds, n, "kinds");
     const std::span<double> values(distances.mutable_data(),

@@ -1,7 +1,7 @@
 #include "common.hpp"
 
 PYBIND11_MODULE(_core, module) {
-    module.doc() = "The compiled extension. Arguments are checked by the modules that call it.";
+    module.doc() = "The compiled extension. The modules that call it check its arguments.";
     using namespace labelquorum::bindings;
     register_executor(module);
     register_signatures(module);

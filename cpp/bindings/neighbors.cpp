@@ -6,27 +6,27 @@ namespace labelquorum::bindings {
 namespace {
 
 template <class Distance>
-py::tuple with_recall(Neighbors<Distance> found) {
-    const Recall recall = found.recall;
-    const py::tuple arrays = to_arrays(std::move(found));
+py::tuple with_recall(Neighbors<Distance> neighbors) {
+    const Recall recall = neighbors.recall;
+    const py::tuple arrays = to_arrays(std::move(neighbors));
     return py::make_tuple(arrays[0], arrays[1],
                           py::make_tuple(recall.mean, recall.least, recall.n_queries));
 }
 
-// search(queries or null, Distance{}, executor) finds the neighbors.
+// Calls search(queries or null, Distance{}, executor) to find the neighbors.
 template <class Search>
 py::tuple run_search(const Points& points, const py::object& queries_array, int n_threads,
                      const py::object& progress, Search&& search) {
     Points queries{};
     if (!queries_array.is_none()) queries = view_points(queries_array.cast<py::array>(), "Y");
-    const Points* of = queries_array.is_none() ? nullptr : &queries;
-    if (any_is_double(points, of == nullptr ? points : queries)) {
+    const Points* queries_or_null = queries_array.is_none() ? nullptr : &queries;
+    if (any_is_double(points, queries_or_null == nullptr ? points : queries)) {
         return with_recall(run_kernel(n_threads, progress, [&](const Executor& executor) {
-            return search(of, double{}, executor);
+            return search(queries_or_null, double{}, executor);
         }));
     }
     return with_recall(run_kernel(n_threads, progress, [&](const Executor& executor) {
-        return search(of, float{}, executor);
+        return search(queries_or_null, float{}, executor);
     }));
 }
 
@@ -36,9 +36,9 @@ py::tuple neighbors_of(const py::array& points_array, const py::object& queries,
     const Points points = view_points(points_array, "X");
     const Metric metric = metric_of(metric_name);
     return run_search(points, queries, n_threads, progress,
-                      [&](const Points* of, auto type, const Executor& executor) {
-                          return nearest_neighbors<decltype(type)>(points, of, k, metric, recall,
-                                                                   executor);
+                      [&](const Points* queries_or_null, auto type, const Executor& executor) {
+                          return nearest_neighbors<decltype(type)>(points, queries_or_null, k,
+                                                                   metric, recall, executor);
                       });
 }
 
@@ -46,12 +46,12 @@ py::tuple custom_neighbors_of(const py::array& points_array, const py::object& q
                               std::size_t k, std::uintptr_t address, int n_threads,
                               const py::object& progress) {
     const Points points = view_points(points_array, "X");
-    // NOLINTNEXTLINE(performance-no-int-to-ptr): Python knows a function by its address
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): Python passes a function by its address
     const auto distance = reinterpret_cast<DistanceFunction>(address);
     return run_search(points, queries, n_threads, progress,
-                      [&](const Points* of, auto type, const Executor& executor) {
-                          return nearest_neighbors<decltype(type)>(points, of, k, distance,
-                                                                   executor);
+                      [&](const Points* queries_or_null, auto type, const Executor& executor) {
+                          return nearest_neighbors<decltype(type)>(points, queries_or_null, k,
+                                                                   distance, executor);
                       });
 }
 

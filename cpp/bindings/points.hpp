@@ -1,4 +1,4 @@
-// What the bindings about rows of numbers share.
+// Shared by the bindings that take rows of numbers.
 #pragma once
 
 #include <string>
@@ -8,9 +8,12 @@
 
 namespace labelquorum::bindings {
 
-// Any strides; float16, float32 or float64.
+// Views a 2-D array of float16, float32 or float64 with any strides.
 inline Points view_points(const py::array& array, const char* name) {
-    if (array.ndim() != 2) throw std::invalid_argument(std::string(name) + ": expected 2-D");
+    if (array.ndim() != 2) {
+        throw std::invalid_argument(std::string(name) + " must be 2-D, got " +
+                                    std::to_string(array.ndim()) + "-D.");
+    }
     Points points{array.data(),
                   FloatType::f64,
                   array.strides(0),
@@ -20,7 +23,9 @@ inline Points view_points(const py::array& array, const char* name) {
     const char kind = array.dtype().kind();
     const py::ssize_t size = array.itemsize();
     if (kind != 'f' || (size != 2 && size != 4 && size != 8)) {
-        throw std::invalid_argument(std::string(name) + ": expected float16, float32 or float64");
+        throw std::invalid_argument(
+            std::string(name) + " must be float16, float32 or float64, got " +
+            std::string(py::str(static_cast<py::object>(array.dtype()))) + ".");
     }
     if (size == 2) points.type = FloatType::f16;
     if (size == 4) points.type = FloatType::f32;
@@ -31,8 +36,8 @@ inline Metric metric_of(const std::string& name) {
     if (name == "euclidean") return Metric::euclidean;
     if (name == "cosine") return Metric::cosine;
     if (name == "inner_product") return Metric::inner_product;
-    throw std::invalid_argument("metric: \"" + name +
-                                "\" is not one of euclidean, cosine, inner_product");
+    throw std::invalid_argument("metric must be one of euclidean, cosine, inner_product, got \"" +
+                                name + "\".");
 }
 
 inline bool any_is_double(const Points& points, const Points& queries) {
@@ -41,11 +46,11 @@ inline bool any_is_double(const Points& points, const Points& queries) {
 
 // Distances and indices as arrays of shape (n, k).
 template <class Distance>
-py::tuple to_arrays(Neighbors<Distance>&& found) {
-    const auto k = static_cast<py::ssize_t>(found.k);
-    const auto n = static_cast<py::ssize_t>(found.indices.size()) / k;
-    return py::make_tuple(to_array(std::move(found.distances), {n, k}),
-                          to_array(std::move(found.indices), {n, k}));
+py::tuple to_arrays(Neighbors<Distance>&& neighbors) {
+    const auto k = static_cast<py::ssize_t>(neighbors.k);
+    const auto n = static_cast<py::ssize_t>(neighbors.indices.size()) / k;
+    return py::make_tuple(to_array(std::move(neighbors.distances), {n, k}),
+                          to_array(std::move(neighbors.indices), {n, k}));
 }
 
 }  // namespace labelquorum::bindings

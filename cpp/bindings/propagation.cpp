@@ -13,7 +13,8 @@ py::tuple propagation_of(const Array<Index>& indptr, const Array<Index>& indices
                          const py::object& progress) {
     const auto graph = view_graph(indptr, indices, weights);
     if (nodes.ndim() != 1 || values.ndim() != 2 || nodes.shape(0) != values.shape(0)) {
-        throw std::invalid_argument("nodes, values: expected (n_seeds,) and (n_seeds, n_classes)");
+        throw std::invalid_argument(
+            "nodes and values must have shapes (n_seeds,) and (n_seeds, n_classes).");
     }
     const Seeds<Real> seeds{nodes.data(), values.data(), static_cast<std::size_t>(nodes.shape(0)),
                             static_cast<std::size_t>(values.shape(1))};

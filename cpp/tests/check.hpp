@@ -1,5 +1,5 @@
-// A test is TEST(name) { ... } with CHECK and CHECK_THROWS; main is here. Includes go to one source
-// per program. An argument runs only the tests whose name contains it.
+// A test is TEST(name) { ... } with CHECK and CHECK_THROWS. This header defines main, so exactly
+// one source of a program includes it. An argument runs only tests whose names contain it.
 #pragma once
 
 #include <chrono>

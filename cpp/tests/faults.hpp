@@ -1,4 +1,4 @@
-// Failed allocations on demand, in any thread, and a count of the blocks that are still held.
+// Makes allocations fail on demand, in any thread, and counts the blocks that are still allocated.
 //
 // Include it from exactly one source of a program: it replaces the global operator new.
 #pragma once
@@ -14,7 +14,7 @@
 namespace faults {
 
 inline std::atomic<long long> allowed{-1};  // allocations before the failure; negative: none fails
-inline std::atomic<bool> once{true};        // only the next one fails, or all from there on
+inline std::atomic<bool> once{true};        // whether one allocation fails, or all from then on
 inline std::atomic<bool> reached{false};    // whether one has failed
 inline std::atomic<long long> held{0};      // blocks allocated and not yet freed
 
@@ -23,7 +23,7 @@ inline bool fails() {
     const long long left = allowed.fetch_sub(1);
     if (left > 0) return false;
     if (left < 0 && once.load()) return false;
-    // Past the countdown it would become "none fails": held at zero where all shall fail.
+    // Below zero means that none fails, so the countdown stays at zero if all shall fail.
     if (!once.load()) allowed.store(0);
     reached.store(true);
     return true;
@@ -52,7 +52,7 @@ inline void release(void* block) noexcept {
     std::free(block);
 }
 
-// Runs the call with its k-th allocation failing. Whether the call succeeded all the same.
+// Runs the call with its k-th allocation failing. Returns whether the call still succeeded.
 template <class Call>
 bool survives(long long k, bool only_once, Call&& call) {
     reached.store(false);
@@ -72,8 +72,8 @@ bool survives(long long k, bool only_once, Call&& call) {
     return succeeded;
 }
 
-// Runs attempt(k, only_once) for k = 0, 1, 2, ... (in growing steps) until no allocation fails any
-// more; first with one failure each, then with every allocation from the k-th on failing.
+// Runs attempt(k, only_once) for k = 0, 1, 2, ... (in growing steps) until no allocation fails.
+// First only the k-th allocation fails each time, then all from the k-th on.
 template <class Attempt>
 void for_each_allocation(Attempt&& attempt) {
     for (const bool only_once : {true, false}) {

@@ -1,4 +1,4 @@
-// Random ensembles, and naive versions of the kernels that the fast ones must equal.
+// Random ensembles, and naive versions of the kernels to compare the fast ones with.
 #pragma once
 
 #include <algorithm>
@@ -56,7 +56,7 @@ inline Rows planted(std::mt19937_64& random, const Shape& shape) {
     return rows;
 }
 
-// The rows as columns that a Partitions can look at.
+// The rows as columns that a Partitions can view.
 class Columns {
 public:
     explicit Columns(const Rows& rows) : n_rows_(rows.size()), columns_(rows.front().size()) {
@@ -134,7 +134,7 @@ struct Table {
     }
 };
 
-// Whether a SignatureTable holds what the naive one does.
+// Whether a SignatureTable has the same contents as the naive one.
 inline bool holds(const labelquorum::SignatureTable& table, const Table& expected) {
     const labelquorum::Executor serial(1);
     if (table.size() != expected.counts.size()) return false;
@@ -191,7 +191,7 @@ inline std::vector<std::int32_t> mini_clusters(const Table& table, std::size_t n
         return agree(table.signatures[i], table.signatures[j]) >= min_agree;
     };
     for (std::int32_t label = 0; static_cast<std::size_t>(label) < n_clusters; ++label) {
-        // The best by degree, then own samples, then the smaller row.
+        // The best by degree, then by own samples, then the smaller row.
         std::optional<std::size_t> seed;
         std::tuple<std::int64_t, std::int64_t> best;
         for (std::size_t i = 0; i < n; ++i) {

@@ -1,4 +1,5 @@
-// Degrees, the agreement graph and co-association: every way gives the naive numbers.
+// Degrees, the agreement graph and co-association: every way gives the same numbers as the naive
+// one.
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -38,7 +39,7 @@ Case make_case(const Rows& rows) {
     return result;
 }
 
-// Whether forcing subsets ends within a test's time.
+// Whether Way::subsets is fast enough for a test.
 bool affordable(Way way, std::size_t m, std::size_t min_agree) {
     return way != Way::subsets || m <= 10 || min_agree + 2 >= m;
 }
@@ -139,7 +140,7 @@ template <class Index>
 void check_coassociation(std::mt19937_64& random, int n_threads) {
     const Rows rows = planted(random, {.n = 100, .m = 7, .noise = 0.4, .abstain = 0.5});
     const Columns columns(rows);
-    // Pairs side by side, and as a pattern of 100 rows with 0 to 4 entries each.
+    // As a list of pairs, and as a pattern of 100 rows with 0 to 4 entries each.
     std::vector<Index> pairs;
     std::vector<Index> indptr = {0};
     std::vector<Index> indices;

@@ -24,8 +24,8 @@ namespace {
 
 struct Interrupted {};
 
-// Rows of double precision, of whole numbers where width > 0, so that sums are exact and ties
-// abound.
+// Rows in double precision. With width > 0 they are whole numbers, so sums are exact and ties
+// common.
 struct Rows {
     std::size_t n;
     std::size_t m;
@@ -176,29 +176,30 @@ TEST(what_does_not_fit_is_refused) {
                              executor);
         });
     };
-    CHECK(message({}) == "codebooks: none");
+    CHECK(message({}) == "codebooks must hold at least 1 codebook, got 0.");
     std::vector<Codebook> bad = given.codebooks;
     bad[2].centers.n_rows = 0;
-    CHECK(message(bad) == "codebooks[2]: no center");
+    CHECK(message(bad) == "codebooks[2] must have at least 1 center, got 0.");
     bad = given.codebooks;
     bad[3].columns = {0, 1};
-    CHECK(message(bad) == "codebooks[3]: 3 columns; wanted 2");
+    CHECK(message(bad) == "codebooks[3] must have 2 columns, got 3.");
     bad[3].columns = {0, 1, 3};
-    CHECK(message(bad) == "columns[3]: 3 of 3 columns");
+    CHECK(message(bad) == "columns[3] must hold columns of X, less than 3, got 3.");
     bad = given.codebooks;
     const std::vector<float> many(40'000 * 3);
     bad[0].centers = {many.data(), FloatType::f32, 12, 4, 40'000, 3};
-    CHECK(message(bad).find("codebooks[0]: 40000 centers are too many") == 0);
+    CHECK(message(bad) ==
+          "codebooks[0] must have at most 32767 centers for this type of labels, got 40000.");
     given.centers[1].values.back() = std::numeric_limits<double>::infinity();
     CHECK(message(given.codebooks).find("codebooks[1] holds infinity at row") == 0);
     given.centers[1].values.back() = 0;
     given.rows.values[5] = std::numeric_limits<double>::quiet_NaN();
-    CHECK(message(given.codebooks) == "X holds NaN at row 1, column 2");
+    CHECK(message(given.codebooks).find("X holds NaN at row 1, column 2;") == 0);
     SignatureTable table(3);
     CHECK(message_of([&] {
               assign_signatures(given.rows.view(), given.codebooks, Metric::euclidean, table,
                                 ids.data(), executor);
-          }) == "table: of 3 partitions, with 4 codebooks");
+          }) == "table must have one partition per codebook, 4, got 3.");
 }
 
 TEST(an_interrupted_call_leaves_the_table_as_it_was) {

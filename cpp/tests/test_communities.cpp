@@ -19,7 +19,8 @@ struct Cliques {
     std::vector<std::int32_t> indices;
     std::vector<float> weights;
 
-    // n groups of `size` nodes, all linked within, and each node with the same one of the next.
+    // n groups of `size` nodes. All nodes of a group are linked, and each to its peer in the next
+    // one.
     Cliques(std::int32_t n, std::int32_t size) {
         const std::int32_t n_nodes = n * size;
         for (std::int32_t v = 0; v < n_nodes; ++v) {

@@ -1,4 +1,4 @@
-// Executor: every block once, one exception, an end in every case.
+// Executor: every block runs once, one exception comes through, and every run ends.
 #include "labelquorum/executor.hpp"
 
 #include <algorithm>

@@ -24,7 +24,7 @@ TEST(graphs_equal_maps_of_edges) {
     for (int round = 0; round < 200; ++round) {
         const std::size_t n = 2 + random() % 60;
         const std::size_t k = 1 + random() % (n - 1);
-        // Any distances that are the same both ways, zeros among them.
+        // Arbitrary distances, some of them 0, that are the same in both directions.
         const auto distance = [](std::size_t i, std::size_t j) {
             return static_cast<double>((i * j) % 7);
         };
@@ -78,7 +78,7 @@ TEST(a_number_that_is_no_node_is_refused) {
     }
 }
 
-// Rows in any order, edges more than once, from a node to itself and of weight 0.
+// Rows in any order, with duplicate edges, edges from a node to itself, and edges of weight 0.
 struct Given {
     std::vector<std::int32_t> indptr{0};
     std::vector<std::int32_t> indices;

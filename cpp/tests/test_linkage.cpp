@@ -48,7 +48,7 @@ struct Items {
     }
 };
 
-// Sum of squared distances to the mean.
+// The sum of squared distances to the mean.
 double spread(const Items& items, const std::vector<std::size_t>& members) {
     double sum = 0;
     for (std::size_t c = 0; c < n_columns; ++c) {
@@ -95,7 +95,7 @@ double mean_distance(const Items& items, const std::vector<std::size_t>& a,
     return sum / weight;
 }
 
-// All pairs of trees are tried for every merge.
+// Tries all pairs of trees for every merge.
 std::vector<Merge> naive(const Items& items, LinkageMethod method) {
     struct Tree {
         std::int32_t number;

@@ -1,4 +1,4 @@
-// Greedy extraction: the published procedure, label for label.
+// Greedy extraction gives exactly the labels of the published procedure.
 #include <chrono>
 #include <limits>
 #include <memory>
@@ -78,7 +78,7 @@ TEST(labels_equal_the_naive_procedure) {
 
 TEST(labels_do_not_depend_on_threads_where_they_share_the_work) {
     std::mt19937_64 random(2);
-    // More rows than two blocks of a scan.
+    // More than two blocks of a scan.
     const Case data = make_case(planted(random, {.n = 160'000, .m = 6, .n_ids = 20, .noise = 0.7}));
     CHECK(data.table->size() > (std::size_t{1} << 17));
     for (const std::size_t min_differ : {std::size_t{3}, std::size_t{5}}) {
@@ -122,7 +122,7 @@ TEST(a_failed_allocation_anywhere_leaves_nothing_behind_and_the_table_usable) {
 
 TEST(an_interrupt_at_any_moment_stops_within_a_second_and_the_table_stays) {
     std::mt19937_64 random(4);
-    // Some 40,000 mini-clusters of one signature each: long in the extraction itself.
+    // About 40,000 mini-clusters of one signature each, so that extraction takes long.
     const Case data = make_case(
         planted(random, {.n = 40'000, .m = 4, .n_ids = 100, .noise = 1.0, .abstain = 0.0}));
     std::vector<std::int32_t> labels(data.table->size());

@@ -21,7 +21,7 @@ namespace {
 
 struct Interrupted {};
 
-// Rows of small whole numbers, so that sums are exact and ties abound, in any type and layout.
+// Rows of small whole numbers in any type and layout. Sums are exact and ties common.
 struct Grid {
     std::size_t n_rows;
     std::size_t n_columns;
@@ -64,7 +64,7 @@ struct Grid {
     }
 };
 
-// What is smaller nearer, exactly. No cosine: its ties depend on rounding.
+// An exact distance; smaller is nearer. There is no cosine, because its ties depend on rounding.
 double naive_distance(const Grid& a, std::size_t i, const Grid& b, std::size_t j, Metric metric) {
     double sum = 0;
     for (std::size_t c = 0; c < a.n_columns; ++c) {
@@ -111,7 +111,7 @@ TEST(neighbors_equal_the_naive_ones) {
     }
 }
 
-// Enough rows for several blocks of both sides, and for bounds that have to rule out.
+// Enough rows for several blocks on both sides, and for bounds to matter.
 TEST(many_rows_have_the_nearest_by_a_plain_scan) {
     std::mt19937_64 random(2);
     std::normal_distribution<double> normal;
@@ -150,7 +150,7 @@ TEST(many_rows_have_the_nearest_by_a_plain_scan) {
 }
 
 TEST(half_precision_is_read_exactly) {
-    // 1, -2, the smallest positive, the largest.
+    // 1, -2, the smallest positive value, the largest value.
     const std::vector<std::uint16_t> halves{0x3c00, 0xc000, 0x0001, 0x7bff};
     const Points points{halves.data(), FloatType::f16, 2, 2, 4, 1};
     const auto found = search(points, nullptr, 3, Metric::inner_product, Executor(1));
@@ -163,7 +163,7 @@ TEST(half_precision_is_read_exactly) {
     }
 }
 
-// Points in tight groups, and the share of neighbors that are as near as the true ones.
+// Points in tight groups. Checks the share of neighbors that are as near as the true ones.
 struct Groups {
     std::size_t n;
     std::size_t m;
@@ -204,7 +204,7 @@ TEST(a_wanted_recall_is_reached) {
         const Points queries = others.view();
         for (const Metric metric : {Metric::euclidean, Metric::cosine, Metric::inner_product}) {
             for (const Points* of : {static_cast<const Points*>(nullptr), &queries}) {
-                // Directions are the same for all.
+                // All rows have the same direction.
                 if (m > 96 && (metric != Metric::euclidean || of != nullptr)) continue;
                 const auto find = [&](double recall, int n_threads) {
                     return nearest_neighbors<double>(points.view(), of, 10, metric, recall,

@@ -53,7 +53,7 @@ Problem random_problem(std::mt19937_64& random) {
     return problem;
 }
 
-// One iteration as the header states it.
+// One iteration, as the header defines it.
 std::vector<double> iterated(const Problem& problem, const PropagationRule& rule,
                              const std::vector<double>& before) {
     const std::size_t m = problem.n_classes;

@@ -1,4 +1,4 @@
-// SignatureTable: the same ids and counts as a map, and whole or nothing when something fails.
+// SignatureTable: ids and counts are those of a map, and a call that fails changes nothing.
 #include <chrono>
 #include <limits>
 #include <memory>
@@ -25,7 +25,7 @@ struct Interrupted {};
 
 constexpr int some_threads[] = {1, 2, 8};
 
-// Shapes of every kind: few and many words to a row, few and many signatures.
+// All kinds of shapes: few and many words per row, few and many signatures.
 naive::Shape random_shape(std::mt19937_64& random) {
     const auto pick = [&](auto... values) {
         const std::common_type_t<decltype(values)...> options[] = {values...};
@@ -215,7 +215,7 @@ TEST(an_id_too_large_in_any_row_leaves_the_table_as_it_was) {
     }
 }
 
-// Two bytes a row, so that several segments of rows stay cheap.
+// Two bytes per row, so that several segments are cheap.
 struct NarrowColumns {
     std::vector<std::uint8_t> low;
     std::vector<std::int64_t> high;
@@ -258,7 +258,7 @@ TEST(a_failure_millions_of_rows_into_a_chunk_undoes_all_of_them) {
     CHECK(found == ids);
 }
 
-// What is frequent changes on the way, and ids too large for the first layout come late.
+// The frequent rows change along the way, and ids too large for the first layout come late.
 TEST(millions_of_rows_in_one_call_equal_a_map) {
     constexpr std::size_t n = 5'000'000;
     constexpr std::size_t m = 9;
@@ -399,7 +399,7 @@ TEST(a_failed_allocation_anywhere_in_reading_leaves_nothing_behind) {
     }
 }
 
-// Hooks that interrupt after some milliseconds, as Ctrl-C does.
+// Hooks that interrupt after a few milliseconds, as Ctrl-C does.
 Hooks interrupting_after(int milliseconds) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
     return {[end] {

@@ -1,4 +1,4 @@
-"""The compiled extension. Arguments are checked by the modules that call it."""
+"""The compiled extension. The modules that call it check its arguments."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias, overload

@@ -1,4 +1,4 @@
-// What a C++ user writes against the installed library: three models' partitions to pseudo-labels.
+// An example of using the installed library: from the partitions of three models to pseudo-labels.
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -10,7 +10,7 @@
 
 int main() {
     namespace lq = labelquorum;
-    // One column per model; the numbers of its clusters mean nothing to the other models.
+    // One column per model. Each model numbers its clusters in its own way.
     const std::vector<std::vector<std::int32_t>> models = {
         {0, 0, 0, 1, 1, 1, 2}, {5, 5, 5, 3, 3, 3, 5}, {1, 1, 1, 0, 0, 0, -1}};
     lq::Partitions partitions;
