@@ -521,7 +521,7 @@ def test_bad_calls_are_refused(three_blobs):
     with pytest.raises(ValueError, match=r"index must be an integer from 0 to 239 .*, got 240"):
         model.cluster_members(240)
     model.teach(0, 1)
-    with pytest.raises(ValueError, match="level must be a number in .*, got 0"):
+    with pytest.raises(ValueError, match=r"level must be a number in .*, got 0"):
         model.precision_bound(0.5)
     with pytest.raises(ValueError, match="NaN"):
         lq.PreClusteringSampler().fit([[0.0], [np.nan]])

@@ -1,11 +1,15 @@
-"""The command report: what does not fit is refused before the work (tests/report has the page)."""
+"""The command report: it writes the page of the estimator; what does not fit is refused first."""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 import pytest
 
+import labelquorum as lq
 from labelquorum.cli.main import main
+from labelquorum.report.page import report_page
 
 pytest.importorskip("jinja2")
 
@@ -34,3 +38,20 @@ def test_what_does_not_fit_is_refused(tmp_path, monkeypatch, capsys, options, co
     assert status == code
     assert message in capsys.readouterr().err
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_command_writes_the_page_of_the_estimator(tmp_path, capsys, digits):
+    X, y = digits[0][:150], digits[1][:150]
+    source, truth = tmp_path / "digits.npy", tmp_path / "truth.txt"
+    np.save(source, X)
+    truth.write_text("".join(f"{label}\n" for label in y))
+    command = ["report", str(source), "--n-clusters", "5", "--seed", "1", "--image-shape", "8x8"]
+    assert main([*command, "--truth", str(truth)]) == 0
+    page = (tmp_path / "digits-report.html").read_text(encoding="utf-8")
+    output = capsys.readouterr()
+    assert "150 samples, 64 features" in output.out
+    assert "digits-report.html: written after" in output.out
+    model = lq.ConsensusClusterer(5, random_state=1).fit(X)
+    expected = report_page(model, X=X, images=X.reshape(-1, 8, 8), y=y)
+    without_settings = re.compile(r"<details>.*?</details>", re.DOTALL)
+    assert without_settings.sub("", page) == without_settings.sub("", expected)
