@@ -180,3 +180,10 @@ def test_any_bytes_give_rows_or_a_file_error(tmp_path_factory, content):
                 list(Table(path, keep_damaged=keep_damaged).batches())
             except FileError as error:
                 assert "\n" not in str(error)
+
+
+def test_a_row_may_be_longer_than_a_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(columns, "_BYTES_PER_BATCH", 64)
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n" + f"{'x' * 900},y\n" * 3)
+    assert _rows(Table(path)) == [("x" * 900, "y")] * 3

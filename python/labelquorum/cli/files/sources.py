@@ -161,7 +161,7 @@ def _matching_files(
     readable = [info for info in files if extension_of(_base_name(info)) in extensions]
     if not readable:
         place = "pattern matches" if has_wildcards else "folder has"
-        raise FileError(f"{location}: the {place} no {listed(wanted)} file")
+        raise FileError(f"{location}: the {place} no {_listed(wanted)} file")
     kinds = sorted({extension_of(_base_name(info)).removesuffix(_GZIP) for info in readable})
     if len(kinds) > 1:
         raise FileError(
@@ -217,11 +217,11 @@ def check_extension(location: Location, extensions: tuple[str, ...]) -> None:
     extension = extension_of(location)
     if extension not in extensions:
         raise FileError(
-            f"{location}: the extension must be {listed(extensions)}, got {extension!r}"
+            f"{location}: the extension must be {_listed(extensions)}, got {extension!r}"
         )
 
 
-def listed(words: tuple[str, ...]) -> str:
+def _listed(words: tuple[str, ...]) -> str:
     """The words as they stand in a sentence; compressed forms are mentioned once."""
     plain = [word for word in words if not word.endswith(_GZIP)]
     text = f"{', '.join(plain[:-1])} or {plain[-1]}" if len(plain) > 1 else plain[0]
