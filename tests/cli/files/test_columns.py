@@ -130,7 +130,7 @@ def test_what_the_csv_module_writes_is_read(tmp_path_factory, rows):
         ("1,2", "7,3", False),
     ],
 )
-def test_a_header_is_told_by_its_fields(tmp_path, first, second, is_header):
+def test_a_header_is_recognized_by_its_fields(tmp_path, first, second, is_header):
     path = tmp_path / "x.csv"
     path.write_text(f"{first}\n{second}\n")
     if is_header is None:

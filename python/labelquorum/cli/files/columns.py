@@ -78,7 +78,7 @@ class Table:
         Whether an empty line of a .csv or .tsv file with one column is a row with an empty field.
     keep_damaged : bool, default=False
         Whether bytes that are not UTF-8 become U+FFFD; they are an error otherwise.
-    wanted : tuple of str
+    shown_extensions : tuple of str
         The extensions that messages name, where the caller reads others besides.
 
     Raises
@@ -95,10 +95,10 @@ class Table:
         header_names: Collection[str] = (),
         keep_empty_rows: bool = False,
         keep_damaged: bool = False,
-        wanted: tuple[str, ...] = EXTENSIONS,
+        shown_extensions: tuple[str, ...] = EXTENSIONS,
     ) -> None:
         self.location = location
-        self.files = find_files(location, EXTENSIONS, wanted)
+        self.files = find_files(location, EXTENSIONS, shown_extensions)
         self._options = _TextOptions(header, header_names, keep_empty_rows, keep_damaged)
         self._first = self._opened(self.files[0])
         self.names = self._first.names

@@ -53,7 +53,7 @@ def read_labels(location: Location) -> NDArray[Any]:
 
 def _read_table(location: Location) -> NDArray[Any]:
     # Without a column named label, the first line of an only column is a label.
-    table = tables.Table(location, header=True, keep_empty_rows=True, wanted=_EXTENSIONS)
+    table = tables.Table(location, header=True, keep_empty_rows=True, shown_extensions=_EXTENSIONS)
     if _LABEL not in table.names and len(table.names) == 1:
         table = tables.Table(location, header=False, keep_empty_rows=True)
     if _LABEL not in table.names and len(table.names) != 1:
