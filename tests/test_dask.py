@@ -56,7 +56,7 @@ def frame_of(rows, n_chunks, index=None):
     return dd.from_pandas(frame, npartitions=n_chunks, sort=False)
 
 
-def test_it_is_loaded_on_first_use():
+def test_the_module_is_loaded_on_first_use():
     assert lq.dask is lqd
 
 
@@ -65,7 +65,7 @@ def test_it_is_loaded_on_first_use():
 
 @share(0.3)
 @given(data=st.data(), rows=ensembles(max_rows=100, max_partitions=8))
-def test_labels_are_the_in_memory_ones_for_any_chunks(data, rows):
+def test_labels_equal_those_in_memory_for_any_chunks(data, rows):
     options = {
         "n_clusters": data.draw(st.none() | st.integers(1, 4)),
         "min_agree": data.draw(st.sampled_from([1, 0.5, 1.0])),
@@ -108,7 +108,7 @@ def test_a_data_frame_gives_a_series_with_its_index(n_chunks):
     np.testing.assert_array_equal(found, lq.mini_clusters(rows, min_agree=3))
 
 
-def test_a_sample_on_which_all_abstain_takes_no_part():
+def test_a_sample_on_which_all_models_abstain_gets_no_label():
     rows = planted(np.random.default_rng(2), 200, 4)
     eligible = np.arange(200) % 3 > 0
     labels = lqd.mini_clusters(da.from_array(np.where(eligible[:, None], rows, -1), chunks=(9, 4)))
@@ -144,14 +144,14 @@ def test_a_data_frame_of_floats_is_refused():
         lqd.mini_clusters(dd.from_pandas(pd.DataFrame({"p0": [1], "p1": [1.0]}), npartitions=1))
 
 
-def test_no_sample_at_all_is_refused():
+def test_partitions_without_samples_are_refused():
     nothing = da.from_array(np.arange(10).reshape(5, 2), chunks=(2, 2))
     nothing = nothing[nothing[:, 0] < 0]
     with pytest.raises(ValueError, match="partitions must have at least one sample, got none"):
         lqd.mini_clusters(nothing).compute()
 
 
-def test_chunks_that_change_are_told():
+def test_chunks_that_change_are_an_error():
     n_calls = []
 
     def changing(block):
@@ -221,7 +221,7 @@ def digits():
 
 
 @pytest.mark.parametrize("kind", ["array", "frame"])
-def test_where_all_are_drawn_the_labels_are_the_in_memory_ones(digits, kind):
+def test_labels_equal_those_in_memory_if_all_samples_are_drawn(digits, kind):
     X, known = digits
     names = np.array(["none", "zero", "one", "two"], dtype=object)[known + 1]
     names[known < 0] = None
@@ -242,9 +242,7 @@ def test_where_all_are_drawn_the_labels_are_the_in_memory_ones(digits, kind):
 
 
 @pytest.mark.parametrize("classifier", [None, LinearSVC()])
-def test_drawn_samples_and_known_ones_have_their_labels_and_others_what_is_predicted(
-    digits, classifier
-):
+def test_samples_keep_known_and_fitted_labels_and_others_are_predicted(digits, classifier):
     X, known = digits
     model = lqd.ConsensusClusterer(
         10, max_samples=300, n_partitions=8, classifier=classifier, random_state=0
@@ -318,7 +316,7 @@ def test_probabilities_and_a_classifier(blobs):
     assert adjusted_rand_score(y, labels) > 0.99
 
 
-def test_it_is_cloned_and_pickled(blobs):
+def test_the_estimator_is_cloned_and_pickled(blobs):
     X = da.from_array(blobs[0], chunks=(700, 6))
     model = lqd.ConsensusClusterer(5, max_samples=200, n_partitions=4, random_state=0)
     assert clone(model).get_params() == model.get_params()
@@ -357,12 +355,12 @@ def test_it_is_cloned_and_pickled(blobs):
         (da.full((9, 2), np.nan), None, {}, ValueError, "NaN"),
     ],
 )
-def test_what_cannot_be_fitted_is_refused(X, y, options, error, message):
+def test_wrong_arguments_of_fit_are_refused(X, y, options, error, message):
     with pytest.raises(error, match=message):
         lqd.ConsensusClusterer(2, **options).fit(X, y)
 
 
-def test_other_features_than_those_of_fit_are_refused(blobs):
+def test_features_that_differ_from_fit_are_refused(blobs):
     model = lqd.ConsensusClusterer(5, max_samples=50, n_partitions=4, random_state=0)
     model.fit(da.from_array(blobs[0], chunks=(700, 6)))
     with pytest.raises(ValueError, match="X must have 6 features, as in fit, got 3"):

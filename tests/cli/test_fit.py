@@ -82,7 +82,7 @@ def pyarrow_column(path, name):
     return pq.read_table(path)[name].to_pylist()
 
 
-def test_fit_takes_labels_from_a_column_and_discovers_nothing_where_told(tmp_path, blobs, capsys):
+def test_fit_reads_labels_from_a_column_and_keeps_to_known_categories(tmp_path, blobs, capsys):
     X, classes = blobs
     known = np.where((classes < 2) & (np.arange(400) % 5 == 0), classes + 5, -1)
     known[np.flatnonzero(known == 5)[0]] = 6  # wrong
@@ -111,7 +111,7 @@ def test_last_weeks_table_is_read_as_known_labels(features, blobs, tmp_path):
     assert [row["label"] for row in _rows_of(out)] == before
 
 
-def test_fit_goes_on_from_a_directory(features, tmp_path, capsys):
+def test_fit_continues_from_a_directory(features, tmp_path, capsys):
     folder = tmp_path / "partitions"
     command = ["fit", str(features), "--n-clusters", "4", "--directory", str(folder), "--quiet"]
     assert main(command) == 0
@@ -208,3 +208,33 @@ def test_fit_says_what_is_wrong_with_the_data_in_a_line(tmp_path, capsys, rows, 
     assert line.startswith(f"labelquorum: {source}")
     assert re.search(message, line)
     assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("extension", [".jsonl", ".tsv", ".csv.gz", ".parquet"])
+def test_fit_reads_the_same_from_tables_of_other_kinds(tmp_path, features, blobs, extension):
+    pd = pytest.importorskip("pandas")
+    assert main(["fit", str(features), "--n-clusters", "4", "--quiet"]) == 0
+    expected = [row["label"] for row in _rows_of(features.with_name("X-labels.csv"))]
+    frame = pd.DataFrame(blobs[0], columns=list("abcde"))
+    frame.insert(0, "id", [f"q{i}" for i in range(len(frame))])
+    source = tmp_path / f"table{extension}"
+    options = ["--columns", "a,b,c,d,e"]
+    if extension == ".jsonl":
+        frame.to_json(source, orient="records", lines=True, double_precision=15)
+    elif extension == ".parquet":
+        frame = pd.DataFrame({"id": frame["id"], "embedding": list(blobs[0])})
+        frame.to_parquet(source)
+        options = ["--columns", "embedding"]
+    else:
+        frame.to_csv(source, index=False, sep="\t" if extension == ".tsv" else ",")
+    assert main(["fit", str(source), "--n-clusters", "4", "--quiet", *options]) == 0
+    labels = [row["label"] for row in _rows_of(tmp_path / "table-labels.csv")]
+    assert labels == expected
+
+
+def test_fit_says_which_columns_are_not_numbers(tmp_path, capsys):
+    (tmp_path / "x.csv").write_text("id,a\nq0,1\nq1,2\nq2,3\n")
+    assert main(["fit", str(tmp_path / "x.csv"), "--quiet"]) == 1
+    error = capsys.readouterr().err
+    assert "'q0' in row 0 (from 0), column 'id', is not a number" in error
+    assert "Choose the columns of numbers with --columns" in error

@@ -291,7 +291,7 @@ def test_wrong_exports_are_named(call, error, message):
         (b"sample,label\n0,\xe4\n", "must be UTF-8"),
     ],
 )
-def test_a_table_that_is_none_is_named_with_the_line(tmp_path, content, message):
+def test_a_wrong_table_is_named_with_the_line(tmp_path, content, message):
     path = tmp_path / "review.csv"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message) as error:

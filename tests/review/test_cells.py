@@ -8,6 +8,6 @@ from labelquorum.review.cells import marked, unmarked
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\r=1", "'x", "''", "'=1", "a"])
-def test_marks_come_off_again_and_only_marks(cell):
+def test_only_marks_are_removed(cell):
     assert unmarked(marked(cell)) == cell
     assert unmarked("'tis") == "'tis"

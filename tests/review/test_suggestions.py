@@ -104,7 +104,7 @@ def test_wrong_arguments_are_named(call, error, message):
         call()
 
 
-def test_a_text_that_is_no_text_is_refused_and_nothing_is_written(tmp_path):
+def test_an_invalid_text_is_refused_and_nothing_is_written(tmp_path):
     path = tmp_path / "review.csv"
     with pytest.raises(ValueError, match="got half a surrogate pair at 1"):
         review.write_csv(path, ["a", "\ud800"], ["x", "y"])

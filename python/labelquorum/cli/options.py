@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labelquorum._shared.arguments import as_n_threads
 from labelquorum._shared.files import FileError
@@ -215,8 +215,3 @@ def as_picture(text: str) -> Path:
     if path.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise argparse.ArgumentTypeError(f"must end in .png, .pdf or .svg, got {text!r}")
     return path
-
-
-def one_line_warning(warning: Any) -> str:
-    """The message of a warning, as the command line prints it."""
-    return f"labelquorum: {warning.message}"

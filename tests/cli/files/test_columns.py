@@ -130,7 +130,7 @@ def test_what_the_csv_module_writes_is_read(tmp_path_factory, rows):
         ("1,2", "7,3", False),
     ],
 )
-def test_a_header_is_told_by_its_fields(tmp_path, first, second, is_header):
+def test_a_header_is_recognized_by_its_fields(tmp_path, first, second, is_header):
     path = tmp_path / "x.csv"
     path.write_text(f"{first}\n{second}\n")
     if is_header is None:
@@ -180,3 +180,10 @@ def test_any_bytes_give_rows_or_a_file_error(tmp_path_factory, content):
                 list(Table(path, keep_damaged=keep_damaged).batches())
             except FileError as error:
                 assert "\n" not in str(error)
+
+
+def test_a_row_may_be_longer_than_a_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(columns, "_BYTES_PER_BATCH", 64)
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n" + f"{'x' * 900},y\n" * 3)
+    assert _rows(Table(path)) == [("x" * 900, "y")] * 3

@@ -64,7 +64,7 @@ def test_an_npz_with_one_array_needs_no_name(tmp_path):
 
 
 @pytest.mark.parametrize("extension", [".parquet", ".csv"])
-def test_a_column_of_labels_is_no_feature(tmp_path, extension):
+def test_the_label_column_is_not_a_feature(tmp_path, extension):
     labels = ["x", "", "y, or z"] * 100
     columns = {"a": X[:, 0], "what": labels, "b": X[:, 1]}
     if extension == ".csv":
@@ -152,7 +152,7 @@ def test_bad_csv_beside_labels_is_refused(tmp_path, lines, message):
         read_features(path, label_column="label")
 
 
-def test_labels_alone_are_no_features(tmp_path):
+def test_a_table_of_labels_only_has_no_features(tmp_path):
     path = tmp_path / "X.csv"
     path.write_text("label\nu\nv\n")
     with pytest.raises(FileError, match="no column is left for the features"):

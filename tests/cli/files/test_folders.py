@@ -79,7 +79,7 @@ def run_mini_clusters(source, *options):
     return main(["mini-clusters", str(source), *OPTIONS, *map(str, options)])
 
 
-def test_mini_clusters_of_a_folder_has_the_labels_of_the_function(folder, rows, capsys):
+def test_mini_clusters_of_a_folder_are_those_of_the_function(folder, rows, capsys):
     assert run_mini_clusters(folder) == 0
     out = folder.with_name("partitions-labels")
     expected = lq.mini_clusters(rows, min_agree=5, min_size=3)
@@ -101,13 +101,13 @@ def test_mini_clusters_of_a_folder_has_the_labels_of_the_function(folder, rows, 
     assert capsys.readouterr() == ("", "")
 
 
-def test_mini_clusters_on_worker_processes_is_the_same(cluster, folder, rows):
+def test_mini_clusters_on_worker_processes_are_the_same(cluster, folder, rows):
     assert run_mini_clusters(folder, "--scheduler", cluster.scheduler.address) == 0
     found = read_folder(folder.with_name("partitions-labels"))
     np.testing.assert_array_equal(found.label, lq.mini_clusters(rows, min_agree=5, min_size=3))
 
 
-def test_a_rerun_goes_on_with_what_is_missing(folder, rows, capsys):
+def test_a_rerun_makes_only_the_missing_files(folder, rows, capsys):
     out = folder.with_name("partitions-labels")
     assert run_mini_clusters(folder) == 0
     (out / "part-2.parquet").unlink()
@@ -122,7 +122,7 @@ def test_a_rerun_goes_on_with_what_is_missing(folder, rows, capsys):
     assert "all 4 files are complete already" in capsys.readouterr().out
 
 
-def test_a_damaged_file_is_named_and_what_is_finished_is_kept(folder, rows, capsys):
+def test_a_damaged_file_is_named_and_finished_files_are_kept(folder, rows, capsys):
     whole = (folder / "part-3.parquet").read_bytes()
     out = folder.with_name("partitions-labels")
     damage(folder / "part-3.parquet")
@@ -173,12 +173,12 @@ def test_labels_of_another_call_are_not_mixed_with_new_ones(folder, tmp_path, ca
         (["--min-differ", "1.5"], 2, "min_differ is 1.5"),
     ],
 )
-def test_what_cannot_be_done_with_a_folder_is_said(folder, capsys, options, code, message):
+def test_wrong_options_for_a_folder_are_refused(folder, capsys, options, code, message):
     assert run_mini_clusters(folder, *[folder if o == "SOURCE" else o for o in options]) == code
     assert message in capsys.readouterr().err
 
 
-def test_folders_of_something_else_are_refused(folder, rows, tmp_path, capsys):
+def test_folders_without_usable_files_are_refused(folder, rows, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert run_mini_clusters(tmp_path / "empty") == 1
     assert "the folder has no .npy, .npz, .csv, .tsv, .jsonl or .parquet" in capsys.readouterr().err
@@ -198,7 +198,7 @@ def test_a_scheduler_for_a_single_file_is_wrong_usage(folder, capsys):
         assert "--scheduler is only for a folder of .parquet files" in capsys.readouterr().err
 
 
-def test_a_worker_that_dies_again_and_again_names_the_file(cluster, folder):
+def test_a_file_that_kills_workers_is_named(cluster, folder):
     def die():
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -215,7 +215,7 @@ def test_a_worker_that_dies_again_and_again_names_the_file(cluster, folder):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
-def test_an_interrupted_run_ends_at_once_and_goes_on_later(tmp_path):
+def test_an_interrupted_run_ends_at_once_and_continues_later(tmp_path):
     rows = np.random.default_rng(0).integers(0, 10, size=(200_000, 16), dtype=np.int8)
     write_folder(tmp_path / "long", pd.DataFrame(rows, columns=list("abcdefghijklmnop")))
     shutil.copy(tmp_path / "long" / "part-3.parquet", tmp_path / "long" / "part-4.parquet")
@@ -294,3 +294,18 @@ def test_fit_of_a_folder_labels_each_file(cluster, samples, capsys):
 def test_fit_of_a_folder_says_what_is_wrong(samples, capsys, options, code, message):
     assert main(["fit", str(samples[0]), "--quiet", *options]) == code
     assert message in capsys.readouterr().err
+
+
+def test_fit_of_a_folder_reads_embeddings(samples, capsys):
+    source, y = samples
+    embeddings = source.with_name("embeddings")
+    embeddings.mkdir()
+    for path in sorted(source.glob("*.parquet")):
+        frame = pd.read_parquet(path)
+        rows = list(frame[list("abcd")].to_numpy())
+        pd.DataFrame({"id": frame.index, "e": rows}).to_parquet(embeddings / path.name)
+    options = ["--columns", "e", "--n-clusters", "5", "--quiet"]
+    # The file without rows has a column of an unknown type, which is not looked at.
+    assert main(["fit", str(embeddings), *options]) == 0
+    labels = read_folder(source.with_name("embeddings-labels")).label
+    assert adjusted_rand_score(y, labels) >= 0.99

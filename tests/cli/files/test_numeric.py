@@ -38,7 +38,7 @@ def test_numbers_in_other_forms_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["list", "large list", "fixed size list", "jsonl"])
-def test_a_list_column_is_as_many_features(tmp_path, kind):
+def test_a_list_column_becomes_one_feature_per_item(tmp_path, kind):
     X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
     path = tmp_path / ("x.jsonl" if kind == "jsonl" else "x.parquet")
     if kind == "jsonl":

@@ -87,7 +87,7 @@ def test_npz_by_key(tmp_path):
         list(read_partitions(path, key="absent"))
 
 
-def test_row_names_of_pandas_are_no_partition(tmp_path):
+def test_row_names_of_pandas_are_not_a_partition(tmp_path):
     pd = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
     path = tmp_path / "partitions.parquet"

@@ -66,7 +66,7 @@ def test_parquet_holds_texts_in_a_column_of_strings(tmp_path):
 
 
 @given(lines=st.lists(st.binary(max_size=8), min_size=1))
-def test_bytes_that_are_no_utf8_are_replaced_and_no_line_is_lost(tmp_path_factory, lines):
+def test_bytes_that_are_not_utf8_are_replaced_and_no_line_is_lost(tmp_path_factory, lines):
     lines = [line.replace(b"\n", b"").replace(b"\r", b"") for line in lines]
     lines[0] = b"." + lines[0]  # neither empty nor a byte-order mark
     path = tmp_path_factory.mktemp("texts") / "a.txt"
@@ -111,7 +111,7 @@ def test_bytes_that_are_no_utf8_are_replaced_and_no_line_is_lost(tmp_path_factor
         ("a.parquet.gz", "no", "the extension must be .*, got '.parquet.gz'"),
     ],
 )
-def test_what_cannot_be_read_is_said_in_a_line(tmp_path, name, content, message):
+def test_errors_are_one_line_that_names_the_file(tmp_path, name, content, message):
     path = _written(tmp_path, name, content)
     with pytest.raises(FileError, match=message) as error:
         read_texts(path)
@@ -119,7 +119,7 @@ def test_what_cannot_be_read_is_said_in_a_line(tmp_path, name, content, message)
     assert "\n" not in str(error.value)
 
 
-def test_damaged_archives_and_missing_files_are_said_too(tmp_path):
+def test_damaged_archives_and_missing_files_are_named(tmp_path):
     path = tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress(b"one\n" * 1000)[:-20])
     with pytest.raises(FileError, match=re.escape(str(path)) + ": damaged"):

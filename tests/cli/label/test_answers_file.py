@@ -53,7 +53,7 @@ def test_an_answer_is_in_the_file_when_append_returns(path):
             assert json.loads(lines[-1]) == event
 
 
-def test_every_cut_keeps_all_answers_before_it_and_says_so(written, tmp_path):
+def test_a_file_cut_anywhere_keeps_all_earlier_answers(written, tmp_path):
     content = written.read_bytes()
     path = tmp_path / "cut.jsonl"
     for size in range(len(content) + 1):
@@ -93,7 +93,7 @@ def test_every_cut_keeps_all_answers_before_it_and_says_so(written, tmp_path):
         b"",
     ],
 )
-def test_damage_before_the_last_line_is_an_error_and_the_file_stays(written, damaged):
+def test_damage_before_the_last_line_is_an_error_and_changes_nothing(written, damaged):
     lines = written.read_bytes().split(b"\n")
     lines[2] = damaged
     content = b"\n".join(lines)
@@ -106,14 +106,14 @@ def test_damage_before_the_last_line_is_an_error_and_the_file_stays(written, dam
 @pytest.mark.parametrize(
     "content", [b"hello", b"hello\n", b'{"a": 1}\n', b"\n", b"\0\n", b"[" * 9999]
 )
-def test_another_file_is_refused_and_stays(path, content):
+def test_a_file_of_another_kind_is_refused_and_unchanged(path, content):
     path.write_bytes(content)
     with pytest.raises(FileError, match="not a file of answers"):
         AnswersFile(path, ABOUT)
     assert path.read_bytes() == content
 
 
-def test_what_differs_from_the_beginning_is_named(written):
+def test_changed_texts_and_options_are_named(written):
     content = written.read_bytes()
     other = "number of texts was 3 and is now 4; seed was 0 and is now 1. Use the"
     with pytest.raises(FileError, match=other):
@@ -130,7 +130,7 @@ def test_a_file_of_another_version_is_refused(written):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="locks are POSIX")
-def test_two_do_not_write_at_once(written):
+def test_two_processes_cannot_write_at_once(written):
     with (
         AnswersFile(written, ABOUT),
         pytest.raises(FileError, match="another process is writing answers"),
@@ -139,7 +139,7 @@ def test_two_do_not_write_at_once(written):
     AnswersFile(written, ABOUT).__exit__()
 
 
-def test_a_place_where_nothing_can_be_written_is_named(tmp_path):
+def test_a_file_that_cannot_be_opened_is_named(tmp_path):
     with pytest.raises(FileError, match="cannot be opened: No such file"):
         AnswersFile(tmp_path / "absent" / "answers.jsonl", ABOUT)
     with pytest.raises(FileError, match="cannot be opened: Is a directory"):
@@ -147,7 +147,7 @@ def test_a_place_where_nothing_can_be_written_is_named(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
-def test_a_full_disk_is_an_error_and_the_answer_does_not_count(written, monkeypatch):
+def test_a_full_disk_is_an_error_and_drops_the_answer(written, monkeypatch):
     with AnswersFile(written, ABOUT) as answers:
         content = written.read_bytes()
         full = os.open("/dev/full", os.O_RDWR)

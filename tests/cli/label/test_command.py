@@ -198,7 +198,7 @@ def test_answers_through_a_pipe_make_a_table(source, run):
         assert f"\n{texts[row]}\n" in found.out
 
 
-def test_a_resumed_session_asks_what_one_without_a_break_would_have(source, run):
+def test_a_resumed_session_asks_the_same_questions_as_an_unbroken_one(source, run):
     keys = ["n", "card", "s", "n", "login", "1", "1", "u", "2", "u", "u", "1"]
     whole = run(source, keys).out
     answers = source.with_name("texts-answers.jsonl").read_text()
@@ -270,7 +270,7 @@ def test_a_terminal_that_goes_away_ends_the_session(source, sit_down):
     assert {row["label"] for row in _table(source)} == {"card"}
 
 
-def test_being_told_to_stop_ends_the_session(source, sit_down):
+def test_a_terminate_signal_ends_the_session(source, sit_down):
     person = sit_down(source)
     person.ask()
     person.name("card")
@@ -438,7 +438,7 @@ def test_a_plain_encoding_and_a_pipe_that_nobody_reads_are_no_error(tmp_path):
     assert len(_table(source)) == 20
 
 
-def test_names_are_checked_and_known_ones_are_found_again(source, run):
+def test_names_are_checked_and_matched_with_known_ones(source, run):
     keys = ["n", "  Credit \t card ", "n", "credit CARD", "n", "", "n", "-1", "n", "NaN"]
     keys += ["n", "a\x1b[2Jb", "n", "x" * 201, "c"]
     shown = run(source, keys).out
@@ -510,7 +510,7 @@ def test_checks_at_random_bound_the_precision(source, run):
         (b"one\ntwo\n", ["--seed", "-1"], 2, "must be an integer from 0 to 2.32 - 1, got '-1'"),
     ],
 )
-def test_what_cannot_be_labeled_is_one_line(tmp_path, run, content, options, code, message):
+def test_errors_are_one_line_and_change_nothing(tmp_path, run, content, options, code, message):
     source, features = tmp_path / "texts.txt", tmp_path / "X.npy"
     np.save(features, np.eye(3))
     if content is not None:

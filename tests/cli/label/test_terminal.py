@@ -24,11 +24,11 @@ pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
         ("\ud800", "\ufffd"),
     ],
 )
-def test_what_a_terminal_would_obey_is_made_visible(text, shown):
+def test_control_characters_are_made_visible(text, shown):
     assert visible(text) == (text if shown is None else shown)
 
 
-def test_the_last_line_of_a_pipe_may_have_no_end():
+def test_the_last_line_of_a_pipe_may_lack_a_line_break():
     read, write = os.pipe()
     os.write(write, b"one\r\ntwo")
     os.close(write)
@@ -39,7 +39,7 @@ def test_the_last_line_of_a_pipe_may_have_no_end():
     os.close(read)
 
 
-def test_a_beginning_is_as_many_lines_as_fit(monkeypatch):
+def test_the_beginning_of_a_text_fills_the_given_lines(monkeypatch):
     monkeypatch.setenv("COLUMNS", "10")
     read, write = os.pipe()
     os.close(write)
@@ -55,7 +55,7 @@ def test_a_beginning_is_as_many_lines_as_fit(monkeypatch):
     os.close(read)
 
 
-def test_without_keys_of_its_own_a_terminal_takes_lines(monkeypatch):
+def test_a_terminal_without_single_keys_reads_lines(monkeypatch):
     monkeypatch.setattr(_terminal, "_HAS_KEYS", False)
     master, slave = pty.openpty()
     terminal = Terminal(slave, io.StringIO())

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 EXTENSIONS = (*with_gzip(".csv", ".tsv", ".jsonl"), ".parquet")
 
 _BYTES_PER_BATCH = 1 << 24  # of .csv and .tsv files
+_MOST_BYTES = (1 << 31) - 1  # that Arrow parses at a time
 _VALUES_PER_BATCH = 1 << 24  # of .parquet files
 _LINES_PER_BATCH = 1 << 16  # of .jsonl files
 _SHOWN_CHARACTERS = 60
@@ -77,7 +78,7 @@ class Table:
         Whether an empty line of a .csv or .tsv file with one column is a row with an empty field.
     keep_damaged : bool, default=False
         Whether bytes that are not UTF-8 become U+FFFD; they are an error otherwise.
-    wanted : tuple of str
+    shown_extensions : tuple of str
         The extensions that messages name, where the caller reads others besides.
 
     Raises
@@ -94,10 +95,10 @@ class Table:
         header_names: Collection[str] = (),
         keep_empty_rows: bool = False,
         keep_damaged: bool = False,
-        wanted: tuple[str, ...] = EXTENSIONS,
+        shown_extensions: tuple[str, ...] = EXTENSIONS,
     ) -> None:
         self.location = location
-        self.files = find_files(location, EXTENSIONS, wanted)
+        self.files = find_files(location, EXTENSIONS, shown_extensions)
         self._options = _TextOptions(header, header_names, keep_empty_rows, keep_damaged)
         self._first = self._opened(self.files[0])
         self.names = self._first.names
@@ -224,6 +225,7 @@ class _DelimitedReader:
         if not first and not self._keeps_empty_rows:
             raise FileError(f"{file.name}: the first line is empty")
         self._n_columns = max(1, len(first))
+        self._block_size = _block_size([first, second])
         self._has_header = options.header
         if self._has_header is None:
             self._has_header = bool(set(options.header_names) & set(first)) or _is_header(
@@ -267,7 +269,7 @@ class _DelimitedReader:
                     # One thread, which is enough here and knows the line of a bad row.
                     arrow_csv.ReadOptions(
                         use_threads=False,
-                        block_size=_BYTES_PER_BATCH,
+                        block_size=self._block_size,
                         column_names=names,
                         skip_rows_after_names=int(bool(self._has_header)),
                     ),
@@ -316,8 +318,14 @@ class _DelimitedReader:
         return end == line.encode().rstrip(b"\r\n")
 
 
+def _block_size(rows: list[list[str]]) -> int:
+    """The number of bytes to parse at a time, which must be more than those of a row."""
+    longest = max(sum(len(field) + 3 for field in row) for row in rows)
+    return min(max(_BYTES_PER_BATCH, 8 * longest), _MOST_BYTES)
+
+
 def _sliced(columns: _Columns, share: float, n: int | None) -> Iterator[tuple[_Columns, float]]:
-    """Cut columns into pieces of at most n rows."""
+    """Cut columns into slices of at most n rows."""
     n_rows = len(columns[0])
     step = n or n_rows
     for start in range(0, n_rows, step):

@@ -115,7 +115,7 @@ def _read_table(
     show: _Show,
 ) -> Features:
     chosen = [*(columns or ()), *([] if label_column is None else [label_column])]
-    table = tables.Table(location, header=header, header_names=chosen, wanted=EXTENSIONS)
+    table = tables.Table(location, header=header, header_names=chosen, shown_extensions=EXTENSIONS)
     places = feature_places(table, columns, label_column)
     label_places = [] if label_column is None else [table.place(label_column)]
     features = FeatureColumns([table.names[place] for place in places])

@@ -15,8 +15,7 @@ from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.partitions import open_npy
 from labelquorum.cli.files.sources import Location, extension_of, find_files
 
-LABEL = "label"
-"""The column of labels in the files that we write."""
+_LABEL = "label"  # the column of labels in the files that we write
 
 _MAX_LABEL = 1 << 62
 # Not 007, which is a name. Integers are often saved as floats, 1.0 or 1.000e+00.
@@ -54,15 +53,15 @@ def read_labels(location: Location) -> NDArray[Any]:
 
 def _read_table(location: Location) -> NDArray[Any]:
     # Without a column named label, the first line of an only column is a label.
-    table = tables.Table(location, header=True, keep_empty_rows=True, wanted=_EXTENSIONS)
-    if LABEL not in table.names and len(table.names) == 1:
+    table = tables.Table(location, header=True, keep_empty_rows=True, shown_extensions=_EXTENSIONS)
+    if _LABEL not in table.names and len(table.names) == 1:
         table = tables.Table(location, header=False, keep_empty_rows=True)
-    if LABEL not in table.names and len(table.names) != 1:
+    if _LABEL not in table.names and len(table.names) != 1:
         raise FileError(
-            f"{location}: the file must have one column, or one named {LABEL}, got "
+            f"{location}: the file must have one column, or one named {_LABEL}, got "
             f"{tables.shown_names(table.names)}"
         )
-    place = table.names.index(LABEL) if LABEL in table.names else 0
+    place = table.names.index(_LABEL) if _LABEL in table.names else 0
     labels: list[Any] = []
     for batch in table.batches([place]):
         labels += batch.columns[0].to_pylist()

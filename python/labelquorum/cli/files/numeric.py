@@ -33,21 +33,21 @@ def _as_integer(field: str) -> int:
     return int(field)
 
 
-class _Wanted(NamedTuple):
+class _NumberKind(NamedTuple):
     noun: str
     advice: str
     dtype: type[np.number[Any]]  # of numbers in text
     convert: Callable[[str], float]
 
 
-_FEATURE = _Wanted(
+_FEATURE = _NumberKind(
     "a number",
     "features must be numbers. Choose the columns of numbers with --columns, and name the column "
     "of known labels with --label-column",
     np.float64,
     _as_float,
 )
-_PARTITION = _Wanted(
+_PARTITION = _NumberKind(
     "an integer",
     "cluster ids must be integers, with -1 where a model abstains. Fill missing values with -1, "
     "and convert floats to integers",
@@ -143,12 +143,12 @@ def _is_list_type(kind: Any) -> bool:
     return any(is_kind(kind) for is_kind in tests)
 
 
-def _check_no_null(column: Any, name: str, batch: Batch, wanted: _Wanted) -> None:
+def _check_no_null(column: Any, name: str, batch: Batch, number: _NumberKind) -> None:
     if column.null_count:
         row = batch.first_row + _first_null(column)
         raise FileError(
             f"{batch.file}: column {name!r} has nulls, the first in row {row} (from 0); "
-            f"{wanted.advice}"
+            f"{number.advice}"
         )
 
 
@@ -156,12 +156,12 @@ def _first_null(column: Any) -> int:
     return int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
 
 
-def _parsed(column: Any, name: str, batch: Batch, wanted: _Wanted) -> NDArray[Any]:
+def _parsed(column: Any, name: str, batch: Batch, number: _NumberKind) -> NDArray[Any]:
     """The numbers in a column of text; the first field that is not one is named."""
     import pyarrow as pa
     from pyarrow import compute
 
-    kind = pa.from_numpy_dtype(wanted.dtype)
+    kind = pa.from_numpy_dtype(number.dtype)
     try:
         try:
             numbers = column.cast(kind)
@@ -171,16 +171,16 @@ def _parsed(column: Any, name: str, batch: Batch, wanted: _Wanted) -> NDArray[An
         values = []
         for row, field in enumerate(column.to_pylist(), batch.first_row):
             try:
-                values.append(wanted.convert(field))
+                values.append(number.convert(field))
             except ValueError as error:
-                advice = wanted.advice
+                advice = number.advice
                 if ";" in field or "\t" in field:
                     separator = "tabs" if ".tsv" in batch.file.lower() else "commas"
                     advice = f"fields must be separated by {separator}"
                 raise FileError(
                     f"{batch.file}: {field[:_SHOWN_CHARACTERS]!r} in row {row} (from 0), column "
-                    f"{name!r}, is not {wanted.noun}; {advice}"
+                    f"{name!r}, is not {number.noun}; {advice}"
                 ) from error
-        return np.array(values, wanted.dtype)
+        return np.array(values, number.dtype)
     array: NDArray[Any] = numbers.to_numpy()
     return array

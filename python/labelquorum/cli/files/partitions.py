@@ -52,7 +52,9 @@ def read_partitions(
             with file.reading():
                 yield from _ARRAY_READERS[file.extension](file, key)
         return
-    table = tables.Table(location, header=header, header_names=columns or (), wanted=EXTENSIONS)
+    table = tables.Table(
+        location, header=header, header_names=columns or (), shown_extensions=EXTENSIONS
+    )
     places = None if columns is None else [table.place(name) for name in columns]
     for batch in table.batches(places):
         yield partition_columns(batch, table.names if columns is None else columns), batch.share

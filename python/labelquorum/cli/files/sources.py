@@ -97,7 +97,7 @@ def _open_local(path: str) -> BinaryIO:
 
 
 def find_files(
-    location: Location, extensions: tuple[str, ...], wanted: tuple[str, ...] = ()
+    location: Location, extensions: tuple[str, ...], shown_extensions: tuple[str, ...] = ()
 ) -> list[SourceFile]:
     """Find the files of a location, sorted by name.
 
@@ -108,7 +108,7 @@ def find_files(
         In folders, names that begin with a dot or an underscore are skipped.
     extensions : tuple of str
         The extensions that can be read. All files must have the same one.
-    wanted : tuple of str, optional
+    shown_extensions : tuple of str, optional
         The extensions that messages name, where the caller reads others besides.
 
     Raises
@@ -117,7 +117,7 @@ def find_files(
         If there is no such file, the extension is another one, or a file is empty.
     """
     try:
-        files = _matching_files(location, extensions, wanted or extensions)
+        files = _matching_files(location, extensions, shown_extensions or extensions)
     except FileError:
         raise
     except ImportError as error:
@@ -134,7 +134,7 @@ def find_files(
 
 
 def _matching_files(
-    location: Location, extensions: tuple[str, ...], wanted: tuple[str, ...]
+    location: Location, extensions: tuple[str, ...], shown_extensions: tuple[str, ...]
 ) -> list[SourceFile]:
     if isinstance(location, str):
         from fsspec.core import url_to_fs
@@ -144,15 +144,15 @@ def _matching_files(
         filesystem, path = _local_filesystem(), str(location)
     has_wildcards = bool(_WILDCARDS & set(path)) and not filesystem.exists(path)
     if has_wildcards:
-        found = filesystem.glob(path, detail=True).values()
-        files = [info for info in found if info["type"] == "file"]
+        matches = filesystem.glob(path, detail=True).values()
+        files = [info for info in matches if info["type"] == "file"]
         if not files:
             raise FileError(f"{location}: no file matches this pattern")
     else:
         info = _info(filesystem, path)
         if info is None or info["type"] != "directory":
             if extension_of(location) not in extensions:
-                check_extension(location, wanted)
+                check_extension(location, shown_extensions)
             if info is None:
                 raise FileError(f"{location}: No such file or directory")
             return [_source_file(location, filesystem, info, str(location))]
@@ -161,7 +161,7 @@ def _matching_files(
     readable = [info for info in files if extension_of(_base_name(info)) in extensions]
     if not readable:
         place = "pattern matches" if has_wildcards else "folder has"
-        raise FileError(f"{location}: the {place} no {listed(wanted)} file")
+        raise FileError(f"{location}: the {place} no {_listed(shown_extensions)} file")
     kinds = sorted({extension_of(_base_name(info)).removesuffix(_GZIP) for info in readable})
     if len(kinds) > 1:
         raise FileError(
@@ -217,11 +217,11 @@ def check_extension(location: Location, extensions: tuple[str, ...]) -> None:
     extension = extension_of(location)
     if extension not in extensions:
         raise FileError(
-            f"{location}: the extension must be {listed(extensions)}, got {extension!r}"
+            f"{location}: the extension must be {_listed(extensions)}, got {extension!r}"
         )
 
 
-def listed(words: tuple[str, ...]) -> str:
+def _listed(words: tuple[str, ...]) -> str:
     """The words as they stand in a sentence; compressed forms are mentioned once."""
     plain = [word for word in words if not word.endswith(_GZIP)]
     text = f"{', '.join(plain[:-1])} or {plain[-1]}" if len(plain) > 1 else plain[0]

@@ -77,7 +77,7 @@ def _read_lines(file: SourceFile) -> Texts:
 
 def _read_table(location: Location, column: str | None) -> Texts:
     table = tables.Table(
-        location, header=True, keep_empty_rows=True, keep_damaged=True, wanted=EXTENSIONS
+        location, header=True, keep_empty_rows=True, keep_damaged=True, shown_extensions=EXTENSIONS
     )
     if column is None and len(table.names) == 1:
         place = 0
