@@ -630,5 +630,5 @@ def test_other_bad_calls(blobs):
         lq.PreClusteringSampler().fit([[0.0], [np.nan]])
     with pytest.raises(ValueError, match="1 sample"):
         lq.PreClusteringSampler().fit([[0.0]])
-    with pytest.raises(ValueError, match="y holds 1 samples"):
+    with pytest.raises(ValueError, match="y must have 240 values, one per sample, got 1"):
         lq.PreClusteringSampler().fit(blobs[0], [1])
