@@ -3,9 +3,9 @@
 1. Base partitions of the training part: many clusterings, each with a view of its own, and most of
    them with more clusters than there are classes. A clustering that must not merge two classes errs
    by splitting one, and others split it elsewhere.
-2. Mini-clusters, on which all of them agree.
-3. `ConsensusClusterer` makes one vote of the same partitions. The samples on which they agree most
-   get pseudo-labels, and the classifier predicts all samples, including those of the held-out part.
+2. Mini-clusters, on which all of them agree, and label spreading from these to all other samples.
+3. `ConsensusClusterer`, which weighs all votes of such partitions instead. The samples on which they
+   agree most get pseudo-labels, and its classifier predicts the held-out part.
 
 All settings are the defaults of the library. The true classes are used only for the shares that are
 printed and for the red frames of the picture.
@@ -25,8 +25,10 @@ from numpy.typing import NDArray
 from labelquorum._shared.files import replacing
 from labelquorum._shared.progress import progress
 from labelquorum.cli.options import add_seed, as_picture
+from labelquorum.clustering.base_partitions import base_partitions
 from labelquorum.clustering.clusterer import ConsensusClusterer
 from labelquorum.quality.metrics import clustering_accuracy
+from labelquorum.semi_supervised.propagation import LabelSpreading
 from labelquorum.votes.mini_clusters import mini_clusters
 
 _N_CLASSES = 10
@@ -52,6 +54,8 @@ class _Result(NamedTuple):
     """Common clusterings of the training part, for comparison."""
     mini_clusters: NDArray[np.int32]
     """The mini-cluster of each training sample, or -1."""
+    spread: Integers
+    """The label of every sample, spread from the mini-clusters."""
     pseudo_labels: Integers
     """The pseudo-label of each training sample, or -1."""
     final: Integers
@@ -105,12 +109,15 @@ def _learned(X: Floats, seed: int, show: Callable[[str, float], None]) -> _Resul
     show("one k-means, one spectral clustering", 1.0)
 
     show("base partitions, mini-clusters, consensus", 0.0)
+    partitions = base_partitions(X[train], _N_CLASSES, random_state=seed)
+    groups = mini_clusters(partitions, _N_CLASSES)
+    spreading = LabelSpreading().fit(X[train], groups)
     model = ConsensusClusterer(_N_CLASSES, random_state=seed).fit(X[train])
-    groups = mini_clusters(model.partitions_, _N_CLASSES)
-    final = np.empty(len(X), dtype=np.int64)
+    spread, final = np.empty((2, len(X)), dtype=np.int64)
+    spread[train], spread[held_out] = spreading.transduction_, spreading.predict(X[held_out])
     final[train], final[held_out] = model.labels_, model.predict(X[held_out])
     show("base partitions, mini-clusters, consensus", 1.0)
-    return _Result(train, held_out, model.partitions_, single, groups, model.pseudo_labels_, final)
+    return _Result(train, held_out, partitions, single, groups, spread, model.pseudo_labels_, final)
 
 
 def _print_table(result: _Result, y: Integers, seconds: float) -> None:
@@ -131,12 +138,13 @@ def _print_table(result: _Result, y: Integers, seconds: float) -> None:
     table.add_column("result", justify="right")
 
     accuracies = [clustering_accuracy(y_train, partition) for partition in result.partitions.T]
-    for i, accuracy in enumerate(accuracies):
-        n_clusters = len(np.unique(result.partitions[:, i]))
-        table.add_row(f"partition {i + 1}", f"{n_clusters} clusters", f"{accuracy:.1%}")
-    table.add_section()
-    table.add_row("partitions", "mean", f"{np.mean(accuracies):.1%}")
-    table.add_row("partitions", "best (known only with the classes)", f"{max(accuracies):.1%}")
+    sizes = [len(np.unique(partition)) for partition in result.partitions.T]
+    kind = f"{min(sizes)} to {max(sizes)} clusters"
+    for name, accuracy in (
+        ("mean", np.mean(accuracies)),
+        ("best (known only with the classes)", max(accuracies)),
+    ):
+        table.add_row(f"{n_partitions} partitions", f"{kind}: {name}", f"{accuracy:.1%}")
     for name, labels in result.single.items():
         accuracy = clustering_accuracy(y_train, labels)
         table.add_row("one clustering", f"{name}, {_N_CLASSES} clusters", f"{accuracy:.1%}")
@@ -152,6 +160,11 @@ def _print_table(result: _Result, y: Integers, seconds: float) -> None:
         f"{n_groups} mini-clusters",
         "of these: images with the majority class of their mini-cluster",
         f"{_purity(y_train[grouped], result.mini_clusters[grouped]):.1%}",
+    )
+    table.add_row(
+        "label spreading",
+        "from the mini-clusters to all images: held-out part",
+        f"{clustering_accuracy(y[result.held_out], result.spread[result.held_out]):.1%}",
     )
     table.add_section()
     labeled = result.pseudo_labels >= 0
