@@ -55,7 +55,7 @@ class _Terms(NamedTuple):
     scores: sparse.csr_array
     """(n_categories, n_terms): how well each term describes each category."""
     rarity: NDArray[np.float64]
-    """(n_terms,): the inverse document frequency by categories."""
+    """(n_terms,): the weight of rare terms, log(1 + A / f) in the notes of `keywords`."""
 
     def has(self, name: str) -> bool:
         """Return whether this is one of the terms."""
