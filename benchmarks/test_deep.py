@@ -45,6 +45,12 @@ def samples(layers):
     return features.astype(np.float32)
 
 
+@pytest.fixture(autouse=True)
+def torch_threads(layers, threads):
+    """Small products gain nothing from threads, which wait for each other on a busy machine."""
+    torch.set_num_threads(threads if max(layers) > 500 else 1)
+
+
 def model_of(n_networks, layers, costs):
     options = {"hidden": layers[1:-1], "denoising_costs": COSTS[costs], "batch_size": BATCH}
     options |= {"n_partitions": 0, "device": "cpu", "random_state": 0}
@@ -55,8 +61,7 @@ def model_of(n_networks, layers, costs):
     )
 
 
-def test_labelquorum(timed, samples, layers, n_networks, costs, threads):
-    torch.set_num_threads(threads)
+def test_labelquorum(timed, samples, layers, n_networks, costs):
     model = model_of(n_networks, layers, costs)
     timed(
         f"train networks, {costs}",
@@ -68,8 +73,7 @@ def test_labelquorum(timed, samples, layers, n_networks, costs, threads):
     assert len(np.unique(model.labels_)) > 1
 
 
-def test_plain_pytorch(timed, samples, layers, n_networks, costs, threads):
-    torch.set_num_threads(threads)
+def test_plain_pytorch(timed, samples, layers, n_networks, costs):
     features = torch.from_numpy((samples - samples.mean(axis=0)) / samples.std(axis=0) * NOISE)
     losses = timed(
         f"train networks, {costs}",

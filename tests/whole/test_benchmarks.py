@@ -264,7 +264,8 @@ def test_data_is_the_same_in_any_chunks(monkeypatch):
 def test_kingdra(tmp_path):
     out = tmp_path / "results.json"
     settings = {"hidden": [16], "n_networks": 3, "n_first_steps": 40, "n_rounds": 1, "n_steps": 5}
-    run("kingdra.py", "--set", "digits", "--runs", 0, "--settings", json.dumps(settings), out=out)
+    args = ["--set", "digits", "--runs", 0, "--settings", json.dumps(settings), "--threads", 1]
+    run("kingdra.py", *args, out=out)
     results = json.loads(out.read_text())["results"]["digits"]
     assert len(results["kingdra"]["runs"][0]["rounds"]) == 2
     assert len(results["vote"]["runs"][0]["rounds"]) == 1
