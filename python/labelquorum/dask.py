@@ -229,7 +229,8 @@ class ConsensusClusterer(BaseEstimator):
     Examples
     --------
     >>> import dask.array as da
-    >>>     >>> import labelquorum.dask
+    >>> import labelquorum as lq
+    >>> import labelquorum.dask
     >>> from sklearn.datasets import load_digits
     >>> digits = load_digits()
     >>> X = da.from_array(digits.data, chunks=(500, 64))

@@ -181,7 +181,10 @@ def test_wrong_options_for_a_folder_are_refused(folder, capsys, options, code, m
 def test_folders_without_usable_files_are_refused(folder, rows, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert run_mini_clusters(tmp_path / "empty") == 1
-    assert "the folder has no .npy, .npz, .csv, .tsv, .jsonl or .parquet" in capsys.readouterr().err
+    assert (
+        "the folder has no file with extension .csv, .tsv, .jsonl or .parquet"
+        in capsys.readouterr().err
+    )
     pd.DataFrame(rows, columns=list("abcxyz")).to_parquet(folder / "part-4.parquet")
     assert run_mini_clusters(folder, "--quiet") == 1
     error = capsys.readouterr().err

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from labelquorum._shared.files import FileError
-from labelquorum.cli.files.sources import extension_of, find_files, is_pattern
+from labelquorum.cli.files.sources import extension_of, find_file, find_files, is_pattern
 
 EXTENSIONS = (".csv", ".csv.gz", ".parquet")
 
@@ -58,11 +58,11 @@ def test_a_url_is_opened_by_fsspec():
     ("name", "message"),
     [
         ("absent.csv", "absent.csv: No such file"),
-        ("absent.txt", "the extension must be .csv or .parquet .or text with .gz., got '.txt'"),
+        ("absent.txt", "the extension must be .csv or .parquet .text also with .gz., got '.txt'"),
         ("notes.md", "the extension must be .csv"),
         ("*.parquet", "no file matches this pattern"),
-        ("*.md", "the pattern matches no .csv or .parquet"),
-        ("empty", "empty: the folder has no .csv or .parquet"),
+        ("*.md", "the pattern matches no file with extension .csv or .parquet"),
+        ("empty", "empty: the folder has no file with extension .csv or .parquet"),
         ("zero.csv", "zero.csv: the file is empty"),
         ("mixed", "must be of one kind, got .csv, .parquet; .* such as '.*.csv'"),
     ],
@@ -105,3 +105,9 @@ def test_a_missing_plug_in_is_named(monkeypatch):
 )
 def test_extensions(location, extension):
     assert extension_of(location) == extension
+
+
+def test_one_file_is_wanted_where_several_cannot_be_read(folder):
+    assert find_file(folder / "b.*", EXTENSIONS).extension == ".csv"
+    with pytest.raises(FileError, match=r"only one .csv file can be read, got 2"):
+        find_file(folder / "*.csv*", EXTENSIONS)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 EXTENSIONS = (*with_gzip(".csv", ".tsv", ".jsonl"), ".parquet")
 
-_BYTES_PER_BATCH = 1 << 24  # of .csv and .tsv files
+_BYTES_PER_BATCH = 1 << 22  # of .csv and .tsv files
 _MOST_BYTES = (1 << 31) - 1  # that Arrow parses at a time
 _VALUES_PER_BATCH = 1 << 24  # of .parquet files
 _LINES_PER_BATCH = 1 << 16  # of .jsonl files

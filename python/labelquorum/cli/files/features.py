@@ -17,7 +17,7 @@ from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.labels import as_labels
 from labelquorum.cli.files.numeric import FeatureColumns
 from labelquorum.cli.files.partitions import open_npy
-from labelquorum.cli.files.sources import Location, SourceFile, extension_of, find_files
+from labelquorum.cli.files.sources import Location, SourceFile, extension_of, find_file
 
 _Show: TypeAlias = Callable[[str, float], None] | None
 
@@ -61,7 +61,7 @@ def read_features(
         If the location cannot be read, or a value is not a finite number.
     """
     if extension_of(location) in _ARRAY_READERS:
-        (file,) = find_files(location, tuple(_ARRAY_READERS))
+        file = find_file(location, tuple(_ARRAY_READERS))
         if label_column is not None or columns is not None:
             name = label_column or ", ".join(columns or ())
             raise FileError(f"{file.name}: {file.extension} files have no named columns: {name!r}")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labelquorum._shared.files import FileError
 from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.partitions import open_npy
-from labelquorum.cli.files.sources import Location, extension_of, find_files
+from labelquorum.cli.files.sources import Location, extension_of, find_file
 
 _LABEL = "label"  # the column of labels in the files that we write
 
@@ -41,7 +41,7 @@ def read_labels(location: Location) -> NDArray[Any]:
     """
     extension = extension_of(location)
     if extension in (".npy", ".txt"):
-        (file,) = find_files(location, (extension,))
+        file = find_file(location, (extension,))
         with file.reading():
             if extension == ".npy":
                 return as_labels(file.name, open_npy(file))

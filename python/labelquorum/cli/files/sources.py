@@ -133,6 +133,16 @@ def find_files(
     return files
 
 
+def find_file(location: Location, extensions: tuple[str, ...]) -> SourceFile:
+    """Find the one file of a location, for formats that are not read as several files."""
+    files = find_files(location, extensions)
+    if len(files) > 1:
+        raise FileError(
+            f"{location}: only one {files[0].extension} file can be read, got {len(files)}"
+        )
+    return files[0]
+
+
 def _matching_files(
     location: Location, extensions: tuple[str, ...], shown_extensions: tuple[str, ...]
 ) -> list[SourceFile]:
@@ -161,7 +171,7 @@ def _matching_files(
     readable = [info for info in files if extension_of(_base_name(info)) in extensions]
     if not readable:
         place = "pattern matches" if has_wildcards else "folder has"
-        raise FileError(f"{location}: the {place} no {_listed(shown_extensions)} file")
+        raise FileError(f"{location}: the {place} no file with extension {_listed(extensions)}")
     kinds = sorted({extension_of(_base_name(info)).removesuffix(_GZIP) for info in readable})
     if len(kinds) > 1:
         raise FileError(
@@ -221,11 +231,11 @@ def check_extension(location: Location, extensions: tuple[str, ...]) -> None:
         )
 
 
-def _listed(words: tuple[str, ...]) -> str:
-    """The words as they stand in a sentence; compressed forms are mentioned once."""
-    plain = [word for word in words if not word.endswith(_GZIP)]
+def _listed(extensions: tuple[str, ...]) -> str:
+    """The extensions in a sentence; compressed forms are mentioned once."""
+    plain = [extension for extension in extensions if not extension.endswith(_GZIP)]
     text = f"{', '.join(plain[:-1])} or {plain[-1]}" if len(plain) > 1 else plain[0]
-    return text if len(plain) == len(words) else f"{text} (or text with {_GZIP})"
+    return text if len(plain) == len(extensions) else f"{text} (text also with {_GZIP})"
 
 
 def with_gzip(*extensions: str) -> tuple[str, ...]:

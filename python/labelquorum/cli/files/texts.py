@@ -10,7 +10,7 @@ from labelquorum.cli.files.sources import (
     Location,
     SourceFile,
     extension_of,
-    find_files,
+    find_file,
     with_gzip,
 )
 
@@ -45,7 +45,7 @@ def read_texts(location: Location, column: str | None = None) -> Texts:
         If the location cannot be read, or has no texts.
     """
     if extension_of(location) in _LINES:
-        (file,) = find_files(location, _LINES)
+        file = find_file(location, _LINES)
         if column is not None:
             raise FileError(f"{file.name}: .txt files have no named columns: {column!r}")
         with file.reading():
