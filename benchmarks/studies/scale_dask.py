@@ -219,7 +219,7 @@ def main():
         results["dask"] = on_dask(source, scratch / "dask")
         print(f"labelquorum.dask {results['dask']}", flush=True)
         results["command"] = by_command(source, scratch / "command", ["--scheduler", address])
-        print(f"labelquorum consensus {results['command']}", flush=True)
+        print(f"labelquorum mini-clusters {results['command']}", flush=True)
         results["groupby"] = None if args.without_groupby else by_group(source)
         print(f"groupby().size() {results['groupby']}", flush=True)
         task_s = task_seconds(client)

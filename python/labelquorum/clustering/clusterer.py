@@ -18,7 +18,7 @@ from sklearn.utils import ClassifierTags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelquorum._shared.arguments import as_fraction, as_n_threads, as_place, as_positive
-from labelquorum._shared.files import FileError, replacing
+from labelquorum._shared.files import replacing
 from labelquorum._shared.frame import Float32Rows, Frame
 from labelquorum._shared.labels import (
     category_names,
@@ -539,12 +539,9 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         from labelquorum.report.page import report_page
 
         check_is_fitted(self)
-        try:
-            with replacing(Path(path)) as file:
-                page = report_page(self, X=X, texts=texts, images=images, y=y)
-                file.write(page.encode())
-        except FileError as error:
-            raise OSError(str(error)) from error
+        with replacing(Path(path)) as file:
+            page = report_page(self, X=X, texts=texts, images=images, y=y)
+            file.write(page.encode())
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the category of new samples: the one with the highest probability.

@@ -399,10 +399,6 @@ class SignatureTable:
             One row per signature, in order of the ids: int32 columns "p0", "p1", ... (-1 is an
             abstention) and the int64 column "count". The schema's metadata hold the format version.
 
-        Raises
-        ------
-        ImportError
-            If pyarrow is missing: ``pip install "labelquorum[parquet]"``.
         """
         import pyarrow as pa
 
