@@ -4,8 +4,8 @@
    them with more clusters than there are classes. A clustering that must not merge two classes errs
    by splitting one, and others split it elsewhere.
 2. Mini-clusters, on which all of them agree, and label spreading from these to all other samples.
-3. `ConsensusClusterer`, which weighs all votes of such partitions instead. The samples on which they
-   agree most get pseudo-labels, and its classifier predicts the held-out part.
+3. `ConsensusClusterer`, which weighs all votes of such partitions instead. The samples on which
+   they agree most get pseudo-labels, and its classifier predicts the held-out part.
 
 All settings are the defaults of the library. The true classes are used only for the shares that are
 printed and for the red frames of the picture.
