@@ -171,7 +171,7 @@ Graph<Index, Weight> build(const Rows& rows, Edges edges, Combine combine, bool 
     std::partial_sum(ends.begin(), ends.end(), ends.begin());
     if (ends.back() > static_cast<std::size_t>(std::numeric_limits<Index>::max())) {
         throw std::length_error(
-            "The graph must have at most " + std::to_string(std::numeric_limits<Index>::max()) +
+            "graph must have at most " + std::to_string(std::numeric_limits<Index>::max()) +
             " edges for this type of indices, got " + std::to_string(ends.back()) + ".");
     }
     Graph<Index, Weight> graph{std::vector<Index>(n_nodes + 1), {}, {}};
