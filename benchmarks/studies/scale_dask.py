@@ -80,7 +80,7 @@ def by_command(source, out, scheduler):
     options = ["--n-clusters", str(OPTIONS["n_clusters"]), "--min-agree", str(OPTIONS["min_agree"])]
     options += ["--out", str(out), "--quiet", *scheduler]
     with PeakMemory() as peak:
-        seconds, code = timed(lambda: labelquorum_command(["consensus", str(source), *options]))
+        seconds, code = timed(lambda: labelquorum_command(["mini-clusters", str(source), *options]))
     if code:
         raise SystemExit(code)
     return {"seconds": seconds, "client_gib": peak.peak / 2**30}
