@@ -1,11 +1,10 @@
-"""Draw docs/overview.png: question titles before and after, as the README shows them."""
+"""Draw the picture of the README (docs/overview.png): questions without and with categories."""
 
 from __future__ import annotations
 
 import argparse
 import gzip
 import json
-import os
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,15 +12,15 @@ import numpy as np
 from sklearn.manifold import TSNE
 
 import labelquorum as lq
+from _data import real_data
 
-ROOT = Path(__file__).resolve().parents[2]
 N_DRAWN = 6000  # points of the map
 INK, FAINT = "#1f2328", "#b8bfc7"
 
 
 def read_questions():
     """The titles and their embeddings."""
-    folder = Path(os.environ.get("LABELQUORUM_DATA", ROOT.parent / "shared" / "data")) / "intents"
+    folder = real_data() / "intents"
     with gzip.open(folder / "stackoverflow.jsonl.gz", "rt", encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in lines]
     return texts, np.load(folder / "stackoverflow_minilm.npy").astype(np.float32)
@@ -71,7 +70,7 @@ def draw(texts, X):
 def main():
     """Read, draw and write."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--out", type=Path, default=ROOT / "docs" / "overview.png")
+    options.add_argument("--out", type=Path, required=True)
     plt.switch_backend("agg")
     draw(*read_questions()).savefig(options.parse_args().out, dpi=110, bbox_inches="tight")
 
