@@ -120,8 +120,16 @@ def test_without_edges_every_node_is_alone():
             ValueError,
             r"graph must be.* got shape \(3, 4\)",
         ),
-        ({"graph": -scipy.sparse.eye_array(3)}, ValueError, "graph holds the weight -1"),
-        ({"graph": np.nan * scipy.sparse.eye_array(3)}, ValueError, "graph holds the weight nan"),
+        (
+            {"graph": -scipy.sparse.eye_array(3)},
+            ValueError,
+            "graph must have weights from 0 to 1e30, got -1",
+        ),
+        (
+            {"graph": np.nan * scipy.sparse.eye_array(3)},
+            ValueError,
+            "graph must have weights from 0 to 1e30, got nan",
+        ),
         ({"resolution": 0}, ValueError, "resolution must be.* got 0"),
         ({"resolution": [1, np.inf]}, ValueError, r"resolution must be.* got \[1, inf\]"),
         ({"resolution": []}, ValueError, r"resolution must be.* got shape \(0,\)"),
