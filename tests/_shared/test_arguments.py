@@ -322,27 +322,27 @@ BAD_ARGUMENTS = {
     "accuracy lengths": (
         lambda: lq.clustering_accuracy([0, 1], [0]),
         ValueError,
-        "y_true has 2 samples, y_pred has 1",
+        "y_true has 2 values, but y_pred has 1: they must have the same length",
     ),
     "accuracy floats": (
         lambda: lq.clustering_accuracy([0, 1], [0.0, np.nan]),
         TypeError,
-        "y_pred has dtype float64; wanted integers, bools or strings",
+        "y_pred must hold integers, bools or strings, got dtype float64",
     ),
     "accuracy 2-D": (
         lambda: lq.clustering_accuracy([[0, 1]], [0, 1]),
         ValueError,
-        r"y_true has shape \(1, 2\); wanted 1-D",
+        r"y_true must have shape \(n_samples,\), got \(1, 2\)",
     ),
     "accuracy mixed": (
         lambda: lq.clustering_accuracy(np.array(["a", 1], dtype=object), [0, 1]),
         TypeError,
-        "y_true has dtype object",
+        "y_true must hold integers, bools or strings, got dtype object",
     ),
     "accuracy empty": (
         lambda: lq.clustering_accuracy(np.empty(0, int), np.empty(0, int)),
         ValueError,
-        "y_true is empty",
+        "y_true must hold at least one sample, got none",
     ),
 }
 

@@ -53,7 +53,7 @@ def test_mini_clusters_are_pure(run):
 
 def test_weighing_all_votes_beats_label_spreading_from_mini_clusters(run):
     output, _ = run
-    spread = _result(output, "from the mini-clusters to all images")
+    spread = _result(output, "label spreading")
     assert 75 < spread < _result(output, "held-out part")
 
 

@@ -123,7 +123,7 @@ def test_fit_continues_from_a_directory(features, tmp_path, capsys):
     assert features.with_name("X-labels.csv").read_text() == labels
     assert capsys.readouterr() == ("", "")
     assert main([*command, "--seed", "1"]) == 1
-    assert "holds partitions of another call: other random_state" in capsys.readouterr().err
+    assert "whose call differs in random_state" in capsys.readouterr().err
 
 
 def test_fit_shows_warnings_in_a_line(features, blobs, tmp_path, capsys):
@@ -132,7 +132,7 @@ def test_fit_shows_warnings_in_a_line(features, blobs, tmp_path, capsys):
         main(["fit", str(features), "--labels", str(tmp_path / "y.npy"), "--n-clusters", "2"]) == 0
     )
     error = capsys.readouterr().err.splitlines()
-    assert "labelquorum: n_clusters is 2, y holds 4 categories, which are all kept" in error
+    assert "labelquorum: n_clusters is 2, but y has 4 categories: all of them are kept" in error
 
 
 def test_fit_prints_few_of_many_categories(tmp_path, capsys):

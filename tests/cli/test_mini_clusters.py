@@ -74,11 +74,11 @@ def test_a_point_makes_a_threshold_a_fraction(source, rows, text, value):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.array([[0.0, np.nan]]), "partitions holds NaN; wanted integers"),
-        (np.array([[0.0, 1.0]]), r"partitions holds floats \(float64\); wanted integers"),
-        (np.array([[True, False]]), "partitions holds bools"),
+        (np.array([[0.0, np.nan]]), "partitions must hold integers, got NaN"),
+        (np.array([[0.0, 1.0]]), r"partitions must hold integers, got floats \(float64\)"),
+        (np.array([[True, False]]), "partitions must hold integers, got bools"),
         (np.zeros((0, 3), dtype=int), "the file has no samples"),
-        (np.zeros((3, 0), dtype=int), "holds no partition"),
+        (np.zeros((3, 0), dtype=int), "partitions must hold at least one partition, got none"),
         (np.zeros(3, dtype=int), r"the shape must be \(n_samples, n_partitions\), got \(3,\)"),
         (np.array([[2**31]]), "2147483648"),
         (np.array([[None, 1]]), "damaged or not a .npy file"),
@@ -107,8 +107,8 @@ def test_unusable_names_are_exit_code_1(tmp_path, capsys, name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--min-agree", "7"], "min_agree is 7; wanted .* 1 to 6 votes"),
-        (["--min-differ", "1.5"], "min_differ is 1.5; wanted"),
+        (["--min-agree", "7"], "min_agree must be .* 1 to 6 votes .* got 7"),
+        (["--min-differ", "1.5"], r"min_differ must be .* got 1\.5"),
         (["--min-agree", "nan.0"], "must be a fraction such as 0.9 or a number of votes"),
         (["--min-agree", "x"], "must be a fraction such as 0.9 or a number of votes"),
         (["--n-clusters", "0"], "must be an integer of at least 1, got '0'"),

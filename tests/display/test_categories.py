@@ -176,7 +176,7 @@ def test_a_grid_can_be_drawn_again_in_another_figure():
         ({"categories": []}, ValueError, "categories must hold at least one category"),
         ({"n_samples": 0}, ValueError, "n_samples must be an integer of at least 1, got 0"),
         ({"confidence": [1, 2]}, ValueError, r"confidence must have shape \(3,\), got \(2,\)"),
-        ({"image_shape": None, "texts": ["a"]}, ValueError, "labels holds 3 samples, texts 1"),
+        ({"image_shape": None, "texts": ["a"]}, ValueError, "labels has 3 values, but texts has 1"),
     ],
 )
 def test_wrong_arguments_of_a_grid_are_named(change, error, message):

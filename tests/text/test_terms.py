@@ -188,7 +188,7 @@ BAD = [
         TypeError,
         r"texts must hold strings, .*, got None \(NoneType\) at position 1",
     ),
-    (["a", "b"], [0], {}, ValueError, "labels must have 2 values, one per text, got 1"),
+    (["a", "b"], [0], {}, ValueError, "labels has 1 values, but texts has 2"),
     (["a"], [-1], {}, ValueError, "labels must hold at least one category, got -1 or None"),
     (["a"], [0.5], {}, TypeError, "labels must hold integers, got floats"),
     (["a"], [0], {"min_df": 0}, ValueError, "min_df must be .*, got 0"),

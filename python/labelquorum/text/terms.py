@@ -76,7 +76,10 @@ def _as_labeled_texts(texts: Any, labels: Any) -> tuple[list[str], list[Any], ND
     items = as_texts(texts)
     categories, codes = as_codes(labels, "labels")
     if len(codes) != len(items):
-        raise ValueError(f"labels must have {len(items)} values, one per text, got {len(codes)}")
+        raise ValueError(
+            f"labels has {len(codes)} values, but texts has {len(items)}: they must have the same "
+            "length"
+        )
     if not categories:
         raise ValueError("labels must hold at least one category, got -1 or None for every text")
     return items, categories, codes

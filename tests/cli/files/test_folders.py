@@ -170,7 +170,7 @@ def test_labels_of_another_call_are_not_mixed_with_new_ones(folder, tmp_path, ca
     [
         (["--out", "SOURCE"], 2, "--out must be another file than FILE"),
         (["--scheduler", "nonsense://here"], 1, "scheduler nonsense://here: "),
-        (["--min-differ", "1.5"], 2, "min_differ is 1.5"),
+        (["--min-differ", "1.5"], 2, "min_differ must be a fraction"),
     ],
 )
 def test_wrong_options_for_a_folder_are_refused(folder, capsys, options, code, message):
