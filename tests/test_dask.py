@@ -179,6 +179,7 @@ def test_chunks_that_change_are_an_error():
         labels.compute()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing kills like that there")
 @pytest.mark.parametrize("when", ["counting", "labeling"])
 def test_worker_processes_give_the_same_labels_even_if_one_is_killed(cluster, tmp_path, when):
@@ -215,6 +216,7 @@ def blobs():
     return make_blobs(3000, centers=5, n_features=6, random_state=0)
 
 
+@pytest.mark.slow
 def test_categories_are_those_of_the_in_memory_pipeline(cluster, blobs):
     X, _ = blobs
     expected = lq.ConsensusClusterer(random_state=0).fit(X)

@@ -418,6 +418,7 @@ def test_audits_do_not_change_what_else_is_asked(some_digits):
     assert len(learned) >= 36
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_queries", "batch"), [(4, 1), (2, 2), (1, 4)])
 def test_given_what_was_learned_all_sets_of_audits_are_equally_likely(n_queries, batch):
     """Try all orders of drawing: each set of audits comes up equally often."""

@@ -28,6 +28,7 @@ def _result(output, what):
     return float(re.search(rf"{what}.*?([0-9.]+)%", output)[1])
 
 
+@pytest.mark.slow
 def test_final_labels_beat_every_clustering(run):
     output, _ = run
     final = _result(output, "held-out part")

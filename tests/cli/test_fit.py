@@ -135,6 +135,7 @@ def test_fit_shows_warnings_in_a_line(features, blobs, tmp_path, capsys):
     assert "labelquorum: n_clusters is 2, but y has 4 categories: all of them are kept" in error
 
 
+@pytest.mark.slow
 def test_fit_prints_few_of_many_categories(tmp_path, capsys):
     np.save(tmp_path / "X.npy", np.repeat(np.eye(60), 30, axis=0) * 9)
     assert main(["fit", str(tmp_path / "X.npy"), "--n-clusters", "60"]) == 0

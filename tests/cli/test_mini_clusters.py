@@ -152,6 +152,7 @@ def _start_long_run(folder):
     return run
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_half_file(tmp_path):
     run = _start_long_run(tmp_path)
     run.kill()
@@ -159,6 +160,7 @@ def test_a_killed_run_leaves_no_half_file(tmp_path):
     assert not (tmp_path / "partitions.labels.npy").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 def test_an_interrupted_run_leaves_nothing(tmp_path):
     run = _start_long_run(tmp_path)

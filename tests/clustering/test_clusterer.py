@@ -18,6 +18,7 @@ from labelquorum._shared import frame
 
 
 # Some checks set n_clusters to 1 and pass y, which clusterers of scikit-learn do not read.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:n_clusters is ., but y has", "ignore:X shows no clusters")
 @parametrize_with_checks([lq.ConsensusClusterer(n_partitions=4)])
 def test_scikit_learn_contract(estimator, check):
@@ -140,6 +141,7 @@ def test_last_weeks_labels_as_y_keep_their_numbers_and_names(blobs, names, name_
     np.testing.assert_array_equal(with_fewer_labels.labels_, this_week.labels_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share_wrong", [0, 0.1])
 def test_known_labels_emphasize_the_differences_that_matter(share_wrong):
     """Three columns tell six classes apart, twelve louder ones tell other groups apart."""

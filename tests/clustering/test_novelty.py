@@ -66,6 +66,7 @@ def test_scores_are_shares_of_training_samples_that_are_closer_to_the_others(blo
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_training, n_new", [(60, 300), (400, 100)])
 def test_the_lower_bound_of_the_novel_share_holds(n_training, n_new):
     rng = np.random.default_rng(0)

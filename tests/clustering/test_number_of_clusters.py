@@ -26,6 +26,7 @@ def test_clusters_are_found_by_the_clusterer_without_their_number(blobs):
     assert model.n_clusters_ == 5
 
 
+@pytest.mark.slow
 def test_many_small_categories_are_counted():
     X, classes = make_blobs(3000, 16, centers=60, cluster_std=1.5, random_state=0)
     model = lq.ConsensusClusterer(random_state=0, n_partitions=8).fit(X)
@@ -33,6 +34,7 @@ def test_many_small_categories_are_counted():
     assert lq.clustering_accuracy(classes, model.labels_) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Gaussian", "uniform", "shuffled columns", "plane"])
 def test_noise_has_one_category_and_a_warning(digits, kind):
     rng = np.random.default_rng(0)

@@ -53,6 +53,7 @@ class KilledError(Exception):
     """What stops a fit right after a checkpoint."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_saved", [1, 8, 9, 11])
 def test_an_interrupted_fit_resumes(three_blobs, tmp_path, monkeypatch, n_saved):
     X, _ = three_blobs
@@ -81,6 +82,7 @@ def test_an_interrupted_fit_resumes(three_blobs, tmp_path, monkeypatch, n_saved)
     assert resumed.history_ == uninterrupted.history_
 
 
+@pytest.mark.slow
 def test_the_fit_of_a_killed_process_resumes(three_blobs, tmp_path):
     X, _ = three_blobs
     np.save(tmp_path / "X.npy", X)

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.deep
 QUICK = SMALL | {"learning_rate": 0.02}
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [Kingdra(4, **QUICK, n_networks=2, n_first_steps=30, n_rounds=1, n_steps=5)]
 )
@@ -29,6 +30,7 @@ def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 def test_kingdra_beats_k_means_on_digits(digits):
     X, y = digits
     model = Kingdra(
@@ -49,6 +51,7 @@ def test_kingdra_beats_k_means_on_digits(digits):
     assert (pseudo[pseudo >= 0] == model.labels_[pseudo >= 0]).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_each_network_starts_from_partitions_of_its_own(digits):
     X, y = digits
     settings = {"hidden": (64,), "n_first_steps": 150, "n_rounds": 0, "random_state": 0}
@@ -126,6 +129,7 @@ def head():
     )
 
 
+@pytest.mark.slow
 def test_networks_of_the_user(three_blobs, tmp_path):
     X, y = three_blobs
     settings = ENSEMBLE | {"network": head, "n_first_steps": 200, "directory": tmp_path / "kept"}

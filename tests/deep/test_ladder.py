@@ -19,6 +19,7 @@ QUICK = SMALL | {"learning_rate": 0.02}
 MINUS_ONE = {"check_classifiers_classes": "-1 means no label, so it cannot be a class"}
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [
         LadderClassifier(**QUICK, labeled_batch_size=50, n_steps=50),
@@ -40,6 +41,7 @@ def test_each_kind_of_layer_has_its_cost(three_blobs, hidden, costs):
     assert list(model.fit(three_blobs[0])._networks.costs) == costs
 
 
+@pytest.mark.slow
 def test_few_labels_are_enough(three_blobs):
     X, y = three_blobs
     names = np.array(["a", "b", "c"])[y].astype(object)
@@ -52,6 +54,7 @@ def test_few_labels_are_enough(three_blobs):
     np.testing.assert_array_equal(of_numbers.predict(X), of_numbers.transduction_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss, mu", [("information", 4), ("dot", 10)])
 def test_a_ladder_clusters(three_blobs, loss, mu):
     X, y = three_blobs

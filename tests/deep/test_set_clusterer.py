@@ -18,6 +18,7 @@ from sets_data import b_cubed, context_sets, network, pet_sets
 pytestmark = pytest.mark.deep
 
 
+@pytest.mark.slow
 def test_a_network_sees_the_context_and_pairs_do_not():
     sets, clusters = context_sets(300, 0)
     model = network(n_epochs=15).fit(sets[:250], clusters[:250])

@@ -43,6 +43,7 @@ def test_an_ensemble_equals_its_networks_trained_alone(three_blobs, exact, is_la
 
 
 # PyTorch warns about its own code as it compiles.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_networks_become_the_same(three_blobs, exact, monkeypatch):
     compiled_modules, compile_module = [], torch.compile

@@ -161,6 +161,7 @@ def test_the_result_does_not_depend_on_threads(n_jobs):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_many_nodes():
     rng = np.random.default_rng(5)
     n = 20_000

@@ -231,6 +231,7 @@ def test_agreement_on_the_edges_of_a_graph_of_neighbors(index, form):
     np.testing.assert_array_equal(shares.data, oracle.coassociation(rows, pairs))
 
 
+@pytest.mark.slow
 def test_consensus_on_a_graph_of_neighbors_is_linear_in_the_samples():
     rng = np.random.default_rng(3)
 

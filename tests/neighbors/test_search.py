@@ -82,6 +82,7 @@ def test_ties_and_duplicates_go_by_index(seed, n, d, width, dtype, n_jobs):
     np.testing.assert_array_equal(lq.kneighbors(X, k, n_jobs=n_jobs)[1], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("n", "d"), [(2000, 1), (1500, 33), (400, 2000)])
@@ -206,6 +207,7 @@ def true_recall(distances, exact_distances):
     return (distances <= exact_distances[:, -1:] * (1 + 1e-6)).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", DATA)
 def test_a_promised_recall_is_kept(shape):
     X = DATA[shape](np.random.default_rng(5)).astype(np.float32)

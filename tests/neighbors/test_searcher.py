@@ -30,6 +30,7 @@ def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("target", [0.8, 0.97])
 def test_the_promised_recall_is_kept(shape, target, method):
@@ -62,6 +63,7 @@ def test_either_index_answers_where_it_is_good_enough(method, metric):
         assert recall_of(rows[:4500], rows[4500:], distances, k, metric) >= 0.79
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_threads_or_repeats(method):
     rows = shaped(np.random.default_rng(2), "clustered", 4500)
     answers = []
@@ -123,6 +125,7 @@ def layouts(X, tmp_path):
     return [np.asfortranarray(X), strided, misaligned, np.load(tmp_path / "x.npy", mmap_mode="r")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_any_layout_gives_the_same_answers_and_is_not_copied(method, dtype, tmp_path):
     rows = shaped(np.random.default_rng(7), "clustered", 4100).astype(dtype)

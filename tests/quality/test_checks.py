@@ -168,6 +168,7 @@ def oracle_of(labels, right, drawn):
     return oracle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", populations())
 def test_bounds_overall_and_of_each_category_hold_as_often_as_they_say(name):
     labels, confidence, right = populations()[name]
@@ -210,6 +211,7 @@ def threshold_without_correction(confidence, drawn, right, wanted):
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_checked, n_draws", [(150, 600), (400, 300)])
 def test_a_threshold_chosen_on_the_same_checks_guarantees_the_precision(n_checked, n_draws):
     rng = np.random.default_rng(3)

@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 import labelquorum as lq
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["numbers", "strings"])
 def test_questions_are_answered_with_the_known_classes(digits, kind):
     X, classes = digits

@@ -79,6 +79,7 @@ def wait_for(condition):
     raise AssertionError("it did not come about within five seconds")
 
 
+@pytest.mark.slow
 def test_a_million_rows_are_quick_to_open(browser, tmp_path):
     n = 1_000_000
     rng = np.random.default_rng(0)

@@ -15,6 +15,7 @@ def contents_of(model, y=None):
     return contents(report_data(model, X=None, texts=None, images=None, judgment=judgment))
 
 
+@pytest.mark.slow
 def test_facts_are_those_of_the_model(hostile):
     model = hostile.model
     facts = dict(contents_of(model, hostile.y)["facts"])
@@ -31,6 +32,7 @@ def test_facts_are_those_of_the_model(hostile):
     assert set(dict(contents_of(model)["facts"])) == set(facts) - {"correct labels"}
 
 
+@pytest.mark.slow
 def test_the_coverage_table_starts_with_the_pseudo_labels_and_ends_with_all(hostile):
     model = hostile.model
     rows = contents_of(model, hostile.y)["coverage"]["rows"]

@@ -124,6 +124,7 @@ def test_the_same_model_gives_the_same_file(hostile, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_many_categories_long_names_and_large_images_make_a_small_file(fit_partitions):
     n_categories, n = 1200, 3600
     classes = np.arange(n) % n_categories
@@ -142,6 +143,7 @@ def test_many_categories_long_names_and_large_images_make_a_small_file(fit_parti
     assert "The table shows the 1000 largest of 1200 categories." in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["one", "three", "all known", "abstaining", "closed", "groups"])
 def test_unusual_models_have_a_report(fit_partitions, case):
     classes = np.arange(30) % 3

@@ -94,6 +94,7 @@ def test_one_neighbor_gives_the_labels_of_scikit_learn(weights):
     np.testing.assert_array_equal(ours.transduction_[~known], theirs.predict(X[~known]))
 
 
+@pytest.mark.slow
 def test_the_interval_contains_the_accuracy_on_unlabeled_samples():
     inside = 0
     for seed in range(20):

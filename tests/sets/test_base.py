@@ -27,6 +27,7 @@ def fitted():
     return fitted_by
 
 
+@pytest.mark.slow
 @both_estimators
 def test_new_sets_get_their_clusters_and_categories(make, fitted):
     sets, clusters, categories = pet_sets(10, 1)
@@ -118,6 +119,7 @@ def test_without_categories_none_are_predicted(make):
     assert model.categories_.size == 0
 
 
+@pytest.mark.slow
 @both_estimators
 def test_sets_of_1_and_of_2000_items(make):
     sets, clusters, categories = pet_sets(20, 8)

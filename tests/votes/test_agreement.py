@@ -101,6 +101,7 @@ def test_a_fraction_that_floats_cannot_hold_is_not_rounded_to_a_vote_more(fracti
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["pairs", "blocks", None])
 @pytest.mark.parametrize("max_id", [1, 9, 300, MAX_ID])
 @pytest.mark.parametrize("m", [24, 33, 64, 65, 100, 1000])
@@ -130,6 +131,7 @@ def test_a_sample_with_too_few_votes_has_no_neighbor_not_even_itself():
         assert _degrees(rows, 2, way=way).tolist() == [3, 3, 0, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_degrees_equal_the_oracle_where_threads_share_the_work(way):
     rng = np.random.default_rng(5)
@@ -144,6 +146,7 @@ def test_degrees_equal_the_oracle_where_threads_share_the_work(way):
         np.testing.assert_array_equal(lq.agreement_degrees(rows, min_agree), expected[ids])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("min_agree", [14, 16, 18, 20])
 def test_all_ways_agree_on_many_signatures(min_agree):
     rows = planted(np.random.default_rng(9), 10_000, 20, n_ids=10, noise=0.15, abstain=0.01)
@@ -199,6 +202,7 @@ def run_with_instruction_set(name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in _core.compiled_instruction_sets() if n != "baseline"])
 def test_every_instruction_set_gives_the_numbers_of_the_baseline(name):
     done = run_with_instruction_set(name)

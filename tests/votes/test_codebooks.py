@@ -110,6 +110,7 @@ def test_any_scale_is_allowed(seed, of_rows, of_centers, d, metric):
     assert_equals_oracle(X, codebooks, metric)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("n", "d"), [(3000, 1), (1500, 33), (120, 1200)])
@@ -223,6 +224,7 @@ def test_ids_are_those_of_the_table_that_counts_the_labels(seed, n_jobs, data):
     np.testing.assert_array_equal(table.counts, expected.counts)
 
 
+@pytest.mark.slow
 def test_ids_of_more_labels_than_a_block_holds():
     rng = np.random.default_rng(2)
     X = rng.normal(size=(9000, 2)).astype(np.float32)

@@ -83,6 +83,7 @@ def test_order_and_membership_of_ten_partitions_at_all_thresholds(min_agree, abs
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("m, max_id", [(24, MAX_ID), (64, None), (65, 300), (100, 9), (1000, 9)])
 def test_labels_of_rows_of_many_words_equal_the_oracle(m, max_id):
     rows = planted(np.random.default_rng(m), 220, m, noise=0.15, abstain=0.02, max_id=max_id)
@@ -253,6 +254,7 @@ def large_case():
     return rows, ids, signatures, counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "min_agree, min_differ, min_size",
     [(10, 9, 1), (9, 9, 1), (7, 8, 1), (6, 7, 500), (4, 5, 1), (8, 0, 1)],
@@ -266,6 +268,7 @@ def test_large_ensemble_equals_the_oracle_on_signatures(min_agree, min_differ, m
         np.testing.assert_array_equal(labels, expected[ids])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("min_agree, min_differ", [(10, 9), (8, 9), (7, 7), (5, 8)])
 def test_many_signatures_give_the_same_labels_for_any_threads_and_order(min_agree, min_differ):
     rng = np.random.default_rng(14)

@@ -441,6 +441,7 @@ LARGE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_chunks", [1, 3, 50])
 @pytest.mark.parametrize("n_jobs", THREADS)
 @pytest.mark.parametrize("kind", LARGE)
@@ -476,6 +477,7 @@ def test_large_update_equals_np_unique_for_a_memory_mapped_file(n_jobs):
         np.testing.assert_array_equal(lq.SignatureTable(10).update(mapped, n_jobs=n_jobs), ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", THREADS)
 def test_millions_of_rows_in_one_chunk_that_widens_at_its_end(n_jobs):
     n = 5_000_000

@@ -35,6 +35,7 @@ def run(script, *args, out=None, env=None):
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "args"),
     [
@@ -63,6 +64,7 @@ def test_billion(tmp_path):
     assert results["without_label"] + sum(results["sizes"]) == 2000
 
 
+@pytest.mark.slow
 def test_scale_dask(tmp_path):
     pytest.importorskip("labelquorum.dask")
     out = tmp_path / "results.json"
@@ -90,6 +92,7 @@ def test_real_ensembles(tmp_path):
     assert first["n_found"] == 3
 
 
+@pytest.mark.slow
 def test_propagation_accuracy(tmp_path):
     out = tmp_path / "results.json"
     run("propagation_accuracy.py", *["--sets", "digits", "--draws", 2, "--rows", 300], out=out)
@@ -98,6 +101,7 @@ def test_propagation_accuracy(tmp_path):
     assert 0.5 < of["LabelSpreading", 1] < of["LabelSpreading", 10] <= 1
 
 
+@pytest.mark.slow
 def test_consensus_ensembles(tmp_path):
     write_ensembles(tmp_path)
     out = tmp_path / "results.json"
@@ -108,6 +112,7 @@ def test_consensus_ensembles(tmp_path):
     assert all(row["nmi"] > 0.9 for row in rows)
 
 
+@pytest.mark.slow
 def test_s3vm(tmp_path):
     out = tmp_path / "results.json"
     args = ["--tasks", "gaussians", "moons", "digits", "--labels", 10, "--pairs", 2, "--draws", 2]
@@ -119,6 +124,7 @@ def test_s3vm(tmp_path):
     assert results["digits pairs, 10 labels"]["losses"]["S3VM, safe"]["draws"] == 4
 
 
+@pytest.mark.slow
 def test_evaluate_takes_named_sets(tmp_path):
     out = tmp_path / "results.json"
     args = ["--set", "digits", "--rows", 300, "--seeds", 2, "--methods", "labelquorum", "HDBSCAN"]
@@ -150,6 +156,7 @@ def documents(n):
         yield {"document": str(i), "sentences": sentences, "mentions": mentions}
 
 
+@pytest.mark.slow
 @pytest.mark.deep
 @pytest.mark.parametrize("with_test", [False, True])
 def test_evaluate_sets(tmp_path, with_test):
@@ -168,6 +175,7 @@ def test_evaluate_sets(tmp_path, with_test):
     assert scores["PairwiseSetClusterer"]["conll"] > scores["exact match"]["conll"]
 
 
+@pytest.mark.slow
 @pytest.mark.deep
 def test_hanging_out(tmp_path):
     out = tmp_path / "results.json"
@@ -175,6 +183,7 @@ def test_hanging_out(tmp_path):
     assert len(json.loads(out.read_text())["results"]) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["npz", "npy beside jsonl.gz"])
 def test_evaluate_takes_files(tmp_path, form):
     rng = np.random.default_rng(0)
@@ -194,12 +203,14 @@ def test_evaluate_takes_files(tmp_path, form):
     assert json.loads(printed[-1])["k-means"]["acc"] == 1
 
 
+@pytest.mark.slow
 def test_evaluate_survives_a_method_that_fails(tmp_path):
     args = ["--set", "digits", "--rows", 300, "--seeds", 1, "--methods", "k-means"]
     printed = run("evaluate.py", *args, "--timeout", 0.01, out=tmp_path / "results.json")
     assert json.loads(printed.splitlines()[-1]) == {"k-means": {"error": "over 0.01 s"}}
 
 
+@pytest.mark.slow
 def test_known_categories(tmp_path):
     out = tmp_path / "results.json"
     methods = ["labelquorum", "k-means", "seeded k-means", "GCD k-means", "logistic regression"]
@@ -260,6 +271,7 @@ def test_data_is_the_same_in_any_chunks(monkeypatch):
     assert len(np.unique(_data.all_distinct(10_000, 4), axis=0)) == 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.deep
 def test_kingdra(tmp_path):
     out = tmp_path / "results.json"
@@ -274,6 +286,7 @@ def test_kingdra(tmp_path):
     assert out.with_suffix(".png").exists()
 
 
+@pytest.mark.slow
 def test_a_study_records_nothing_unasked(tmp_path):
     def recorded():
         return {path: path.read_bytes() for path in (STUDIES / "results").glob("*")}

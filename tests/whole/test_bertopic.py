@@ -59,6 +59,7 @@ def test_without_y_it_finds_all_categories_itself(sample):
     assert lq.clustering_accuracy(classes, model.labels_) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [False, True])
 def test_with_bertopic_itself(sample, known):
     with warnings.catch_warnings():

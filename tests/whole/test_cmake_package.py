@@ -52,6 +52,7 @@ def test_the_sdist_holds_what_a_build_needs_and_no_leftovers(shipped):
     assert not [path for path in shipped.rglob("*") if path.suffix in {".so", ".pyc", ".o"}]
 
 
+@pytest.mark.slow
 def test_a_program_finds_the_installed_package_builds_and_runs(shipped, tmp_path):
     library, prefix, consumer = tmp_path / "library", tmp_path / "prefix", tmp_path / "consumer"
     options = ["-DLABELQUORUM_TESTS=OFF", "-DCMAKE_BUILD_TYPE=Debug"]  # quicker to build

@@ -148,6 +148,7 @@ def fit_and_query(X):
     return found.query(X[:500])[1]
 
 
+@pytest.mark.slow
 def test_in_loky_workers(fitted):
     X, found, expected = fitted
     run = joblib.Parallel(n_jobs=2, backend="loky", timeout=200)
@@ -193,7 +194,7 @@ def test_no_more_threads_than_asked_for(n_jobs):
     # libraries start theirs when imported.
     code = f"""
     import sys
-    sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r})
+    sys.path.insert(0, {os.path.dirname(__file__)!r})
     from test_coexistence import ThreadCount, data, lq
     import faiss
     searcher = lq.NeighborSearcher

@@ -36,6 +36,7 @@ BLOCK = re.compile(
 ANSWERS = b"n\none\nn\nother\n" + b"1\n2\n" * 5  # of someone who labels texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=pytest.mark.deep) if ".deep" in name else name for name in MODULES],
@@ -71,6 +72,12 @@ def test_every_public_name_has_a_docstring(name):
     assert name.startswith("__") or getattr(labelquorum, name).__doc__
 
 
+def marks_of(page):
+    if page.stem == "README":
+        return []
+    return [pytest.mark.slow, *[pytest.mark.deep] * (page.stem in ("deep", "sets"))]
+
+
 @pytest.mark.skipif(not DOCS.exists(), reason="docs is in checkouts only")
 @pytest.mark.parametrize(
     "module",
@@ -98,10 +105,7 @@ def test_every_public_name_is_in_the_reference(module):
 
 @pytest.mark.parametrize(
     "page",
-    [
-        pytest.param(page, marks=pytest.mark.deep) if page.stem in ("deep", "sets") else page
-        for page in PAGES
-    ],
+    [pytest.param(page, marks=marks_of(page)) for page in PAGES],
     ids=lambda page: page.stem,
 )
 def test_the_code_of_a_page_runs_and_gives_what_it_says(page, tmp_path, monkeypatch):
@@ -142,6 +146,7 @@ def _run_statements(code, names):
             exec("\n".join(lines), names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", GALLERY, ids=lambda example: example.stem)
 def test_an_example_of_the_gallery_runs(example):
     runpy.run_path(str(example))

@@ -381,6 +381,7 @@ def damaged(draw, value, guarded):
     return draw(ANYTHING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENTRIES)
 @settings(max_examples=max(50, settings().max_examples // 4))
 @given(data=st.data())

@@ -152,6 +152,7 @@ def core_calls():
     return long_core_calls()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -267,7 +268,7 @@ def test_a_table_that_grows_as_its_mini_clusters_begin_gives_whole_labels(monkey
     rows = planted(np.random.default_rng(4), 1000, 4, noise=0.5)
     table = lq.SignatureTable(4)
     table.update(rows[:10])
-    module = sys.modules[lq.mini_clusters.__module__]
+    module = sys.modules["labelquorum.votes.collapse"]
     begin = module.progress
 
     def grow_and_begin(verbose):
@@ -503,6 +504,7 @@ def run_python(code, **environment):
     return done.stdout
 
 
+@pytest.mark.slow
 @posix_only
 @pytest.mark.parametrize("name", LONG_CALLS)
 def test_ctrl_c_stops_a_long_call_within_a_second(name):
@@ -557,6 +559,7 @@ def test_a_forked_child_computes_after_its_parent_did():
     np.testing.assert_array_equal(_labels(rows), expected)
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_child_forked_during_a_call_computes():
     code = """

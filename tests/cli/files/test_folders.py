@@ -101,6 +101,7 @@ def test_mini_clusters_of_a_folder_are_those_of_the_function(folder, rows, capsy
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_mini_clusters_on_worker_processes_are_the_same(cluster, folder, rows):
     assert run_mini_clusters(folder, "--scheduler", cluster.scheduler.address) == 0
     found = read_folder(folder.with_name("partitions-labels"))
@@ -217,6 +218,7 @@ def test_a_file_that_kills_workers_is_named(cluster, folder):
         scheduler.allowed_failures = allowed
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
 def test_an_interrupted_run_ends_at_once_and_continues_later(tmp_path):
     rows = np.random.default_rng(0).integers(0, 10, size=(200_000, 16), dtype=np.int8)
@@ -254,6 +256,7 @@ def samples(tmp_path):
     return tmp_path / "samples", y
 
 
+@pytest.mark.slow
 def test_fit_of_a_folder_labels_each_file(cluster, samples, capsys):
     source, y = samples
     options = ["--label-column", "intent", "--n-clusters", "5"]

@@ -210,6 +210,7 @@ def test_a_resumed_session_asks_the_same_questions_as_an_unbroken_one(source, ru
     assert parts[-1].out.rsplit("\n\n", 5)[1:4] == last
 
 
+@pytest.mark.slow
 def test_every_answer_survives_a_kill_as_soon_as_the_next_question_is_there(source, sit_down):
     given = []
     for kind in ("label", "skip", "label", "undo"):
@@ -228,6 +229,7 @@ def test_every_answer_survives_a_kill_as_soon_as_the_next_question_is_there(sour
         assert [event["event"] for event in _events(source)] == given
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_loses_no_answer_that_was_followed_by_a_question(source, sit_down):
     total, random = 0, np.random.RandomState(0)
     for _ in range(4):
@@ -259,6 +261,7 @@ def test_a_line_cut_by_a_kill_is_reported_and_asked_again(source, run):
     assert len(_events(source)) == 2
 
 
+@pytest.mark.slow
 def test_a_terminal_that_goes_away_ends_the_session(source, sit_down):
     person = sit_down(source)
     person.ask()
@@ -270,6 +273,7 @@ def test_a_terminal_that_goes_away_ends_the_session(source, sit_down):
     assert {row["label"] for row in _table(source)} == {"card"}
 
 
+@pytest.mark.slow
 def test_a_terminate_signal_ends_the_session(source, sit_down):
     person = sit_down(source)
     person.ask()
@@ -281,6 +285,7 @@ def test_a_terminate_signal_ends_the_session(source, sit_down):
     assert len(_table(source)) == 40
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_ctrl_d_end_the_session_and_the_terminal_is_as_before(source, sit_down):
     import termios
 
@@ -302,6 +307,7 @@ def test_ctrl_c_and_ctrl_d_end_the_session_and_the_terminal_is_as_before(source,
     assert person.stop() == 0
 
 
+@pytest.mark.slow
 def test_wrong_keys_arrow_keys_and_pasted_text_answer_nothing(source, sit_down):
     person = sit_down(source)
     person.ask()
@@ -367,6 +373,7 @@ def test_texts_that_are_the_same_are_a_group(tmp_path, run):
     assert "4 labels by you, 16 by groups" in found.out
 
 
+@pytest.mark.slow
 def test_odd_bytes_empty_lines_and_long_lines_are_shown_and_do_no_harm(tmp_path, sit_down):
     source = tmp_path / "odd.txt"
     odd = [b"card \xff\xfe lost", b"", b"card \x1b[2J\x1b]0;title\x07 lost", b"   "]
@@ -406,6 +413,7 @@ def test_odd_bytes_empty_lines_and_long_lines_are_shown_and_do_no_harm(tmp_path,
     assert rows[1]["label"] == ""
 
 
+@pytest.mark.slow
 def test_a_narrow_screen_is_enough(source, sit_down):
     person = sit_down(source, size=(6, 20))
     assert "0 labeled" in person.ask()
@@ -413,6 +421,7 @@ def test_a_narrow_screen_is_enough(source, sit_down):
     assert person.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_plain_encoding_and_a_pipe_that_nobody_reads_are_no_error(tmp_path):
     source = tmp_path / "texts.txt"
     content = "".join(f"{text} \u2603 \u4f60\u597d\n" for text in _texts(20))

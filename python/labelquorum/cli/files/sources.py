@@ -67,7 +67,15 @@ class SourceFile(NamedTuple):
         open_raw = _open_local if self.filesystem is None else self.filesystem.open
         with open_raw(self.path) as raw:
             content = gzip.GzipFile(fileobj=raw) if self.is_compressed else raw
-            yield cast(BinaryIO, content), lambda: min(1.0, raw.tell() / self.size)
+            share_read = 0.0
+
+            def read_so_far() -> float:
+                # A thread of pyarrow may be reading, and then `tell` can fall behind.
+                nonlocal share_read
+                share_read = max(share_read, min(1.0, raw.tell() / self.size))
+                return share_read
+
+            yield cast(BinaryIO, content), read_so_far
 
     @contextmanager
     def reading(self) -> Iterator[None]:
