@@ -191,10 +191,10 @@ TEST(what_does_not_fit_is_refused) {
     CHECK(message(bad) ==
           "codebooks[0] must have at most 32767 centers for this type of labels, got 40000.");
     given.centers[1].values.back() = std::numeric_limits<double>::infinity();
-    CHECK(message(given.codebooks).find("codebooks[1] holds infinity at row") == 0);
+    CHECK(message(given.codebooks).find("codebooks[1] must be finite, got infinity at row") == 0);
     given.centers[1].values.back() = 0;
     given.rows.values[5] = std::numeric_limits<double>::quiet_NaN();
-    CHECK(message(given.codebooks).find("X holds NaN at row 1, column 2;") == 0);
+    CHECK(message(given.codebooks).find("X must be finite, got NaN at row 1, column 2.") == 0);
     SignatureTable table(3);
     CHECK(message_of([&] {
               assign_signatures(given.rows.view(), given.codebooks, Metric::euclidean, table,

@@ -234,10 +234,10 @@ def test_time_is_linear_in_the_number_of_samples():
     "partitions, n_clusters, error, message",
     [
         ([[0, 1, 2]], 4, ValueError, "n_clusters must be at most 3, .*tell apart.*, got 4"),
-        ([[0, 1, 2]], 0, ValueError, "n_clusters (is|.* got) 0"),
+        ([[0, 1, 2]], 0, ValueError, "n_clusters must be .*, got 0"),
         ([[0.5, 1, 2]], 2, TypeError, r"partitions\[0\] .*floats"),
         ([[-1, -1]], 1, ValueError, "partitions must hold at least one vote"),
-        ([], 1, ValueError, "partitions (is empty|must hold at least one partition)"),
+        ([], 1, ValueError, "partitions must hold at least one partition"),
     ],
 )
 def test_bad_arguments_are_named(partitions, n_clusters, error, message):

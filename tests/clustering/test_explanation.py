@@ -93,7 +93,7 @@ def test_an_explanation_lists_the_group_of_a_sample(blobs):
     "i, error", [(600, ValueError), (-1, ValueError), (1.0, TypeError), ("1", TypeError)]
 )
 def test_samples_that_do_not_exist_cannot_be_explained(blobs, i, error):
-    with pytest.raises(error, match=r"i (is|must be) .*0 to 599.*a training sample"):
+    with pytest.raises(error, match=r"i must be .*0 to 599.*a training sample"):
         fitted(blobs[0]).explain(i)
 
 

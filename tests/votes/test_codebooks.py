@@ -243,7 +243,7 @@ def test_a_refused_chunk_leaves_the_table_as_it_was():
     lq.assign_codebooks(X[:100], codebooks, table=table)
     before = copy.copy(table)
     X[4990, 2] = np.nan
-    with pytest.raises(ValueError, match="X holds NaN at row 4990, column 2"):
+    with pytest.raises(ValueError, match="X must be finite, got NaN at row 4990, column 2"):
         lq.assign_codebooks(X, codebooks, table=table)
     np.testing.assert_array_equal(table.signatures, before.signatures)
     np.testing.assert_array_equal(table.counts, before.counts)
@@ -309,9 +309,13 @@ TABLE = lq.SignatureTable(3)
     [
         (ValueError, "X must be 2-D, (n_samples, n_features)", {"X": [1.0, 2.0, 3.0]}),
         (ValueError, "X must have at least one row and one column", {"X": np.empty((0, 2))}),
-        (ValueError, "X holds NaN at row 1, column 0", {"X": [[0, 1], [np.nan, 4]]}),
-        (ValueError, "X holds infinity at row 0, column 1", {"X": [[1, -np.inf], [3, 4]]}),
-        (ValueError, "X holds a value beyond 1e150", {"X": [[1e200, 1], [3, 4]]}),
+        (ValueError, "X must be finite, got NaN at row 1, column 0", {"X": [[0, 1], [np.nan, 4]]}),
+        (
+            ValueError,
+            "X must be finite, got infinity at row 0, column 1",
+            {"X": [[1, -np.inf], [3, 4]]},
+        ),
+        (ValueError, "X must be at most 1e150 in magnitude", {"X": [[1e200, 1], [3, 4]]}),
         (TypeError, "X must hold floats of at most 64 bits", {"X": np.zeros((3, 2), complex)}),
         (TypeError, "X must be a dense array", {"X": scipy.sparse.eye(2).tocsr()}),
         (
@@ -334,12 +338,12 @@ TABLE = lq.SignatureTable(3)
         ),
         (
             ValueError,
-            "codebooks[1] holds NaN at row 0, column 1",
+            "codebooks[1] must be finite, got NaN at row 0, column 1",
             {"codebooks": [[[1, 2]], [[1, np.nan]]]},
         ),
         (
             ValueError,
-            "codebooks[0] holds infinity at row 1",
+            "codebooks[0] must be finite, got infinity at row 1",
             {"codebooks": [[[1, 2], [np.inf, 2]]]},
         ),
         (TypeError, "codebooks[0] must hold floats of at most", {"codebooks": [[["a", "b"]]]}),

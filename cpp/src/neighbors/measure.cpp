@@ -69,12 +69,11 @@ void check_finite(const Points& points, std::size_t i, const double* row, const 
     if (n_right == points.n_columns) return;
     for (std::size_t c = 0; c < points.n_columns; ++c) {
         if (std::abs(row[c]) <= max_value) continue;
-        const char* value = std::isnan(row[c])   ? "NaN"
-                            : std::isinf(row[c]) ? "infinity"
-                                                 : "a value beyond 1e150";
-        throw std::invalid_argument(std::string(name) + " holds " + value + " at row " +
-                                    std::to_string(i) + ", column " + std::to_string(c) +
-                                    "; it must hold finite numbers up to 1e150.");
+        const char* fault = std::isnan(row[c])   ? "finite, got NaN"
+                            : std::isinf(row[c]) ? "finite, got infinity"
+                                                 : "at most 1e150 in magnitude, got a larger value";
+        throw std::invalid_argument(std::string(name) + " must be " + fault + " at row " +
+                                    std::to_string(i) + ", column " + std::to_string(c) + ".");
     }
 }
 
