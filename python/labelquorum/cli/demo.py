@@ -34,7 +34,7 @@ from labelquorum.votes.mini_clusters import mini_clusters
 _N_CLASSES = 10
 _SAMPLES_PER_ROW = 16
 
-Floats = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 
 DEMO = """\
@@ -92,7 +92,7 @@ def _run(args: argparse.Namespace) -> None:
         print(f"{picture}: mean image and samples of each mini-cluster")
 
 
-def _learned(X: Floats, seed: int, show: Callable[[str, float], None]) -> _Result:
+def _learned(X: Float64Array, seed: int, show: Callable[[str, float], None]) -> _Result:
     from sklearn.cluster import KMeans, SpectralClustering
 
     shuffled = np.random.default_rng(seed).permutation(len(X))
@@ -185,7 +185,7 @@ def _purity(y: Integers, groups: Integers) -> float:
     return float(counts.max(axis=1).sum() / len(y))
 
 
-def _draw(path: Path, X: Floats, y: Integers, groups: NDArray[np.int32], seed: int) -> None:
+def _draw(path: Path, X: Float64Array, y: Integers, groups: NDArray[np.int32], seed: int) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 

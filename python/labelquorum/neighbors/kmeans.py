@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from labelquorum._shared.progress import Show
 from labelquorum.neighbors.search import kneighbors
 
-Rows: TypeAlias = NDArray[np.float32]
+Float32Rows: TypeAlias = NDArray[np.float32]
 Integers: TypeAlias = NDArray[np.integer[Any]]
 
 _ROWS_PER_BLOCK = 65_536
 
 
 def kmeans_centers(
-    rows: Rows,
+    rows: Float32Rows,
     n_centers: int,
     n_rounds: int,
     rng: np.random.RandomState,
     n_threads: int,
     show: Show = None,
-) -> Rows:
+) -> Float32Rows:
     """Return centers of the rows, starting from random rows; fewer if there are fewer rows."""
     n = len(rows)
     first = np.sort(rng.choice(n, min(n, n_centers), replace=False))
@@ -31,12 +31,12 @@ def kmeans_centers(
 
 
 def moved_centers(
-    rows: Rows,
-    centers: Rows,
+    rows: Float32Rows,
+    centers: Float32Rows,
     n_rounds: int,
     n_threads: int,
     show: Show = None,
-) -> Rows:
+) -> Float32Rows:
     """Move the centers to the means of their rows until none moves, at most `n_rounds` times.
 
     Centers without rows stay where they are.
@@ -61,7 +61,7 @@ def moved_centers(
     return centers
 
 
-def spread_rows(rows: Rows, n_wanted: int, rng: np.random.RandomState) -> NDArray[np.int64]:
+def spread_rows(rows: Float32Rows, n_wanted: int, rng: np.random.RandomState) -> NDArray[np.int64]:
     """Choose distinct rows far from each other; fewer if fewer rows are distinct.
 
     k-means++ (Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007),
@@ -83,18 +83,18 @@ def spread_rows(rows: Rows, n_wanted: int, rng: np.random.RandomState) -> NDArra
     return np.array(chosen)
 
 
-def _squared_distances(rows: Rows, i: int) -> Rows:
+def _squared_distances(rows: Float32Rows, i: int) -> Float32Rows:
     differences = rows - rows[i]
-    squared: Rows = np.einsum("ij,ij->i", differences, differences)
+    squared: Float32Rows = np.einsum("ij,ij->i", differences, differences)
     return squared
 
 
-def nearest_center(rows: Rows, centers: Rows, n_threads: int) -> NDArray[np.int64]:
+def nearest_center(rows: Float32Rows, centers: Float32Rows, n_threads: int) -> NDArray[np.int64]:
     """Return the index of each row's nearest center."""
     return kneighbors(centers, 1, Y=rows, n_jobs=n_threads)[1].ravel()
 
 
-def cluster_means(rows: Rows, clusters: Integers) -> Rows:
+def cluster_means(rows: Float32Rows, clusters: Integers) -> Float32Rows:
     """Return the mean of the rows of each cluster; rows with -1 are in no cluster."""
     from scipy import sparse
 
@@ -105,11 +105,11 @@ def cluster_means(rows: Rows, clusters: Integers) -> Rows:
         entries = (clusters[block], np.arange(len(block)))
         shape = (len(sums), len(block))
         sums += sparse.csr_array((np.ones(len(block)), entries), shape=shape) @ rows[block]
-    means: Rows = (sums / np.bincount(clusters[members])[:, None]).astype(np.float32)
+    means: Float32Rows = (sums / np.bincount(clusters[members])[:, None]).astype(np.float32)
     return means
 
 
-def distances_to_means(rows: Rows, means: Rows, clusters: Integers) -> Rows:
+def distances_to_means(rows: Float32Rows, means: Float32Rows, clusters: Integers) -> Float32Rows:
     """Return each row's distance from the mean of its cluster; NaN for rows in no cluster."""
     distances = np.full(len(rows), np.nan, dtype=np.float32)
     members = np.flatnonzero(clusters >= 0)
