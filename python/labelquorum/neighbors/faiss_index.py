@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from labelquorum._shared.arguments import Points
 from labelquorum._shared.progress import Show
-from labelquorum.neighbors.kmeans import Rows, kmeans_centers
+from labelquorum.neighbors.kmeans import Float32Rows, kmeans_centers
 from labelquorum.neighbors.search import Distances, Indices, kneighbors
 
 _ROWS_PER_BATCH = 1024
@@ -98,7 +98,7 @@ class IndexFrame(NamedTuple):
         """Whether larger values mean nearer in the index."""
         return self.metric != "euclidean"
 
-    def rows(self, points: Points) -> Rows:
+    def rows(self, points: Points) -> Float32Rows:
         """Return the rows for the index; float32 rows that need no change are not copied."""
         if self.metric == "cosine":
             rows = points.astype(np.float64)
@@ -114,7 +114,7 @@ class IndexFrame(NamedTuple):
         with np.errstate(over="ignore"):
             return rows.astype(np.float32)
 
-    def index_distances(self, distances: Distances) -> Rows:
+    def index_distances(self, distances: Distances) -> Float32Rows:
         """Convert distances between points to what the index computes."""
         if self.metric == "euclidean":
             return ((distances * self.scale) ** 2).astype(np.float32)
@@ -152,9 +152,9 @@ class Graph:
         self.index = index
         self.frame = frame
         self._starts = self._chosen_starts(index.ntotal, index.d)
-        self._start_rows: Rows = index.reconstruct_batch(self._starts)
+        self._start_rows: Float32Rows = index.reconstruct_batch(self._starts)
         # Distances and neighbors of all samples, kept until `complete`.
-        self._all_neighbors: tuple[Rows, Indices] | None = None
+        self._all_neighbors: tuple[Float32Rows, Indices] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -225,7 +225,7 @@ class Graph:
                 index.add(frame.rows(points[batch]))
         return cls(index, frame)
 
-    def _link(self, index_distances: Rows, neighbors: Indices, n_threads: int) -> None:
+    def _link(self, index_distances: Float32Rows, neighbors: Indices, n_threads: int) -> None:
         n = len(neighbors)
         with limited(n_threads) as faiss:
             self.index.init_level_0_from_knngraph(
@@ -251,7 +251,9 @@ class Graph:
             widths.append(int(widths[-1] * 1.25) + 1)
         return [(width,) for width in widths]
 
-    def candidates(self, rows: Rows, k: int, setting: tuple[int, ...], n_threads: int) -> Indices:
+    def candidates(
+        self, rows: Float32Rows, k: int, setting: tuple[int, ...], n_threads: int
+    ) -> Indices:
         """Return k or more points near each row, or -1 in their place."""
         index_distances, nearest = _nearest_rows(
             self._start_rows, rows, self._STARTS_PER_SEARCH, self.frame, n_threads
@@ -278,8 +280,8 @@ class Graph:
 
 
 def _nearest_rows(
-    centers: Rows, rows: Rows, k: int, frame: IndexFrame, n_threads: int
-) -> tuple[Rows, Indices]:
+    centers: Float32Rows, rows: Float32Rows, k: int, frame: IndexFrame, n_threads: int
+) -> tuple[Float32Rows, Indices]:
     """Return the squared distances or similarities of the k nearest centers, and the centers."""
     distances, nearest = kneighbors(
         centers,
@@ -322,7 +324,7 @@ class Lists:
     _TRAINING_ROUNDS = 8
     _ROWS_FOR_RANGES = 16_384
 
-    def __init__(self, index: Any, frame: IndexFrame, centers: Rows) -> None:
+    def __init__(self, index: Any, frame: IndexFrame, centers: Float32Rows) -> None:
         self.index = index
         self.frame = frame
         self.centers = centers
@@ -372,7 +374,9 @@ class Lists:
         return lists, held_out
 
     @classmethod
-    def _empty(cls, training: Rows, frame: IndexFrame, centers: Rows, bits: int) -> Lists:
+    def _empty(
+        cls, training: Float32Rows, frame: IndexFrame, centers: Float32Rows, bits: int
+    ) -> Lists:
         # One thread, since faiss multiplies matrices here.
         with limited(1) as faiss:
             metric = frame.faiss_metric(faiss)
@@ -412,7 +416,9 @@ class Lists:
         probes = sorted({min(most, int(1.5**i)) for i in range(1, 40)})
         return [(probe, factor) for probe in probes for factor in (2, 8)]
 
-    def candidates(self, rows: Rows, k: int, setting: tuple[int, ...], n_threads: int) -> Indices:
+    def candidates(
+        self, rows: Float32Rows, k: int, setting: tuple[int, ...], n_threads: int
+    ) -> Indices:
         """Return k or more points near each row, or -1 in their place."""
         n_probes, factor = setting
         index_distances, nearest = _nearest_rows(
