@@ -51,10 +51,14 @@ void grow(std::vector<T>& values, std::size_t n) {
 }  // namespace
 
 SignatureStore::SignatureStore(std::size_t n_partitions)
-    : layout_(make_layout(std::vector<std::uint32_t>(n_partitions, 0))) {}
+    : n_partitions_(n_partitions),
+      layout_(make_layout(std::vector<std::uint32_t>(n_partitions, 0))) {}
 
 SignatureStore::SignatureStore(const SignatureStore& other)
-    : layout_(other.layout_), rows_(other.rows_), counts_(other.counts_) {
+    : n_partitions_(other.n_partitions_),
+      layout_(other.layout_),
+      rows_(other.rows_),
+      counts_(other.counts_) {
     for (std::size_t s = 0; s < n_shards; ++s) {
         shards_[s].slots = other.shards_[s].slots;
         shards_[s].n_used = other.shards_[s].n_used;

@@ -23,7 +23,8 @@ public:
     SignatureStore(const SignatureStore& other);
     SignatureStore& operator=(const SignatureStore&) = delete;
 
-    std::size_t n_partitions() const { return layout_.fields.size(); }
+    // Never changes, so any thread may ask at any time.
+    std::size_t n_partitions() const { return n_partitions_; }
     std::size_t size() const { return counts_.size(); }
     const RowLayout& layout() const { return layout_; }
     const std::vector<std::uint64_t>& rows() const { return rows_; }
@@ -84,6 +85,7 @@ private:
     void add_recent_to_counts() noexcept;
     void rebuild_index() noexcept;
 
+    const std::size_t n_partitions_;
     RowLayout layout_;
     std::vector<std::uint64_t> rows_;   // packed, by id
     std::vector<std::int64_t> counts_;  // by id, without what the slots hold as `recent`
