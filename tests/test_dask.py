@@ -377,6 +377,7 @@ def test_wrong_arguments_of_fit_are_refused(X, y, options, error, message):
         lqd.ConsensusClusterer(2, **options).fit(X, y)
 
 
+@pytest.mark.slow
 def test_features_that_differ_from_fit_are_refused(blobs):
     model = lqd.ConsensusClusterer(5, max_samples=50, n_partitions=4, random_state=0)
     model.fit(da.from_array(blobs[0], chunks=(700, 6)))

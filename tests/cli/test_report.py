@@ -40,6 +40,7 @@ def test_what_does_not_fit_is_refused(tmp_path, monkeypatch, capsys, options, co
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_page_of_the_estimator(tmp_path, capsys, digits):
     X, y = digits[0][:150], digits[1][:150]
     source, truth = tmp_path / "digits.npy", tmp_path / "truth.txt"

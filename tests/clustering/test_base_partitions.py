@@ -39,6 +39,7 @@ def test_the_result_depends_on_the_seed_and_not_on_the_number_of_threads(digits)
     assert (one != lq.base_partitions(X, 10, n_partitions=8, random_state=1)).any()
 
 
+@pytest.mark.slow
 def test_views_of_many_samples_look_at_some_and_extend_to_all(digits, monkeypatch, tmp_path):
     X, classes = digits
     monkeypatch.setattr(module, "_MAX_ROWS_PER_VIEW", 700)

@@ -51,6 +51,7 @@ def test_pseudo_labels_are_more_precise_than_all_labels(digits):
     assert sum(n_right_chosen) / chosen.sum() >= sum(n_right) / len(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 3])
 def test_the_number_of_threads_does_not_matter(blobs, n_jobs):
     X, _ = blobs

@@ -135,6 +135,7 @@ def test_more_signatures_than_groups_are_handled():
     assert lq.clustering_accuracy(hidden, lq.consensus(partitions, 12)) > 0.98
 
 
+@pytest.mark.slow
 def test_the_order_of_samples_and_the_numbers_of_clusters_do_not_matter():
     _, partitions = planted()
     expected = lq.consensus(partitions, 12)
@@ -177,6 +178,7 @@ def uneven(n=1500, seed=0):
     return modes // 3, np.stack(partitions, axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make, expected_rule", [(planted, "ward"), (uneven, "average")])
 def test_the_rule_is_chosen_by_the_information_that_halves_share(make, expected_rule):
     _, partitions = make()
@@ -220,6 +222,7 @@ def test_outliers_do_not_count_as_clusters():
     assert lq.clustering_accuracy(hidden[~is_outlier], labels[~is_outlier]) == 1
 
 
+@pytest.mark.slow
 def test_time_is_linear_in_the_number_of_samples():
     _, partitions = planted(n=20_000, n_partitions=6)
     seconds = []

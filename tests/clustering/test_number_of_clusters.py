@@ -16,6 +16,7 @@ def test_clusters_that_lie_apart_are_counted(blobs):
     assert 0.9 < number.agreement <= 1
 
 
+@pytest.mark.slow
 def test_clusters_are_found_by_the_clusterer_without_their_number(blobs):
     X, classes = blobs
     model = lq.ConsensusClusterer(random_state=0).fit(X)

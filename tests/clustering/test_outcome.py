@@ -13,6 +13,7 @@ from labelquorum.clustering.outcome import Categories, Outcome, _without_empty
 from strategies import share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pseudo_share", [0.2, 0.5, 1.0])
 def test_pseudo_labels_are_the_most_certain_ones_of_all_and_of_each_category(digits, pseudo_share):
     X, _ = digits

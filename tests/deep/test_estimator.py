@@ -63,6 +63,7 @@ def test_partitions_are_computed_once(three_blobs, tmp_path, monkeypatch):
     np.testing.assert_array_equal(first.labels_, LadderIM(3, **settings).fit(X).labels_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classifier", "clusterer", "ensemble"])
 def test_a_saved_model_predicts_the_same(three_blobs, tmp_path, kind):
     X, y = three_blobs

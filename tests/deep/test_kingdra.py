@@ -69,6 +69,7 @@ def test_each_network_starts_from_partitions_of_its_own(digits):
     assert np.mean(votes == initial) < 0.3  # its clusters have other numbers
 
 
+@pytest.mark.slow
 def test_networks_learn_from_the_last_complete_mini_clusters(three_blobs, monkeypatch):
     X, y = three_blobs
     incomplete = np.where(y > 0, y - 1, -1)

@@ -43,6 +43,7 @@ def lines(axes):
     return text.get_text().splitlines()
 
 
+@pytest.mark.slow
 def test_a_row_has_the_most_confident_images_of_its_category_first(digits):
     X, y = digits
     confidence = np.random.default_rng(0).random(len(X))

@@ -106,6 +106,7 @@ def test_within_half_a_percent_of_the_optimum():
     assert found >= 0.995 * best
 
 
+@pytest.mark.slow
 def test_never_worse_than_pivots_or_average_linkage():
     rng = np.random.default_rng(1)
     for draw in range(60):

@@ -255,6 +255,7 @@ def test_exact_search_reports_that_it_is_exact():
         assert quality == (1.0, 1.0, 0, "exact")
 
 
+@pytest.mark.slow
 def test_threads_do_not_change_the_result():
     X = clustered(np.random.default_rng(9), 12_000, 120, 30, 1).astype(np.float32)
     expected = lq.kneighbors(X, 12, recall=0.9, n_jobs=1)
@@ -418,6 +419,7 @@ for dtype in (np.float32, np.float64):
 """
 
 
+@pytest.mark.slow
 def test_every_instruction_set_gives_the_same_bytes():
     outputs = set()
     for name in _core.compiled_instruction_sets():

@@ -43,6 +43,7 @@ def test_last_distances_leave_out_held_out_points(metric):
     np.testing.assert_array_equal(last, expected)
 
 
+@pytest.mark.slow
 def test_the_search_is_exact_if_no_index_is_good_enough(method):
     rows = np.random.default_rng(9).normal(size=(3000, 200))
     found = lq.NeighborSearcher(recall=0.97, random_state=0).fit(rows)

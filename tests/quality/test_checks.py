@@ -108,6 +108,7 @@ def test_every_category_gets_its_share_of_the_checks(seed, sizes):
     np.testing.assert_array_equal(again, drawn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_first", [13, 8, 1])
 def test_every_sample_has_the_same_chance_even_among_the_first_ones(n_first):
     labels = np.repeat([-1, 3, 7, 9], [4, 17, 9, 3])

@@ -107,6 +107,7 @@ def test_images_are_shown(three_categories, browser, tmp_path):
     assert set(widths) == {8}
 
 
+@pytest.mark.slow
 def test_a_click_on_a_column_sorts_numbers_both_ways(page, hostile):
     sizes = hostile.model.category_table_["size"].tolist()
     for direction, expected in (("ascending", sorted(sizes)), ("descending", sorted(sizes)[::-1])):

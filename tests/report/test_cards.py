@@ -61,6 +61,7 @@ def test_true_classes_come_with_their_shares(three_categories, three_classes):
         assert row.correct == pytest.approx(row.true_labels[0].share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["frame", "csr"])
 def test_features_show_what_sets_a_category_apart(fit_partitions, form):
     pytest.importorskip("jinja2")

@@ -41,6 +41,7 @@ def test_gray_images_keep_their_values_on_one_scale(three_categories):
         np.testing.assert_allclose(decoded(uri, "png"), np.full((4, 6), gray), atol=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.uint8, np.float64])
 def test_colors_stay_and_large_images_shrink(three_categories, dtype):
     colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=np.uint8)

@@ -103,6 +103,7 @@ def test_the_table_agrees_with_the_estimator(hostile):
         assert correct == f"{(of_category == name).mean():.1%}"
 
 
+@pytest.mark.slow
 def test_without_true_labels_nothing_is_called_precision(three_categories, three_classes):
     text = Page(report_page(three_categories)).text
     assert "this is not the precision" in text

@@ -18,6 +18,7 @@ from strategies import share
 MINUS_ONE = {"check_classifiers_classes": "-1 means no label"}
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [lq.KNNLabelPropagation()], expected_failed_checks=lambda estimator: MINUS_ONE
 )

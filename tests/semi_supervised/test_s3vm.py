@@ -156,6 +156,7 @@ def test_a_class_gets_a_vote_for_each_pair_that_it_wins():
     assert totals[2, 0] > max(totals[2, 1:])  # -(-1) - 0.5 is the largest sum
 
 
+@pytest.mark.slow
 def test_unlabeled_samples_help_with_several_classes():
     X, classes = load_digits(return_X_y=True)
     X, classes = X[:600], classes[:600]

@@ -95,6 +95,7 @@ def test_one_array_with_groups_is_the_same_as_a_list(make):
         np.testing.assert_array_equal(predicted.categories[names == name], of_list.categories[i])
 
 
+@pytest.mark.slow
 @both_estimators
 def test_unknown_clusters_and_categories_are_left_out(make):
     sets, clusters, categories = pet_sets(30, 5)
@@ -111,6 +112,7 @@ def test_unknown_clusters_and_categories_are_left_out(make):
     assert (np.concatenate(predicted.categories) == np.concatenate(new_categories)).mean() > 0.85
 
 
+@pytest.mark.slow
 @both_estimators
 def test_without_categories_none_are_predicted(make):
     sets, clusters, _ = pet_sets(20, 7)

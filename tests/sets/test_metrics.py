@@ -144,6 +144,7 @@ def test_all_sets_have_the_same_weight():
     assert "b_cubed" in repr(result)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_true_mean_as_often_as_promised():
     rng = np.random.default_rng(1)
     n_covered = 0

@@ -124,10 +124,12 @@ def answers_are_right(X, found, expected):
     return True
 
 
+@pytest.mark.slow
 def test_all_in_one_process(fitted):
     answers_are_right(*fitted)
 
 
+@pytest.mark.slow
 @posix_only
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
 def test_in_forked_workers_of_a_process_that_has_used_all(fitted):
@@ -217,6 +219,7 @@ def test_no_more_threads_than_asked_for(n_jobs):
     assert int(done.stdout) <= n_jobs + (n_jobs - 1)
 
 
+@pytest.mark.slow
 def test_no_setting_is_left_changed(fitted):
     X, found, _ = fitted
     use_all(X)
@@ -237,6 +240,7 @@ def test_no_setting_is_left_changed(fitted):
     assert settings() == before
 
 
+@pytest.mark.slow
 @posix_only
 @pytest.mark.parametrize("what", ["fit", "query"])
 def test_no_setting_is_left_changed_by_an_interrupt(fitted, what):

@@ -103,6 +103,7 @@ def test_every_public_name_is_in_the_reference(module):
     assert len(listed) == len(set(listed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
     [pytest.param(page, marks=marks_of(page)) for page in PAGES],

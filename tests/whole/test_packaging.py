@@ -57,6 +57,7 @@ def _measure(code):
     return json.loads(output)
 
 
+@pytest.mark.slow
 def test_importing_is_quick_and_brings_no_heavy_package():
     _, modules = _measure("import labelquorum")
     assert not HEAVY & {name.split(".")[0] for name in modules}

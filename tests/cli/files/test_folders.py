@@ -302,6 +302,7 @@ def test_fit_of_a_folder_says_what_is_wrong(samples, capsys, options, code, mess
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fit_of_a_folder_reads_embeddings(samples, capsys):
     source, y = samples
     embeddings = source.with_name("embeddings")

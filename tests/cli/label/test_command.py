@@ -326,6 +326,7 @@ def test_wrong_keys_arrow_keys_and_pasted_text_answer_nothing(source, sit_down):
     assert person.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_group_gets_one_answer_and_gives_it_back_after_a_restart(tmp_path, run, sit_down):
     source, features = tmp_path / "texts.txt", tmp_path / "X.npy"
     texts = [f"sample {i}" for i in range(100)]
