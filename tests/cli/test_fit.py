@@ -195,7 +195,7 @@ def test_fit_does_not_overwrite_what_it_reads(tmp_path, capsys):
     ("rows", "message"),
     [
         ("a,b\n1,2\n3,x\n", "'x' in row 1 .*, column 'b', is not a number"),
-        ("a,b\n1,2\n3,nan\n", "NaN at row 1, column 1"),
+        ("a,b\n1,2\n3,nan\n", "must be finite, got NaN at row 1, column 1"),
         ("a,b\n1,2\n3,4\n", "minimum of 3 is required"),
     ],
 )

@@ -120,7 +120,7 @@ BAD_CSV = {
     ),
     "more in all": ("a,b\n1,2,3\n", "line 2, '1,2,3', has 3 fields, but the first line has 2"),
     "row numbers": (",a,b\n0,1,2\n", "first column has no name, .* index=False"),
-    "NaN": ("a,b\n1,2\n3,nan\n", r"NaN at row 1, column 1.* from 0\)"),
+    "NaN": ("a,b\n1,2\n3,nan\n", r"must be finite, got NaN at row 1, column 1.* from 0\)"),
     "infinity": ("a,b\n1,2\n-1e999,3\n", "infinity at row 1, column 0"),
     "names only": ("a,b\n", r"the shape must be \(n_samples, n_features\) .*, got \(0, 2\)"),
     "no name": ("\n1,2\n", "the first line is empty"),
@@ -142,7 +142,7 @@ def test_bad_csv_is_refused_with_the_place(tmp_path, bad):
         (["1,2,u", "3,x,u"], "'x' in row 1 .from 0., column 'b', is not a number"),
         (["1,2,u", "3,4"], "line 3, '3,4', has 2 fields, but the first line has 3; .* cut off"),
         (["1,2,u", "3,4,u,v"], "line 3, '3,4,u,v', has 4 fields, but the first line has 3"),
-        (["nan,2,u"], "NaN at row 0, column 0"),
+        (["nan,2,u"], "must be finite, got NaN at row 0, column 0"),
     ],
 )
 def test_bad_csv_beside_labels_is_refused(tmp_path, lines, message):
@@ -164,7 +164,7 @@ def test_a_table_of_labels_only_has_no_features(tmp_path):
     [
         (["x", "y"], "column 'b' has the type string; features must be numbers"),
         ([1.0, None], "column 'b' has nulls, the first in row 1"),
-        ([1.0, np.nan], "NaN at row 1, column 1"),
+        ([1.0, np.nan], "must be finite, got NaN at row 1, column 1"),
     ],
 )
 def test_bad_parquet_columns_are_named(tmp_path, column, message):
@@ -180,7 +180,7 @@ def test_bad_parquet_columns_are_named(tmp_path, column, message):
         (np.zeros((0, 3)), r"the shape must be .*, got \(0, 3\)"),
         (np.zeros((3, 0)), r"the shape must be .*, got \(3, 0\)"),
         (np.array([["a"]]), "the values must be integers or floats, got <U1"),
-        (np.array([[1.0, np.inf]]), "infinity at row 0, column 1"),
+        (np.array([[1.0, np.inf]]), "must be finite, got infinity at row 0, column 1"),
         (np.array([[None]]), "damaged or not a .np[yz] file"),
     ],
 )
