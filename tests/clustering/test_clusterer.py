@@ -213,14 +213,14 @@ def test_each_call_converts_samples_once(blobs, sparse_topics, monkeypatch, is_s
     X, classes = sparse_topics if is_sparse else blobs
     y = np.where(np.arange(len(classes)) % 5 == 0, classes, -1)
     n_conversions = 0
-    convert = frame._as_finite_points
+    convert = frame._finite_samples
 
-    def counted(X, projection):
+    def counted(X):
         nonlocal n_conversions
         n_conversions += 1
-        return convert(X, projection)
+        return convert(X)
 
-    monkeypatch.setattr(frame, "_as_finite_points", counted)
+    monkeypatch.setattr(frame, "_finite_samples", counted)
     model = fitted(X, y, n_partitions=4)
     assert n_conversions == 1
     for i, method in enumerate((model.predict, model.predict_proba, model.novelty)):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import labelquorum as lq
+from labelquorum._shared.distinct import DistinctRows
 from labelquorum.clustering.outcome import Categories, Outcome, _without_empty
 from strategies import share
 
@@ -38,6 +39,7 @@ def test_without_discovery_new_categories_are_no_labels():
         n_known=2,
         known=None,
         groups=None,
+        distinct=DistinctRows.all_of(4),
         features=np.zeros((4, 1), dtype=np.float32),
         is_certain=np.array([True, False, True, False]),
         discover=False,
@@ -54,6 +56,7 @@ def test_labels_with_less_than_half_of_the_largest_share_are_suspect():
         n_known=2,
         known=np.array([0, 0, 0, -1, 0], dtype=np.int32),
         groups=None,
+        distinct=DistinctRows.all_of(5),
         features=np.zeros((5, 1), dtype=np.float32),
         is_certain=np.ones(5, dtype=bool),
         discover=True,

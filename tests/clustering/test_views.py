@@ -23,9 +23,14 @@ def rows(blobs):
     return (blobs[0] - blobs[0].mean(axis=0)).astype(np.float32)
 
 
+def space_of(rows, is_cosine=False):
+    counts = np.ones(len(rows), dtype=np.int64)
+    return Space.of(rows, counts, is_cosine, np.random.RandomState(0))[0]
+
+
 @pytest.mark.parametrize("is_cosine", [False, True])
 def test_a_space_keeps_few_columns_as_they_are(rows, is_cosine):
-    space = Space.of(rows, is_cosine, np.random.RandomState(0))
+    space = space_of(rows, is_cosine)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     expected = rows / lengths if is_cosine else rows
     np.testing.assert_allclose(space.rows, expected, rtol=1e-5)
@@ -35,7 +40,7 @@ def test_a_space_keeps_few_columns_as_they_are(rows, is_cosine):
 def test_a_space_projects_many_columns_on_their_main_directions():
     X, _ = make_blobs(500, 100, centers=6, random_state=0)
     rows = X.astype(np.float32)
-    space = Space.of(rows, False, np.random.RandomState(0))
+    space = space_of(rows)
     assert space.rows is rows
     assert space.narrow_rows.shape == (500, 64)
     centered = rows - rows.mean(axis=0)
@@ -45,7 +50,7 @@ def test_a_space_projects_many_columns_on_their_main_directions():
 
 
 def test_a_subset_of_a_space_has_these_rows(rows):
-    space = Space.of(rows, True, np.random.RandomState(0))
+    space = space_of(rows, True)
     assert space.subset(None) is space
     subset = space.subset(np.array([3, 5, 8]))
     np.testing.assert_array_equal(subset.rows, space.rows[[3, 5, 8]])
@@ -59,7 +64,7 @@ def test_a_scale_interpolates_between_resolutions_and_extends_them_in_proportion
 
 
 def test_a_scale_leads_to_about_the_wanted_number_of_communities(rows):
-    space = Space.of(rows, False, np.random.RandomState(0))
+    space = space_of(rows)
     view = View.of(space, False, 3, 1)
     wanted = np.array([5.0, 10.0, 20.0, 40.0])
     resolutions = view.resolution_scale(1).resolutions_for(wanted)
@@ -78,7 +83,7 @@ def test_the_four_kinds_of_views_take_turns():
 @pytest.mark.parametrize("is_smooth", [False, True])
 @pytest.mark.parametrize("is_cosine", [False, True])
 def test_a_view_makes_partitions_of_about_the_wanted_size(rows, blobs, is_cosine, is_smooth):
-    space = Space.of(rows, is_cosine, np.random.RandomState(0))
+    space = space_of(rows, is_cosine)
     view = View.of(space, is_smooth, 7, 1)
     assert scipy.sparse.issparse(view.graph)
     assert view.smooth_rows.shape == rows.shape
@@ -91,7 +96,7 @@ def test_a_view_makes_partitions_of_about_the_wanted_size(rows, blobs, is_cosine
 
 
 def test_a_view_depends_on_its_seed_alone(rows):
-    space = Space.of(rows, False, np.random.RandomState(0))
+    space = space_of(rows)
     first, again, other = (View.of(space, True, seed, n) for seed, n in [(1, 1), (1, 3), (2, 1)])
     scale = first.resolution_scale(1)
     partitions = first.partitions((5, 20), scale, 1)

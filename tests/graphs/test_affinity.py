@@ -33,11 +33,25 @@ def test_weights_do_not_depend_on_the_scale_of_the_data(scale):
     np.testing.assert_allclose(lq.affinity_graph(scale * X, 5).toarray(), expected, rtol=1e-9)
 
 
-def test_samples_with_only_duplicates_around_them_keep_their_neighbors():
-    X = np.zeros((6, 2))
-    graph = lq.affinity_graph(X, 3)
-    assert set(np.diff(graph.indptr)) <= {3, 4, 5}
-    assert set(graph.data) <= {1.0, 2.0}
+def test_equal_samples_are_joined_by_the_first_of_them():
+    graph = lq.affinity_graph(np.zeros((6, 2)), 3)
+    expected = np.zeros((6, 6))
+    expected[0, 1:] = expected[1:, 0] = 1
+    np.testing.assert_array_equal(graph.toarray(), expected)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_samples_with_many_copies_keep_their_neighbors(metric):
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    copies = np.repeat(np.arange(30), 8)
+    graph = lq.affinity_graph(X[copies], 5, metric=metric)
+    plain = lq.affinity_graph(X, 5, metric=metric)
+    assert lq.connected_components(graph)[0] == lq.connected_components(plain)[0]
+    # The first copies stand for their rows: each row gives its neighbors eight times the weight.
+    summed = np.zeros((30, 30))
+    np.add.at(summed, (copies[:, None], copies), graph.toarray())
+    np.fill_diagonal(summed, 0)
+    np.testing.assert_allclose(summed, 8 * plain.toarray(), rtol=1e-12)
 
 
 def test_no_weight_is_0():

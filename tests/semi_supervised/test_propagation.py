@@ -350,10 +350,11 @@ def test_the_dtype_is_that_of_the_samples(estimator):
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_duplicates_and_a_distant_new_sample_are_labeled(estimator):
-    X = np.repeat([[0.0, 0.0], [1.0, 1.0], [50.0, 50.0]], 12, axis=0)
+    corners = np.array([[0.0, 0.0], [0.1, 0.0], [0.0, 0.1], [0.1, 0.1]])
+    X = np.concatenate([np.repeat(corners + center, 3, axis=0) for center in (0, 1, 50)])
     y = np.full(36, -1)
     y[0], y[12] = 0, 1
-    model = estimator(n_neighbors=5).fit(X, y)
+    model = estimator(n_neighbors=3).fit(X, y)
     assert model.transduction_.tolist() == [0] * 12 + [1] * 12 + [-1] * 12
     assert model.predict([[0.1, 0.0], [50.0, 51.0], [-1e6, 3.0]]).tolist() == [0, -1, 0]
     assert np.isfinite(model.predict_proba([[50.0, 51.0]])).all()

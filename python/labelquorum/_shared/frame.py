@@ -1,10 +1,12 @@
-"""Samples as rows that can be compared: dense, float32, centered and scaled.
+"""Samples as rows that can be compared: dense, centered and scaled.
 
 `Frame.fit` reads the samples once, and learns from them how to turn these and later samples into
 rows:
 
 1. Sparse samples are projected on 128 directions by a truncated singular value decomposition.
-2. The mean is subtracted. The result is scaled by a power of two, so that squares fit float32.
+2. The mean is subtracted, less samples that are extremely far away. The result is scaled by a power
+   of two, so that squares fit float32. Rows are float32, or float64 where float32 would make rows
+   equal that differ.
 3. If categories of some samples are known, rows are projected on the directions that tell these
    categories apart (see `_category_directions`).
 
@@ -13,8 +15,9 @@ Time and memory are linear in the number of samples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +29,9 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.utils import check_array, check_random_state
 
 from labelquorum._shared.arguments import Points, as_points, check_finite
+from labelquorum._shared.distinct import DistinctRows
 
-Float32Rows = NDArray[np.float32]
+Rows = NDArray[np.floating[Any]]
 Float64Array = NDArray[np.float64]
 
 MAX_COLUMNS = 64
@@ -35,6 +39,9 @@ MAX_COLUMNS = 64
 VARIANCE_ROWS = 10_000
 """Rows that are enough to estimate a covariance."""
 _SPARSE_COLUMNS = 128
+_OUTLIER_RATIO = 100  # of distances from the median
+_FINEST_FLOAT32 = 1e-12  # Squares of smaller values, and their differences, underflow.
+_LARGEST_VALUE = {"float32": 1e15, "float64": 1e140}
 _ROWS_PER_BLOCK = 4096
 
 
@@ -42,10 +49,12 @@ _ROWS_PER_BLOCK = 4096
 class Frame:
     """How samples become rows; see the module's docstring."""
 
-    mean: Float64Array
+    center: Float64Array
     """(n_columns,): subtracted from the samples, after the projection of sparse ones."""
-    scale: float
-    """A power of two by which centered samples are multiplied."""
+    exponent: int
+    """Centered samples are multiplied by 2 to this power."""
+    is_double: bool
+    """Whether rows are float64; float32 otherwise."""
     projection: NDArray[np.floating[Any]] | None = None
     """(n_features, n_columns): the directions that sparse samples are projected on; None for dense
     samples, and for sparse ones of at most two rows or columns."""
@@ -55,8 +64,8 @@ class Frame:
     @classmethod
     def fit(
         cls, X: Any, random_state: Any = None, known: NDArray[np.int32] | None = None
-    ) -> tuple[Frame, Float32Rows]:
-        """Learn a frame from samples, and return it with their rows.
+    ) -> tuple[Frame, Rows, DistinctRows]:
+        """Learn a frame from the distinct samples; return it with their rows, and which they are.
 
         Parameters
         ----------
@@ -66,71 +75,90 @@ class Frame:
             Seeds the decomposition of sparse samples.
         known : int32 array of shape (n_samples,), optional
             The number of each sample's known category, -1 where it is unknown. If given, rows
-            emphasize the differences between these categories.
+            emphasize the differences between these categories. Of equal samples, the most frequent
+            one counts.
 
         Raises
         ------
         TypeError, ValueError
             If X has the wrong type or shape, or holds values that are not finite.
         """
-        if sparse.issparse(X):
-            X = _as_sparse_floats(X)
-        projection = _sparse_projection(X, random_state)
-        points = _as_finite_points(X, projection)
-        mean = points.mean(axis=0, dtype=np.float64)
-        lowest, highest = float(points.min()), float(points.max())
-        largest = max(highest - mean.min(), mean.max() - lowest)
-        scale = 2.0 ** -np.ceil(np.log2(largest)) if largest > 0 else 1.0
-        frame = cls(mean, scale, projection)
+        samples = _finite_samples(X)
+        distinct = DistinctRows.of(samples)
+        samples = distinct.rows_of(samples)
+        projection = _sparse_projection(samples, random_state)
+        points = _points(samples, projection)
+        center, usual_distance = _center(points)
+        largest = _largest_distance(points, center)
+        exponent = -math.frexp(largest)[1]
+        frame = cls(center, exponent, is_double=False, projection=projection)
         rows = frame._rows_of_points(points)
-        if known is None:
-            return frame, rows
-        metric = _learned_metric(rows, known)
-        if metric is None:
-            return frame, rows
-        frame = cls(mean, scale, projection, metric)
-        return frame, frame._rows_of_points(points)
+        is_merged = projection is None and DistinctRows.of(rows).has_copies
+        if usual_distance < _FINEST_FLOAT32 * largest or is_merged:
+            frame = replace(frame, is_double=True)
+            rows = frame._rows_of_points(points)
+        metric = None if known is None else _learned_metric(rows, distinct.shared_codes(known))
+        if metric is not None:
+            frame = replace(frame, metric=metric)
+            rows = frame._rows_of_points(points)
+        return frame, rows, distinct
 
-    def rows(self, X: Any) -> Float32Rows:
-        """Turn samples into rows: float32, (n_samples, n_columns) or (n_samples, n_directions).
+    def rows(self, X: Any) -> Rows:
+        """Turn samples into rows of shape (n_samples, n_columns) or (n_samples, n_directions).
 
         Raises TypeError or ValueError as `fit` does.
         """
-        if sparse.issparse(X):
-            X = _as_sparse_floats(X)
-        return self._rows_of_points(_as_finite_points(X, self.projection))
+        rows = self._rows_of_points(_points(_finite_samples(X), self.projection))
+        # New samples may be much farther away than those of `fit`. Squares must not overflow.
+        limit = _LARGEST_VALUE[rows.dtype.name]
+        return rows.clip(-limit, limit, out=rows)
 
-    def _rows_of_points(self, points: Points) -> Float32Rows:
+    def _rows_of_points(self, points: Points) -> Rows:
         n_columns = points.shape[1] if self.metric is None else self.metric.shape[1]
-        rows = np.empty((len(points), n_columns), dtype=np.float32)
+        dtype = np.float64 if self.is_double else np.float32
+        rows: Rows = np.empty((len(points), n_columns), dtype)
         for begin in range(0, len(points), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
-            centered = (points[block] - self.mean) * self.scale
-            rows[block] = centered if self.metric is None else centered @ self.metric
+            with np.errstate(over="ignore"):
+                centered = np.ldexp(points[block] - self.center, self.exponent)
+                rows[block] = centered if self.metric is None else centered @ self.metric
         return rows
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the arrays from which `of_state` makes a frame that was fitted without `known`."""
-        state = {"mean": self.mean, "scale": np.array(self.scale)}
+        state = {
+            "center": self.center,
+            "exponent": np.array(self.exponent),
+            "is_double": np.array(self.is_double),
+        }
         return state if self.projection is None else state | {"directions": self.projection}
 
     @classmethod
     def of_state(cls, state: Mapping[str, NDArray[Any]]) -> Frame:
         """Make a frame from what `state` returned."""
-        return cls(state["mean"], float(state["scale"]), state.get("directions"))
+        is_double, exponent = bool(state["is_double"]), int(state["exponent"])
+        return cls(state["center"], exponent, is_double, state.get("directions"))
 
 
-def unit_rows(rows: Float32Rows) -> Float32Rows:
+def unit_rows(rows: Rows) -> Rows:
     """Scale the rows to length 1; rows of zeros stay."""
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
-    result: Float32Rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    result: Rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
     return result
 
 
-def _as_sparse_floats(X: Any) -> sparse.csr_array:
-    return sparse.csr_array(
-        check_array(X, accept_sparse="csr", dtype=[np.float32, np.float64], input_name="X")
-    )
+def _finite_samples(X: Any) -> Any:
+    """Return the samples as `as_points` does, or as a CSR array; refuse values that are not finite.
+
+    Raises TypeError or ValueError if X has the wrong type or shape.
+    """
+    if sparse.issparse(X):
+        return sparse.csr_array(
+            check_array(X, accept_sparse="csr", dtype=[np.float32, np.float64], input_name="X")
+        )
+    points = as_points(X, "X")
+    check_finite(points, "X")
+    return points
 
 
 def _sparse_projection(X: Any, random_state: Any) -> NDArray[np.floating[Any]] | None:
@@ -146,17 +174,44 @@ def _sparse_projection(X: Any, random_state: Any) -> NDArray[np.floating[Any]] |
     return projection
 
 
-def _as_finite_points(X: Any, projection: NDArray[np.floating[Any]] | None) -> Points:
-    """Convert samples to a dense array, projected if they are sparse."""
-    if not sparse.issparse(X):
-        points = as_points(X, "X")
-    else:
+def _points(X: Any, projection: NDArray[np.floating[Any]] | None) -> Points:
+    """Return the samples as a dense array, projected if they are sparse."""
+    points: Points = X
+    if sparse.issparse(X):
         points = X.toarray() if projection is None else X @ projection
-    check_finite(points, "X")
     return points
 
 
-def _learned_metric(rows: Float32Rows, known: NDArray[np.int32]) -> Float64Array | None:
+def _center(points: Points) -> tuple[Float64Array, float]:
+    """Return the mean of the points, and a usual distance from the median (in one column).
+
+    Points that are more than 100 times as far away do not count: a single one of 1e10 would move
+    the mean far away from all others.
+    """
+    step = -(-len(points) // VARIANCE_ROWS)
+    some = points[::step].astype(np.float64)
+    median = np.median(some, axis=0)
+    usual_distance = float(np.median(np.abs(some - median).max(axis=1)))
+    limit = _OUTLIER_RATIO * usual_distance
+    if usual_distance == 0 or _largest_distance(points, median) <= limit:
+        return points.mean(axis=0, dtype=np.float64), usual_distance
+    total, n_counted = np.zeros(points.shape[1]), 0
+    for begin in range(0, len(points), _ROWS_PER_BLOCK):
+        block = points[begin : begin + _ROWS_PER_BLOCK].astype(np.float64)
+        near = block[np.abs(block - median).max(axis=1) <= limit]
+        total += near.sum(axis=0)
+        n_counted += len(near)
+    return total / n_counted, usual_distance
+
+
+def _largest_distance(points: Points, center: Float64Array) -> float:
+    """Return the largest distance of a point from the center in one column."""
+    above = points.max(axis=0).astype(np.float64) - center
+    below = center - points.min(axis=0).astype(np.float64)
+    return float(max(above.max(), below.max()))
+
+
+def _learned_metric(rows: Rows, known: NDArray[np.int32]) -> Float64Array | None:
     """Find the directions that tell known categories apart; None where there are none.
 
     They are found twice: the second time without samples whose label the first result contradicts.

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from labelquorum._shared.arguments import as_codes
+from labelquorum._shared.distinct import DistinctRows
 
 
 class KnownLabels(NamedTuple):
@@ -21,6 +22,17 @@ class KnownLabels(NamedTuple):
     classes: NDArray[Any]  # (n_classes,), sorted
     samples: NDArray[np.int64]  # (n_labeled,), indices of the labeled samples, ascending
     shares: NDArray[np.float64]  # (n_labeled, n_classes), rows sum to 1
+
+    def of_rows(self, distinct: DistinctRows) -> KnownLabels:
+        """Return the labels of distinct rows, each the mean of its samples' labels."""
+        if not distinct.has_copies:
+            return self
+        rows, places, counts = np.unique(
+            distinct.numbers[self.samples], return_inverse=True, return_counts=True
+        )
+        sums = np.zeros((len(rows), len(self.classes)))
+        np.add.at(sums, places, self.shares)
+        return KnownLabels(self.classes, rows.astype(np.int64), sums / counts[:, None])
 
 
 def known_labels(y: Any, n_samples: int, estimator: str, *, shares: bool = True) -> KnownLabels:

@@ -140,7 +140,8 @@ class RepresentativeSampler(BaseEstimator):
                 f"n_samples must be at most {n}, because X has {n} samples, got {n_wanted}"
             )
         rng = check_random_state(self.random_state)
-        frame, rows = Frame.fit(X, rng)
+        frame, rows, distinct = Frame.fit(X, rng)
+        rows = distinct.expand(rows)
         if partition is None:
             clusters = self._kmeans_clusters(rows, n_wanted, rng, n_threads)
         else:
@@ -148,7 +149,7 @@ class RepresentativeSampler(BaseEstimator):
         self.clusters_ = _largest_clusters(clusters, n_wanted)
         means = cluster_means(rows, self.clusters_)
         distances = distances_to_means(rows, means, self.clusters_)
-        self.distances_ = distances.astype(np.float64) / frame.scale
+        self.distances_ = np.ldexp(distances.astype(np.float64), -frame.exponent)
         order = np.lexsort((self.distances_, self.clusters_))
         order = order[self.clusters_[order] >= 0]
         self.indices_ = order[np.unique(self.clusters_[order], return_index=True)[1]]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from labelquorum._shared.arguments import as_positive
-from labelquorum._shared.frame import Frame, unit_rows
-from labelquorum.active_learning.walks import Float32Rows, Float64Array
+from labelquorum._shared.frame import Frame, Rows, unit_rows
+from labelquorum.active_learning.walks import Float64Array
 from labelquorum.graphs.affinity import affinity_graph, heat_weights
 from labelquorum.neighbors.kmeans import (
     cluster_means,
@@ -45,12 +45,12 @@ class SmallClusters(NamedTuple):
     """Small clusters of the training samples, and which of them are neighbors."""
 
     frame: Frame
-    """Turns samples into float32 rows."""
+    """Turns samples into rows."""
     metric: str
     """"euclidean" or "cosine"."""
     cluster_of_sample: NDArray[np.int32]
     """(n_samples,): the cluster of each training sample, from 0."""
-    centers: Float32Rows
+    centers: Rows
     """(n_clusters, n_columns): the mean row of each cluster."""
     order: NDArray[np.int32]
     """(n_samples,): the samples by cluster, the most central of each cluster first."""
@@ -68,11 +68,12 @@ class SmallClusters(NamedTuple):
         show: Callable[..., None] | None,
     ) -> SmallClusters:
         """Cluster the samples."""
-        frame, rows = Frame.fit(X, rng)
+        frame, rows, distinct = Frame.fit(X, rng)
         rows = _scaled(rows, metric)
-        cluster_of_sample = _assigned_clusters(rows, n_clusters, rng, n_threads, show)
-        centers = cluster_means(rows, cluster_of_sample)
-        distances = distances_to_means(rows, centers, cluster_of_sample)
+        clusters = _assigned_clusters(rows, distinct.weights(), n_clusters, rng, n_threads, show)
+        centers = cluster_means(rows, clusters)
+        distances = distinct.expand(distances_to_means(rows, centers, clusters))
+        cluster_of_sample = distinct.expand(clusters)
         order = np.lexsort((distances, cluster_of_sample)).astype(np.int32)
         graph = _graph_of_centers(centers, n_threads)
         return cls(frame, metric, cluster_of_sample, centers, order, graph)
@@ -138,31 +139,34 @@ class SmallClusters(NamedTuple):
         return averages
 
 
-def _scaled(rows: Float32Rows, metric: str) -> Float32Rows:
+def _scaled(rows: Rows, metric: str) -> Rows:
     return unit_rows(rows) if metric == "cosine" else rows
 
 
 def _assigned_clusters(
-    rows: Float32Rows,
+    rows: Rows,
+    weights: Float64Array,
     n_clusters: int,
     rng: np.random.RandomState,
     n_threads: int,
     show: Callable[..., None] | None,
 ) -> NDArray[np.int32]:
-    """Return the cluster of each row: of its own where there are few rows, else by k-means."""
+    """Return the cluster of each distinct row: of its own if there are few, else by k-means."""
     n = len(rows)
     if n <= n_clusters:
         return np.arange(n, dtype=np.int32)
     n_training = min(n, max(_MIN_TRAINING_ROWS, _ROWS_PER_CLUSTER * n_clusters))
-    training = rows[np.sort(rng.choice(n, n_training, replace=False))]
-    centers = kmeans_centers(training, n_clusters, _N_ROUNDS, rng, n_threads, show)
+    drawn = np.sort(rng.choice(n, n_training, replace=False))
+    centers = kmeans_centers(
+        rows[drawn], n_clusters, _N_ROUNDS, rng, n_threads, show, weights[drawn]
+    )
     nearest = nearest_center(rows, centers, n_threads)
     # Without the centers that are nearest to no row.
     clusters: NDArray[np.int32] = np.unique(nearest, return_inverse=True)[1].astype(np.int32)
     return clusters
 
 
-def _graph_of_centers(centers: Float32Rows, n_threads: int) -> sparse.csr_array:
+def _graph_of_centers(centers: Rows, n_threads: int) -> sparse.csr_array:
     n_neighbors = min(_N_NEIGHBORS, len(centers) - 1)
     if n_neighbors == 0:
         return sparse.csr_array((1, 1), dtype=np.float32)

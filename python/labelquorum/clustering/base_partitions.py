@@ -8,7 +8,7 @@ that it does not depend on which items were made in this call and which were rea
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from labelquorum._shared.arguments import as_columns, as_n_threads, as_positive
+from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.files import differing_settings, replacing
-from labelquorum._shared.frame import Float32Rows, Frame
+from labelquorum._shared.frame import Frame, Rows
 from labelquorum._shared.progress import progress
 from labelquorum.clustering.views import (
     PARTITIONS_PER_VIEW,
@@ -130,8 +131,10 @@ def base_partitions(
         directory,
         random_state,
     )
-    rows = X if clusterers is not None else Frame.fit(X, random_state)[1]
-    return make_partitions(rows, settings, n_threads=n_threads, verbose=verbose)
+    if clusterers is not None:
+        return partitions_by_clusterers(X, settings, verbose=verbose)
+    _, rows, distinct = Frame.fit(X, random_state)
+    return partitions_by_views(rows, distinct, settings, n_threads=n_threads, verbose=verbose)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +147,13 @@ class PartitionSettings:
     clusterers: Any = None
     directory: str | Path | None = None
     random_state: Any = None
+
+    def limits_for(self, n_samples: int) -> tuple[int, int]:
+        """Return the limits, which so few samples may lower."""
+        if n_samples < 3:
+            raise ValueError(f"X must have at least 3 samples, got {n_samples}")
+        fewest, most = self.limits
+        return min(fewest, n_samples), min(most, n_samples)
 
 
 def cluster_limits(n_clusters: Any) -> tuple[int, int]:
@@ -173,81 +183,109 @@ def given_partitions(partitions: Any, n_samples: int) -> Partitions:
     return np.stack(numbered, axis=1)
 
 
-def make_partitions(
-    X: Any, settings: PartitionSettings, *, n_threads: int, verbose: bool = False
+def partitions_by_views(
+    rows: Rows,
+    distinct: DistinctRows,
+    settings: PartitionSettings,
+    *,
+    n_threads: int,
+    verbose: bool = False,
 ) -> Partitions:
-    """Make what `base_partitions` returns.
+    """Make partitions by the package's own views of the distinct rows of a `Frame`.
 
-    X holds the rows of a `Frame`, or whatever the clusterers take if there are any.
+    Returns what `base_partitions` does.
+    """
+    n_samples = len(distinct.numbers)
+    limits = settings.limits_for(n_samples)
+    store = _Store.of(rows, distinct.counts, settings, limits)
+    n_views = -(-settings.n_partitions // PARTITIONS_PER_VIEW)
+    rng = check_random_state(settings.random_state)
+    views = _Views(rows, distinct.counts, n_views, rng, n_threads)
+    items = map(distinct.expand, _from_views(views, limits, store))
+    return _collected(items, n_samples, settings.n_partitions, verbose)
+
+
+def partitions_by_clusterers(
+    X: Any, settings: PartitionSettings, *, verbose: bool = False
+) -> Partitions:
+    """Make a partition by each of the caller's clusterers; X is whatever they take.
+
+    Returns what `base_partitions` does.
     """
     n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
-    if n_samples < 3:
-        raise ValueError(f"X must have at least 3 samples, got {n_samples}")
-    fewest, most = settings.limits
-    limits = min(fewest, n_samples), min(most, n_samples)
-    store = _Store.of(X, settings, limits)
-    rng = check_random_state(settings.random_state)
-    if settings.clusterers is None:
-        n_items = -(-settings.n_partitions // PARTITIONS_PER_VIEW)
-        items = _from_views(_Views(X, n_items, rng, n_threads), limits, store)
-    else:
-        models = settings.clusterers
-        models = models if isinstance(models, Sequence) else [models]
-        n_items = len(models)
-        items = _from_clusterers(X, models, rng, store)
-    parts = []
+    store = _Store.of(X, np.ones(n_samples), settings, settings.limits_for(n_samples))
+    models = settings.clusterers
+    models = models if isinstance(models, Sequence) else [models]
+    items = _from_clusterers(X, models, check_random_state(settings.random_state), store)
+    return _collected(items, n_samples, len(models), verbose)
+
+
+def _collected(
+    items: Iterable[Partitions], n_samples: int, n_partitions: int, verbose: bool
+) -> Partitions:
+    """Copy the parts into one array as they come, and show progress."""
+    result = np.empty((n_samples, n_partitions), np.int32, order="F")
+    n_done = 0
     with progress(verbose) as show:
         for part in items:
-            parts.append(part)
+            part = part[:, : n_partitions - n_done]
+            result[:, n_done : n_done + part.shape[1]] = part
+            n_done += part.shape[1]
             if show is not None:
-                show("base partitions", len(parts) / n_items)
-    result = np.empty((n_samples, sum(part.shape[1] for part in parts)), np.int32, order="F")
-    np.concatenate(parts, axis=1, out=result)
-    return result[:, : settings.n_partitions] if settings.clusterers is None else result
+                show("base partitions", n_done / n_partitions)
+    return result
 
 
 def _from_views(views: _Views, limits: tuple[int, int], store: _Store) -> Iterator[Partitions]:
-    """Yield the partitions of each view: (n_samples, 4)."""
+    """Yield the partitions of each view: (n_rows, 4)."""
     for v in range(views.n_views):
         yield store.read_or_make(v, partial(views.partitions, v, limits))
 
 
 class _Views:
-    """The views of the samples, numbered from 0; the four kinds take turns."""
+    """The views of distinct rows, numbered from 0; the four kinds take turns.
+
+    Each row stands for as many samples as `counts` says.
+    """
 
     def __init__(
-        self, rows: Float32Rows, n_views: int, rng: np.random.RandomState, n_threads: int
+        self,
+        rows: Rows,
+        counts: NDArray[np.integer[Any]],
+        n_views: int,
+        rng: np.random.RandomState,
+        n_threads: int,
     ) -> None:
         seeds = rng.randint(2**31, size=n_views + 1)
         self.n_views = n_views
-        self._rows = rows
         self._n_threads = n_threads
         self._seeds = seeds[:-1]
         self._spaces = {
-            is_cosine: Space.of(rows, is_cosine, np.random.RandomState(seeds[-1]))
+            is_cosine: Space.of(rows, counts, is_cosine, np.random.RandomState(seeds[-1]))
             for is_cosine in (False, True)
         }
         self._scales: dict[bool, ResolutionScale] = {}
 
     def partitions(self, v: int, limits: tuple[int, int]) -> Partitions:
-        """Make the partitions of view number v: (n_samples, 4)."""
+        """Make the partitions of view number v: (n_rows, 4)."""
         view = self._view(v)
         part = view.partitions(limits, self._scale(v, view), self._n_threads)
+        space, distinct = self._space(v)
         drawn = self._drawn_rows(v)
-        if drawn is None:
-            return part
-        return _extended(part, self._space(v).rows, drawn, self._n_threads)
+        if drawn is not None:
+            part = _extended(part, space.rows, drawn, self._n_threads)
+        return distinct.expand(part)
 
     def _view(self, v: int) -> View:
-        space = self._space(v).subset(self._drawn_rows(v))
+        space = self._space(v)[0].subset(self._drawn_rows(v))
         return View.of(space, ViewKind.of(v).is_smooth, self._seeds[v], self._n_threads)
 
-    def _space(self, v: int) -> Space:
+    def _space(self, v: int) -> tuple[Space, DistinctRows]:
         return self._spaces[ViewKind.of(v).is_cosine]
 
     def _drawn_rows(self, v: int) -> NDArray[np.int64] | None:
         """Draw the rows that a view looks at, ascending; None for all."""
-        n = len(self._rows)
+        n = len(self._space(v)[0].rows)
         if n <= _MAX_ROWS_PER_VIEW:
             return None
         rng = np.random.RandomState(self._seeds[v])
@@ -264,9 +302,7 @@ class _Views:
         return self._scales[is_smooth]
 
 
-def _extended(
-    part: Partitions, rows: Float32Rows, drawn: NDArray[np.int64], n_threads: int
-) -> Partitions:
+def _extended(part: Partitions, rows: Rows, drawn: NDArray[np.int64], n_threads: int) -> Partitions:
     """Extend partitions of drawn rows to all rows: each joins the cluster of its nearest one."""
     nearest = kneighbors(rows[drawn], 1, Y=rows, recall=RECALL, n_jobs=n_threads)[1].ravel()
     extended: Partitions = part[nearest]
@@ -296,7 +332,7 @@ def _partition_by(model: Any, X: Any, seed: int, name: str) -> Partitions:
             f"{name} must return a 1-D array of integers from fit_predict, got {labels.dtype} of "
             f"shape {labels.shape}"
         )
-    return labels.astype(np.int32)[:, None]
+    return given_partitions([labels], len(labels))
 
 
 class _Store:
@@ -306,7 +342,13 @@ class _Store:
         self._folder = folder
 
     @classmethod
-    def of(cls, X: Any, settings: PartitionSettings, limits: tuple[int, int]) -> _Store:
+    def of(
+        cls,
+        X: Any,
+        counts: NDArray[np.integer[Any]],
+        settings: PartitionSettings,
+        limits: tuple[int, int],
+    ) -> _Store:
         """Open the folder of the settings, which may hold only partitions of the same call."""
         if settings.directory is None:
             return cls(None)
@@ -324,6 +366,7 @@ class _Store:
             "clusterers": repr(settings.clusterers),
             "shape": list(np.shape(X)),
             "content": hashlib.blake2b(content.data, digest_size=16).hexdigest(),
+            "counts": hashlib.blake2b(counts.data, digest_size=16).hexdigest(),
         }
         folder = Path(settings.directory)
         folder.mkdir(parents=True, exist_ok=True)

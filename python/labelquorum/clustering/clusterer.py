@@ -18,8 +18,9 @@ from sklearn.utils import ClassifierTags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelquorum._shared.arguments import as_fraction, as_n_threads, as_place, as_positive
+from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.files import replacing
-from labelquorum._shared.frame import Float32Rows, Frame
+from labelquorum._shared.frame import Frame, Rows
 from labelquorum._shared.labels import (
     category_names,
     group_codes,
@@ -33,14 +34,15 @@ from labelquorum.clustering.base_partitions import (
     PartitionSettings,
     cluster_limits,
     given_partitions,
-    make_partitions,
+    partitions_by_clusterers,
+    partitions_by_views,
 )
 from labelquorum.clustering.consensus import ConsensusTree, elected_tree
 from labelquorum.clustering.explanation import Explanation, category_table, explain
 from labelquorum.clustering.novelty import Novelty, novelty
 from labelquorum.clustering.number_of_clusters import natural_number
 from labelquorum.clustering.outcome import Categories, Outcome, categories_of, most_certain
-from labelquorum.clustering.views import Partitions
+from labelquorum.clustering.views import Integers, Partitions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,14 +216,19 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         if known is not None and group_numbers is not None:
             fixed = spread_over_groups(known, group_numbers, known_names)
         self._check_n_clusters(n_samples, len(known_names))
-        self._frame, features = Frame.fit(X, self.random_state, fixed)
+        self._frame, features, distinct = Frame.fit(X, self.random_state, fixed)
+        if fixed is not None and distinct.has_copies:
+            is_free = fixed < 0
+            if group_numbers is not None:
+                is_free &= group_numbers < 0
+            fixed = np.where(is_free, distinct.expand(distinct.shared_codes(fixed)), fixed)
 
         is_own = partitions is None and self.clusterers is None
-        n_wanted = self._n_wanted(features, len(known_names), is_own, n_threads)
+        n_wanted = self._n_wanted(features, distinct.counts, len(known_names), is_own, n_threads)
         if partitions is not None:
             self.partitions_ = given_partitions(partitions, n_samples)
         else:
-            self.partitions_ = self._base_partitions(features if is_own else X, n_wanted, n_threads)
+            self.partitions_ = self._base_partitions(X, features, distinct, n_wanted, n_threads)
         self._tree, n_clusters = self._linked(fixed, n_wanted, is_own, n_threads)
         categories = self._categories(n_clusters, group_numbers)
         self.outcome_ = Outcome(
@@ -229,6 +236,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             n_known=len(known_names),
             known=known,
             groups=group_numbers,
+            distinct=distinct,
             features=features,
             is_certain=most_certain(categories.numbers, categories.confidence, self.pseudo_share),
             discover=self.discover,
@@ -262,7 +270,12 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             )
 
     def _n_wanted(
-        self, features: Float32Rows, n_known: int, is_own: bool, n_threads: int
+        self,
+        features: Rows,
+        counts: Integers,
+        n_known: int,
+        is_own: bool,
+        n_threads: int,
     ) -> int | None:
         """The number of categories to look for; None if it depends on the partitions."""
         if self.n_clusters is not None:
@@ -271,7 +284,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             return None
         with progress(self.verbose) as show:
             number, agreement = natural_number(
-                features, self.min_cluster_size, self.random_state, n_threads, show
+                features, counts, self.min_cluster_size, self.random_state, n_threads, show
             )
         if number is None:
             warnings.warn(
@@ -281,14 +294,28 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             )
         return max(number or 1, n_known)
 
-    def _base_partitions(self, X: Any, n_wanted: int | None, n_threads: int) -> Partitions:
-        limits = (2, max(2, int(np.sqrt(X.shape[0]))))
+    def _base_partitions(
+        self,
+        X: Any,
+        features: Rows,
+        distinct: DistinctRows,
+        n_wanted: int | None,
+        n_threads: int,
+    ) -> Partitions:
+        limits = (2, max(2, int(np.sqrt(len(distinct.numbers)))))
         if n_wanted is not None:
             limits = cluster_limits(n_wanted)
         settings = PartitionSettings(
             limits, self.n_partitions, self.clusterers, self.directory, self.random_state
         )
-        return make_partitions(X, settings, n_threads=n_threads, verbose=self.verbose)
+        if self.clusterers is None:
+            return partitions_by_views(
+                features, distinct, settings, n_threads=n_threads, verbose=self.verbose
+            )
+        partitions = partitions_by_clusterers(X, settings, verbose=self.verbose)
+        for partition in partitions.T:
+            partition[:] = distinct.unified(partition)
+        return partitions
 
     def _linked(
         self, fixed: NDArray[np.int32] | None, n_wanted: int | None, is_own: bool, n_threads: int
@@ -466,6 +493,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             raise ValueError(f"level must be a number in (0, 1), got {level}")
         return novelty(
             self.outcome_.features,
+            self.outcome_.distinct.counts,
             self._rows(X),
             level=float(level),
             min_group_size=as_positive(self.min_cluster_size, "min_cluster_size"),
@@ -587,7 +615,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             return probabilities
         return self.outcome_.shares_of_new(self._rows(X), as_n_threads(self.n_jobs))
 
-    def _rows(self, X: Any) -> Float32Rows:
+    def _rows(self, X: Any) -> Rows:
         """Turn new samples into rows like those of the training samples."""
         return self._frame.rows(validate_data(self, X, reset=False, **_CHECKED_BY_FRAME))
 

@@ -1,7 +1,7 @@
 """How much new samples differ from the training data, and which of them are a new category.
 
-- Scores: conformal p-values of the mean distance to the 5 nearest training samples. A score is high
-  if few training samples are as far from the others.
+- Scores: conformal p-values of the mean distance to the 5 nearest training samples that differ. A
+  score is high if few training samples are as far from the others.
 - Groups: communities of the graph of all samples, training and new, in which new samples are much
   more frequent than elsewhere, by an exact test.
 
@@ -11,17 +11,20 @@ Nearly linear in the number of samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from labelquorum._shared.frame import Float32Rows
+from labelquorum._shared.distinct import DistinctRows
+from labelquorum._shared.frame import Rows
 from labelquorum.clustering.views import RECALL, Partitions
-from labelquorum.graphs.affinity import affinity_graph
+from labelquorum.graphs.affinity import Search, affinity_of_rows
 from labelquorum.graphs.communities import communities
 from labelquorum.neighbors.search import kneighbors
+
+Integers = NDArray[np.integer[Any]]
 
 _N_NEAREST = 5
 _N_NEIGHBORS = 15
@@ -65,25 +68,31 @@ class Novelty:
 
 
 def novelty(
-    training: Float32Rows,
-    new: Float32Rows,
+    training: Rows,
+    counts: Integers,
+    new: Rows,
     *,
     level: float,
     min_group_size: int,
     n_threads: int,
     verbose: bool = False,
 ) -> Novelty:
-    """Compare new rows with training rows; see `ConsensusClusterer.novelty`."""
-    n, n_new = len(training), len(new)
-    n_nearest = min(_N_NEAREST, n - 1)
-    usual_distances = np.sort(_mean_distances(training, n_nearest, None, n_threads, verbose))
+    """Compare new rows with distinct training rows; see `ConsensusClusterer.novelty`.
+
+    `counts` says how many training samples have each training row.
+    """
+    n, n_new = int(counts.sum()), len(new)
+    n_nearest = min(_N_NEAREST, len(training) - 1)
+    usual_distances = _mean_distances(training, n_nearest, None, n_threads, verbose)
     distances = _mean_distances(training, n_nearest, new, n_threads, verbose)
-    n_closer = np.searchsorted(usual_distances, distances)
+    order = np.argsort(usual_distances)
+    n_up_to = np.concatenate([[0], np.cumsum(counts[order])])
+    n_closer = n_up_to[np.searchsorted(usual_distances[order], distances)]
     n_counted = int(np.count_nonzero((n + 1 - n_closer) / (n + 1) <= level))
     share = max(0.0, (n_counted / n_new - level) / (1 - level))
     groups = np.full(n_new, -1, dtype=np.int32)
     if n_new >= min_group_size:
-        groups = _emerging_groups(training, new, min_group_size, n_threads, verbose)
+        groups = _emerging_groups(training, counts, new, min_group_size, n_threads, verbose)
     bound = _lower_bound(n, n_new, n_counted, level)
     return Novelty(n_closer / (n + 1), level, share, bound, groups)
 
@@ -102,9 +111,9 @@ def _lower_bound(n: int, n_new: int, n_counted: int, level: float) -> float:
 
 
 def _mean_distances(
-    training: Float32Rows,
+    training: Rows,
     n_nearest: int,
-    new: Float32Rows | None,
+    new: Rows | None,
     n_threads: int,
     verbose: bool,
 ) -> NDArray[np.float64]:
@@ -127,43 +136,56 @@ class _Candidate(NamedTuple):
 
 
 def _emerging_groups(
-    training: Float32Rows, new: Float32Rows, min_size: int, n_threads: int, verbose: bool
+    training: Rows,
+    counts: Integers,
+    new: Rows,
+    min_size: int,
+    n_threads: int,
+    verbose: bool,
 ) -> NDArray[np.int32]:
     """Find communities with many new rows; (n_new,), -1 for none.
 
     Communities are taken by decreasing excess. A row joins the first one only.
     """
-    n, n_new = len(training), len(new)
+    n, n_new = int(counts.sum()), len(new)
     rows = np.concatenate([training, new])
-    n_neighbors = min(_N_NEIGHBORS, len(rows) - 1)
-    graph = affinity_graph(rows, n_neighbors, recall=RECALL, n_jobs=n_threads, verbose=verbose)
-    partitions = communities(graph, _RESOLUTIONS, random_state=0, n_jobs=n_threads, verbose=verbose)
-    candidates = _candidates(partitions, n, min_size)
+    distinct = DistinctRows.of(rows)
+    weights = distinct.weights(np.concatenate([counts, np.ones(n_new, counts.dtype)]))
+    search = Search("euclidean", RECALL, n_threads, verbose)
+    graph = affinity_of_rows(distinct.rows_of(rows), weights, _N_NEIGHBORS, search)
+    partitions = distinct.expand(
+        communities(graph, _RESOLUTIONS, random_state=0, n_jobs=n_threads, verbose=verbose)
+    )
+    training_partitions, new_partitions = np.split(partitions, [len(training)])
+    candidates = _candidates(training_partitions, counts, new_partitions, min_size)
     groups = np.full(n_new, -1, dtype=np.int32)
     is_unassigned = np.ones(len(rows), dtype=bool)
+    n_first = len(training)
     n_groups = 0
     for candidate in sorted(candidates, key=lambda c: (-c.excess, c.partition, c.community)):
         if candidate.excess < 0 or candidate.p_value * len(candidates) > _ERROR:
             continue
         members = (partitions[:, candidate.partition] == candidate.community) & is_unassigned
-        n_training_members = int(np.count_nonzero(members[:n]))
-        n_new_members = int(np.count_nonzero(members[n:]))
+        n_training_members = int(counts[members[:n_first]].sum())
+        n_new_members = int(np.count_nonzero(members[n_first:]))
         if n_new_members < min_size or _excess(n_new_members, n_training_members, n_new, n) < 0:
             continue
-        groups[members[n:]] = n_groups
+        groups[members[n_first:]] = n_groups
         n_groups += 1
         is_unassigned &= ~members
     return groups
 
 
-def _candidates(partitions: Partitions, n: int, min_size: int) -> list[_Candidate]:
-    """List the communities with at least `min_size` new rows. The first n rows are for training."""
-    n_new = len(partitions) - n
+def _candidates(
+    training: Partitions, counts: Integers, new: Partitions, min_size: int
+) -> list[_Candidate]:
+    """List the communities with at least `min_size` new rows."""
+    n, n_new = int(counts.sum()), len(new)
     candidates = []
-    for m, partition in enumerate(partitions.T):
-        n_communities = int(partition.max()) + 1
-        training_sizes = np.bincount(partition[:n], minlength=n_communities)
-        new_sizes = np.bincount(partition[n:], minlength=n_communities)
+    for m in range(new.shape[1]):
+        n_communities = int(max(training[:, m].max(), new[:, m].max())) + 1
+        training_sizes = np.bincount(training[:, m], counts, minlength=n_communities)
+        new_sizes = np.bincount(new[:, m], minlength=n_communities)
         for community in np.flatnonzero(new_sizes >= min_size).tolist():
             n_new_members = int(new_sizes[community])
             n_training_members = int(training_sizes[community])

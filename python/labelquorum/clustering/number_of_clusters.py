@@ -20,16 +20,25 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.utils import check_random_state
 
-from labelquorum._shared.frame import Float32Rows
-from labelquorum.clustering.views import Partitions, Space, View, ViewKind, graph_partitions
+from labelquorum._shared.frame import Rows
+from labelquorum.clustering.views import (
+    Integers,
+    Partitions,
+    Space,
+    View,
+    ViewKind,
+    graph_partitions,
+)
 
 _MAX_ROWS, _N_VIEWS, _N_RESOLUTIONS = 6_000, 4, 20
 _MOST_CLUSTERS_PER_ROOT = 2.5  # of the number of rows
-_FEWEST_ROWS = 3  # of a cluster that counts
+_FEWEST_SAMPLES = 3  # of a cluster that counts
 _SMOOTHING = (0.25, 0.5, 0.25)
 # Views of noise (uniform or one Gaussian, 1 to 100 columns; shuffled columns) agree by at most 0.75
 # with 3,000 rows, 0.78 with 1,500, 0.81 with 700 and 0.86 with 200.
 _NOISE_AGREEMENT, _NOISE_AGREEMENT_OF_FEW = 0.73, 2.0
+# Views of so few rows never agree more than views of noise. Rows that occur often are clusters.
+_TOO_FEW_ROWS = int((_NOISE_AGREEMENT_OF_FEW / (1 - _NOISE_AGREEMENT)) ** 2)
 
 
 class NaturalNumber(NamedTuple):
@@ -42,29 +51,37 @@ class NaturalNumber(NamedTuple):
 
 
 def natural_number(
-    rows: Float32Rows,
+    rows: Rows,
+    counts: Integers,
     min_size: int,
     random_state: Any,
     n_threads: int,
     show: Callable[..., None] | None = None,
 ) -> NaturalNumber:
-    """Find the number of clusters on which views of the rows agree most.
+    """Find the number of clusters on which views of distinct rows agree most.
 
-    Clusters of fewer than `min_size` rows are not counted. `show` reports progress.
+    Each row stands for as many samples as `counts` says. Clusters of fewer than `min_size` samples
+    are not counted. `show` reports progress.
     """
+    if len(rows) <= _TOO_FEW_ROWS:
+        is_frequent = counts >= min_size
+        if 2 * counts[is_frequent].sum() >= counts.sum():
+            return NaturalNumber(int(np.count_nonzero(is_frequent)), 1.0)
     rng = check_random_state(random_state)
-    n_samples = len(rows)
-    if n_samples > _MAX_ROWS:
-        rows = rows[np.sort(rng.choice(n_samples, _MAX_ROWS, replace=False))]
+    n_samples = counts.sum()
+    if len(rows) > _MAX_ROWS:
+        drawn = np.sort(rng.choice(len(rows), _MAX_ROWS, replace=False))
+        rows, counts = rows[drawn], counts[drawn]
     highest = max(3.0, _MOST_CLUSTERS_PER_ROOT * np.sqrt(len(rows)))
     wanted_counts = np.geomspace(2, highest, _N_RESOLUTIONS)
-    least_size = max(_FEWEST_ROWS, min_size * len(rows) / n_samples)
+    least_size = max(_FEWEST_SAMPLES, min_size * counts.sum() / n_samples)
     partitions_by_view = []
-    counts = np.empty((_N_VIEWS, _N_RESOLUTIONS))
+    n_clusters = np.empty((_N_VIEWS, _N_RESOLUTIONS))
     for v, seed in enumerate(rng.randint(2**31, size=_N_VIEWS)):
-        partitions = _partitions_of_view(rows, v, seed, wanted_counts, n_threads)
+        partitions = _partitions_of_view(rows, counts, v, seed, wanted_counts, n_threads)
         partitions_by_view.append(partitions)
-        counts[v] = [(np.bincount(partition) >= least_size).sum() for partition in partitions]
+        sizes = [np.bincount(partition, counts) for partition in partitions]
+        n_clusters[v] = [np.count_nonzero(of_clusters >= least_size) for of_clusters in sizes]
         if show is not None:
             show("number of clusters", (v + 1) / _N_VIEWS)
     agreement = [
@@ -76,18 +93,25 @@ def natural_number(
     best_agreement = float(smoothed[best])
     if best_agreement < _NOISE_AGREEMENT + _NOISE_AGREEMENT_OF_FEW / np.sqrt(len(rows)):
         return NaturalNumber(None, best_agreement)
-    return NaturalNumber(max(1, round(counts[:, best].mean())), best_agreement)
+    return NaturalNumber(max(1, round(n_clusters[:, best].mean())), best_agreement)
 
 
 def _partitions_of_view(
-    rows: Float32Rows, v: int, seed: int, wanted_counts: NDArray[np.float64], n_threads: int
+    rows: Rows,
+    counts: Integers,
+    v: int,
+    seed: int,
+    wanted_counts: NDArray[np.float64],
+    n_threads: int,
 ) -> list[Partitions]:
     """Cut view number v at resolutions for these numbers of clusters."""
     is_cosine, is_smooth = ViewKind.of(v)
     rng = np.random.RandomState(seed)
-    view = View.of(Space.of(rows, is_cosine, rng), is_smooth, seed, n_threads)
+    space, distinct = Space.of(rows, counts, is_cosine, rng)
+    view = View.of(space, is_smooth, seed, n_threads)
     resolutions = view.resolution_scale(n_threads).resolutions_for(wanted_counts)
-    return graph_partitions(view.graph, resolutions, 1, rng, n_threads)
+    partitions = graph_partitions(view.graph, resolutions, 1, rng, n_threads)
+    return [distinct.expand(partition) for partition in partitions]
 
 
 def _adjusted_agreement(first: Partitions, second: Partitions) -> float:

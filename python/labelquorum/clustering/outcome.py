@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from labelquorum._shared.frame import Float32Rows
+from labelquorum._shared.distinct import DistinctRows
+from labelquorum._shared.frame import Rows
 from labelquorum.clustering.ballots import Ballots, Integers
 from labelquorum.clustering.views import RECALL
 from labelquorum.neighbors.search import kneighbors
@@ -68,8 +69,10 @@ class Outcome:
     """(n_samples,): the category in `y`, -1 where it has none; None without known labels."""
     groups: NDArray[np.int32] | None
     """(n_samples,): the group of each sample, -1 without one; None without groups."""
-    features: Float32Rows
-    """(n_samples, n_columns): the rows in which the clusterer compares samples."""
+    distinct: DistinctRows
+    """Which samples are equal."""
+    features: Rows
+    """(n_rows, n_columns): the distinct rows of the samples, as the clusterer compares them."""
     is_certain: NDArray[np.bool_]
     """(n_samples,): whether a sample is among the most certain ones, by `most_certain`."""
     discover: bool
@@ -101,8 +104,13 @@ class Outcome:
         suspects: NDArray[np.intp] = labeled[order[ratios[order] < _SUSPECT_RATIO]]
         return suspects
 
-    def shares_of_new(self, rows: Float32Rows, n_threads: int) -> NDArray[np.float32]:
-        """Average the shares of the 10 training samples that are nearest to each new row.
+    def features_of(self, samples: Any) -> Rows:
+        """Return the rows of some samples, given as an index."""
+        rows: Rows = self.features[self.distinct.numbers[samples]]
+        return rows
+
+    def shares_of_new(self, rows: Rows, n_threads: int) -> NDArray[np.float32]:
+        """Average the shares of the 10 distinct training samples that are nearest to each new row.
 
         Returns an array of shape (n_new, n_categories).
         """
@@ -111,7 +119,8 @@ class Outcome:
         shares = np.empty((len(rows), self.categories.n_categories), dtype=np.float32)
         for begin in range(0, len(rows), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
-            shares[block] = self.categories.shares_of(nearest[block]).mean(axis=1)
+            samples = self.distinct.samples[nearest[block]]
+            shares[block] = self.categories.shares_of(samples).mean(axis=1)
         return shares
 
 

@@ -8,20 +8,24 @@ view's seed, so that views can be made in any order. Nearly linear in the number
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from labelquorum import _core
-from labelquorum._shared.frame import MAX_COLUMNS, VARIANCE_ROWS, Float32Rows, unit_rows
-from labelquorum.graphs.affinity import affinity_graph
+from labelquorum._shared.distinct import DistinctRows
+from labelquorum._shared.frame import MAX_COLUMNS, VARIANCE_ROWS, Rows, unit_rows
+from labelquorum.graphs.affinity import Search, affinity_of_rows
 from labelquorum.graphs.csr import normalize_graph
 from labelquorum.neighbors.kmeans import kmeans_centers, nearest_center
 
 Partitions = NDArray[np.int32]
 """(n_samples, n_partitions), or (n_samples,) for one: clusters from 0, -1 for an abstention."""
+
+Integers = NDArray[np.integer[Any]]
+Float64Array = NDArray[np.float64]
 
 RECALL = 0.95
 """Share of the nearest neighbors that searches have to find."""
@@ -36,32 +40,48 @@ _PROBED_RESOLUTIONS = (0.3, 1.0, 3.0, 10.0, 30.0)
 
 
 class Space(NamedTuple):
-    """The rows in which neighbors are searched, and the same rows in fewer columns."""
+    """The distinct rows in which neighbors are searched, and the same rows in fewer columns."""
 
-    rows: Float32Rows
+    rows: Rows
     """(n_rows, n_columns); of length 1 where `is_cosine`."""
-    narrow_rows: Float32Rows
+    narrow_rows: Rows
     """(n_rows, at most 64): the rows, or their projection on their main directions."""
+    weights: Float64Array
+    """(n_rows,): how many samples each row stands for, in units of the lowest number."""
     is_cosine: bool
 
     @classmethod
-    def of(cls, rows: Float32Rows, is_cosine: bool, rng: np.random.RandomState) -> Space:
-        """Make the space of some rows. `rng` draws those that the main directions are found in."""
+    def of(
+        cls, rows: Rows, counts: Integers, is_cosine: bool, rng: np.random.RandomState
+    ) -> tuple[Space, DistinctRows]:
+        """Make the space of rows that stand for `counts` samples each.
+
+        Returns it with its distinct rows among the given ones: those of one direction are equal
+        where `is_cosine`. `rng` draws the rows that the main directions are found in.
+        """
         if is_cosine:
             rows = unit_rows(rows)
+        distinct = DistinctRows.of(rows)
+        rows = distinct.rows_of(rows)
+        weights = distinct.weights(counts)
         if rows.shape[1] <= MAX_COLUMNS:
-            return cls(rows, rows, is_cosine)
+            return cls(rows, rows, weights, is_cosine), distinct
         drawn = rng.choice(len(rows), min(len(rows), VARIANCE_ROWS), replace=False)
         centered = rows[np.sort(drawn)]
         centered = centered - centered.mean(axis=0)
         directions = np.linalg.eigh(centered.T @ centered)[1][:, : -MAX_COLUMNS - 1 : -1]
-        return cls(rows, rows @ np.ascontiguousarray(directions), is_cosine)
+        narrow_rows = rows @ np.ascontiguousarray(directions)
+        return cls(rows, narrow_rows, weights, is_cosine), distinct
 
     def subset(self, indices: NDArray[np.int64] | None) -> Space:
         """Keep only these rows; all of them if `indices` is None."""
         if indices is None:
             return self
-        return Space(self.rows[indices], self.narrow_rows[indices], self.is_cosine)
+        return self._replace(
+            rows=self.rows[indices],
+            narrow_rows=self.narrow_rows[indices],
+            weights=self.weights[indices],
+        )
 
 
 def graph_partitions(
@@ -132,8 +152,10 @@ class View(NamedTuple):
 
     graph: sparse.csr_array
     """(n_rows, n_rows): similarities of neighbors."""
-    smooth_rows: Float32Rows
+    smooth_rows: Rows
     """(n_rows, at most 64)."""
+    weights: Float64Array
+    """(n_rows,): those of the space."""
     seed: int
     """Decides the number of neighbors, and all random choices of the partitions."""
 
@@ -148,7 +170,8 @@ class View(NamedTuple):
         most = min(_MOST_NEIGHBORS, n - 1)
         rng = np.random.RandomState(seed)
         n_neighbors = int(rng.randint(min(_FEWEST_NEIGHBORS, most), most + 1))
-        graph = affinity_graph(space.rows, n_neighbors, recall=RECALL, n_jobs=n_threads)
+        search = Search("euclidean", RECALL, n_threads)
+        graph = affinity_of_rows(space.rows, space.weights, n_neighbors, search)
         walk = normalize_graph(graph, "random_walk", n_jobs=n_threads)
         smooth_rows = space.narrow_rows
         for _ in range(_SMOOTHING_STEPS if is_smooth else 1):
@@ -156,8 +179,8 @@ class View(NamedTuple):
         if space.is_cosine:
             smooth_rows = unit_rows(smooth_rows)
         if is_smooth:
-            graph = affinity_graph(smooth_rows, n_neighbors, recall=RECALL, n_jobs=n_threads)
-        return cls(graph, smooth_rows, seed)
+            graph = affinity_of_rows(smooth_rows, space.weights, n_neighbors, search)
+        return cls(graph, smooth_rows, space.weights, seed)
 
     def resolution_scale(self, n_threads: int) -> ResolutionScale:
         """Try resolutions on the view's graph."""
@@ -184,6 +207,13 @@ class View(NamedTuple):
     ) -> Partitions:
         n = len(self.smooth_rows)
         n_training = min(n, max(_MIN_TRAINING_ROWS, _ROWS_PER_CENTER * n_centers))
-        training = self.smooth_rows[np.sort(rng.choice(n, n_training, replace=False))]
-        centers = kmeans_centers(training, n_centers, _KMEANS_ROUNDS, rng, n_threads)
+        drawn = np.sort(rng.choice(n, n_training, replace=False))
+        centers = kmeans_centers(
+            self.smooth_rows[drawn],
+            n_centers,
+            _KMEANS_ROUNDS,
+            rng,
+            n_threads,
+            weights=self.weights[drawn],
+        )
         return nearest_center(self.smooth_rows, centers, n_threads).astype(np.int32)

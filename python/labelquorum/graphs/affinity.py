@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,11 @@ from labelquorum._shared.arguments import (
     as_choice,
     as_graph,
     as_n_threads,
+    as_points,
+    as_positive,
+    check_finite,
 )
+from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.progress import progress
 from labelquorum.neighbors.search import kneighbors
 
@@ -23,6 +27,14 @@ METRICS = ("euclidean", "cosine")
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 Integers: TypeAlias = NDArray[np.integer[Any]]
+
+
+class _Graph(NamedTuple):
+    """The arrays of a graph in CSR format."""
+
+    indptr: Integers
+    indices: Integers
+    weights: Floats
 
 
 def heat_weights(distances: Floats, last_distances: Floats, metric: str) -> Floats:
@@ -58,7 +70,8 @@ def affinity_graph(
         distance from each sample to its neighbors, as returned by `kneighbors_graph` and by
         `KNeighborsTransformer` (also scikit-learn's). The diagonal is ignored.
     n_neighbors : int, default=10
-        Neighbors of each sample, itself not counted: at most n_samples - 1. Unused for a graph.
+        Neighbors of each sample, which differ from it and from each other: at most n_samples - 1,
+        and fewer if fewer rows differ. Unused for a graph.
     metric : {"euclidean", "cosine"}, default="euclidean"
         The distance between samples.
     recall : float in (0, 1], optional
@@ -73,8 +86,9 @@ def affinity_graph(
     scipy.sparse.csr_array of shape (n_samples, n_samples)
         Symmetric, without self-loops. A sample gives each of its neighbors the weight
         ``exp(-4 d**2 / s**2)``, where d is their distance and s the distance to its last neighbor.
-        If two samples are neighbors of each other, both weights are added. float64 if X is,
-        otherwise float32.
+        If two samples are neighbors of each other, both weights are added. Of equal samples, the
+        first one is the neighbor of the others, with weight 1, and of the samples nearby. float64
+        if X is, otherwise float32.
 
     Raises
     ------
@@ -85,7 +99,8 @@ def affinity_graph(
     -----
     The weights are those of Calder, Cook, Thorpe and Slepcev, "Poisson learning: graph based
     semi-supervised learning at very low label rates", ICML 2020. They do not depend on the scale of
-    the data, and each sample keeps all its neighbors, even if it has duplicates. Time and memory
+    the data. Neighbors are searched among the samples that differ, so that a sample that occurs
+    often keeps its neighbors. Time and memory
     beyond `kneighbors` are O(n_samples n_neighbors).
 
     Examples
@@ -99,28 +114,93 @@ def affinity_graph(
     as_choice(metric, "metric", METRICS)
     n_threads = as_n_threads(n_jobs)
     if sparse.issparse(X):
-        indptr, targets, weights = _weighted_graph(as_graph(X, "X"), metric)
+        graph = _of_distances(as_graph(X, "X"), metric)
     else:
-        distances, indices = kneighbors(
-            X, n_neighbors, metric=metric, recall=recall, n_jobs=n_jobs, verbose=verbose
-        )
-        weights = heat_weights(distances, distances[:, -1:], metric).ravel()
-        index_dtype = np.int32 if 2 * indices.size <= INT32_MAX else np.int64
-        targets = indices.ravel().astype(index_dtype)
-        indptr = np.arange(0, indices.size + 1, indices.shape[1], dtype=index_dtype)
-        del distances, indices
-    n = len(indptr) - 1
+        points = as_points(X, "X")
+        check_finite(points, "X")
+        distinct = DistinctRows.of(points)
+        rows = distinct.rows_of(points)
+        k = as_positive(n_neighbors, "n_neighbors")
+        if k < len(points):  # Otherwise the search says what is wrong.
+            k = min(k, len(rows) - 1)
+        targets, weights = _neighbors(rows, k, Search(metric, recall, n_threads, verbose))
+        graph = _of_all_samples(targets, weights, distinct)
+    return _in_both_directions(graph, n_threads, verbose)
+
+
+class Search(NamedTuple):
+    """How neighbors are searched; see the parameters of `affinity_graph`."""
+
+    metric: str
+    recall: float | None
+    n_threads: int
+    verbose: bool = False
+
+
+def affinity_of_rows(
+    rows: Any, weights: NDArray[np.float64], n_neighbors: int, search: Search
+) -> sparse.csr_array:
+    """Make an `affinity_graph` of distinct rows that stand for several samples each.
+
+    `weights` are those of `DistinctRows`: what a row gives to its neighbors is multiplied by them.
+    A row has fewer neighbors if there are fewer other rows, and a single row has none.
+    """
+    targets, affinities = _neighbors(rows, min(n_neighbors, len(rows) - 1), search)
+    affinities *= weights.astype(affinities.dtype)[:, None]
+    return _in_both_directions(_of_lists(targets, affinities), search.n_threads, search.verbose)
+
+
+def _neighbors(rows: Any, n_neighbors: int, search: Search) -> tuple[Integers, Floats]:
+    """Return the neighbors of distinct rows and their affinities: (n_rows, n_neighbors)."""
+    if n_neighbors == 0:  # There is only one row.
+        return np.empty((1, 0), dtype=np.int64), np.empty((1, 0), dtype=rows.dtype)
+    distances, indices = kneighbors(
+        rows,
+        n_neighbors,
+        metric=search.metric,
+        recall=search.recall,
+        n_jobs=search.n_threads,
+        verbose=search.verbose,
+    )
+    return indices, heat_weights(distances, distances[:, -1:], search.metric)
+
+
+def _of_lists(targets: Integers, weights: Floats) -> _Graph:
+    """Make a graph in which each node has equally many neighbors."""
+    index_dtype = np.int32 if 2 * targets.size <= INT32_MAX else np.int64
+    n, k = targets.shape
+    indptr = k * np.arange(n + 1, dtype=index_dtype)
+    return _Graph(indptr, targets.ravel().astype(index_dtype), weights.ravel())
+
+
+def _of_all_samples(targets: Integers, weights: Floats, distinct: DistinctRows) -> _Graph:
+    """Give all samples the neighbors of their rows.
+
+    The first sample with each row stands for it: the others point to that one, too, with weight 1.
+    """
+    if not distinct.has_copies:
+        return _of_lists(targets, weights)
+    firsts = distinct.samples
+    # An edge from a node to itself is dropped later.
+    targets = np.column_stack([firsts[targets], firsts])
+    weights = np.column_stack([weights, np.ones(len(weights), weights.dtype)])
+    return _of_lists(targets[distinct.numbers], weights[distinct.numbers])
+
+
+def _in_both_directions(graph: _Graph, n_threads: int, verbose: bool) -> sparse.csr_array:
+    """Add the weights of both directions."""
     with progress(verbose) as show:
         indptr, targets, weights = _core.symmetrized_graph(
-            indptr, targets, weights, "union", "sum", False, n_threads, show
+            *graph, "union", "sum", False, n_threads, show
         )
-    graph = sparse.csr_array((weights, targets, indptr), shape=(n, n))
-    graph.has_sorted_indices = graph.has_canonical_format = True
-    return graph
+    n = len(indptr) - 1
+    both_ways = sparse.csr_array((weights, targets, indptr), shape=(n, n))
+    both_ways.has_sorted_indices = both_ways.has_canonical_format = True
+    return both_ways
 
 
-def _weighted_graph(graph: sparse.csr_array, metric: str) -> tuple[Integers, Integers, Floats]:
-    """Return the parts of a graph of distances, with weights in place of the distances."""
+def _of_distances(graph: sparse.csr_array, metric: str) -> _Graph:
+    """Replace the distances of a graph by weights."""
     is_distance = np.isfinite(graph.data) & (graph.data >= 0)
     if not is_distance.all():
         raise ValueError(
@@ -130,4 +210,5 @@ def _weighted_graph(graph: sparse.csr_array, metric: str) -> tuple[Integers, Int
     rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     last_distances = np.zeros(graph.shape[0], dtype=graph.dtype)
     np.maximum.at(last_distances, rows, graph.data)
-    return graph.indptr, graph.indices, heat_weights(graph.data, last_distances[rows], metric)
+    weights = heat_weights(graph.data, last_distances[rows], metric)
+    return _Graph(graph.indptr, graph.indices, weights)

@@ -26,8 +26,10 @@ from numpy.typing import NDArray
 
 from labelquorum._shared.arguments import Points
 from labelquorum._shared.progress import Show
-from labelquorum.neighbors.kmeans import Float32Rows, kmeans_centers
+from labelquorum.neighbors.kmeans import kmeans_centers
 from labelquorum.neighbors.search import Distances, Indices, kneighbors
+
+Float32Rows: TypeAlias = NDArray[np.float32]
 
 _ROWS_PER_BATCH = 1024
 _BYTES_PER_BATCH = 1 << 25

@@ -10,58 +10,62 @@ from numpy.typing import NDArray
 from labelquorum._shared.progress import Show
 from labelquorum.neighbors.search import kneighbors
 
-Float32Rows: TypeAlias = NDArray[np.float32]
+Rows: TypeAlias = NDArray[np.floating[Any]]
+Weights: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.integer[Any]]
 
 _ROWS_PER_BLOCK = 65_536
 
 
 def kmeans_centers(
-    rows: Float32Rows,
+    rows: Rows,
     n_centers: int,
     n_rounds: int,
     rng: np.random.RandomState,
     n_threads: int,
     show: Show = None,
-) -> Float32Rows:
+    weights: Weights | None = None,
+) -> Rows:
     """Return centers of the rows, starting from random rows; fewer if there are fewer rows."""
     n = len(rows)
     first = np.sort(rng.choice(n, min(n, n_centers), replace=False))
-    return moved_centers(rows, rows[first], n_rounds, n_threads, show)
+    return moved_centers(rows, rows[first], n_rounds, n_threads, show, weights)
 
 
 def moved_centers(
-    rows: Float32Rows,
-    centers: Float32Rows,
+    rows: Rows,
+    centers: Rows,
     n_rounds: int,
     n_threads: int,
     show: Show = None,
-) -> Float32Rows:
+    weights: Weights | None = None,
+) -> Rows:
     """Move the centers to the means of their rows until none moves, at most `n_rounds` times.
 
-    Centers without rows stay where they are.
+    Centers without rows stay where they are. In the means, rows count by their weights if there are
+    any.
     """
     from scipy import sparse
 
     n = len(rows)
     centers = centers.copy()
-    ones = np.ones(n, dtype=np.float32)
+    counted = np.ones(n, rows.dtype) if weights is None else weights.astype(rows.dtype)
     previous = None
     for i in range(n_rounds):
         nearest = nearest_center(rows, centers, n_threads)
         if previous is not None and np.array_equal(nearest, previous):
             break
         previous = nearest
-        members = sparse.csr_array((ones, (nearest, np.arange(n))), shape=(len(centers), n))
-        counts = np.bincount(nearest, minlength=len(centers))
-        has_rows = counts > 0
-        centers[has_rows] = (members @ rows)[has_rows] / counts[has_rows, None]
+        members = sparse.csr_array((counted, (nearest, np.arange(n))), shape=(len(centers), n))
+        totals = np.bincount(nearest, counted, minlength=len(centers))
+        has_rows = totals > 0
+        centers[has_rows] = (members @ rows)[has_rows] / totals[has_rows, None]
         if show is not None:
             show("centers", (i + 1) / n_rounds)
     return centers
 
 
-def spread_rows(rows: Float32Rows, n_wanted: int, rng: np.random.RandomState) -> NDArray[np.int64]:
+def spread_rows(rows: Rows, n_wanted: int, rng: np.random.RandomState) -> NDArray[np.int64]:
     """Choose distinct rows far from each other; fewer if fewer rows are distinct.
 
     k-means++ (Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007),
@@ -83,18 +87,18 @@ def spread_rows(rows: Float32Rows, n_wanted: int, rng: np.random.RandomState) ->
     return np.array(chosen)
 
 
-def _squared_distances(rows: Float32Rows, i: int) -> Float32Rows:
+def _squared_distances(rows: Rows, i: int) -> Rows:
     differences = rows - rows[i]
-    squared: Float32Rows = np.einsum("ij,ij->i", differences, differences)
+    squared: Rows = np.einsum("ij,ij->i", differences, differences)
     return squared
 
 
-def nearest_center(rows: Float32Rows, centers: Float32Rows, n_threads: int) -> NDArray[np.int64]:
+def nearest_center(rows: Rows, centers: Rows, n_threads: int) -> NDArray[np.int64]:
     """Return the index of each row's nearest center."""
     return kneighbors(centers, 1, Y=rows, n_jobs=n_threads)[1].ravel()
 
 
-def cluster_means(rows: Float32Rows, clusters: Integers) -> Float32Rows:
+def cluster_means(rows: Rows, clusters: Integers) -> Rows:
     """Return the mean of the rows of each cluster; rows with -1 are in no cluster."""
     from scipy import sparse
 
@@ -105,13 +109,13 @@ def cluster_means(rows: Float32Rows, clusters: Integers) -> Float32Rows:
         entries = (clusters[block], np.arange(len(block)))
         shape = (len(sums), len(block))
         sums += sparse.csr_array((np.ones(len(block)), entries), shape=shape) @ rows[block]
-    means: Float32Rows = (sums / np.bincount(clusters[members])[:, None]).astype(np.float32)
+    means: Rows = (sums / np.bincount(clusters[members])[:, None]).astype(rows.dtype)
     return means
 
 
-def distances_to_means(rows: Float32Rows, means: Float32Rows, clusters: Integers) -> Float32Rows:
+def distances_to_means(rows: Rows, means: Rows, clusters: Integers) -> Rows:
     """Return each row's distance from the mean of its cluster; NaN for rows in no cluster."""
-    distances = np.full(len(rows), np.nan, dtype=np.float32)
+    distances = np.full(len(rows), np.nan, dtype=rows.dtype)
     members = np.flatnonzero(clusters >= 0)
     for begin in range(0, len(members), _ROWS_PER_BLOCK):
         block = members[begin : begin + _ROWS_PER_BLOCK]

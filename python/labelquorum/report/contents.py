@@ -141,7 +141,7 @@ def _map(data: ReportData, selection: Selection) -> dict[str, Any] | None:
     shown = [k for k in selection.cards.tolist() if (numbers == k).any()]
     names = {k: data.names[k] for k in shown}
     return {
-        "svg": category_map(data.outcome.features[samples], numbers, names, data.sums.sizes),
+        "svg": category_map(data.outcome.features_of(samples), numbers, names, data.sums.sizes),
         "n_points": len(samples),
         "categories": [category_link(data, selection, k) for k in shown],
     }

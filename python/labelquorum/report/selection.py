@@ -98,7 +98,7 @@ def _typical(
         np.where(card_of[data.numbers] >= 0, data.numbers, -1),
         _N_TYPICAL,
         confidence=data.confidence.clip(0),
-        X=data.outcome.features if data.has_features else None,
+        X=data.outcome.features_of(slice(None)) if data.has_features else None,
         verbose=data.verbose,
     )
     return [chosen.get(k, members[k][:_N_TYPICAL]) for k in cards.tolist()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,12 @@ from labelquorum._shared.arguments import (
     as_n_threads,
     as_non_negative,
     as_positive,
+    check_finite,
 )
+from labelquorum._shared.distinct import DistinctRows, Integers
 from labelquorum._shared.labels import KnownLabels, known_labels, most_likely, to_labels
 from labelquorum._shared.progress import progress
-from labelquorum.graphs.affinity import METRICS, affinity_graph, heat_weights
+from labelquorum.graphs.affinity import METRICS, Search, affinity_of_rows, heat_weights
 from labelquorum.graphs.csr import connected_components, symmetrize_graph
 from labelquorum.neighbors.search import kneighbors
 
@@ -96,8 +98,13 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
     n_jobs: int | None
     verbose: bool
 
+    _keeps_labels: ClassVar[bool]
+    """Whether samples with a label keep it, even if equal samples have other labels."""
+
     def fit(self, X: Any, y: Any) -> Self:
         """Spread the labels.
+
+        Equal samples are one node of the graph. Its label is the mean of theirs.
 
         Parameters
         ----------
@@ -120,28 +127,30 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("X must be an array of samples if there is no graph, got None")
         if X is not None:
             X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
-        self._X = X
         if self.graph is None:
-            graph = affinity_graph(
-                X,
-                min(n_neighbors, len(X) - 1),
-                metric=self.metric,
-                recall=self.recall,
-                n_jobs=n_threads,
-                verbose=self.verbose,
-            )
+            check_finite(X, "X")
+            distinct = DistinctRows.of(X)
+            self._rows = distinct.rows_of(X)
+            search = Search(self.metric, self.recall, n_threads, self.verbose)
+            graph = affinity_of_rows(self._rows, distinct.weights(), n_neighbors, search)
         else:
             graph = as_graph(self.graph)
             if X is not None and len(X) != graph.shape[0]:
                 raise ValueError(
                     f"graph must have {len(X)} nodes, one per sample in X, got {graph.shape[0]}"
                 )
-        known = known_labels(y, graph.shape[0], type(self).__name__)
+            distinct = DistinctRows.all_of(graph.shape[0])
+            self._rows = X
+        known = known_labels(y, len(distinct.numbers), type(self).__name__)
         self.classes_ = known.classes
         with progress(self.verbose) as show:
-            spread = self._spread(graph, known, _Limits(max_iter, tol, n_threads, show))
+            limits = _Limits(max_iter, tol, n_threads, show)
+            spread = self._spread(graph, known.of_rows(distinct), distinct.counts, limits)
         self.n_iter_ = spread.n_iter
-        self.label_distributions_ = spread.values
+        self._distributions_of_rows = spread.values
+        self.label_distributions_ = distinct.expand(spread.values)
+        if self._keeps_labels and distinct.has_copies:
+            self.label_distributions_[known.samples] = _scaled_rows(known.shares.copy())
         codes = most_likely(self.label_distributions_)
         self.reached_ = codes >= 0
         self.transduction_ = to_labels(known.classes, codes)
@@ -163,8 +172,13 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
             stacklevel=3,
         )
 
-    def _spread(self, graph: sparse.csr_array, known: KnownLabels, limits: _Limits) -> _Spread:
-        """Spread the known labels; the values are the share of each class in each sample."""
+    def _spread(
+        self, graph: sparse.csr_array, known: KnownLabels, counts: Integers, limits: _Limits
+    ) -> _Spread:
+        """Spread the known labels; the values are the share of each class in each node.
+
+        `counts` says how many samples each node stands for.
+        """
         raise NotImplementedError
 
     def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
@@ -178,25 +192,26 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         array of shape (n_samples, n_classes)
-            The mean of the distributions of the `n_neighbors` nearest samples of `fit`, weighted by
+            The mean of the distributions of the `n_neighbors` nearest distinct samples, weighted by
             ``exp(-4 d**2 / s**2)``, where d is their distance and s the largest of these distances.
             All zero if no label reached any of them.
         """
         check_is_fitted(self)
-        if self._X is None:
+        if self._rows is None:
             raise ValueError(
                 f"this {type(self).__name__} was fitted without X, so it cannot find the neighbors "
                 "of new samples: use fit(X, y)"
             )
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        k = min(as_positive(self.n_neighbors, "n_neighbors"), len(self._X))
+        k = min(as_positive(self.n_neighbors, "n_neighbors"), self._rows.shape[0])
         distances, indices = kneighbors(
-            self._X, k, metric=self.metric, Y=X, n_jobs=self.n_jobs, verbose=self.verbose
+            self._rows, k, metric=self.metric, Y=X, n_jobs=self.n_jobs, verbose=self.verbose
         )
         weights = heat_weights(distances, distances[:, -1:], self.metric)
-        shares = np.zeros((len(X), len(self.classes_)), dtype=self.label_distributions_.dtype)
+        known = self._distributions_of_rows
+        shares = np.zeros((len(X), len(self.classes_)), dtype=known.dtype)
         for rank in range(k):
-            shares += weights[:, rank, None] * self.label_distributions_[indices[:, rank]]
+            shares += weights[:, rank, None] * known[indices[:, rank]]
         return _scaled_rows(shares)
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -226,12 +241,12 @@ def _scaled_rows(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]
 
 
 def _class_masses_normalized(
-    shares: NDArray[np.floating[Any]], known: KnownLabels
+    shares: NDArray[np.floating[Any]], known: KnownLabels, counts: Integers
 ) -> NDArray[np.floating[Any]]:
     """Give each class the share among unlabeled samples that it has among the labels, in place."""
     is_unlabeled = np.ones(len(shares), dtype=bool)
     is_unlabeled[known.samples] = False
-    masses = shares[is_unlabeled].sum(axis=0, dtype=np.float64)
+    masses = counts[is_unlabeled].astype(np.float64) @ shares[is_unlabeled]
     labeled_shares = known.shares.mean(axis=0)
     factors = np.divide(labeled_shares, masses, out=np.zeros_like(masses), where=masses > 0)
     shares[is_unlabeled] = _scaled_rows(shares[is_unlabeled] * factors.astype(shares.dtype))
@@ -316,6 +331,7 @@ class LabelSpreading(_GraphClassifier):
     """
 
     __module__ = "labelquorum"
+    _keeps_labels = False
 
     def __init__(
         self,
@@ -342,7 +358,9 @@ class LabelSpreading(_GraphClassifier):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def _spread(self, graph: sparse.csr_array, known: KnownLabels, limits: _Limits) -> _Spread:
+    def _spread(
+        self, graph: sparse.csr_array, known: KnownLabels, counts: Integers, limits: _Limits
+    ) -> _Spread:
         alpha = as_non_negative(self.alpha, "alpha")
         if not 0 < alpha < 1:
             raise ValueError(f"alpha must be above 0 and below 1, got {alpha}")
@@ -351,7 +369,7 @@ class LabelSpreading(_GraphClassifier):
         spread = _propagate(graph, "symmetric", False, seeds, rule, limits)
         shares = _scaled_rows(spread.values)
         if self.class_mass_normalization:
-            shares = _class_masses_normalized(shares, known)
+            shares = _class_masses_normalized(shares, known, counts)
         return spread._replace(values=shares)
 
 
@@ -429,6 +447,7 @@ class LabelPropagation(_GraphClassifier):
     """
 
     __module__ = "labelquorum"
+    _keeps_labels = True
 
     def __init__(
         self,
@@ -453,12 +472,14 @@ class LabelPropagation(_GraphClassifier):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def _spread(self, graph: sparse.csr_array, known: KnownLabels, limits: _Limits) -> _Spread:
+    def _spread(
+        self, graph: sparse.csr_array, known: KnownLabels, counts: Integers, limits: _Limits
+    ) -> _Spread:
         seeds = known.samples, known.shares
         spread = _propagate(graph, "random_walk", True, seeds, (1.0, 0.0, True), limits)
         shares = _scaled_rows(spread.values)
         if self.class_mass_normalization:
-            shares = _class_masses_normalized(shares, known)
+            shares = _class_masses_normalized(shares, known, counts)
         return spread._replace(values=shares)
 
 
@@ -539,6 +560,7 @@ class PoissonLearning(_GraphClassifier):
     """
 
     __module__ = "labelquorum"
+    _keeps_labels = True
 
     def __init__(
         self,
@@ -561,7 +583,9 @@ class PoissonLearning(_GraphClassifier):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def _spread(self, graph: sparse.csr_array, known: KnownLabels, limits: _Limits) -> _Spread:
+    def _spread(
+        self, graph: sparse.csr_array, known: KnownLabels, counts: Integers, limits: _Limits
+    ) -> _Spread:
         graph = symmetrize_graph(graph, combine="sum", n_jobs=limits.n_threads)
         graph.eliminate_zeros()
         n_components, components = connected_components(graph, n_jobs=limits.n_threads)
