@@ -25,7 +25,7 @@ def rows(blobs):
 
 def space_of(rows, is_cosine=False):
     counts = np.ones(len(rows), dtype=np.int64)
-    return Space.of(rows, counts, is_cosine, np.random.RandomState(0))[0]
+    return Space.of(rows, counts, is_cosine, 5, np.random.RandomState(0))[0]
 
 
 @pytest.mark.parametrize("is_cosine", [False, True])

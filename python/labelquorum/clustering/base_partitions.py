@@ -200,8 +200,8 @@ def partitions_by_views(
     store = _Store.of(rows, distinct.counts, settings, limits)
     n_views = -(-settings.n_partitions // PARTITIONS_PER_VIEW)
     rng = check_random_state(settings.random_state)
-    views = _Views(rows, distinct.counts, n_views, rng, n_threads)
-    items = map(distinct.expand, _from_views(views, limits, store))
+    views = _Views(rows, distinct.counts, limits, n_views, rng, n_threads)
+    items = map(distinct.expand, _from_views(views, store))
     return _collected(items, n_samples, settings.n_partitions, verbose)
 
 
@@ -236,10 +236,10 @@ def _collected(
     return result
 
 
-def _from_views(views: _Views, limits: tuple[int, int], store: _Store) -> Iterator[Partitions]:
+def _from_views(views: _Views, store: _Store) -> Iterator[Partitions]:
     """Yield the partitions of each view: (n_rows, 4)."""
     for v in range(views.n_views):
-        yield store.read_or_make(v, partial(views.partitions, v, limits))
+        yield store.read_or_make(v, partial(views.partitions, v))
 
 
 class _Views:
@@ -252,24 +252,28 @@ class _Views:
         self,
         rows: Rows,
         counts: NDArray[np.integer[Any]],
+        limits: tuple[int, int],
         n_views: int,
         rng: np.random.RandomState,
         n_threads: int,
     ) -> None:
         seeds = rng.randint(2**31, size=n_views + 1)
         self.n_views = n_views
+        self._limits = limits
         self._n_threads = n_threads
         self._seeds = seeds[:-1]
         self._spaces = {
-            is_cosine: Space.of(rows, counts, is_cosine, np.random.RandomState(seeds[-1]))
+            is_cosine: Space.of(
+                rows, counts, is_cosine, limits[0], np.random.RandomState(seeds[-1])
+            )
             for is_cosine in (False, True)
         }
         self._scales: dict[bool, ResolutionScale] = {}
 
-    def partitions(self, v: int, limits: tuple[int, int]) -> Partitions:
+    def partitions(self, v: int) -> Partitions:
         """Make the partitions of view number v: (n_rows, 4)."""
         view = self._view(v)
-        part = view.partitions(limits, self._scale(v, view), self._n_threads)
+        part = view.partitions(self._limits, self._scale(v, view), self._n_threads)
         space, distinct = self._space(v)
         drawn = self._drawn_rows(v)
         if drawn is not None:

@@ -604,8 +604,9 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         Returns
         -------
         array of shape (n_new, `n_clusters_`)
-            A column for each of `classes_`: the mean shares of the 10 nearest training samples, or
-            the probabilities by the classifier.
+            A column for each of `classes_`: the mean shares of the 10 nearest training samples that
+            differ, or the shares of a training sample that equals the new one; or the probabilities
+            by the classifier.
         """
         check_is_fitted(self)
         if self.classifier_ is not None:

@@ -107,7 +107,7 @@ def _partitions_of_view(
     """Cut view number v at resolutions for these numbers of clusters."""
     is_cosine, is_smooth = ViewKind.of(v)
     rng = np.random.RandomState(seed)
-    space, distinct = Space.of(rows, counts, is_cosine, rng)
+    space, distinct = Space.of(rows, counts, is_cosine, int(wanted_counts[-1]), rng)
     view = View.of(space, is_smooth, seed, n_threads)
     resolutions = view.resolution_scale(n_threads).resolutions_for(wanted_counts)
     partitions = graph_partitions(view.graph, resolutions, 1, rng, n_threads)

@@ -112,15 +112,20 @@ class Outcome:
     def shares_of_new(self, rows: Rows, n_threads: int) -> NDArray[np.float32]:
         """Average the shares of the 10 distinct training samples that are nearest to each new row.
 
-        Returns an array of shape (n_new, n_categories).
+        A row that equals one of them has its shares. Returns an array of shape (n_new,
+        n_categories).
         """
         n_nearest = min(_N_NEAREST, len(self.features))
-        nearest = kneighbors(self.features, n_nearest, Y=rows, recall=RECALL, n_jobs=n_threads)[1]
+        distances, nearest = kneighbors(
+            self.features, n_nearest, Y=rows, recall=RECALL, n_jobs=n_threads
+        )
         shares = np.empty((len(rows), self.categories.n_categories), dtype=np.float32)
         for begin in range(0, len(rows), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
             samples = self.distinct.samples[nearest[block]]
-            shares[block] = self.categories.shares_of(samples).mean(axis=1)
+            of_samples = self.categories.shares_of(samples)
+            is_equal = distances[block, :1] == 0
+            shares[block] = np.where(is_equal, of_samples[:, 0], of_samples.mean(axis=1))
         return shares
 
 

@@ -52,17 +52,24 @@ class Space(NamedTuple):
 
     @classmethod
     def of(
-        cls, rows: Rows, counts: Integers, is_cosine: bool, rng: np.random.RandomState
+        cls,
+        rows: Rows,
+        counts: Integers,
+        is_cosine: bool,
+        n_clusters: int,
+        rng: np.random.RandomState,
     ) -> tuple[Space, DistinctRows]:
         """Make the space of rows that stand for `counts` samples each.
 
-        Returns it with its distinct rows among the given ones: those of one direction are equal
-        where `is_cosine`. `rng` draws the rows that the main directions are found in.
+        Returns it with its distinct rows among the given ones: where `is_cosine`, those of one
+        direction are equal. If there are fewer directions than `n_clusters` (rows of one column
+        have two), the space is Euclidean all the same. `rng` draws the rows that the main
+        directions are found in.
         """
-        if is_cosine:
-            rows = unit_rows(rows)
-        distinct = DistinctRows.of(rows)
-        rows = distinct.rows_of(rows)
+        distinct = DistinctRows.of(unit_rows(rows) if is_cosine else rows)
+        if is_cosine and len(distinct.samples) < n_clusters:
+            return cls.of(rows, counts, False, n_clusters, rng)
+        rows = distinct.rows_of(unit_rows(rows) if is_cosine else rows)
         weights = distinct.weights(counts)
         if rows.shape[1] <= MAX_COLUMNS:
             return cls(rows, rows, weights, is_cosine), distinct
