@@ -5,8 +5,8 @@ rows:
 
 1. Sparse samples are projected on 128 directions by a truncated singular value decomposition.
 2. The mean is subtracted, less samples that are extremely far away. The result is scaled by a power
-   of two, so that squares fit float32. Rows are float32, or float64 where float32 would make rows
-   equal that differ.
+   of two, so that squares fit float32. Rows are float32, or float64 where float32 would make
+   values equal that differ.
 3. If categories of some samples are known, rows are projected on the directions that tell these
    categories apart (see `_category_directions`).
 
@@ -93,8 +93,8 @@ class Frame:
         exponent = -math.frexp(largest)[1]
         frame = cls(center, exponent, is_double=False, projection=projection)
         rows = frame._rows_of_points(points)
-        is_merged = projection is None and DistinctRows.of(rows).has_copies
-        if usual_distance < _FINEST_FLOAT32 * largest or is_merged:
+        is_coarse = projection is None and _is_coarser(rows, points)
+        if usual_distance < _FINEST_FLOAT32 * largest or is_coarse:
             frame = replace(frame, is_double=True)
             rows = frame._rows_of_points(points)
         metric = None if known is None else _learned_metric(rows, distinct.shared_codes(known))
@@ -202,6 +202,20 @@ def _center(points: Points) -> tuple[Float64Array, float]:
         total += near.sum(axis=0)
         n_counted += len(near)
     return total / n_counted, usual_distance
+
+
+def _is_coarser(rows: Rows, points: Points) -> bool:
+    """Say whether rows are equal, or most values of a column are, that differ in the points."""
+    some = slice(None, None, -(-len(points) // VARIANCE_ROWS))
+    loses_values = 2 * _n_distinct_values(rows[some]) < _n_distinct_values(points[some])
+    return bool(loses_values.any()) or DistinctRows.of(rows).has_copies
+
+
+def _n_distinct_values(points: Points) -> NDArray[np.intp]:
+    """Return the number of distinct values in each column."""
+    ordered = np.sort(points, axis=0)
+    n_changes: NDArray[np.intp] = np.count_nonzero(ordered[1:] != ordered[:-1], axis=0)
+    return n_changes + 1
 
 
 def _largest_distance(points: Points, center: Float64Array) -> float:
