@@ -23,9 +23,9 @@ from scipy import sparse
 from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 from sklearn.covariance import ledoit_wolf
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 
-from labelquorum._shared.arguments import Points, as_points, check_finite
+from labelquorum._shared.samples import Points, Samples, as_samples, check_finite
 
 Float32Rows = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
@@ -73,8 +73,7 @@ class Frame:
         TypeError, ValueError
             If X has the wrong type or shape, or holds values that are not finite.
         """
-        if sparse.issparse(X):
-            X = _as_sparse_floats(X)
+        X = _as_finite_samples(X)
         projection = _sparse_projection(X, random_state)
         points = _as_finite_points(X, projection)
         mean = points.mean(axis=0, dtype=np.float64)
@@ -96,9 +95,7 @@ class Frame:
 
         Raises TypeError or ValueError as `fit` does.
         """
-        if sparse.issparse(X):
-            X = _as_sparse_floats(X)
-        return self._rows_of_points(_as_finite_points(X, self.projection))
+        return self._rows_of_points(_as_finite_points(_as_finite_samples(X), self.projection))
 
     def _rows_of_points(self, points: Points) -> Float32Rows:
         n_columns = points.shape[1] if self.metric is None else self.metric.shape[1]
@@ -127,10 +124,10 @@ def unit_rows(rows: Float32Rows) -> Float32Rows:
     return result
 
 
-def _as_sparse_floats(X: Any) -> sparse.csr_array:
-    return sparse.csr_array(
-        check_array(X, accept_sparse="csr", dtype=[np.float32, np.float64], input_name="X")
-    )
+def _as_finite_samples(X: Any) -> Samples:
+    samples = as_samples(X, "X")
+    check_finite(samples, "X")
+    return samples
 
 
 def _sparse_projection(X: Any, random_state: Any) -> NDArray[np.floating[Any]] | None:
@@ -146,13 +143,11 @@ def _sparse_projection(X: Any, random_state: Any) -> NDArray[np.floating[Any]] |
     return projection
 
 
-def _as_finite_points(X: Any, projection: NDArray[np.floating[Any]] | None) -> Points:
+def _as_finite_points(samples: Samples, projection: NDArray[np.floating[Any]] | None) -> Points:
     """Convert samples to a dense array, projected if they are sparse."""
-    if not sparse.issparse(X):
-        points = as_points(X, "X")
-    else:
-        points = X.toarray() if projection is None else X @ projection
-    check_finite(points, "X")
+    if isinstance(samples, np.ndarray):
+        return samples
+    points: Points = samples.toarray() if projection is None else samples @ projection
     return points
 
 

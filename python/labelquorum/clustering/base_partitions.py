@@ -24,6 +24,7 @@ from labelquorum._shared.arguments import as_columns, as_n_threads, as_positive
 from labelquorum._shared.files import differing_settings, replacing
 from labelquorum._shared.frame import Float32Rows, Frame
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_samples
 from labelquorum.clustering.views import (
     PARTITIONS_PER_VIEW,
     RECALL,
@@ -130,7 +131,7 @@ def base_partitions(
         directory,
         random_state,
     )
-    rows = X if clusterers is not None else Frame.fit(X, random_state)[1]
+    rows = as_samples(X, "X") if clusterers is not None else Frame.fit(X, random_state)[1]
     return make_partitions(rows, settings, n_threads=n_threads, verbose=verbose)
 
 
@@ -178,9 +179,9 @@ def make_partitions(
 ) -> Partitions:
     """Make what `base_partitions` returns.
 
-    X holds the rows of a `Frame`, or whatever the clusterers take if there are any.
+    X holds the rows of a `Frame`, or the samples for the clusterers if there are any.
     """
-    n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+    n_samples = X.shape[0]
     if n_samples < 3:
         raise ValueError(f"X must have at least 3 samples, got {n_samples}")
     fewest, most = settings.limits

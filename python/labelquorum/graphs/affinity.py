@@ -9,13 +9,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from labelquorum import _core
-from labelquorum._shared.arguments import (
-    INT32_MAX,
-    as_choice,
-    as_graph,
-    as_n_threads,
-)
+from labelquorum._shared.arguments import INT32_MAX, as_choice, as_n_threads
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_graph
 from labelquorum.neighbors.search import kneighbors
 
 METRICS = ("euclidean", "cosine")
@@ -53,10 +49,12 @@ def affinity_graph(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features), or SciPy sparse graph of distances
-        The samples, as for `kneighbors`; or a graph of shape (n_samples, n_samples) that holds the
-        distance from each sample to its neighbors, as returned by `kneighbors_graph` and by
-        `KNeighborsTransformer` (also scikit-learn's). The diagonal is ignored.
+    X : array-like or SciPy sparse matrix of shape (n_samples, n_features), or sparse graph
+        The samples, as for `kneighbors`. A sparse matrix that is square is always a graph: it holds
+        the distance from each sample to its neighbors, as returned by `kneighbors_graph` and by
+        `KNeighborsTransformer` (also scikit-learn's), and its diagonal is ignored. For sparse
+        samples with as many features as samples, pass
+        ``kneighbors_graph(X, n_neighbors, mode="directed")``.
     n_neighbors : int, default=10
         Neighbors of each sample, itself not counted: at most n_samples - 1. Unused for a graph.
     metric : {"euclidean", "cosine"}, default="euclidean"
@@ -98,17 +96,39 @@ def affinity_graph(
     """
     as_choice(metric, "metric", METRICS)
     n_threads = as_n_threads(n_jobs)
-    if sparse.issparse(X):
-        indptr, targets, weights = _weighted_graph(as_graph(X, "X"), metric)
-    else:
-        distances, indices = kneighbors(
-            X, n_neighbors, metric=metric, recall=recall, n_jobs=n_jobs, verbose=verbose
-        )
-        weights = heat_weights(distances, distances[:, -1:], metric).ravel()
-        index_dtype = np.int32 if 2 * indices.size <= INT32_MAX else np.int64
-        targets = indices.ravel().astype(index_dtype)
-        indptr = np.arange(0, indices.size + 1, indices.shape[1], dtype=index_dtype)
-        del distances, indices
+    if sparse.issparse(X) and X.ndim == 2 and X.shape[0] == X.shape[1]:
+        edges = _weighted_graph(as_graph(X, "X"), metric)
+        return _both_ways(*edges, n_threads, verbose)
+    return affinities_of_samples(
+        X, n_neighbors, metric=metric, recall=recall, n_threads=n_threads, verbose=verbose
+    )
+
+
+def affinities_of_samples(
+    X: Any,
+    n_neighbors: int,
+    *,
+    metric: str,
+    recall: float | None = None,
+    n_threads: int,
+    verbose: bool = False,
+) -> sparse.csr_array:
+    """Return what `affinity_graph` does, of samples even if they are a square sparse matrix."""
+    distances, indices = kneighbors(
+        X, n_neighbors, metric=metric, recall=recall, n_jobs=n_threads, verbose=verbose
+    )
+    weights = heat_weights(distances, distances[:, -1:], metric).ravel()
+    index_dtype = np.int32 if 2 * indices.size <= INT32_MAX else np.int64
+    targets: Integers = indices.ravel().astype(index_dtype)
+    indptr: Integers = np.arange(0, indices.size + 1, indices.shape[1], dtype=index_dtype)
+    del distances, indices
+    return _both_ways(indptr, targets, weights, n_threads, verbose)
+
+
+def _both_ways(
+    indptr: Integers, targets: Integers, weights: Floats, n_threads: int, verbose: bool
+) -> sparse.csr_array:
+    """Return the symmetric graph, with the sum of the weights of both directions."""
     n = len(indptr) - 1
     with progress(verbose) as show:
         indptr, targets, weights = _core.symmetrized_graph(
