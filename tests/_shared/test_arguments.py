@@ -103,9 +103,12 @@ def test_bad_columns_of_data_frames_are_refused_by_name(library, columns, messag
         lq.mini_clusters(frame)
 
 
-def test_nullable_columns_are_refused_with_a_hint():
-    frame = pytest.importorskip("pandas").DataFrame({"a": [1, 2]}, dtype="Int64")
-    with pytest.raises(TypeError, match="extension dtype Int64: fill missing values with -1"):
+@pytest.mark.parametrize("dtype", ["Int64", "int64[pyarrow]"])
+def test_missing_values_of_nullable_columns_are_refused_with_a_hint(dtype):
+    frame = pytest.importorskip("pandas").DataFrame({"a": [1, None]}, dtype=dtype)
+    with pytest.raises(
+        TypeError, match=r"partitions\['a'\] must hold .*, got NaN: fill missing values with -1"
+    ):
         lq.mini_clusters(frame)
 
 

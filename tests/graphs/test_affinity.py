@@ -89,6 +89,9 @@ def test_bad_arguments_are_named(error, message, X, options):
         lq.affinity_graph(graph, **options)
 
 
-def test_a_graph_must_be_square():
-    with pytest.raises(ValueError, match=r"X must be square, .* got shape \(2, 3\)"):
+def test_a_sparse_matrix_that_is_not_square_holds_samples():
+    X = np.eye(6, 8) + np.eye(6, 8, 1)
+    graph = lq.affinity_graph(scipy.sparse.csr_array(X), 2)
+    np.testing.assert_allclose(graph.toarray(), lq.affinity_graph(X, 2).toarray(), rtol=1e-12)
+    with pytest.raises(ValueError, match="n_neighbors must be at most 1"):
         lq.affinity_graph(scipy.sparse.csr_array((2, 3)))

@@ -457,7 +457,11 @@ def test_every_instruction_set_gives_the_same_bytes():
         (ValueError, "Y must have 2 columns, as X has, got 3", {"Y": np.zeros((4, 3))}),
         (TypeError, "X must hold floats of at most 64 bits", {"X": np.zeros((3, 2), complex)}),
         (TypeError, "integers or bools, got dtype <U1", {"X": [["a", "b"], ["c", "d"]]}),
-        (TypeError, "X must be a dense array", {"X": scipy.sparse.eye(4).tocsr()}),
+        (
+            TypeError,
+            "X must hold floats of at most 64 bits",
+            {"X": scipy.sparse.eye(4, dtype=complex).tocsr()},
+        ),
         (TypeError, "X must be a plain array of numbers", {"X": np.ma.zeros((4, 2))}),
         (ValueError, "n_neighbors must be an integer of at least 1, got 0", {"n_neighbors": 0}),
         (ValueError, "n_neighbors must be at most 2, the number of", {"n_neighbors": 3}),

@@ -4,8 +4,8 @@ Each `as_*` function returns the argument in the form that the extension takes, 
 TypeError or ValueError of the form "<name> must be <wanted>, got <found>". An array is copied only
 where its type, byte order or layout has to change.
 
-In reading order: partitions and labels, arrays to write to, points and codebooks, graphs, single
-values, metrics.
+In reading order: partitions and labels, arrays to write to, codebooks, single values, metrics.
+Samples and graphs are read in `samples`.
 """
 
 from __future__ import annotations
@@ -14,26 +14,28 @@ import ctypes
 import math
 import operator
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum import _core
-
-if TYPE_CHECKING:
-    from scipy import sparse
+from labelquorum._shared.samples import (
+    Points,
+    as_array,
+    as_frame,
+    as_points,
+    as_series,
+    frame_columns,
+)
 
 Column: TypeAlias = NDArray[np.integer[Any]]
 Columns: TypeAlias = list[Column]
-Points: TypeAlias = NDArray[np.floating[Any]]
 
 INT32_MAX = int(np.iinfo(np.int32).max)
 _INT64_MAX = int(np.iinfo(np.int64).max)
 MAX_PARTITIONS = 65_535
 _MAX_THREADS = 4_096
-_MAX_VALUE = 1e150  # The squares of larger values could overflow in a sum.
-_VALUES_PER_CHECK = 1 << 20
 
 
 def as_columns(
@@ -41,15 +43,14 @@ def as_columns(
 ) -> Columns:
     """Return the partitions as a list of 1-D integer arrays of equal length, one per partition.
 
-    Takes a 2-D integer array, a pandas or polars DataFrame, or a list or tuple of 1-D integer
+    Takes a 2-D integer array, a frame that Narwhals knows, or a list or tuple of 1-D integer
     arrays. If `n_partitions` is given, any other number of partitions is an error.
     """
     if isinstance(partitions, (list, tuple)):
         columns = [_as_column(item, f"{name}[{i}]") for i, item in enumerate(partitions)]
-    elif _is_data_frame(partitions):
+    elif (frame := as_frame(partitions)) is not None:
         columns = [
-            _as_column(_frame_column(partitions, i), f"{name}[{label!r}]")
-            for i, label in enumerate(partitions.columns)
+            _as_column(column, f"{name}[{label!r}]") for label, column in frame_columns(frame)
         ]
     else:
         array = _as_integers(partitions, name)
@@ -84,23 +85,15 @@ def _check_columns(columns: Columns, name: str, n_partitions: int | None) -> Non
         raise ValueError(f"{name} must hold at least one sample, got none")
 
 
-def _is_data_frame(value: Any) -> bool:
-    # By the name of its module: importing pandas or polars only to ask would be slow.
-    library = type(value).__module__.partition(".")[0]
-    return library in ("pandas", "polars") and hasattr(value, "columns")
-
-
-def _frame_column(frame: Any, i: int) -> Any:
-    return frame.iloc[:, i] if hasattr(frame, "iloc") else frame.to_series(i)
-
-
 def _as_column(value: Any, name: str) -> Column:
-    dtype = getattr(value, "dtype", None)
-    if hasattr(dtype, "na_value"):  # a pandas extension array
-        raise TypeError(
-            f"{name} must hold plain integers, got the extension dtype {dtype}: fill missing "
-            "values with -1, then convert with .astype('int64')"
-        )
+    series = as_series(value)
+    if series is not None:
+        if series.null_count():
+            raise TypeError(
+                f"{name} must hold integers, got NaN: fill missing values with -1, then convert to "
+                "int64"
+            )
+        value = series.to_numpy()
     array = _as_integers(value, name)
     if array.ndim != 1:
         raise ValueError(f"{name} must be 1-D, (n_samples,), got shape {array.shape}")
@@ -113,7 +106,7 @@ def _as_integers(value: Any, name: str) -> Column:
         raise TypeError(
             f"{name} must be a plain integer array, got a masked array: use .filled(-1)"
         )
-    array = _as_array(value, name)
+    array = as_array(value, name)
     if array.dtype.kind not in "iu":
         # NumPy makes floats of an empty list. Let the caller report that it is empty.
         if array.size == 0 and isinstance(value, (list, tuple)):
@@ -222,7 +215,7 @@ def as_confidence(confidence: Any, n: int) -> NDArray[np.float64] | None:
     """Return the confidence of each sample, finite and not negative; None stays None."""
     if confidence is None:
         return None
-    array = np.asarray(confidence)
+    array = as_array(confidence, "confidence")
     if array.dtype.kind not in "iuf":
         raise TypeError(f"confidence must hold numbers, got dtype {array.dtype}")
     if array.shape != (n,):
@@ -267,84 +260,12 @@ def as_eligible(eligible: Any, n: int) -> NDArray[np.uint8] | None:
     """Return the mask as bytes, 0 or 1; None stays None."""
     if eligible is None:
         return None
-    array = np.asarray(eligible)
+    array = as_array(eligible, "eligible")
     if array.dtype != np.bool_:
         raise TypeError(f"eligible must have dtype bool, got {array.dtype}")
     if array.shape != (n,):
         raise ValueError(f"eligible must have shape ({n},), got {array.shape}")
     return np.ascontiguousarray(array).view(np.uint8)
-
-
-def as_points(
-    values: Any, name: str, n_features: int | None = None, as_in: str = "X has"
-) -> Points:
-    """Return a 2-D array of float16, float32 or float64 in native byte order, with any strides.
-
-    Integers and bools become float32 if it holds every value of their type, otherwise float64. If
-    `n_features` is given, any other number of columns is an error, whose message says "as {as_in}".
-    """
-    if hasattr(values, "tocsr"):
-        raise TypeError(f"{name} must be a dense array, got a sparse matrix: use .toarray()")
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} must be a plain array of numbers, got a masked array")
-    array = _as_array(values, name)
-    if array.ndim != 2:
-        raise ValueError(f"{name} must be 2-D, (n_samples, n_features), got shape {array.shape}")
-    if 0 in array.shape:
-        raise ValueError(
-            f"{name} must have at least one row and one column, got shape {array.shape}"
-        )
-    array = array.astype(_float_dtype(array.dtype, name), copy=False)
-    if n_features is not None and array.shape[1] != n_features:
-        raise ValueError(f"{name} must have {n_features} columns, as {as_in}, got {array.shape[1]}")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _float_dtype(dtype: np.dtype[Any], name: str) -> np.dtype[Any]:
-    """Return the dtype itself if it is a float's; float32 or float64 for integers and bools."""
-    if dtype.kind in "iub":
-        return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
-    if dtype.kind != "f" or dtype.itemsize > 8:
-        raise TypeError(
-            f"{name} must hold floats of at most 64 bits, integers or bools, got dtype {dtype}"
-        )
-    return dtype
-
-
-def validated_points(estimator: Any, values: Any, name: str, *, reset: bool) -> Points:
-    """Return the values as `as_points` does, after scikit-learn's `validate_data`.
-
-    With `reset`, as in `fit`, the estimator stores their number and names of features; otherwise
-    those must match.
-    """
-    from sklearn.utils.validation import validate_data
-
-    values = validate_data(estimator, values, reset=reset, dtype="numeric", ensure_all_finite=False)
-    return as_points(values, name)
-
-
-def check_finite(points: Points, name: str) -> None:
-    """Refuse NaN, infinity and values beyond 1e150, as the exact search for neighbors does."""
-    n_rows = max(1, _VALUES_PER_CHECK // points.shape[1])
-    for begin in range(0, len(points), n_rows):
-        values = points[begin : begin + n_rows]
-        is_valid = np.isfinite(values)
-        if values.dtype == np.float64:
-            is_valid &= np.abs(values) <= _MAX_VALUE
-        if is_valid.all():
-            continue
-        row, column = np.argwhere(~is_valid)[0]
-        value = values[row, column]
-        wanted = f"at most {_MAX_VALUE:g} in magnitude" if np.isfinite(value) else "finite"
-        raise ValueError(
-            f"{name} must be {wanted}, got {_in_words(value)} at row {begin + row}, column {column}"
-        )
-
-
-def _in_words(value: np.floating[Any]) -> str:
-    if np.isnan(value):
-        return "NaN"
-    return f"{value:g}" if np.isfinite(value) else "infinity"
 
 
 def as_codebooks(
@@ -401,31 +322,6 @@ def _as_column_numbers(value: Any, name: str, n_features: int) -> NDArray[np.int
             f"{array[is_outside][0]}"
         )
     return np.ascontiguousarray(array, dtype=np.int64)
-
-
-def as_graph(graph: Any, name: str = "graph") -> sparse.csr_array:
-    """Return a square CSR array with float32 or float64 weights; copy nothing if it is one.
-
-    Integers and bools become float32 if it holds every value of their type, otherwise float64. The
-    extension checks the indices.
-    """
-    from scipy import sparse
-
-    if not sparse.issparse(graph):
-        raise TypeError(
-            f"{name} must be a SciPy sparse matrix or array, got {type(graph).__name__}"
-        )
-    if graph.ndim != 2 or graph.shape[0] != graph.shape[1] or graph.shape[0] == 0:
-        raise ValueError(
-            f"{name} must be square, (n_nodes, n_nodes), with at least one node, got shape "
-            f"{graph.shape}"
-        )
-    dtype = _float_dtype(graph.dtype, name)
-    csr = sparse.csr_array(graph)
-    if csr.indptr.dtype != csr.indices.dtype:
-        csr.indices = csr.indices.astype(csr.indptr.dtype)
-    csr.data = np.ascontiguousarray(csr.data, dtype=dtype)
-    return csr
 
 
 def as_n_threads(n_jobs: Any) -> int:

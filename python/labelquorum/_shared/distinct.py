@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.arguments import Points
+from labelquorum._shared.samples import Points
 
 Integers = NDArray[np.integer[Any]]
 _UInt64 = NDArray[np.uint64]

@@ -26,10 +26,10 @@ from scipy import sparse
 from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 from sklearn.covariance import ledoit_wolf
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 
-from labelquorum._shared.arguments import Points, as_points, check_finite
 from labelquorum._shared.distinct import DistinctRows
+from labelquorum._shared.samples import Points, Samples, as_samples, check_finite
 
 Rows = NDArray[np.floating[Any]]
 Float64Array = NDArray[np.float64]
@@ -147,18 +147,10 @@ def unit_rows(rows: Rows) -> Rows:
     return result
 
 
-def _finite_samples(X: Any) -> Any:
-    """Return the samples as `as_points` does, or as a CSR array; refuse values that are not finite.
-
-    Raises TypeError or ValueError if X has the wrong type or shape.
-    """
-    if sparse.issparse(X):
-        return sparse.csr_array(
-            check_array(X, accept_sparse="csr", dtype=[np.float32, np.float64], input_name="X")
-        )
-    points = as_points(X, "X")
-    check_finite(points, "X")
-    return points
+def _finite_samples(X: Any) -> Samples:
+    samples = as_samples(X, "X")
+    check_finite(samples, "X")
+    return samples
 
 
 def _sparse_projection(X: Any, random_state: Any) -> NDArray[np.floating[Any]] | None:
@@ -174,11 +166,11 @@ def _sparse_projection(X: Any, random_state: Any) -> NDArray[np.floating[Any]] |
     return projection
 
 
-def _points(X: Any, projection: NDArray[np.floating[Any]] | None) -> Points:
+def _points(samples: Samples, projection: NDArray[np.floating[Any]] | None) -> Points:
     """Return the samples as a dense array, projected if they are sparse."""
-    points: Points = X
-    if sparse.issparse(X):
-        points = X.toarray() if projection is None else X @ projection
+    if isinstance(samples, np.ndarray):
+        return samples
+    points: Points = samples.toarray() if projection is None else samples @ projection
     return points
 
 

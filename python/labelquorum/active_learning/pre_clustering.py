@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import (
     as_choice,
@@ -20,6 +20,7 @@ from labelquorum._shared.arguments import (
 )
 from labelquorum._shared.labels import known_codes
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import validated_samples
 from labelquorum.active_learning.answers import LabelBook, as_names, as_samples
 from labelquorum.active_learning.sampler_file import read_sampler, write_sampler
 from labelquorum.active_learning.small_clusters import SmallClusters, as_n_clusters
@@ -174,7 +175,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         as_choice(self.metric, "metric", METRICS)
         self._check_query_parameters()
         n_clusters = as_n_clusters(self.n_clusters)
-        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", ensure_min_samples=2)
+        X = validated_samples(self, X, reset=True, ensure_min_samples=2)
         n = X.shape[0]
         rng = check_random_state(self.random_state)
         with progress(self.verbose) as show:
@@ -468,7 +469,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
 
     def _new_probabilities(self, X: Any) -> Float64Array:
         probabilities = self._cluster_probabilities()
-        X = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+        X = validated_samples(self, X, reset=False)
         return self._clusters.interpolate(probabilities, X, as_n_threads(self.n_jobs))
 
     def _likeliest_codes(self, probabilities: Float64Array) -> NDArray[np.intp]:

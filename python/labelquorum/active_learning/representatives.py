@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_codes, as_n_threads, as_non_negative, as_positive
 from labelquorum._shared.frame import Frame
 from labelquorum._shared.labels import known_labels, to_labels
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import validated_samples
 from labelquorum.neighbors.kmeans import (
     cluster_means,
     distances_to_means,
@@ -133,7 +134,7 @@ class RepresentativeSampler(BaseEstimator):
         """
         n_threads = as_n_threads(self.n_jobs)
         n_wanted = as_positive(self.n_samples, "n_samples")
-        X = validate_data(self, X, accept_sparse="csr", dtype="numeric")
+        X = validated_samples(self, X, reset=True)
         n = X.shape[0]
         if n_wanted > n:
             raise ValueError(

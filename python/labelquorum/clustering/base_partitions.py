@@ -25,6 +25,7 @@ from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.files import differing_settings, replacing
 from labelquorum._shared.frame import Frame, Rows
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_samples
 from labelquorum.clustering.views import (
     PARTITIONS_PER_VIEW,
     RECALL,
@@ -132,7 +133,7 @@ def base_partitions(
         random_state,
     )
     if clusterers is not None:
-        return partitions_by_clusterers(X, settings, verbose=verbose)
+        return partitions_by_clusterers(as_samples(X, "X"), settings, verbose=verbose)
     _, rows, distinct = Frame.fit(X, random_state)
     return partitions_by_views(rows, distinct, settings, n_threads=n_threads, verbose=verbose)
 

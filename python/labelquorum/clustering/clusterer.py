@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, clone
 from sklearn.utils import ClassifierTags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_fraction, as_n_threads, as_place, as_positive
 from labelquorum._shared.distinct import DistinctRows
@@ -29,6 +29,7 @@ from labelquorum._shared.labels import (
     to_labels,
 )
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import validated_samples
 from labelquorum.clustering.ballots import Ballots
 from labelquorum.clustering.base_partitions import (
     PartitionSettings,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # The frame checks whether all values are finite.
-_CHECKED_BY_FRAME = {"accept_sparse": "csr", "dtype": "numeric", "ensure_all_finite": False}
 
 
 class ConsensusClusterer(ClusterMixin, BaseEstimator):
@@ -208,7 +208,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             or if the partitions tell fewer categories apart.
         """
         n_threads = self._check_parameters()
-        X = validate_data(self, X, ensure_min_samples=3, **_CHECKED_BY_FRAME)
+        X = validated_samples(self, X, reset=True, ensure_min_samples=3, ensure_all_finite=False)
         n_samples = X.shape[0]
         known_names, known = known_codes(y, n_samples, type(self).__name__)
         group_numbers = None if groups is None else group_codes(groups, n_samples)
@@ -618,7 +618,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
 
     def _rows(self, X: Any) -> Rows:
         """Turn new samples into rows like those of the training samples."""
-        return self._frame.rows(validate_data(self, X, reset=False, **_CHECKED_BY_FRAME))
+        return self._frame.rows(validated_samples(self, X, reset=False, ensure_all_finite=False))
 
     def _for_classifier(self, X: Any) -> Any:
-        return validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+        return validated_samples(self, X, reset=False)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_choice, as_non_negative, as_positive
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import validated_samples
 from labelquorum.clustering.base_partitions import base_partitions
 from labelquorum.clustering.consensus import consensus
 from labelquorum.deep.checkpoints import (
@@ -95,12 +96,11 @@ class DeepEstimator(BaseEstimator):
         return self._as_tensor(rows)
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        return validate_data(
+        return validated_samples(
             self,
             X,
-            accept_sparse="csr",
-            dtype=[np.float32, np.float64],
             reset=reset,
+            dtype=[np.float32, np.float64],
             ensure_min_samples=2 if reset else 1,
         )
 

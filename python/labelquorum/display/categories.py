@@ -16,11 +16,10 @@ from labelquorum._shared.arguments import (
     as_codes,
     as_columns,
     as_confidence,
-    as_points,
     as_positive,
     as_texts,
-    check_finite,
 )
+from labelquorum._shared.samples import as_points, check_finite
 from labelquorum.display.axes import new_axes, shortened
 from labelquorum.text.terms import keywords, representatives
 

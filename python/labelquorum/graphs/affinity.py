@@ -9,17 +9,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from labelquorum import _core
-from labelquorum._shared.arguments import (
-    INT32_MAX,
-    as_choice,
-    as_graph,
-    as_n_threads,
-    as_points,
-    as_positive,
-    check_finite,
-)
+from labelquorum._shared.arguments import INT32_MAX, as_choice, as_n_threads, as_positive
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_graph, as_samples, check_finite
 from labelquorum.neighbors.search import kneighbors
 
 METRICS = ("euclidean", "cosine")
@@ -65,10 +58,12 @@ def affinity_graph(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features), or SciPy sparse graph of distances
-        The samples, as for `kneighbors`; or a graph of shape (n_samples, n_samples) that holds the
-        distance from each sample to its neighbors, as returned by `kneighbors_graph` and by
-        `KNeighborsTransformer` (also scikit-learn's). The diagonal is ignored.
+    X : array-like or SciPy sparse matrix of shape (n_samples, n_features), or sparse graph
+        The samples, as for `kneighbors`. A sparse matrix that is square is always a graph: it holds
+        the distance from each sample to its neighbors, as returned by `kneighbors_graph` and by
+        `KNeighborsTransformer` (also scikit-learn's), and its diagonal is ignored. For sparse
+        samples with as many features as samples, pass
+        ``kneighbors_graph(X, n_neighbors, mode="directed")``.
     n_neighbors : int, default=10
         Neighbors of each sample, which differ from it and from each other: at most n_samples - 1,
         and fewer if fewer rows differ. Unused for a graph.
@@ -113,16 +108,16 @@ def affinity_graph(
     """
     as_choice(metric, "metric", METRICS)
     n_threads = as_n_threads(n_jobs)
-    if sparse.issparse(X):
+    if sparse.issparse(X) and X.ndim == 2 and X.shape[0] == X.shape[1]:
         graph = _of_distances(as_graph(X, "X"), metric)
     else:
-        points = as_points(X, "X")
-        check_finite(points, "X")
-        distinct = DistinctRows.of(points)
-        rows = distinct.rows_of(points)
+        samples = as_samples(X, "X")
+        check_finite(samples, "X")
+        distinct = DistinctRows.of(samples)
+        rows = distinct.rows_of(samples)
         k = as_positive(n_neighbors, "n_neighbors")
-        if k < len(points):  # Otherwise the search says what is wrong.
-            k = min(k, len(rows) - 1)
+        if k < samples.shape[0]:  # Otherwise the search says what is wrong.
+            k = min(k, rows.shape[0] - 1)
         targets, weights = _neighbors(rows, k, Search(metric, recall, n_threads, verbose))
         graph = _of_all_samples(targets, weights, distinct)
     return _in_both_directions(graph, n_threads, verbose)
@@ -145,7 +140,7 @@ def affinity_of_rows(
     `weights` are those of `DistinctRows`: what a row gives to its neighbors is multiplied by them.
     A row has fewer neighbors if there are fewer other rows, and a single row has none.
     """
-    targets, affinities = _neighbors(rows, min(n_neighbors, len(rows) - 1), search)
+    targets, affinities = _neighbors(rows, min(n_neighbors, rows.shape[0] - 1), search)
     affinities *= weights.astype(affinities.dtype)[:, None]
     return _in_both_directions(_of_lists(targets, affinities), search.n_threads, search.verbose)
 

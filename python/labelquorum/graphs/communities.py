@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelquorum import _core
-from labelquorum._shared.arguments import as_graph, as_n_threads, as_positive
+from labelquorum._shared.arguments import as_n_threads, as_positive
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_graph
 from labelquorum.graphs.csr import symmetrize_graph
 
 

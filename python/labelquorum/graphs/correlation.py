@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum import _core
-from labelquorum._shared.arguments import as_codes, as_graph, as_n_threads
+from labelquorum._shared.arguments import as_codes, as_n_threads
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_graph
 from labelquorum.graphs.csr import symmetrize_graph
 
 _ROWS_PER_BLOCK = 1024

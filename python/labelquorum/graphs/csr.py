@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum import _core
-from labelquorum._shared.arguments import INT32_MAX, as_choice, as_graph, as_n_threads
+from labelquorum._shared.arguments import INT32_MAX, as_choice, as_n_threads
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_graph
 
 if TYPE_CHECKING:
     from scipy import sparse

@@ -24,8 +24,8 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.arguments import Points
 from labelquorum._shared.progress import Show
+from labelquorum._shared.samples import Points
 from labelquorum.neighbors.kmeans import kmeans_centers
 from labelquorum.neighbors.search import Distances, Indices, kneighbors
 

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from labelquorum import _core
 from labelquorum._shared.arguments import (
     INT32_MAX,
+    METRICS,
     as_choice,
     as_fraction,
     as_metric,
     as_n_threads,
-    as_points,
     as_positive,
 )
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_samples, check_finite, in_form_of
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -43,6 +44,9 @@ class SearchQuality(NamedTuple):
     method: str
     """The method: "exact", "cells" (`kneighbors`), "graph" (HNSW) or "lists" (inverted lists of
     compressed rows; both `NeighborSearcher`)."""
+
+
+EXACT = SearchQuality(1.0, 1.0, 0, "exact")
 
 
 @overload
@@ -84,9 +88,10 @@ def kneighbors(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        The samples to search. float16, float32 and float64 are read without a copy, with any
-        strides and from memory maps; integers are converted.
+    X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
+        The samples to search: an array, a data frame, a tensor or a sparse matrix. float16, float32
+        and float64 are read without a copy, with any strides and from memory maps; integers are
+        converted.
     n_neighbors : int
         Number of neighbors of each sample: at most n_samples, or n_samples - 1 without `Y`.
     metric : {"euclidean", "cosine", "inner_product"} or C function, default="euclidean"
@@ -97,8 +102,8 @@ def kneighbors(
     recall : float in (0, 1], optional
         Share of the true neighbors that is enough; None for all. The search is tuned on the data
         to reach it. It is exact if no other search reaches the recall or is faster, if the metric
-        is a C function, and for up to about 10,000 samples.
-    Y : array-like of shape (n_queries, n_features), optional
+        is a C function, for sparse X, and for up to about 10,000 samples.
+    Y : array-like or SciPy sparse matrix of shape (n_queries, n_features), optional
         The samples whose neighbors in X to find. None for the samples of X, each without itself.
     return_quality : bool, default=False
         Whether to return the measured recall as well.
@@ -133,6 +138,11 @@ def kneighbors(
     double precision. The time is O(n_queries n_samples n_features). Memory beyond the result is at
     most 1 GiB and about 64 MiB per thread. Data in tight clusters far from each other take longer:
     low precision then rules out fewer pairs.
+
+    Sparse rows are compared by SciPy's sparse product, on one thread, and with a copy of X and of
+    its transpose. 20,000 rows with 90 of 30,000 columns each take about 25 seconds and 0.3 GiB.
+    Distances are those of the dense rows, but for the last digits. If only Y is sparse, it is made
+    dense, and the other way round.
 
     With `recall`, samples are projected to the directions in which they vary most and divided into
     about ``2 * sqrt(n_samples)`` k-means cells. A query is compared with the samples of its own
@@ -184,19 +194,24 @@ def kneighbors(
     >>> lq.kneighbors([[0.0, 0.0], [3.0, 3.0], [0.0, 4.0]], 1, metric=chebyshev)[0].ravel()
     array([3., 3., 3.])
     """
-    points = as_points(X, "X")
-    queries = None if Y is None else as_points(Y, "Y", n_features=points.shape[1])
+    points = as_samples(X, "X")
+    queries = None
+    if Y is not None:
+        queries = in_form_of(points, as_samples(Y, "Y", n_features=points.shape[1]))
     name_or_address = as_metric(metric)
     if recall is not None:
         as_fraction(recall, "recall")
     k = as_positive(n_neighbors, "n_neighbors")
-    most = len(points) if queries is not None else len(points) - 1
+    most = points.shape[0] - (queries is None)
     if k > most:
         limit = "the number of samples of X" + (
             ", less the sample itself" if queries is None else ""
         )
         raise ValueError(f"n_neighbors must be at most {most}, {limit}, got {k}")
     n_threads = as_n_threads(n_jobs)
+    if not isinstance(points, np.ndarray):
+        distances, indices = _sparse_neighbors(points, queries, k, name_or_address, verbose)
+        return (distances, indices, EXACT) if return_quality else (distances, indices)
     with progress(verbose) as show:
         if isinstance(name_or_address, int):
             distances, indices, quality = _core.custom_neighbors(
@@ -213,6 +228,27 @@ def kneighbors(
     return distances, indices
 
 
+def _sparse_neighbors(
+    points: sparse.csr_array,
+    queries: Any,
+    k: int,
+    metric: str | int,
+    verbose: bool,
+) -> tuple[Distances, Indices]:
+    from labelquorum.neighbors.sparse_search import sparse_neighbors
+
+    if isinstance(metric, int):
+        raise TypeError(
+            f"metric must be one of {', '.join(map(repr, METRICS))} for sparse X, got a C "
+            "function: use X.toarray()"
+        )
+    check_finite(points, "X")
+    if queries is not None:
+        check_finite(queries, "Y")
+    with progress(verbose) as show:
+        return sparse_neighbors(points, queries, k, metric, show)
+
+
 def kneighbors_graph(
     X: Any,
     n_neighbors: int,
@@ -227,7 +263,7 @@ def kneighbors_graph(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
+    X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
         The samples, as for `kneighbors`.
     n_neighbors : int
         Number of neighbors of each sample, itself not counted: at most n_samples - 1.

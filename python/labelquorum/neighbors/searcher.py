@@ -12,19 +12,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum import _core
-from labelquorum._shared.arguments import (
-    METRICS,
-    Points,
-    as_choice,
-    as_fraction,
-    as_n_threads,
-    as_positive,
-    check_finite,
-    validated_points,
-)
+from labelquorum._shared.arguments import METRICS, as_choice, as_fraction, as_n_threads, as_positive
 from labelquorum._shared.progress import Show, progress
-from labelquorum.neighbors.search import Distances, Indices, SearchQuality, kneighbors
+from labelquorum._shared.samples import check_finite, in_form_of, validated_points
+from labelquorum.neighbors.search import EXACT, Distances, Indices, SearchQuality, kneighbors
 from labelquorum.neighbors.searcher_file import SavedSearcher, read_searcher, write_searcher
+from labelquorum.neighbors.sparse_search import sparse_neighbors
 from labelquorum.neighbors.tuned_index import (
     TunedIndex,
     build_tuned_index,
@@ -32,8 +25,6 @@ from labelquorum.neighbors.tuned_index import (
     pays_off,
     sample_size,
 )
-
-_EXACT = SearchQuality(1.0, 1.0, 0, "exact")
 
 
 class NeighborSearcher(BaseEstimator):
@@ -128,12 +119,17 @@ class NeighborSearcher(BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def fit(self, X: Any, y: Any = None) -> NeighborSearcher:
         """Prepare to search among the samples of X.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             The samples. float16, float32 and float64 are read without a copy, with any strides and
             from memory maps; integers are converted. The searcher keeps a reference to the array.
         y : ignored
@@ -165,9 +161,10 @@ class NeighborSearcher(BaseEstimator):
         check_finite(points, "X")
         self._points = points
         self._tuned: TunedIndex | None = None
-        self.quality_ = _EXACT
-        self.n_samples_fit_ = len(points)
-        if target is None or not pays_off(len(points), target, k):
+        self.quality_ = EXACT
+        self.n_samples_fit_ = n_samples = points.shape[0]
+        is_sparse = not isinstance(points, np.ndarray)
+        if target is None or is_sparse or not pays_off(n_samples, target, k):
             return self
         rng = check_random_state(self.random_state)
         with progress(self.verbose) as show:
@@ -198,7 +195,7 @@ class NeighborSearcher(BaseEstimator):
 
         Parameters
         ----------
-        Y : array-like of shape (n_queries, n_features)
+        Y : array-like or SciPy sparse matrix of shape (n_queries, n_features)
             The new samples, of the same form as X for `fit`.
         n_neighbors : int, optional
             Number of neighbors; None for the `n_neighbors` of the searcher. Unless the search is
@@ -231,10 +228,10 @@ class NeighborSearcher(BaseEstimator):
         """
         check_is_fitted(self, "quality_")
         n_threads = as_n_threads(self.n_jobs)
-        queries = validated_points(self, Y, "Y", reset=False)
+        queries = in_form_of(self._points, validated_points(self, Y, "Y", reset=False))
         k = as_positive(self.n_neighbors if n_neighbors is None else n_neighbors, "n_neighbors")
         self._check_n_neighbors(k)
-        if self._tuned is not None:
+        if self._tuned is not None or not isinstance(self._points, np.ndarray):
             check_finite(queries, "Y")
         with progress(self.verbose) as show:
             distances, indices = self._search(queries, k, n_threads, show)
@@ -255,8 +252,10 @@ class NeighborSearcher(BaseEstimator):
             )
 
     def _search(
-        self, queries: Points, k: int, n_threads: int, show: Show
+        self, queries: Any, k: int, n_threads: int, show: Show
     ) -> tuple[Distances, Indices]:
+        if not isinstance(self._points, np.ndarray):
+            return sparse_neighbors(self._points, queries, k, self.metric, show)
         if self._tuned is None:
             distances, indices, _ = _core.neighbors(
                 self._points, queries, k, self.metric, 1.0, n_threads, show
@@ -271,10 +270,10 @@ class NeighborSearcher(BaseEstimator):
         return distances, indices
 
     def _measured_quality(
-        self, queries: Points, distances: Distances, n_threads: int
+        self, queries: Any, distances: Distances, n_threads: int
     ) -> SearchQuality:
         if self._tuned is None or self.recall is None:
-            return _EXACT
+            return EXACT
         rng = check_random_state(self.random_state)
         n_sample = min(len(queries), sample_size(self.recall))
         sample = np.sort(rng.choice(len(queries), n_sample, replace=False))
@@ -309,6 +308,8 @@ class NeighborSearcher(BaseEstimator):
         ------
         NotFittedError
             If `fit` has not been called.
+        TypeError
+            If the samples are sparse.
         OSError
             If the file cannot be written.
 
@@ -319,6 +320,11 @@ class NeighborSearcher(BaseEstimator):
         `n_jobs`, `verbose` and a `random_state` that is not an int are not saved.
         """
         check_is_fitted(self, "quality_")
+        if not isinstance(self._points, np.ndarray):
+            raise TypeError(
+                "a searcher must hold dense samples to be saved, got sparse ones: keep the sparse "
+                "matrix, and fit anew, which takes no time"
+            )
         seed = self.random_state
         names = getattr(self, "feature_names_in_", None)
         parameters = {

@@ -20,8 +20,9 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
-from labelquorum._shared.arguments import METRICS, Points, as_choice, as_points
+from labelquorum._shared.arguments import METRICS, as_choice
 from labelquorum._shared.files import replacing
+from labelquorum._shared.samples import Points, as_points
 from labelquorum.neighbors import faiss_index
 from labelquorum.neighbors.search import SearchQuality
 from labelquorum.neighbors.tuned_index import TunedIndex

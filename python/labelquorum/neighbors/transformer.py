@@ -9,14 +9,8 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from labelquorum._shared.arguments import (
-    as_choice,
-    as_fraction,
-    as_n_threads,
-    as_positive,
-    check_finite,
-    validated_points,
-)
+from labelquorum._shared.arguments import as_choice, as_fraction, as_n_threads, as_positive
+from labelquorum._shared.samples import check_finite, validated_points
 from labelquorum.neighbors.search import Distances, Indices, kneighbors
 from labelquorum.neighbors.searcher import NeighborSearcher
 
@@ -24,7 +18,10 @@ _METRICS = ("euclidean", "cosine")
 _MODES = ("distance", "connectivity")
 
 
-class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+# The graph is sparse, whatever scikit-learn's `transform_output` says.
+class KNeighborsTransformer(  # type: ignore[call-arg]
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Turn samples into the graph of their nearest neighbors among the samples of `fit`.
 
     A replacement for `sklearn.neighbors.KNeighborsTransformer`: DBSCAN, Isomap, t-SNE,
@@ -102,12 +99,17 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.verbose = verbose
         self.random_state = random_state
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def fit(self, X: Any, y: Any = None) -> KNeighborsTransformer:
         """Store the samples to search among.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             The samples, as for `NeighborSearcher.fit`.
         y : ignored
             Present for scikit-learn's API.
@@ -131,7 +133,7 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         k = as_positive(self.n_neighbors, "n_neighbors") + (self.mode == "distance")
         self._X = validated_points(self, X, "X", reset=True)
         check_finite(self._X, "X")
-        self.n_samples_fit_ = len(self._X)
+        self.n_samples_fit_ = self._X.shape[0]
         self._n_features_out = self.n_samples_fit_
         self._searcher = NeighborSearcher(
             metric=self.metric,
@@ -148,7 +150,7 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_queries, n_features)
+        X : array-like or SciPy sparse matrix of shape (n_queries, n_features)
             The samples.
 
         Returns
@@ -177,7 +179,7 @@ class KNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             The samples, as for `fit`.
         y : ignored
             Present for scikit-learn's API.

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from labelquorum import _core
-from labelquorum._shared.arguments import Points
 from labelquorum._shared.progress import Show
+from labelquorum._shared.samples import Points
 from labelquorum.neighbors import faiss_index
 from labelquorum.neighbors.search import Distances, Indices, SearchQuality, kneighbors
 

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_texts
+from labelquorum._shared.samples import validated_samples
 from labelquorum.quality.coverage import judge
 from labelquorum.report.contents import contents
 from labelquorum.report.data import report_data
@@ -37,7 +38,7 @@ def report_page(
     check_is_fitted(model)
     n_samples = len(model.labels_)
     if X is not None:
-        X = validate_data(model, X, accept_sparse="csr", dtype="numeric", reset=False)
+        X = validated_samples(model, X, reset=False)
         _check_length("X", X.shape[0], n_samples)
     text_list = None if texts is None else as_texts(texts)
     if text_list is not None:

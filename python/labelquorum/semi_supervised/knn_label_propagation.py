@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_choice, as_n_threads, as_non_negative, as_positive
 from labelquorum._shared.labels import known_labels, to_labels
+from labelquorum._shared.samples import validated_samples
 from labelquorum.graphs.affinity import METRICS
 from labelquorum.neighbors.search import kneighbors
 from labelquorum.semi_supervised.propagation import FLOATS
@@ -214,12 +215,17 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def fit(self, X: Any, y: Any) -> Self:
         """Choose the settings and label the samples that have no label.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             The samples.
         y : array-like of shape (n_samples,)
             Classes; -1 (None, among strings) for a sample without a label.
@@ -234,17 +240,18 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
             raise ValueError(f"cv must be at least 2, got {n_folds}")
         as_non_negative(self.min_confidence, "min_confidence")
         as_n_threads(self.n_jobs)
-        X = validate_data(self, X, dtype=FLOATS)
-        known = known_labels(y, len(X), type(self).__name__, shares=False)
+        X = validated_samples(self, X, reset=True, dtype=FLOATS)
+        n_samples = X.shape[0]
+        known = known_labels(y, n_samples, type(self).__name__, shares=False)
         codes = known.shares.argmax(axis=1)
         labeled = X[known.samples]
         self.classes_ = known.classes
         self._choose(labeled, codes, min(n_folds, len(codes)))
         self._labeled, self._codes = labeled, codes
 
-        is_unlabeled = np.ones(len(X), dtype=bool)
+        is_unlabeled = np.ones(n_samples, dtype=bool)
         is_unlabeled[known.samples] = False
-        vote = _Vote(np.empty(len(X), dtype=np.intp), np.empty((len(X), len(known.classes))))
+        vote = _Vote(np.empty(n_samples, dtype=np.intp), np.empty((n_samples, len(known.classes))))
         vote.codes[known.samples] = codes
         vote.shares[known.samples] = known.shares
         if is_unlabeled.any():
@@ -363,7 +370,7 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
         vote_of: dict[_Setting, _Vote] = {}
         for metric in dict.fromkeys(setting.metric for setting in settings):
             with_metric = [setting for setting in settings if setting.metric == metric]
-            largest = min(len(train), max(setting.n_neighbors for setting in with_metric))
+            largest = min(len(train_codes), max(setting.n_neighbors for setting in with_metric))
             distances, indices = self._search(train, X[is_held_out], largest, metric)
             for weights in dict.fromkeys(setting.weights for setting in with_metric):
                 group = [setting for setting in with_metric if setting.weights == weights]
@@ -400,7 +407,7 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             The samples.
 
         Returns
@@ -409,14 +416,14 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
             Rows sum to 1.
         """
         check_is_fitted(self)
-        return self._vote(validate_data(self, X, dtype=FLOATS, reset=False)).shares
+        return self._vote(validated_samples(self, X, reset=False, dtype=FLOATS)).shares
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Label new samples.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             The samples.
 
         Returns
@@ -426,7 +433,7 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
             `min_confidence`.
         """
         check_is_fitted(self)
-        vote = self._vote(validate_data(self, X, dtype=FLOATS, reset=False))
+        vote = self._vote(validated_samples(self, X, reset=False, dtype=FLOATS))
         return to_labels(self.classes_, self._confident_codes(vote))
 
 

@@ -15,20 +15,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from labelquorum import _core
-from labelquorum._shared.arguments import (
-    as_choice,
-    as_graph,
-    as_n_threads,
-    as_non_negative,
-    as_positive,
-    check_finite,
-)
+from labelquorum._shared.arguments import as_choice, as_n_threads, as_non_negative, as_positive
 from labelquorum._shared.distinct import DistinctRows, Integers
 from labelquorum._shared.labels import KnownLabels, known_labels, most_likely, to_labels
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_graph, check_finite, validated_samples
 from labelquorum.graphs.affinity import METRICS, Search, affinity_of_rows, heat_weights
 from labelquorum.graphs.csr import connected_components, symmetrize_graph
 from labelquorum.neighbors.search import kneighbors
@@ -101,6 +95,11 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
     _keeps_labels: ClassVar[bool]
     """Whether samples with a label keep it, even if equal samples have other labels."""
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def fit(self, X: Any, y: Any) -> Self:
         """Spread the labels.
 
@@ -108,7 +107,7 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or None
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features), or None
             The samples. With a `graph`, only `predict` needs them, so they may be None.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Classes; -1 (None, among strings) for a sample without a label. Or the share of each
@@ -126,7 +125,7 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
         if X is None and self.graph is None:
             raise ValueError("X must be an array of samples if there is no graph, got None")
         if X is not None:
-            X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
+            X = validated_samples(self, X, reset=True, dtype=FLOATS, ensure_min_samples=2)
         if self.graph is None:
             check_finite(X, "X")
             distinct = DistinctRows.of(X)
@@ -135,9 +134,9 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
             graph = affinity_of_rows(self._rows, distinct.weights(), n_neighbors, search)
         else:
             graph = as_graph(self.graph)
-            if X is not None and len(X) != graph.shape[0]:
+            if X is not None and X.shape[0] != graph.shape[0]:
                 raise ValueError(
-                    f"graph must have {len(X)} nodes, one per sample in X, got {graph.shape[0]}"
+                    f"graph must have {X.shape[0]} nodes, one per sample in X, got {graph.shape[0]}"
                 )
             distinct = DistinctRows.all_of(graph.shape[0])
             self._rows = X
@@ -186,7 +185,7 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             The samples.
 
         Returns
@@ -202,14 +201,14 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
                 f"this {type(self).__name__} was fitted without X, so it cannot find the neighbors "
                 "of new samples: use fit(X, y)"
             )
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = validated_samples(self, X, reset=False, dtype=FLOATS)
         k = min(as_positive(self.n_neighbors, "n_neighbors"), self._rows.shape[0])
         distances, indices = kneighbors(
             self._rows, k, metric=self.metric, Y=X, n_jobs=self.n_jobs, verbose=self.verbose
         )
         weights = heat_weights(distances, distances[:, -1:], self.metric)
         known = self._distributions_of_rows
-        shares = np.zeros((len(X), len(self.classes_)), dtype=known.dtype)
+        shares = np.zeros((X.shape[0], len(self.classes_)), dtype=known.dtype)
         for rank in range(k):
             shares += weights[:, rank, None] * known[indices[:, rank]]
         return _scaled_rows(shares)
@@ -219,7 +218,7 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             The samples.
 
         Returns

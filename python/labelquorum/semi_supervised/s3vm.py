@@ -16,11 +16,12 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.sparsefuncs import mean_variance_axis
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_choice, as_n_threads, as_non_negative, as_positive
 from labelquorum._shared.labels import known_labels
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import validated_samples
 from labelquorum.semi_supervised.propagation import LabelSpreading
 from labelquorum.semi_supervised.separators import (
     Attempt,
@@ -295,8 +296,8 @@ class S3VM(ClassifierMixin, BaseEstimator):
         self.intercept_ = np.array([separator.intercept for separator in separators])
 
     def _validated(self, X: Any, *, reset: bool) -> Any:
-        sparse_format = "csr" if self.kernel == "linear" else False
-        return validate_data(self, X, accept_sparse=sparse_format, dtype=np.float64, reset=reset)
+        is_linear = self.kernel == "linear"
+        return validated_samples(self, X, reset=reset, accept_sparse=is_linear, dtype=np.float64)
 
     def _values(self, features: Any) -> Float64Array:
         """Return the value of each sample (row) on the separator of each pair (column)."""

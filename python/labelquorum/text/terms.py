@@ -17,15 +17,9 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
-from labelquorum._shared.arguments import (
-    as_codes,
-    as_confidence,
-    as_points,
-    as_positive,
-    as_texts,
-    check_finite,
-)
+from labelquorum._shared.arguments import as_codes, as_confidence, as_positive, as_texts
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_samples, check_finite
 from labelquorum.text.words import as_words, fold
 
 if TYPE_CHECKING:
@@ -367,12 +361,8 @@ def representatives(
 def _as_embeddings(X: Any, n: int) -> Any:
     if X is None:
         return None
-    if sparse.issparse(X):
-        points = sparse.csr_array(X)
-        check_finite(points.data[None], "the data of X")
-    else:
-        points = as_points(X, "X")
-        check_finite(points, "X")
+    points = as_samples(X, "X")
+    check_finite(points, "X")
     if points.shape[0] != n:
         raise ValueError(f"X must have {n} rows, one per text, got {points.shape[0]}")
     return points

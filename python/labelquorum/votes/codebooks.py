@@ -8,15 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum import _core
-from labelquorum._shared.arguments import (
-    METRICS,
-    as_choice,
-    as_codebooks,
-    as_n_threads,
-    as_out,
-    as_points,
-)
+from labelquorum._shared.arguments import METRICS, as_choice, as_codebooks, as_n_threads, as_out
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_points
 from labelquorum.votes.signatures import SignatureTable
 
 _INT16_MAX = int(np.iinfo(np.int16).max)

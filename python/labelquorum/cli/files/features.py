@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.arguments import check_finite
 from labelquorum._shared.files import FileError
+from labelquorum._shared.samples import check_finite
 from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.labels import as_labels
 from labelquorum.cli.files.numeric import FeatureColumns
