@@ -66,15 +66,34 @@ def test_votes_equal_the_naive_count(seed, metric, weights, n_classes, grid):
     model.fit(X, np.where(known, y, -1))
     if known.all():
         return
-    distances, indices = lq.kneighbors(X[known], k, metric=metric, Y=X[~known])
-    codes = np.searchsorted(model.classes_, y[known])[indices]
+    # Equal samples with equal labels have one vote.
+    pairs = np.column_stack([X, y])[known]
+    voters = np.flatnonzero(known)[np.sort(np.unique(pairs, axis=0, return_index=True)[1])]
+    distances, indices = lq.kneighbors(X[voters], min(k, len(voters)), metric=metric, Y=X[~known])
+    codes = np.searchsorted(model.classes_, y)
     for i, sample in enumerate(np.flatnonzero(~known)):
-        best, shares = naive_vote(distances[i], codes[i], len(model.classes_), weights)
+        nearest = voters[indices[i]]
+        best, shares = naive_vote(distances[i], codes[nearest], len(model.classes_), weights)
+        if distances[i, 0] == 0:  # the labels of the samples there count
+            equal = known & (X[nearest[0]] == X).all(axis=1)
+            shares = np.bincount(codes[equal], minlength=len(shares)) / equal.sum()
+            best = shares.argmax()
         np.testing.assert_allclose(model.label_distributions_[sample], shares, atol=1e-12)
         assert model.transduction_[sample] == model.classes_[best]
     np.testing.assert_array_equal(model.transduction_[known], y[known])
     np.testing.assert_array_equal(model.confidence_[known], 1)
     np.testing.assert_array_equal(model.predict(X[~known]), model.transduction_[~known])
+
+
+def test_copies_neither_outvote_others_nor_validate_each_other():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    y = rng.integers(2, size=60)  # noise, so that nothing can be learned
+    plain = lq.KNNLabelPropagation(random_state=0).fit(X, y)
+    repeated = lq.KNNLabelPropagation(random_state=0).fit(np.repeat(X, 8, axis=0), np.repeat(y, 8))
+    assert repeated.validation_["accuracy"] == plain.validation_["accuracy"] < 0.7
+    assert repeated.cv_results_ == plain.cv_results_
+    np.testing.assert_array_equal(repeated.predict(X + 0.1), plain.predict(X + 0.1))
 
 
 def partly_labeled_digits(n_labeled, seed=0):

@@ -116,9 +116,14 @@ def affinity_graph(
         distinct = DistinctRows.of(samples)
         rows = distinct.rows_of(samples)
         k = as_positive(n_neighbors, "n_neighbors")
-        if k < samples.shape[0]:  # Otherwise the search says what is wrong.
-            k = min(k, rows.shape[0] - 1)
-        targets, weights = _neighbors(rows, k, Search(metric, recall, n_threads, verbose))
+        most = samples.shape[0] - 1
+        if k > most:
+            raise ValueError(
+                f"n_neighbors must be at most {most}, the number of samples of X, less the sample "
+                f"itself, got {k}"
+            )
+        search = Search(metric, recall, n_threads, verbose)
+        targets, weights = _neighbors(rows, min(k, rows.shape[0] - 1), search)
         graph = _of_all_samples(targets, weights, distinct)
     return _in_both_directions(graph, n_threads, verbose)
 

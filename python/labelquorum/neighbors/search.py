@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
@@ -18,13 +19,14 @@ from labelquorum._shared.arguments import (
     as_n_threads,
     as_positive,
 )
-from labelquorum._shared.progress import progress
-from labelquorum._shared.samples import as_samples, check_finite, in_form_of
+from labelquorum._shared.progress import Show, progress
+from labelquorum._shared.samples import Points, as_samples, check_finite, in_form_of
 
 if TYPE_CHECKING:
     from scipy import sparse
 
 MODES = ("union", "mutual", "directed")
+_SMALL_VALUE = 2.0**-400  # Squares of much smaller values underflow.
 
 Metric: TypeAlias = str | Callable[..., float]
 Distances: TypeAlias = NDArray[np.floating[Any]]
@@ -218,14 +220,45 @@ def kneighbors(
                 points, queries, k, name_or_address, n_threads, show
             )
         else:
-            target = 1.0 if recall is None else recall
-            distances, indices, quality = _core.neighbors(
-                points, queries, k, name_or_address, target, n_threads, show
+            distances, indices, quality = dense_neighbors(
+                points, queries, k, name_or_address, recall, n_threads, show
             )
     if return_quality:
         method = "cells" if quality[2] > 0 else "exact"
         return distances, indices, SearchQuality(*quality, method)
     return distances, indices
+
+
+def dense_neighbors(
+    points: Points,
+    queries: Points | None,
+    k: int,
+    metric: str,
+    recall: float | None,
+    n_threads: int,
+    show: Show,
+) -> tuple[Distances, Indices, tuple[float, float, int]]:
+    """Search with one of the extension's metrics, in values whose squares do not underflow."""
+    exponent = _exponent_for_squares(points, queries)
+    if exponent:
+        points = np.ldexp(points, exponent)
+        queries = None if queries is None else np.ldexp(queries, exponent)
+    distances, indices, quality = _core.neighbors(
+        points, queries, k, metric, 1.0 if recall is None else recall, n_threads, show
+    )
+    if exponent:
+        factors = {"euclidean": 1, "inner_product": 2, "cosine": 0}
+        distances = np.ldexp(distances, -exponent * factors[metric])
+    return distances, indices, quality
+
+
+def _exponent_for_squares(points: Points, queries: Points | None) -> int:
+    """Return the power of two to multiply extremely small values by; 0 for all others."""
+    arrays = [points] if queries is None else [points, queries]
+    if any(array.dtype != np.float64 for array in arrays):
+        return 0
+    largest = max(float(max(array.max(), -array.min())) for array in arrays)
+    return -math.frexp(largest)[1] if 0 < largest < _SMALL_VALUE else 0
 
 
 def _sparse_neighbors(

@@ -11,11 +11,17 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from labelquorum import _core
 from labelquorum._shared.arguments import METRICS, as_choice, as_fraction, as_n_threads, as_positive
 from labelquorum._shared.progress import Show, progress
 from labelquorum._shared.samples import check_finite, in_form_of, validated_points
-from labelquorum.neighbors.search import EXACT, Distances, Indices, SearchQuality, kneighbors
+from labelquorum.neighbors.search import (
+    EXACT,
+    Distances,
+    Indices,
+    SearchQuality,
+    dense_neighbors,
+    kneighbors,
+)
 from labelquorum.neighbors.searcher_file import SavedSearcher, read_searcher, write_searcher
 from labelquorum.neighbors.sparse_search import sparse_neighbors
 from labelquorum.neighbors.tuned_index import (
@@ -257,8 +263,8 @@ class NeighborSearcher(BaseEstimator):
         if not isinstance(self._points, np.ndarray):
             return sparse_neighbors(self._points, queries, k, self.metric, show)
         if self._tuned is None:
-            distances, indices, _ = _core.neighbors(
-                self._points, queries, k, self.metric, 1.0, n_threads, show
+            distances, indices, _ = dense_neighbors(
+                self._points, queries, k, self.metric, None, n_threads, show
             )
             return distances, indices
         distances, indices = self._tuned.search(self._points, queries, k, n_threads, show)

@@ -15,8 +15,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_choice, as_n_threads, as_non_negative, as_positive
+from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.labels import known_labels, to_labels
-from labelquorum._shared.samples import validated_samples
+from labelquorum._shared.samples import check_finite, validated_samples
 from labelquorum.graphs.affinity import METRICS
 from labelquorum.neighbors.search import kneighbors
 from labelquorum.semi_supervised.propagation import FLOATS
@@ -166,9 +167,10 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
     -----
     For `validation_`, each fold is labeled with the setting that is best in a cross-validation
     within the other folds (Varma and Simon, "Bias in error estimation when using cross-validation
-    for model selection", BMC Bioinformatics 7, 2006). Duplicates in different folds still make it
-    too optimistic, so drop duplicates first. If classes have equally many votes, the one with the
-    smaller sum of distances wins, then the first in `classes_`. So the order of samples does not
+    for model selection", BMC Bioinformatics 7, 2006). Equal samples with equal labels count as one,
+    so that none of them is labeled by its copy. An unlabeled sample that equals labeled ones gets
+    the label that most of them have. If classes have equally many votes, the one with the smaller
+    sum of distances wins, then the first in `classes_`. So the order of samples does not
     matter, with one exception: if several neighbors at the same distance compete for the last
     place, those with the smaller index vote.
 
@@ -241,27 +243,34 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
         as_non_negative(self.min_confidence, "min_confidence")
         as_n_threads(self.n_jobs)
         X = validated_samples(self, X, reset=True, dtype=FLOATS)
-        n_samples = X.shape[0]
-        known = known_labels(y, n_samples, type(self).__name__, shares=False)
+        known = known_labels(y, X.shape[0], type(self).__name__, shares=False)
+        check_finite(X, "X")
+        distinct = DistinctRows.of(X)
         codes = known.shares.argmax(axis=1)
-        labeled = X[known.samples]
         self.classes_ = known.classes
-        self._choose(labeled, codes, min(n_folds, len(codes)))
-        self._labeled, self._codes = labeled, codes
+        # Of equal samples with equal labels, the first one votes.
+        pairs = distinct.numbers[known.samples] * len(known.classes) + codes
+        voters = np.sort(np.unique(pairs, return_index=True)[1])
+        self._labeled, self._codes = X[known.samples[voters]], codes[voters]
+        self._choose(self._labeled, self._codes, min(n_folds, len(voters)), len(codes))
 
-        is_unlabeled = np.ones(n_samples, dtype=bool)
+        of_rows = known.of_rows(distinct)
+        rows_of_voters = distinct.numbers[known.samples[voters]]
+        self._shares = of_rows.shares[np.searchsorted(of_rows.samples, rows_of_voters)]
+
+        is_unlabeled = np.ones(X.shape[0], dtype=bool)
         is_unlabeled[known.samples] = False
-        vote = _Vote(np.empty(n_samples, dtype=np.intp), np.empty((n_samples, len(known.classes))))
-        vote.codes[known.samples] = codes
-        vote.shares[known.samples] = known.shares
+        vote = _Vote(np.empty(X.shape[0], np.intp), np.empty((X.shape[0], len(known.classes))))
         if is_unlabeled.any():
             vote.codes[is_unlabeled], vote.shares[is_unlabeled] = self._vote(X[is_unlabeled])
+        vote.codes[known.samples] = codes
+        vote.shares[known.samples] = known.shares
         self.label_distributions_ = vote.shares
         self.confidence_ = vote.confidence()
         self.transduction_ = to_labels(known.classes, self._confident_codes(vote))
         return self
 
-    def _settings(self, n_labeled: int, n_train: int) -> list[_Setting]:
+    def _settings(self, n_labeled: int, n_voters: int, n_train: int) -> list[_Setting]:
         """Return the settings to choose from, the fewest neighbors first.
 
         By default, only numbers of neighbors up to n_train, the smallest training set, are tried.
@@ -282,14 +291,15 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
                     f"n_neighbors must be from 1 to {n_labeled}, the number of labeled samples, "
                     f"got {self.n_neighbors!r}"
                 )
+            sizes = sorted({min(k, n_voters) for k in sizes})
         return [_Setting(m, w, k) for k in sizes for m in metrics for w in weights]
 
-    def _choose(self, X: Any, codes: NDArray[np.intp], n_folds: int) -> None:
+    def _choose(self, X: Any, codes: NDArray[np.intp], n_folds: int, n_labeled: int) -> None:
         """Cross-validate on the labeled samples: set the best setting and what to expect of it."""
         n_classes = len(self.classes_)
         folds = _folds(codes, n_folds, check_random_state(self.random_state))
         sizes = np.sort(np.bincount(folds, minlength=n_folds))
-        settings = self._settings(len(codes), int(sizes[:-2].sum()))
+        settings = self._settings(n_labeled, len(codes), int(sizes[:-2].sum()))
         predicted, confidence = self._cross_validated(X, codes, folds, settings)
         accuracies = np.full(len(settings), np.nan)
         if n_folds > 1:
@@ -396,7 +406,11 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
     def _vote(self, X: Any) -> _Vote:
         distances, indices = self._search(self._labeled, X, self.n_neighbors_, self.metric_)
         codes = self._codes[indices]
-        return _votes(distances, codes, len(self.classes_), self.weights_, [self.n_neighbors_])[0]
+        (vote,) = _votes(distances, codes, len(self.classes_), self.weights_, [self.n_neighbors_])
+        is_equal = distances[:, 0] == 0
+        shares = self._shares[indices[is_equal, 0]]
+        vote.shares[is_equal], vote.codes[is_equal] = shares, shares.argmax(axis=1)
+        return vote
 
     def _confident_codes(self, vote: _Vote) -> NDArray[np.intp]:
         """Return the class that wins each vote; -1 below `min_confidence`."""
