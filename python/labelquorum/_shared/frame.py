@@ -26,6 +26,7 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.utils import check_array, check_random_state
 
 from labelquorum._shared.arguments import Points, as_points, check_finite
+from labelquorum._shared.sealed import check_stored
 
 Float32Rows = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
@@ -116,8 +117,15 @@ class Frame:
 
     @classmethod
     def of_state(cls, state: Mapping[str, NDArray[Any]]) -> Frame:
-        """Make a frame from what `state` returned."""
-        return cls(state["mean"], float(state["scale"]), state.get("directions"))
+        """Make a frame from what `state` returned; raise ValueError if it is out of range."""
+        directions = state.get("directions")
+        check_stored(state["mean"], "mean", np.float64, (None,))
+        check_stored(state["scale"], "scale", np.float64, ())
+        if not state["scale"] > 0:
+            raise ValueError(f"scale must be above 0, got {state['scale']}")
+        if directions is not None:
+            check_stored(directions, "directions", (np.float32, np.float64), (None, len(state["mean"])))
+        return cls(state["mean"], float(state["scale"]), directions)
 
 
 def unit_rows(rows: Float32Rows) -> Float32Rows:

@@ -174,6 +174,45 @@ def read_array_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[A
     return shape, is_fortran, dtype
 
 
+def check_stored(
+    array: Any,
+    name: str,
+    dtypes: Any,
+    shape: tuple[int | None, ...],
+    limits: tuple[int, int] | None = None,
+) -> None:
+    """Raise ValueError unless an array of a file has one of these types, this shape and range.
+
+    A length that is None may be anything. Floats must be finite; integers must be from the first to
+    the last of the `limits`.
+    """
+    array = np.asarray(array)
+    dtypes = dtypes if isinstance(dtypes, tuple) else (dtypes,)
+    if not any(array.dtype == dtype for dtype in dtypes):
+        wanted = " or ".join(str(np.dtype(dtype)) for dtype in dtypes)
+        raise ValueError(f"{name} must have dtype {wanted}, got {array.dtype}")
+    if len(shape) != array.ndim or any(
+        wanted not in (None, found) for wanted, found in zip(shape, array.shape, strict=True)
+    ):
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must have shape ({wanted}), got {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite")
+    if limits is not None and array.size:
+        lowest, highest = array.min(), array.max()
+        if lowest < limits[0] or highest > limits[1]:
+            raise ValueError(
+                f"{name} must be from {limits[0]} to {limits[1]}, got {lowest} to {highest}"
+            )
+
+
+def check_stored_order(array: Any, name: str, dtype: Any, n: int) -> None:
+    """Raise ValueError unless an array of a file holds each number from 0 to n - 1 once."""
+    check_stored(array, name, dtype, (n,), (0, n - 1))
+    if n and np.bincount(array, minlength=n).min() == 0:
+        raise ValueError(f"{name} must hold each number from 0 to {n - 1}")
+
+
 def _decoded(content: bytes) -> NDArray[Any]:
     """Return the array of an .npy file, which must be as large as it says."""
     file = io.BytesIO(content)
