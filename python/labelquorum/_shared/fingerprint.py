@@ -64,7 +64,7 @@ def _by_value(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return _array(value)
     if isinstance(value, (list, tuple)):
-        return type(value).__name__, [_by_value(item) for item in value]
+        return "sequence", [_by_value(item) for item in value]
     if isinstance(value, dict):
         return "dict", {key: _by_value(item) for key, item in value.items()}
     if isinstance(value, FunctionType):

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 _DIGEST_SIZE = 16  # bytes
 _SEAL = b"labelquorum"  # what stands between an array and its digest
+_LONGEST_MESSAGE = 300  # characters: some errors show what they could not read
 _BYTES_PER_READ = 1 << 22
 
 
@@ -58,10 +59,15 @@ def reading(path: str | os.PathLike[str], what: str, remedy: str) -> Iterator[No
     except Exception as error:  # Damaged content may be of any kind, and so are its errors.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a damaged offset
             raise
-        message = " ".join(str(error).split())
         raise ValueError(
-            f"{os.fspath(path)} is damaged or not {what} ({message}): {remedy}"
+            f"{os.fspath(path)} is damaged or not {what} ({in_short(error)}): {remedy}"
         ) from error
+
+
+def in_short(error: Exception) -> str:
+    """Return the message of an error in a line that is not too long."""
+    message = " ".join(str(error).split())
+    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "..."
 
 
 def new_digest(key: bytes = b"") -> Any:

@@ -22,7 +22,7 @@ from labelquorum._shared.arguments import (
     as_positive,
 )
 from labelquorum._shared.progress import progress
-from labelquorum._shared.sealed import FormatError, read_arrays
+from labelquorum._shared.sealed import FormatError, in_short, read_arrays
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -448,9 +448,8 @@ class SignatureTable:
 
 
 def _damage(error: Exception) -> ValueError:
-    message = " ".join(str(error).split())
     return ValueError(
-        f"data must be bytes that to_bytes wrote, got other or damaged bytes ({message})"
+        f"data must be bytes that to_bytes wrote, got other or damaged bytes ({in_short(error)})"
     )
 
 
