@@ -32,7 +32,7 @@ def fingerprint(value: Any, name: str) -> str:
           count.
         - Functions: by name, code, default values and the variables that they enclose; not by the
           global variables that they use.
-        - Lists, tuples and dicts: by what they hold.
+        - Lists, tuples, sets and dicts: by what they hold.
         - Anything else: by its pickle.
     name : str
         For error messages.
@@ -67,6 +67,8 @@ def _by_value(value: Any) -> Any:
         return "sequence", [_by_value(item) for item in value]
     if isinstance(value, dict):
         return "dict", {key: _by_value(item) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return "set", sorted(joblib.hash(_by_value(item)) for item in value)
     if isinstance(value, FunctionType):
         return _function(value)
     if isinstance(value, functools.partial):
@@ -142,5 +144,7 @@ def _function(function: FunctionType) -> Any:
 
 def _code(code: CodeType) -> Any:
     """Return what a function does, wherever it is written down."""
-    constants = [_code(item) if isinstance(item, CodeType) else item for item in code.co_consts]
+    constants = [
+        _code(item) if isinstance(item, CodeType) else _by_value(item) for item in code.co_consts
+    ]
     return code.co_code, code.co_names, code.co_varnames, constants
