@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def unsorted(matrix):
     order = np.random.default_rng(1).permutation(len(rows))
     bounds = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(matrix)))])
     csr = sparse.csr_array((values, columns, bounds), shape=matrix.shape)
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         csr.indices[begin:end] = csr.indices[begin:end][::-1]
         csr.data[begin:end] = csr.data[begin:end][::-1]
     twice = sparse.coo_array(

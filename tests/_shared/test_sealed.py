@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -57,10 +58,8 @@ def test_values_are_read_as_written_and_changes_are_noticed(values, data):
     content = bytearray(sealed_json(values))
     assert values_of_json(bytes(content)) == values
     content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    try:
+    with suppress(ValueError):
         assert values_of_json(bytes(content)) == values  # white space
-    except ValueError:
-        pass
 
 
 def header(text):

@@ -154,7 +154,7 @@ def test_frames_are_compared_by_value(tmp_path):
     arguments = {"clusterers": clusterers(), "directory": tmp_path, "random_state": 0}
     first = lq.base_partitions(frame, 2, **arguments)
     np.testing.assert_array_equal(first, lq.base_partitions(frame.copy(), 2, **arguments))
-    with pytest.raises(ValueError, match="whose call differs in content$"):
+    with pytest.raises(ValueError, match=r"whose call differs in content$"):
         lq.base_partitions(frame.assign(**{"3": 0.0}), 2, **arguments)
 
 
@@ -172,7 +172,9 @@ def test_clusterers_that_cannot_be_compared_are_refused_with_a_directory(tmp_pat
         lq.base_partitions(WIDE, 2, clusterers=model, directory=tmp_path, random_state=0)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"version": 2}', b"\xff", b"[" * 9999])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b'{"version": 2}', b"\xff", b"[" * 9999]
+)
 def test_damaged_settings_are_named(tmp_path, content):
     arguments = {"clusterers": clusterers(), "directory": tmp_path, "random_state": 0}
     lq.base_partitions(WIDE, 2, **arguments)

@@ -124,7 +124,9 @@ class Frame:
         if not state["scale"] > 0:
             raise ValueError(f"scale must be above 0, got {state['scale']}")
         if directions is not None:
-            check_stored(directions, "directions", (np.float32, np.float64), (None, len(state["mean"])))
+            check_stored(
+                directions, "directions", (np.float32, np.float64), (None, len(state["mean"]))
+            )
         return cls(state["mean"], float(state["scale"]), directions)
 
 

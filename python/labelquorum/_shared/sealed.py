@@ -108,11 +108,11 @@ def sealed_array(array: NDArray[Any], key: bytes) -> bytes:
 
 
 def array_of(content: bytes, key: bytes) -> NDArray[Any]:
-    """Return the array of an .npy file: one that `sealed_array` wrote with the same key, or a plain
-    one, as `np.save` writes it.
+    """Return the array of an .npy file, which `sealed_array` wrote with the same key.
 
-    Raises ValueError, or an error of NumPy's, if the content is damaged or anything else.
-    """  # noqa: D205
+    It may also be a plain one, as `np.save` writes it. Raises ValueError, or an error of NumPy's,
+    if the content is damaged or anything else.
+    """
     end = len(content) - len(_SEAL) - _DIGEST_SIZE
     if content[max(0, end) :].startswith(_SEAL):
         array, seal = content[:end], content[end + len(_SEAL) :]

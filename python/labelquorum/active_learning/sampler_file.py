@@ -68,8 +68,11 @@ def check_state(values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None
     if as_non_negative(values["audit_share"], "audit_share") >= 1:
         raise ValueError(f"audit_share must be below 1, got {values['audit_share']}")
     check_random_state(values["random_state"])
-    n_features, names = as_positive(values["n_features_in"], "n_features_in"), values["feature_names"]
-    if names is not None and ([*map(type, names)] != [str] * n_features):
+    n_features, names = (
+        as_positive(values["n_features_in"], "n_features_in"),
+        values["feature_names"],
+    )
+    if names is not None and [*map(type, names)] != [str] * n_features:
         raise ValueError(f"feature_names must be {n_features} strings")
     if values["n_looks"] != 0:
         as_positive(values["n_looks"], "n_looks")

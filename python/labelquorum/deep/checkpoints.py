@@ -1,7 +1,8 @@
 """Files of fitted models and of unfinished fits: safetensors with a JSON header, no pickle.
 
-`write` and `read` define the format, which holds a digest of the whole file. `read_model` reads what
-an estimator saved, and `Checkpoint` keeps the state of a fit, so that the same call can resume it.
+`write` and `read` define the format, which holds a digest of the whole file. `read_model` reads
+what an estimator saved, and `Checkpoint` keeps the state of a fit, so that the same call can resume
+it.
 """
 
 from __future__ import annotations

@@ -452,9 +452,7 @@ def read(kind: str, frame: IndexFrame, file: BinaryIO, n_bytes: int | None = Non
         index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
         wanted = faiss.IndexHNSWFlat if kind == Graph.kind else faiss.IndexIVFScalarQuantizer
         if type(index) is not wanted:
-            raise ValueError(
-                f"the index must be a {wanted.__name__}, got a {type(index).__name__}"
-            )
+            raise ValueError(f"the index must be a {wanted.__name__}, got a {type(index).__name__}")
         if kind == Graph.kind:
             links = faiss.vector_to_array(index.hnsw.neighbors)
             n_links, rest = divmod(links.size, max(1, index.ntotal))

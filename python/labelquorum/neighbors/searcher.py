@@ -361,7 +361,7 @@ class NeighborSearcher(BaseEstimator):
 
         Notes
         -----
-        Checksums reveal damage. To compare them, the whole file is read once, at a few GB/s or as
+        Checksums reveal damage. To compare them, the whole file is read once, at about 2 GB/s or as
         fast as the disk allows; the memory stays free. Load only files that you trust: faiss does
         not guard against files that are made to harm.
         """

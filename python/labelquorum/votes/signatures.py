@@ -31,6 +31,8 @@ _FORMAT = 1  # the version of pickles, bytes and Arrow tables
 _ARROW_FORMAT_KEY = b"labelquorum.format"
 _STATE_NAMES = ("format", "n_partitions", "signatures", "counts")
 _COUNT_COLUMN = "count"
+
+
 class SignatureTable:
     """Count the signatures of partitions; tables are streaming, mergeable and picklable.
 
