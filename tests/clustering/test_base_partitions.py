@@ -179,7 +179,7 @@ def test_damaged_settings_are_named(tmp_path, content):
     arguments = {"clusterers": clusterers(), "directory": tmp_path, "random_state": 0}
     lq.base_partitions(WIDE, 2, **arguments)
     (tmp_path / "settings.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"settings\.json is damaged .*: empty its folder"):
+    with pytest.raises(ValueError, match=r"settings\.json is damaged .*: use an empty folder"):
         lq.base_partitions(WIDE, 2, **arguments)
 
 

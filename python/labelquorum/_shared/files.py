@@ -54,7 +54,7 @@ def differing_settings(path: Path, settings: dict[str, Any]) -> list[str]:
     """
     if path.exists():
         content = path.read_bytes()
-        with reading(path, "settings of this version", "empty its folder, or use another one"):
+        with reading(path, "settings of this version", "use an empty folder"):
             stored = values_of_json(content)
         return [name for name in settings if stored.get(name) != settings[name]]
     with replacing(path) as file:

@@ -187,14 +187,16 @@ def check_stored(
     shape: tuple[int | None, ...],
     limits: tuple[int, int] | None = None,
 ) -> None:
-    """Raise ValueError unless an array of a file has one of these types, this shape and range.
+    """Raise ValueError unless a value of a file has one of these types, this shape and range.
 
     A length that is None may be anything. Floats must be finite; integers must be from the first to
-    the last of the `limits`.
+    the last of the `limits`. Numbers and lists of JSON have a kind of type, but no size.
     """
+    has_size = isinstance(array, np.ndarray)
     array = np.asarray(array)
     dtypes = dtypes if isinstance(dtypes, tuple) else (dtypes,)
-    if not any(array.dtype == dtype for dtype in dtypes):
+    kinds = [np.dtype(dtype).kind for dtype in dtypes]
+    if not (array.dtype in dtypes if has_size else array.dtype.kind in kinds):
         wanted = " or ".join(str(np.dtype(dtype)) for dtype in dtypes)
         raise ValueError(f"{name} must have dtype {wanted}, got {array.dtype}")
     if len(shape) != array.ndim or any(

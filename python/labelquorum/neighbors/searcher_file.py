@@ -5,8 +5,8 @@
 - ``index.faiss``: the index, unless the search is exact
 
 Nothing is pickled. Each member has a checksum, which is compared before the file is used. For that
-the samples are read once, though they are mapped into memory: at about 2 GB/s, or as fast as the disk
-allows. faiss does not guard against files that are made to harm.
+the samples are read once, though they are mapped into memory: at about 2 GB/s, or as fast as the
+disk allows. faiss does not guard against files that are made to harm.
 """
 
 from __future__ import annotations
