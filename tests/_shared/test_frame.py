@@ -21,9 +21,8 @@ def test_dense_rows_are_centered_and_scaled_by_a_power_of_two(dtype):
     frame, rows, _ = Frame.fit(X)
     assert rows.dtype == np.float32
     exact = X.astype(np.float64)
-    np.testing.assert_allclose(
-        rows, np.ldexp(exact - exact.mean(axis=0), frame.exponent), atol=1e-6
-    )
+    np.testing.assert_allclose(rows, (exact - exact.mean(axis=0)) * frame.scale, atol=1e-6)
+    assert np.log2(frame.scale) == int(np.log2(frame.scale))
     assert np.abs(rows).max() <= 1
     np.testing.assert_array_equal(frame.rows(X), rows)
     np.testing.assert_array_equal(frame.rows(X[7:9]), rows[7:9])
@@ -38,6 +37,7 @@ def test_rows_fit_float32_at_any_scale(scale):
 
 def test_equal_samples_become_zeros():
     frame, rows, _ = Frame.fit(np.full((5, 3), 7.0))
+    assert frame.scale == 1
     assert rows.shape == (1, 3)
     np.testing.assert_array_equal(rows, 0)
     np.testing.assert_array_equal(frame.rows(np.full((2, 3), 7.0)), 0)
@@ -48,7 +48,7 @@ def test_sparse_rows_keep_their_differences_in_few_columns(sparse_rows):
     assert rows.shape == (60, 59)
     dense = sparse_rows.toarray()
     between = np.linalg.norm(dense[:, None] - dense, axis=2)
-    projected = np.linalg.norm(rows[:, None] - rows, axis=2) * 2.0**-frame.exponent
+    projected = np.linalg.norm(rows[:, None] - rows, axis=2) / frame.scale
     np.testing.assert_allclose(projected, between, atol=0.15)
     np.testing.assert_array_equal(frame.rows(sparse_rows), rows)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -103,6 +105,82 @@ def test_a_folder_with_the_partitions_of_another_call_is_refused(digits, tmp_pat
         lq.base_partitions(X + 1e-3 * X**2, 10, random_state=0, **arguments)
     with pytest.raises(ValueError, match=r"random_state must be an int .*, got None"):
         lq.base_partitions(X, 10, **arguments)
+
+
+def words(groups):
+    """Bags of three of the five words of each sample's group: all stored values are 1."""
+    rng = np.random.default_rng(3)
+    columns = np.concatenate([rng.choice(5, 3, replace=False) + 5 * group for group in groups])
+    rows = np.repeat(np.arange(len(groups)), 3)
+    return scipy.sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), (len(groups), 10))
+
+
+def clusterers(start=None):
+    return [KMeans(4, n_init=1), KMeans(4, n_init=1, init="random" if start is None else start)]
+
+
+GROUPS = np.repeat([0, 1], 20)
+STARTS = np.random.default_rng(0).normal(size=(4, 400))
+OTHER_STARTS = STARTS + np.eye(4, 400, 200)  # their repr, shortened, is that of STARTS
+WIDE = np.random.default_rng(1).normal(size=(40, 400))
+NUMBERS = np.round(np.random.default_rng(2).normal(size=(20, 2)), 3).astype(object)
+
+
+@pytest.mark.parametrize(
+    "X, models, other_X, other_models, name",
+    [
+        (words(GROUPS), clusterers(), words(GROUPS[::-1]), clusterers(), "content"),
+        (words(GROUPS), None, words(GROUPS[::-1]), None, "content"),
+        (WIDE, clusterers(STARTS), WIDE, clusterers(OTHER_STARTS), "clusterers"),
+        (WIDE, clusterers(), WIDE, clusterers()[:1], "clusterers"),
+        (NUMBERS, clusterers(), NUMBERS * 2, clusterers(), "content"),
+        (NUMBERS.tolist(), clusterers(), (NUMBERS * 2).tolist(), clusterers(), "content"),
+    ],
+)
+def test_calls_are_compared_by_value(tmp_path, X, models, other_X, other_models, name):
+    arguments = {"n_partitions": 4, "directory": tmp_path, "random_state": 0}
+    first = lq.base_partitions(X, 2, clusterers=models, **arguments)
+    equal = copy.deepcopy(X), copy.deepcopy(models)
+    np.testing.assert_array_equal(
+        first, lq.base_partitions(equal[0], 2, clusterers=equal[1], **arguments)
+    )
+    with pytest.raises(ValueError, match=f"whose call differs in {name}$"):
+        lq.base_partitions(other_X, 2, clusterers=other_models, **arguments)
+
+
+def test_frames_are_compared_by_value(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(WIDE).rename(columns=str)
+    arguments = {"clusterers": clusterers(), "directory": tmp_path, "random_state": 0}
+    first = lq.base_partitions(frame, 2, **arguments)
+    np.testing.assert_array_equal(first, lq.base_partitions(frame.copy(), 2, **arguments))
+    with pytest.raises(ValueError, match=r"whose call differs in content$"):
+        lq.base_partitions(frame.assign(**{"3": 0.0}), 2, **arguments)
+
+
+def test_partitions_of_another_call_are_not_taken_for_those_of_this_one(tmp_path):
+    arguments = {"clusterers": clusterers(), "directory": tmp_path, "random_state": 0}
+    expected = lq.base_partitions(WIDE, 2, clusterers=clusterers(), random_state=0)
+    lq.base_partitions(WIDE[::-1], 2, **arguments)
+    (tmp_path / "settings.json").unlink()
+    np.testing.assert_array_equal(lq.base_partitions(WIDE, 2, **arguments), expected)
+
+
+def test_clusterers_that_cannot_be_compared_are_refused_with_a_directory(tmp_path):
+    model = KMeans(2, init=(x for x in ()))
+    with pytest.raises(TypeError, match=r"clusterers must hold values .* leave out the directory"):
+        lq.base_partitions(WIDE, 2, clusterers=model, directory=tmp_path, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b'{"version": 2}', b"\xff", b"[" * 9999]
+)
+def test_damaged_settings_are_named(tmp_path, content):
+    arguments = {"clusterers": clusterers(), "directory": tmp_path, "random_state": 0}
+    lq.base_partitions(WIDE, 2, **arguments)
+    (tmp_path / "settings.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"settings\.json is damaged .*: use an empty folder"):
+        lq.base_partitions(WIDE, 2, **arguments)
 
 
 def test_clusterers_of_scikit_learn(four_blobs):

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from deep_settings import ENSEMBLE, SMALL
-from labelquorum.deep import Kingdra, LadderIM, training
+from labelquorum.deep import Kingdra, LadderClassifier, LadderIM, SetClusterer, training
 from labelquorum.deep.checkpoints import Checkpoint, read, write
 
 pytestmark = pytest.mark.deep
@@ -37,6 +37,100 @@ def test_another_format_version_is_refused(tmp_path):
     save_file({"a": torch.zeros(1)}, path, metadata={"labelquorum": '{"version": 2}'})
     with pytest.raises(ValueError, match="must have format version 1, got 2"):
         read(path)
+
+
+def test_a_file_without_a_digest_is_refused(tmp_path):
+    path = tmp_path / "file.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata={"labelquorum": '{"version": 1}'})
+    with pytest.raises(ValueError, match=r"file\.safetensors is damaged .*no digest.*: save it"):
+        read(path)
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    path = tmp_path / "file.safetensors"
+    write(path, {"a": 'of "digest":"' + 32 * "0"}, {"a": torch.arange(50.0)})
+    assert read(path)[1]["a"].tolist() == list(range(50))
+    whole = path.read_bytes()
+    for i in range(len(whole)):
+        content = bytearray(whole)
+        content[i] ^= 4
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"file\.safetensors (is damaged|must have format)"):
+            read(path)
+
+
+def crafted(path, change):
+    facts, tensors = read(path)
+    del facts["version"]
+    change(facts, tensors)
+    write(path, facts, tensors)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts, tensors: facts["parameters"].update(hidden=[2**20, 2**20]),
+        lambda facts, tensors: facts["parameters"].update(hidden=[-1]),
+        lambda facts, tensors: facts["parameters"].update(hidden="x"),
+        lambda facts, tensors: facts["parameters"].update(unknown=1),
+        lambda facts, tensors: facts.update(n_features_in_=2**40),
+        lambda facts, tensors: facts.update(n_outputs=2**40),
+        lambda facts, tensors: facts.update(seeds=[0] * 10**6),
+        lambda facts, tensors: facts.update(seeds=["x"]),
+        lambda facts, tensors: facts.update(factor=float("nan")),
+        lambda facts, tensors: facts.update(feature_names_in_=["a"]),
+        lambda facts, tensors: facts.pop("seeds"),
+        lambda facts, tensors: tensors.update(labels_=tensors["labels_"] + 3),
+        lambda facts, tensors: tensors.update(mean=tensors["mean"][1:]),
+        lambda facts, tensors: tensors.pop("mean"),
+        lambda facts, tensors: tensors.pop("network/scale"),
+    ],
+)
+def test_a_model_with_values_out_of_range_is_refused(three_blobs, tmp_path, change):
+    path = tmp_path / "crafted.safetensors"
+    LadderIM(3, **SMALL, n_steps=2, n_partitions=0).fit(three_blobs[0]).save(path)
+    crafted(path, change)
+    with pytest.raises(ValueError, match=r"crafted\.safetensors is damaged or not a saved Ladd"):
+        LadderIM.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts, tensors: facts["parameters"].update(width=2**20),
+        lambda facts, tensors: facts["parameters"].update(n_layers=2**40),
+        lambda facts, tensors: facts.update(n_features_in_=2**40),
+        lambda facts, tensors: facts.update(n_pair_features_=-1),
+        lambda facts, tensors: facts.update(seeds=[1, 2]),
+        lambda facts, tensors: facts.update(offset_=float("inf")),
+        lambda facts, tensors: facts.update(category_weight_=5),
+        lambda facts, tensors: facts.pop("held_out_"),
+    ],
+)
+def test_set_models_with_values_out_of_range_are_refused(three_blobs, tmp_path, change):
+    path = tmp_path / "crafted.safetensors"
+    sets, clusters = (np.split(array, 30) for array in three_blobs)
+    model = SetClusterer(width=8, n_heads=2, n_layers=1, n_epochs=1, n_models=1, random_state=0)
+    model.fit(sets, clusters).save(path)
+    crafted(path, change)
+    with pytest.raises(ValueError, match=r"crafted\.safetensors is damaged or not a saved SetC"):
+        SetClusterer.load(path)
+
+
+def test_a_checkpoint_of_other_labels_is_refused(three_blobs, tmp_path):
+    X, y = three_blobs
+    settings = SMALL | {"n_steps": 3, "directory": tmp_path}
+    LadderClassifier(**settings).fit(X, y)
+    with pytest.raises(ValueError, match="a fit with different labels"):
+        LadderClassifier(**settings).fit(X, np.roll(y, 1))
+
+
+def test_a_damaged_checkpoint_is_named(three_blobs, tmp_path):
+    settings = SMALL | {"n_steps": 3, "n_partitions": 0, "directory": tmp_path}
+    LadderIM(3, **settings).fit(three_blobs[0])
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged .*: remove it"):
+        LadderIM(3, **settings).fit(three_blobs[0])
 
 
 def test_a_checkpoint_of_other_samples_is_refused(three_blobs, tmp_path):

@@ -102,6 +102,57 @@ def test_damage_is_found(method, tmp_path):
     assert n_refused > 60
 
 
+def change_meta(path, **values):
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    meta = json.loads(members["meta.json"])
+    members["meta.json"] = json.dumps(meta | values).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"metric": "manhattan"},
+        {"metric": ["euclidean"]},
+        {"n_neighbors": 0},
+        {"n_neighbors": "3"},
+        {"recall": 3},
+        {"random_state": "x"},
+        {"feature_names": ["a"]},
+        {"quality": {}},
+        {"quality": {"recall": 1, "lower_bound": 1, "n_queries": 0, "method": "guess"}},
+        {"quality": {"recall": 0.9, "lower_bound": 0.8, "n_queries": 2**40, "method": "graph"}},
+        {"setting": [2**40]},
+        {"setting": [0, 0]},
+        {"setting": [1, 2, 3]},
+        {"setting": "ab"},
+        {"scale": 0.0},
+        {"scale": float("nan")},
+        {"shift": [1.0]},
+    ],
+)
+def test_values_out_of_range_are_refused_by_load(method, values, tmp_path):
+    example(method)[0].save(tmp_path / "crafted")
+    change_meta(tmp_path / "crafted", **values)
+    with pytest.raises(ValueError, match=r"crafted is damaged or not .*: save it again"):
+        lq.NeighborSearcher.load(tmp_path / "crafted")
+
+
+def test_a_changed_sample_is_noticed(tmp_path):
+    found, _ = example(None)
+    found.save(tmp_path / "s")
+    content = bytearray((tmp_path / "s").read_bytes())
+    with zipfile.ZipFile(tmp_path / "s") as archive:
+        at = archive.getinfo("points.npy").header_offset + 4000
+    content[at] ^= 1
+    (tmp_path / "s").write_bytes(content)
+    with pytest.raises(ValueError, match=r"s is damaged .*Bad CRC-32 for file 'points\.npy'"):
+        lq.NeighborSearcher.load(tmp_path / "s")
+
+
 def test_files_of_other_kinds_and_versions_are_refused(tmp_path):
     def load(meta):
         with zipfile.ZipFile(tmp_path / "s", "w") as archive:

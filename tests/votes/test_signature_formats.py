@@ -137,6 +137,35 @@ def test_bytes_of_anything_else_are_refused(data, message):
         lq.SignatureTable.from_bytes(data)
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"signatures": np.zeros((3, 2), np.int8)},
+        {"signatures": np.zeros((2, 2)), "counts": np.ones(2, np.int64)},
+        {"signatures": np.zeros((1, 2), np.int8), "counts": np.ones(1)},
+        {"signatures": np.array(7), "counts": np.array(7)},
+        {"signatures": np.eye(2, dtype=int), "counts": np.full(2, 2**63 - 1)},
+        {"n_partitions": np.array([1, 2])},
+        {"n_partitions": "x"},
+    ],
+)
+def test_arrays_that_make_no_table_are_a_value_error(state):
+    with pytest.raises(ValueError):
+        lq.SignatureTable.from_bytes(saved(**state))
+
+
+def test_zeros_in_the_directory_of_the_archive_do_not_make_an_empty_table():
+    expected = table_of(planted(np.random.default_rng(0), 50, 3))
+    whole = expected.to_bytes()
+    for i in range(len(whole) - 12):
+        damaged = whole[:i] + bytes(12) + whole[i + 12 :]
+        try:
+            table = lq.SignatureTable.from_bytes(damaged)
+        except ValueError:
+            continue
+        assert_same(table, expected)
+
+
 def test_strings_are_no_bytes():
     with pytest.raises(TypeError, match="data must be bytes-like, got str"):
         lq.SignatureTable.from_bytes("table")

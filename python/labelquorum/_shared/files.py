@@ -7,13 +7,14 @@ Whatever happens, there is never half a file under the final name.
 from __future__ import annotations
 
 import csv
-import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from labelquorum._shared.sealed import reading, sealed_json, values_of_json
 
 
 class FileError(OSError):
@@ -48,12 +49,16 @@ def differing_settings(path: Path, settings: dict[str, Any]) -> list[str]:
 
     The file is written if it does not exist. It tells what the results beside it were made with,
     so that a later call does not mix them with results of other settings.
+
+    Raises ValueError if the file is damaged or has no digest, as those of older versions.
     """
     if path.exists():
-        stored = json.loads(path.read_text())
+        content = path.read_bytes()
+        with reading(path, "settings of this version", "use an empty folder"):
+            stored = values_of_json(content)
         return [name for name in settings if stored.get(name) != settings[name]]
     with replacing(path) as file:
-        file.write(json.dumps(settings, indent=1).encode())
+        file.write(sealed_json(settings))
     return []
 
 

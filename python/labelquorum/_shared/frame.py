@@ -30,6 +30,7 @@ from sklearn.utils import check_random_state
 
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.samples import Points, Samples, as_samples, check_finite
+from labelquorum._shared.sealed import check_stored
 
 Rows = NDArray[np.floating[Any]]
 Float64Array = NDArray[np.float64]
@@ -41,6 +42,7 @@ VARIANCE_ROWS = 10_000
 _SPARSE_COLUMNS = 128
 _OUTLIER_RATIO = 100  # of distances from the median
 _FINEST_FLOAT32 = 1e-12  # Squares of smaller values, and their differences, underflow.
+_LOWEST_EXPONENT = -1000  # The scale of lower ones would overflow.
 _LARGEST_VALUE = {"float32": 1e15, "float64": 1e140}
 _ROWS_PER_BLOCK = 4096
 
@@ -51,8 +53,8 @@ class Frame:
 
     center: Float64Array
     """(n_columns,): subtracted from the samples, after the projection of sparse ones."""
-    exponent: int
-    """Centered samples are multiplied by 2 to this power."""
+    scale: float
+    """A power of two by which centered samples are multiplied."""
     is_double: bool
     """Whether rows are float64; float32 otherwise."""
     projection: NDArray[np.floating[Any]] | None = None
@@ -90,8 +92,8 @@ class Frame:
         points = _points(samples, projection)
         center, usual_distance = _center(points)
         largest = _largest_distance(points, center)
-        exponent = -math.frexp(largest)[1]
-        frame = cls(center, exponent, is_double=False, projection=projection)
+        scale = 2.0 ** -max(math.frexp(largest)[1], _LOWEST_EXPONENT)
+        frame = cls(center, scale, is_double=False, projection=projection)
         rows = frame._rows_of_points(points)
         is_coarse = projection is None and _is_coarser(rows, points)
         if usual_distance < _FINEST_FLOAT32 * largest or is_coarse:
@@ -120,24 +122,36 @@ class Frame:
         for begin in range(0, len(points), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
             with np.errstate(over="ignore"):
-                centered = np.ldexp(points[block] - self.center, self.exponent)
+                centered = (points[block] - self.center) * self.scale
                 rows[block] = centered if self.metric is None else centered @ self.metric
         return rows
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the arrays from which `of_state` makes a frame that was fitted without `known`."""
         state = {
-            "center": self.center,
-            "exponent": np.array(self.exponent),
-            "is_double": np.array(self.is_double),
+            "mean": self.center,
+            "scale": np.array(self.scale),
         }
-        return state if self.projection is None else state | {"directions": self.projection}
+        if self.is_double:
+            state["is_double"] = np.array(True)
+        if self.projection is not None:
+            state["directions"] = self.projection
+        return state
 
     @classmethod
     def of_state(cls, state: Mapping[str, NDArray[Any]]) -> Frame:
-        """Make a frame from what `state` returned."""
-        is_double, exponent = bool(state["is_double"]), int(state["exponent"])
-        return cls(state["center"], exponent, is_double, state.get("directions"))
+        """Make a frame from what `state` returned; raise ValueError if it is out of range."""
+        directions = state.get("directions")
+        check_stored(state["mean"], "mean", np.float64, (None,))
+        check_stored(state["scale"], "scale", np.float64, ())
+        if not state["scale"] > 0:
+            raise ValueError(f"scale must be above 0, got {state['scale']}")
+        if directions is not None:
+            check_stored(
+                directions, "directions", (np.float32, np.float64), (None, len(state["mean"]))
+            )
+        is_double = "is_double" in state  # Files of before have only rows of float32.
+        return cls(state["mean"], float(state["scale"]), is_double, directions)
 
 
 def unit_rows(rows: Rows) -> Rows:

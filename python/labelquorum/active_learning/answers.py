@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelquorum._shared.labels import to_labels
+from labelquorum._shared.sealed import check_stored, check_stored_order
 
 _NO_LABEL, _SKIPPED = -1, -2
 
@@ -130,8 +131,19 @@ class LabelBook:
 
     @classmethod
     def of_state(cls, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> LabelBook:
-        """Make the book that `state` described."""
-        book = cls(len(arrays["codes"]), arrays["audit_order"])
+        """Make the book that `state` described; raise ValueError if it is out of range."""
+        n, n_names = len(arrays["codes"]), len(values["names"])
+        is_text = [isinstance(name, str) for name in values["names"]]
+        is_number = [isinstance(name, (int, float)) for name in values["names"]]
+        if not (all(is_text) or all(is_number)) or len(set(values["names"])) != n_names:
+            raise ValueError("names must be distinct, and all strings or all numbers")
+        check_stored(arrays["codes"], "codes", np.int32, (n,), (_SKIPPED, n_names - 1))
+        check_stored(arrays["unseen"], "unseen", np.int32, (n,), (_NO_LABEL, n_names - 1))
+        check_stored(arrays["is_audit"], "is_audit", np.bool_, (n,))
+        check_stored_order(arrays["audit_order"], "audit_order", np.int32, n)
+        check_stored(values["n_drawn"], "n_drawn", np.int64, (), (0, n))
+        check_stored(values["n_taught"], "n_taught", np.int64, (), (-n, n))
+        book = cls(n, arrays["audit_order"])
         book.names = values["names"]
         book.codes, book.unseen_codes = arrays["codes"], arrays["unseen"]
         book.is_audit = arrays["is_audit"]

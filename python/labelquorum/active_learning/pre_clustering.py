@@ -22,7 +22,7 @@ from labelquorum._shared.labels import known_codes
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import validated_samples
 from labelquorum.active_learning.answers import LabelBook, as_names, as_samples
-from labelquorum.active_learning.sampler_file import read_sampler, write_sampler
+from labelquorum.active_learning.sampler_file import check_state, read_sampler, write_sampler
 from labelquorum.active_learning.small_clusters import SmallClusters, as_n_clusters
 from labelquorum.active_learning.walks import (
     ClusterLabels,
@@ -589,12 +589,13 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def _of_state(cls, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        check_state(values, arrays)
         model = cls(**{name: values[name] for name in _PARAMETERS})
         model.n_features_in_ = values["n_features_in"]
         if values["feature_names"] is not None:
             model.feature_names_in_ = np.array(values["feature_names"], dtype=object)
         model.n_looks_ = values["n_looks"]
         model._has_news, model._has_asked = values["is_news"], values["is_asked"]
-        clusters = SmallClusters.of_state(arrays, values["metric"])
-        model._set_state(clusters, LabelBook.of_state(values, arrays))
+        book = LabelBook.of_state(values, arrays)
+        model._set_state(SmallClusters.of_state(arrays, values["metric"]), book)
         return model

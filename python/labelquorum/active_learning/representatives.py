@@ -150,7 +150,7 @@ class RepresentativeSampler(BaseEstimator):
         self.clusters_ = _largest_clusters(clusters, n_wanted)
         means = cluster_means(rows, self.clusters_)
         distances = distances_to_means(rows, means, self.clusters_)
-        self.distances_ = np.ldexp(distances.astype(np.float64), -frame.exponent)
+        self.distances_ = distances.astype(np.float64) / frame.scale
         order = np.lexsort((self.distances_, self.clusters_))
         order = order[self.clusters_[order] >= 0]
         self.indices_ = order[np.unique(self.clusters_[order], return_index=True)[1]]

@@ -16,6 +16,7 @@ from scipy import sparse
 
 from labelquorum._shared.arguments import as_positive
 from labelquorum._shared.frame import Frame, Rows, unit_rows
+from labelquorum._shared.sealed import check_stored, check_stored_order
 from labelquorum.active_learning.walks import Float64Array
 from labelquorum.graphs.affinity import affinity_graph, heat_weights
 from labelquorum.neighbors.kmeans import (
@@ -92,21 +93,23 @@ class SmallClusters(NamedTuple):
 
     @classmethod
     def of_state(cls, arrays: Mapping[str, NDArray[Any]], metric: str) -> SmallClusters:
-        """Make the clusters that `state` described."""
+        """Make the clusters that `state` described; raise ValueError if they are out of range."""
         frame_state = {
             name.removeprefix("frame_"): array
             for name, array in arrays.items()
             if name.startswith("frame_")
         }
-        n_clusters = len(arrays["centers"])
-        parts = tuple(arrays[f"graph_{part}"] for part in ("data", "indices", "indptr"))
+        clusters, centers, order = arrays["clusters"], arrays["centers"], arrays["order"]
+        n, n_clusters = len(clusters), len(centers)
+        if not 1 <= n_clusters <= min(n, _MAX_CLUSTERS):
+            raise ValueError(f"centers must be from 1 to {min(n, _MAX_CLUSTERS)}, got {n_clusters}")
+        check_stored(centers, "centers", np.float32, (n_clusters, None))
+        check_stored(clusters, "clusters", np.int32, (n,), (0, n_clusters - 1))
+        check_stored_order(order, "order", np.int32, n)
+        if (np.diff(clusters[order]) < 0).any():
+            raise ValueError("order must be that of the clusters")
         return cls(
-            Frame.of_state(frame_state),
-            metric,
-            arrays["clusters"],
-            arrays["centers"],
-            arrays["order"],
-            sparse.csr_array(parts, shape=(n_clusters, n_clusters)),
+            Frame.of_state(frame_state), metric, clusters, centers, order, _graph_of_state(arrays)
         )
 
     def members(self, sample: int) -> NDArray[np.int64]:
@@ -137,6 +140,19 @@ class SmallClusters(NamedTuple):
         for rank in range(k):
             averages += weights[:, rank, None] * values[nearest[:, rank]]
         return averages
+
+
+def _graph_of_state(arrays: Mapping[str, NDArray[Any]]) -> sparse.csr_array:
+    n_clusters = len(arrays["centers"])
+    weights, targets, bounds = (arrays[f"graph_{part}"] for part in ("data", "indices", "indptr"))
+    check_stored(weights, "graph_data", np.float32, (None,))
+    check_stored(targets, "graph_indices", (np.int32, np.int64), weights.shape, (0, n_clusters - 1))
+    check_stored(bounds, "graph_indptr", (np.int32, np.int64), (n_clusters + 1,), (0, len(weights)))
+    if weights.min(initial=0) < 0:
+        raise ValueError("graph_data must be at least 0")
+    graph = sparse.csr_array((weights, targets, bounds), shape=(n_clusters, n_clusters))
+    graph.check_format(full_check=True)
+    return graph
 
 
 def _scaled(rows: Rows, metric: str) -> Rows:

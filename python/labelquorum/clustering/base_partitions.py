@@ -7,7 +7,7 @@ that it does not depend on which items were made in this call and which were rea
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from labelquorum._shared.arguments import as_columns, as_n_threads, as_positive
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.files import differing_settings, replacing
+from labelquorum._shared.fingerprint import fingerprint
 from labelquorum._shared.frame import Frame, Rows
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_samples
+from labelquorum._shared.sealed import array_of, new_digest, sealed_array
 from labelquorum.clustering.views import (
     PARTITIONS_PER_VIEW,
     RECALL,
@@ -39,7 +40,7 @@ from labelquorum.neighbors.search import kneighbors
 
 _MAX_ROWS_PER_VIEW = 200_000
 _MAX_SPREAD = 4
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 
 
 def base_partitions(
@@ -71,7 +72,9 @@ def base_partitions(
         (HDBSCAN's noise) abstain.
     directory : path-like, optional
         A folder to keep finished partitions in. A later call with the same arguments continues from
-        there. `random_state` must then be an int.
+        there: arguments are compared by value, clusterers by class, version and parameters.
+        Partitions that are damaged, or of another call, are made again. `random_state` must then be
+        an int.
     random_state : int, RandomState instance or None, default=None
         Determines all random choices.
     n_jobs : int, optional
@@ -87,8 +90,8 @@ def base_partitions(
     Raises
     ------
     TypeError, ValueError
-        If an argument has the wrong type, shape or range, or if the directory holds the partitions
-        of a call with other arguments.
+        If an argument has the wrong type, shape or range, if the directory holds the partitions of
+        a call with other arguments, or if its settings.json is damaged.
     MemoryError
         If too little memory is available.
 
@@ -341,10 +344,19 @@ def _partition_by(model: Any, X: Any, seed: int, name: str) -> Partitions:
 
 
 class _Store:
-    """A folder of finished partitions, a file for each item; without a folder, it keeps nothing."""
+    """A folder of finished partitions, a file for each item; without a folder, it keeps nothing.
 
-    def __init__(self, folder: Path | None) -> None:
+    Each file has a digest of its content and of the call that it belongs to. A file that does not
+    agree with its digest, or with the data, is made again. One without a digest, as `np.save`
+    writes it, is taken for one that the caller put there.
+    """
+
+    def __init__(
+        self, folder: Path | None, key: bytes = b"", shape: tuple[int, int] = (0, 0)
+    ) -> None:
         self._folder = folder
+        self._key = key
+        self._shape = shape  # of the partitions of an item
 
     @classmethod
     def of(
@@ -362,16 +374,15 @@ class _Store:
                 "random_state must be an int if a directory is given, got "
                 f"{settings.random_state!r}: it says which partitions the directory holds"
             )
-        content = X.tocsr().data if sparse.issparse(X) else np.ascontiguousarray(X)
+        shape = list(X.shape) if hasattr(X, "shape") else [len(X)]
         identity = {
             "version": _FORMAT_VERSION,
             "n_clusters": list(limits),
             "n_partitions": settings.n_partitions,
             "random_state": int(settings.random_state),
-            "clusterers": repr(settings.clusterers),
-            "shape": list(np.shape(X)),
-            "content": hashlib.blake2b(content.data, digest_size=16).hexdigest(),
-            "counts": hashlib.blake2b(counts.data, digest_size=16).hexdigest(),
+            "clusterers": fingerprint(settings.clusterers, "clusterers"),
+            "shape": shape,
+            "content": fingerprint((X, counts), "X"),
         }
         folder = Path(settings.directory)
         folder.mkdir(parents=True, exist_ok=True)
@@ -381,17 +392,31 @@ class _Store:
                 f"directory must be empty or hold partitions of the same call, got {folder}, whose "
                 f"call differs in {', '.join(differing)}"
             )
-        return cls(folder)
+        key = new_digest()
+        key.update(json.dumps(identity).encode())
+        n_columns = PARTITIONS_PER_VIEW if settings.clusterers is None else 1
+        return cls(folder, key.digest(), (shape[0], n_columns))
 
     def read_or_make(self, i: int, make: Callable[[], Partitions]) -> Partitions:
         """Return the partitions of item i from the folder, or make them and keep them there."""
         if self._folder is None:
             return make()
         path = self._folder / f"partitions-{i:03}.npy"
-        if path.exists():
-            kept: Partitions = np.load(path, allow_pickle=False)
+        kept = self._kept(path)
+        if kept is not None:
             return kept
         part = make()
         with replacing(path) as file:
-            np.save(file, part, allow_pickle=False)
+            file.write(sealed_array(part, self._key))
         return part
+
+    def _kept(self, path: Path) -> Partitions | None:
+        """Return the partitions in a file; None if there is none or it is damaged."""
+        if not path.exists():
+            return None
+        content = path.read_bytes()
+        try:
+            part = array_of(content, self._key)
+        except Exception:  # Damaged content may be of any kind, and so are its errors.
+            return None
+        return part if part.dtype == np.int32 and part.shape == self._shape else None

@@ -1,13 +1,14 @@
 """Files of fitted models and of unfinished fits: safetensors with a JSON header, no pickle.
 
-`write` and `read` define the format, `read_model` reads what an estimator saved, and `Checkpoint`
-keeps the state of a fit, so that the same call can resume it.
+`write` and `read` define the format, which holds a digest of the whole file. `read_model` reads
+what an estimator saved, and `Checkpoint` keeps the state of a fit, so that the same call can resume
+it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,14 +18,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from labelquorum._shared.files import replacing
+from labelquorum._shared.fingerprint import fingerprint
+from labelquorum._shared.sealed import FormatError, new_digest, reading
 from labelquorum.deep.networks import Ensemble
 
 _FORMAT_VERSION = 1
-
-
-def as_json(value: Any) -> Any:
-    """Return the value as JSON would return it, with names in place of functions and devices."""
-    return json.loads(json.dumps(value, default=_plain))
+_LENGTH_SIZE = 8  # bytes of the number that a safetensors file begins with, the size of its header
+_DIGEST_KEY, _NO_DIGEST = b'"digest":"', "0" * 32  # in the header
+_BYTES_PER_READ = 1 << 22
 
 
 def _plain(value: Any) -> Any:
@@ -37,29 +38,73 @@ def write(path: Path, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None
     """Write the tensors, and the facts as JSON; the file is written completely or not at all."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = json.dumps({"version": _FORMAT_VERSION} | facts, default=_plain)
+    content = memoryview(save(on_cpu, metadata={"labelquorum": header, "digest": _NO_DIGEST}))
+    end_of_header = _LENGTH_SIZE + int.from_bytes(content[:_LENGTH_SIZE], "little")
+    begin, end = _place_of_digest(bytes(content[:end_of_header]))
+    digest = new_digest()
+    digest.update(content)
     with replacing(path) as file:
-        file.write(save(on_cpu, metadata={"labelquorum": header}))
+        file.write(content[:begin])
+        file.write(digest.hexdigest().encode())
+        file.write(content[end:])
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the facts and the tensors that `write` wrote."""
-    with safe_open(path, framework="pt") as file:
-        facts = json.loads((file.metadata() or {}).get("labelquorum", "{}"))
+def read(
+    path: Path, what: str = "a saved model", remedy: str = "save it again"
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the facts and the tensors that `write` wrote.
+
+    Raises ValueError if the file is not `what` it should be, or does not agree with its digest.
+    """
+    with open(path, "rb") as file, reading(path, what, remedy):
+        length = int.from_bytes(file.read(_LENGTH_SIZE), "little")
+        if not 0 < length <= file.seek(0, os.SEEK_END) - _LENGTH_SIZE:
+            raise ValueError(f"its header has {length} bytes")
+        file.seek(0)
+        header = file.read(_LENGTH_SIZE + length)
+        metadata = json.loads(header[_LENGTH_SIZE:]).get("__metadata__", {})
+        facts = json.loads(metadata.get("labelquorum", "{}"))
         if facts.get("version") != _FORMAT_VERSION:
-            raise ValueError(
-                f"{path} must have format version {_FORMAT_VERSION}, got {facts.get('version')}"
+            raise FormatError(
+                f"{path} must have format version {_FORMAT_VERSION}, got {facts.get('version')}: "
+                "another labelquorum may read it"
             )
-        return facts, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if "digest" not in metadata:
+            raise ValueError("it has no digest, as files of older versions")
+        begin, end = _place_of_digest(header)
+        digest = new_digest()
+        for part in (header[:begin], _NO_DIGEST.encode(), header[end:]):
+            digest.update(part)
+        while part := file.read(_BYTES_PER_READ):
+            digest.update(part)
+        if digest.hexdigest().encode() != header[begin:end]:
+            raise ValueError("its digest is that of other content")
+        with safe_open(path, framework="pt") as tensors:
+            return facts, {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+
+
+def _place_of_digest(header: bytes) -> tuple[int, int]:
+    """Return where the digest begins and ends; it is that of the file with zeros in this place."""
+    # Within the facts, which are a string, the quotes would be escaped.
+    begin = header.index(_DIGEST_KEY) + len(_DIGEST_KEY)
+    return begin, begin + len(_NO_DIGEST)
 
 
 def read_model(path: Path, class_name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the facts and the tensors of a saved estimator of this class."""
-    facts, tensors = read(path)
+    facts, tensors = read(path, f"a saved {class_name}")
     if facts.get("class") != class_name:
-        raise ValueError(
+        raise FormatError(
             f"{path} must hold a saved {class_name}, got {facts.get('class', 'another file')}"
         )
     return facts, tensors
+
+
+def check_n_weights(n_declared: int, tensors: dict[str, Tensor]) -> None:
+    """Refuse networks that would need more memory than the tensors of their file."""
+    n_found = sum(tensor.numel() for tensor in tensors.values())
+    if n_declared > n_found:
+        raise ValueError(f"its networks need {n_declared} weights, but it has {n_found}")
 
 
 def check_can_be_saved(random_state: Any) -> None:
@@ -103,42 +148,47 @@ class Checkpoint:
     folder : Path
         Created if it does not exist.
     settings : dict
-        JSON values that identify the fit. A checkpoint with other settings is refused.
+        Values that identify the fit. A checkpoint with other settings is refused.
     X : Tensor
-        The features. Their shape and a hash of their content identify the fit as well.
+        The features. Their shape and content identify the fit as well.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], X: Tensor) -> None:
-        content = hashlib.blake2b(X.cpu().numpy().data, digest_size=16).hexdigest()
-        self._settings = {"shape": list(X.shape), "content": content} | settings
+        self._settings = {"shape": list(X.shape), "content": fingerprint(X.cpu().numpy(), "X")}
+        self._settings |= {name: fingerprint(value, name) for name, value in settings.items()}
         self._path = folder / "checkpoint.safetensors"
         folder.mkdir(parents=True, exist_ok=True)
 
     def load(self, ensemble: Ensemble) -> State | None:
-        """Restore the ensemble and return the state; None if the folder has no checkpoint."""
+        """Restore the ensemble and return the state; None if the folder has no checkpoint.
+
+        Raises ValueError if the checkpoint is damaged or that of another fit.
+        """
         if not self._path.exists():
             return None
-        facts, tensors = read(self._path)
-        self._check_settings(facts["settings"])
-        groups = _split_names(tensors)
-        ensemble.load_state_dict(groups["network"])
-        for i, generator in enumerate(ensemble.generators):
-            generator.set_state(groups["generator"][str(i)])
-        optimizer = _split_names(groups.get("optimizer", {}))
-        return State(
-            facts["round"],
-            facts["step"],
-            facts["n_done"],
-            facts["history"],
-            groups.get("array", {}),
-            {int(number): values for number, values in optimizer.items()},
-            tensors["order"],
-        )
+        what, remedy = "a checkpoint", "remove it, and the fit begins again"
+        facts, tensors = read(self._path, what, remedy)
+        with reading(self._path, what, remedy):
+            self._check_settings(facts["settings"])
+            groups = _split_names(tensors)
+            ensemble.load_state_dict(groups["network"])
+            for i, generator in enumerate(ensemble.generators):
+                generator.set_state(groups["generator"][str(i)])
+            optimizer = _split_names(groups.get("optimizer", {}))
+            return State(
+                facts["round"],
+                facts["step"],
+                facts["n_done"],
+                facts["history"],
+                groups.get("array", {}),
+                {int(number): values for number, values in optimizer.items()},
+                tensors["order"],
+            )
 
     def _check_settings(self, stored: dict[str, Any]) -> None:
         differing = [name for name, value in self._settings.items() if stored.get(name) != value]
         if differing:
-            raise ValueError(
+            raise FormatError(
                 "directory must be empty or hold the checkpoint of the same fit, got "
                 f"{self._path.parent}, a fit with different {', '.join(differing)}"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,13 +19,14 @@ from sklearn.utils.validation import check_is_fitted
 from labelquorum._shared.arguments import as_choice, as_non_negative, as_positive
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import validated_samples
+from labelquorum._shared.sealed import check_stored, reading
 from labelquorum.clustering.base_partitions import base_partitions
 from labelquorum.clustering.consensus import consensus
 from labelquorum.deep.checkpoints import (
     Checkpoint,
-    as_json,
     check_can_be_resumed,
     check_can_be_saved,
+    check_n_weights,
     read_model,
     write,
 )
@@ -154,9 +156,18 @@ class DeepEstimator(BaseEstimator):
 
     @contextmanager
     def _training(
-        self, rows: torch.Tensor, n_outputs: int, n_networks: int, loss: Loss, n_steps: int
+        self,
+        rows: torch.Tensor,
+        labels: torch.Tensor | None,
+        n_outputs: int,
+        n_networks: int,
+        loss: Loss,
+        n_steps: int,
     ) -> Iterator[Training]:
-        """Build the networks and yield their training, resumed if there is a checkpoint."""
+        """Build the networks and yield their training, resumed if there is a checkpoint.
+
+        `labels` are those that the networks learn first.
+        """
         random = check_random_state(self.random_state)
         self._seeds_ = [int(seed) for seed in random.randint(2**31, size=n_networks)]
         self._n_outputs = n_outputs
@@ -165,7 +176,7 @@ class DeepEstimator(BaseEstimator):
         if self.directory is not None:
             parameters = self.get_params()
             settings = {name: parameters[name] for name in parameters if name not in _NOT_SETTINGS}
-            checkpoint = Checkpoint(Path(self.directory), as_json(settings), rows)
+            checkpoint = Checkpoint(Path(self.directory), settings | {"labels": labels}, rows)
         with progress(self.verbose) as show:
             yield Training(
                 self._networks,
@@ -238,11 +249,25 @@ class DeepEstimator(BaseEstimator):
         Raises
         ------
         ValueError
-            If the file holds another estimator, or has another format version.
+            If the file is damaged, holds another estimator, or has another format version.
         """
         facts, tensors = read_model(Path(path), cls.__name__)
+        remedy = "save it again, or pass the network that it was fitted with"
+        with reading(path, f"a saved {cls.__name__}", remedy):
+            return cls._restored(facts, tensors, device, network)
+
+    @classmethod
+    def _restored(
+        cls,
+        facts: dict[str, Any],
+        tensors: dict[str, torch.Tensor],
+        device: Any,
+        network: Callable[[], Any] | None,
+    ) -> Self:
         parameters = facts["parameters"] | {"device": device}
         model = cls(**parameters, **({} if network is None else {"network": network}))
+        model._check_parameters()
+        _check_facts(facts, tensors)
         model.n_features_in_ = facts["n_features_in_"]
         if "history_" in facts:
             model.history_ = facts["history_"]
@@ -253,7 +278,15 @@ class DeepEstimator(BaseEstimator):
         model._seeds_, model._n_outputs = facts["seeds"], facts["n_outputs"]
         model._factor, model._mean = facts["factor"], tensors["mean"].numpy()
         for name in cls._ARRAYS:
-            setattr(model, name, tensors[name].numpy())
+            array = tensors[name].numpy()
+            check_stored(
+                array, name, (np.int32, np.int64), (None,) * array.ndim, (-1, model._n_outputs - 1)
+            )
+            setattr(model, name, array)
+        if network is None:
+            widths = [model.n_features_in_, *model.hidden, model._n_outputs]
+            n_weights = sum(below * above for below, above in pairwise(widths))
+            check_n_weights(len(model._seeds_) * n_weights, tensors)
         model._networks = model._build(model._n_outputs, model._seeds_)
         prefix = "network/"
         model._networks.load_state_dict(
@@ -264,3 +297,15 @@ class DeepEstimator(BaseEstimator):
             }
         )
         return model
+
+
+def _check_facts(facts: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    """Raise TypeError or ValueError unless the facts of a saved estimator are right."""
+    n_features = as_positive(facts["n_features_in_"], "n_features_in_")
+    n_outputs = as_positive(facts["n_outputs"], "n_outputs")
+    check_stored(facts["seeds"], "seeds", np.int64, (None,), (0, 2**31))
+    check_stored(facts["factor"], "factor", np.float64, ())
+    check_stored(tensors["mean"].numpy(), "mean", np.float64, (n_features,))
+    for name, n in (("feature_names_in_", n_features), ("classes_", n_outputs)):
+        if name in facts and len(facts[name]) != n:
+            raise ValueError(f"{name} must be {n}, got {len(facts[name])}")

@@ -215,7 +215,9 @@ class Kingdra(ClusterMixin, DeepEstimator):
         n_steps = self.n_first_steps + self.n_rounds * self.n_steps
         loss = Loss(self.loss, self.mu)
         initial_labels = self._initial_labels(X, self.n_networks)
-        with self._training(rows, self.n_clusters, self.n_networks, loss, n_steps) as training:
+        with self._training(
+            rows, initial_labels, self.n_clusters, self.n_networks, loss, n_steps
+        ) as training:
             while training.round <= self.n_rounds:
                 self._train_round(training, initial_labels)
                 probabilities = predict(self._networks, rows).cpu().numpy()

@@ -150,7 +150,7 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         labels = torch.full((1, len(rows)), -1, dtype=torch.int64)
         labels[0, torch.from_numpy(known.samples)] = torch.from_numpy(known.shares.argmax(axis=1))
         loss = Loss(clustering=None, mu=0.0)
-        with self._training(rows, len(self.classes_), 1, loss, self.n_steps) as training:
+        with self._training(rows, labels, len(self.classes_), 1, loss, self.n_steps) as training:
             training.train(labels, self._schedule(self.n_steps, self.labeled_batch_size))
         self._codes = predict(self._networks, rows)[0].argmax(dim=1).cpu().numpy()
         return self
@@ -341,7 +341,7 @@ class LadderIM(ClusterMixin, DeepEstimator):
         self._check_clustering_parameters(len(rows))
         loss = Loss(self.loss, self.mu)
         labels = self._initial_labels(X, 1)
-        with self._training(rows, self.n_clusters, 1, loss, self.n_steps) as training:
+        with self._training(rows, labels, self.n_clusters, 1, loss, self.n_steps) as training:
             training.train(labels, self._schedule(self.n_steps, self.labeled_batch_size))
         probabilities = predict(self._networks, rows)[0]
         self.labels_ = probabilities.argmax(dim=1).cpu().numpy().astype(np.int32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from labelquorum._shared.arguments import as_non_negative, as_positive
+from labelquorum._shared.sealed import check_stored, reading
 from labelquorum.deep.checkpoints import (
     Checkpoint,
     State,
-    as_json,
     check_can_be_resumed,
     check_can_be_saved,
+    check_n_weights,
     read_model,
     write,
 )
@@ -302,14 +302,9 @@ class SetClusterer(BaseSetClusterer):
     def _checkpoint(self, examples: Examples) -> Checkpoint:
         parameters = self.get_params()
         settings = {name: parameters[name] for name in parameters if name not in _NOT_SETTINGS}
-        content = hashlib.blake2b(digest_size=16)
-        for arrays in (examples.clusters, examples.categories or [], examples.items.pairs or []):
-            for array in arrays:
-                content.update(np.ascontiguousarray(array).data)
-        settings["sizes"] = [len(clusters) for clusters in examples.clusters]
-        settings["examples"] = content.hexdigest()
+        settings["examples"] = examples.clusters, examples.categories, examples.items.pairs
         X = torch.from_numpy(np.concatenate(examples.items.features).astype(np.float32))
-        return Checkpoint(Path(str(self.directory)), as_json(settings), X)
+        return Checkpoint(Path(str(self.directory)), settings, X)
 
     def save(self, path: str | Path) -> None:
         """Save the fitted estimator to a safetensors file, with its parameters as JSON.
@@ -350,14 +345,29 @@ class SetClusterer(BaseSetClusterer):
         Raises
         ------
         ValueError
-            If the file holds another estimator, or has another format version.
+            If the file is damaged, holds another estimator, or has another format version.
         """
         facts, tensors = read_model(Path(path), cls.__name__)
+        with reading(path, f"a saved {cls.__name__}", "save it again"):
+            return cls._restored(facts, tensors, device)
+
+    @classmethod
+    def _restored(cls, facts: dict[str, Any], tensors: dict[str, Tensor], device: Any) -> Self:
         model = cls(**facts["parameters"] | {"device": device})
         for name in _SAVED_ATTRIBUTES:
             setattr(model, name, facts[name])
         model.held_out_ = [np.array(sets, dtype=np.intp) for sets in facts["held_out_"]]
         model.categories_ = array_of_names(facts["categories"])
+        model._check_parameters()
+        n_features = as_positive(model.n_features_in_, "n_features_in_")
+        if model.n_pair_features_ != 0:
+            as_positive(model.n_pair_features_, "n_pair_features_")
+        check_stored(facts["seeds"], "seeds", np.int64, (model.n_models,), (0, 2**31))
+        check_stored(model.offset_, "offset_", np.float64, ())
+        check_stored(model.category_weight_, "category_weight_", np.int64, (), (0, 1))
+        n_columns = n_features + model.n_pair_features_ + len(model.categories_)
+        n_weights = model.width * (8 * model.n_layers * model.width + n_columns)
+        check_n_weights(model.n_models * n_weights, tensors)
         model._restore_networks(facts["seeds"], tensors)
         return model
 

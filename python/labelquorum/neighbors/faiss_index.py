@@ -444,10 +444,35 @@ def write(index: Index, file: BinaryIO) -> None:
         faiss.write_index(index.index, faiss.PyCallbackIOWriter(file.write))
 
 
-def read(kind: str, frame: IndexFrame, file: BinaryIO) -> Index:
-    """Read what `write` wrote. The file must be known to be undamaged: faiss does not check."""
-    with limited(1) as faiss:
+def read(kind: str, frame: IndexFrame, file: BinaryIO, n_bytes: int | None = None) -> Index:
+    """Read what `write` wrote, from a file of `n_bytes`, None if it is not known.
+
+    The file must be known to be undamaged: faiss checks little. Raises ValueError or RuntimeError
+    if it holds another kind of index, or links to samples that there are not.
+    """
+    with limited(1) as faiss, _limited_vectors(faiss, n_bytes):
         index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+        wanted = faiss.IndexHNSWFlat if kind == Graph.kind else faiss.IndexIVFScalarQuantizer
+        if type(index) is not wanted:
+            raise ValueError(f"the index must be a {wanted.__name__}, got a {type(index).__name__}")
         if kind == Graph.kind:
+            links = faiss.vector_to_array(index.hnsw.neighbors)
+            n_links, rest = divmod(links.size, max(1, index.ntotal))
+            if rest or not n_links or links.min() < -1 or links.max() >= index.ntotal:
+                raise ValueError("the index must hold links between its samples")
             return Graph(index, frame)
         return Lists(index, frame, index.quantizer.reconstruct_n(0, index.nlist))
+
+
+@contextmanager
+def _limited_vectors(faiss: Any, n_bytes: int | None) -> Iterator[None]:
+    """Let faiss read no vector larger than this, where its version can be told so."""
+    if n_bytes is None or not hasattr(faiss, "set_deserialization_vector_byte_limit"):
+        yield
+        return
+    before = faiss.get_deserialization_vector_byte_limit()
+    faiss.set_deserialization_vector_byte_limit(n_bytes)
+    try:
+        yield
+    finally:
+        faiss.set_deserialization_vector_byte_limit(before)

@@ -7,9 +7,7 @@ the other functions need, and it can be built in chunks, on several machines, or
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from labelquorum._shared.arguments import (
     as_positive,
 )
 from labelquorum._shared.progress import progress
+from labelquorum._shared.sealed import FormatError, in_short, read_arrays
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,22 +31,6 @@ _FORMAT = 1  # the version of pickles, bytes and Arrow tables
 _ARROW_FORMAT_KEY = b"labelquorum.format"
 _STATE_NAMES = ("format", "n_partitions", "signatures", "counts")
 _COUNT_COLUMN = "count"
-# Errors that reading a damaged .npz file can raise.
-_DAMAGE_ERRORS = (
-    EOFError,
-    KeyError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-class _FormatError(ValueError):
-    """The data have a format version that this package cannot read."""
 
 
 class SignatureTable:
@@ -166,18 +149,20 @@ class SignatureTable:
         try:
             if not zipfile.is_zipfile(file):
                 raise ValueError("not a zip file")
-            with np.load(file, allow_pickle=False) as arrays:
-                _check_format(arrays["format"])
-                state = {name: arrays[name] for name in _STATE_NAMES}
-        except _FormatError:
+            arrays = read_arrays(file)
+            _check_format(arrays["format"])
+            state = {name: arrays[name] for name in _STATE_NAMES}
+            if len(state["signatures"]) and not len(state["counts"]):
+                raise ValueError("the signatures have no counts")
+        except (FormatError, MemoryError):
             raise
-        except _DAMAGE_ERRORS as error:
-            message = " ".join(str(error).split())
-            raise ValueError(
-                f"data must be bytes that to_bytes wrote, got other or damaged bytes ({message})"
-            ) from error
+        except Exception as error:  # Damaged bytes may be of any kind, and so are their errors.
+            raise _damage(error) from error
         table = cls.__new__(cls)
-        table.__setstate__(state)
+        try:
+            table.__setstate__(state)
+        except (TypeError, OverflowError) as error:
+            raise _damage(error) from error
         return table
 
     @classmethod
@@ -377,7 +362,8 @@ class SignatureTable:
         -------
         bytes
             NumPy's .npz format with the arrays "format", "n_partitions", "signatures" (of the
-            smallest integer type that holds them) and "counts". Equal tables give equal bytes.
+            smallest integer type that holds them) and "counts". Equal tables give equal bytes. Each
+            array has a checksum, which `from_bytes` compares.
 
         Examples
         --------
@@ -463,9 +449,15 @@ class SignatureTable:
             self._add_counted(columns, _as_counts(state["counts"], len(columns[0])))
 
 
+def _damage(error: Exception) -> ValueError:
+    return ValueError(
+        f"data must be bytes that to_bytes wrote, got other or damaged bytes ({in_short(error)})"
+    )
+
+
 def _check_format(version: Any) -> None:
     if str(version) != str(_FORMAT):
-        raise _FormatError(
+        raise FormatError(
             f"the saved SignatureTable must have format version {_FORMAT}, got {version}: another "
             "version of labelquorum may read it"
         )

@@ -145,6 +145,35 @@ def test_a_damaged_file_is_named_and_finished_files_are_kept(folder, rows, capsy
     )
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", None])
+def test_damaged_or_missing_settings_are_named(folder, capsys, content):
+    assert run_mini_clusters(folder, "--quiet") == 0
+    path = folder.with_name("partitions-labels") / ".labelquorum" / "settings.json"
+    path.unlink() if content is None else path.write_bytes(content)
+    assert run_mini_clusters(folder, "--quiet") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{path}" in line
+    assert ("is missing" if content is None else "is damaged") in line
+
+
+def test_damaged_signatures_are_named(folder, rows, capsys):
+    out = folder.with_name("partitions-labels")
+    whole = (folder / "part-3.parquet").read_bytes()
+    damage(folder / "part-3.parquet")
+    assert run_mini_clusters(folder, "--quiet") == 1
+    (folder / "part-3.parquet").write_bytes(whole)
+    kept = min((out / ".labelquorum").glob("part-0*.npz"))
+    kept.write_bytes(kept.read_bytes()[:-20])
+    capsys.readouterr()
+    assert run_mini_clusters(folder, "--quiet") == 1
+    assert f"{kept}: damaged" in capsys.readouterr().err
+    kept.unlink()
+    assert run_mini_clusters(folder, "--quiet") == 0
+    np.testing.assert_array_equal(
+        read_folder(out).label, lq.mini_clusters(rows, min_agree=5, min_size=3)
+    )
+
+
 def test_labels_of_another_call_are_not_mixed_with_new_ones(folder, tmp_path, capsys):
     out = tmp_path / "labels"
     # Nothing is finished by wrong usage: the next call may have other options.

@@ -128,13 +128,22 @@ class Folder:
                     f"{out}: the folder has other files: the results need an empty or a new folder"
                 )
             self._state.mkdir(parents=True, exist_ok=True)
+            path = self._state / "settings.json"
             if not any(out.glob("*.parquet")):
-                (self._state / "settings.json").unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+            elif not path.exists():
+                raise FileError(
+                    f"{path}: is missing, so nothing tells what the labels beside it were made "
+                    "with: use an empty folder"
+                )
         except FileError:
             raise
         except OSError as error:
             raise FileError(f"{out}: cannot be written: {error.strerror}") from error
-        differing = differing_settings(self._state / "settings.json", settings)
+        try:
+            differing = differing_settings(path, settings)
+        except ValueError as error:
+            raise FileError(str(error)) from error
         if differing:
             raise FileError(
                 f"{out}: the folder has labels of another call, which differs in "
@@ -290,8 +299,13 @@ def _write_table(path: Path, table_path: Path, columns: Sequence[str], n_jobs: i
 
 
 def _read_table(table_path: Path) -> SignatureTable:
-    with _naming(table_path):
+    try:
         return SignatureTable.from_bytes(table_path.read_bytes())
+    except ValueError as error:
+        raise FileError(
+            f"{table_path}: damaged or of another version ({error}): remove it, and the same "
+            "command continues"
+        ) from error
 
 
 def _counts(clusters: SignatureLabels) -> MiniClusterCounts:
