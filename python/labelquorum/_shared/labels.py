@@ -5,14 +5,11 @@ A code is the index of a label among the sorted distinct ones; -1 stands for "no
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, column_or_1d
-
-from labelquorum._shared.arguments import as_codes
 
 
 class KnownLabels(NamedTuple):
@@ -30,6 +27,8 @@ def known_labels(y: Any, n_samples: int, estimator: str, *, shares: bool = True)
     `shares`, a 2-D `y` is allowed: a column per class, each row the shares of the classes, or zeros
     for no label.
     """
+    from sklearn.utils.validation import assert_all_finite, column_or_1d
+
     if y is None:
         raise ValueError(
             f"This {estimator} estimator requires y to be passed, but the target y is None."
@@ -52,6 +51,8 @@ def _check_one_per_sample(n_values: int, n_samples: int, name: str) -> None:
 
 
 def _labels_of_classes(labels: NDArray[Any]) -> KnownLabels:
+    from sklearn.utils.multiclass import check_classification_targets
+
     samples = np.flatnonzero(has_label(labels))
     if not len(samples):
         raise ValueError("y must hold at least one label, got -1 or None for every sample")
@@ -182,3 +183,111 @@ def most_likely(distributions: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
     codes: NDArray[np.intp] = distributions.argmax(axis=1)
     codes[distributions[np.arange(len(codes)), codes] <= 0] = -1
     return codes
+
+
+def as_codes(labels: Any, name: str) -> tuple[list[Any], NDArray[np.int32]]:
+    """Return the distinct labels in order, and each sample's index among them.
+
+    The index is -1 where a sample has no label. Labels are integers, negative for "no label", or
+    strings, None or NaN for "no label". If there are both, integers come before strings.
+    """
+    array = labels if isinstance(labels, np.ma.MaskedArray) else _as_array(labels, name)
+    is_nullable = hasattr(getattr(labels, "dtype", None), "na_value")  # a pandas extension array
+    if array.dtype.kind in "OUT" or is_nullable:
+        # NumPy turns a list of strings and numbers into strings, and nullable integers into floats.
+        distinct_labels, codes = _codes_of_objects(_as_array(labels, name, object), name)
+    else:
+        column = _as_column(array if array.size else labels, name)
+        is_labeled = column >= 0
+        distinct, indices = np.unique(column[is_labeled], return_inverse=True)
+        codes = np.full(len(column), -1, dtype=np.int32)
+        codes[is_labeled] = indices
+        distinct_labels = distinct.tolist()
+    if not len(codes):
+        raise ValueError(f"{name} must hold at least one sample, got none")
+    return distinct_labels, codes
+
+
+def _as_array(value: Any, name: str, dtype: Any = None) -> NDArray[Any]:
+    try:
+        return np.asarray(value, dtype=dtype)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must be an array or rectangular nested lists, got ragged data ({error})"
+        ) from error
+
+
+def _codes_of_objects(array: NDArray[Any], name: str) -> tuple[list[Any], NDArray[np.int32]]:
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be 1-D, (n_samples,), got shape {array.shape}")
+    first_seen: dict[Any, int] = {}  # each label's number in order of first appearance
+    numbers = np.empty(len(array), dtype=np.int32)
+    for i, value in enumerate(array.tolist()):
+        if isinstance(value, str):
+            numbers[i] = first_seen.setdefault(value, len(first_seen))
+        elif isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+            numbers[i] = first_seen.setdefault(value, len(first_seen)) if value >= 0 else -1
+        elif _is_missing(value):
+            numbers[i] = -1
+        else:
+            raise TypeError(
+                f"{name} must hold strings or integers, with None or -1 for no label, got "
+                f"{value!r} ({type(value).__name__}) at position {i}"
+            )
+    labels = sorted(first_seen, key=lambda value: (isinstance(value, str), value))
+    # One more entry, the last, maps -1 to -1.
+    codes_of_numbers = np.full(len(labels) + 1, -1, dtype=np.int32)
+    for code, label in enumerate(labels):
+        codes_of_numbers[first_seen[label]] = code
+    return labels, codes_of_numbers[numbers]
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or type(value).__name__ == "NAType"  # pandas.NA
+
+
+def _as_column(value: Any, name: str) -> NDArray[np.integer[Any]]:
+    dtype = getattr(value, "dtype", None)
+    if hasattr(dtype, "na_value"):  # a pandas extension array
+        raise TypeError(
+            f"{name} must hold plain integers, got the extension dtype {dtype}: fill missing "
+            "values with -1, then convert with .astype('int64')"
+        )
+    array = _as_integers(value, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be 1-D, (n_samples,), got shape {array.shape}")
+    return array
+
+
+def _as_integers(value: Any, name: str) -> NDArray[np.integer[Any]]:
+    """Return an integer array in native byte order; refuse floats, bools and objects."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} must be a plain integer array, got a masked array: use .filled(-1)"
+        )
+    array = _as_array(value, name)
+    if array.dtype.kind not in "iu":
+        # NumPy makes floats of an empty list. Let the caller report that it is empty.
+        if array.size == 0 and isinstance(value, (list, tuple)):
+            return np.empty(array.shape, dtype=np.int64)
+        _refuse_non_integers(array, value, name)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _refuse_non_integers(array: NDArray[Any], value: Any, name: str) -> NoReturn:
+    if array.dtype.kind == "O" and array.ndim == 0:
+        raise TypeError(f"{name} must be an array of integers, got {type(value).__name__}")
+    if array.dtype.kind == "f":
+        # min() is NaN if any value is, and needs no array of flags.
+        has_nan = array.size > 0 and np.isnan(array.min())
+        problem = (
+            f"{'NaN' if has_nan else f'floats ({array.dtype})'}: fill missing values with -1, then "
+            "convert to int64"
+        )
+    elif array.dtype.kind == "b":
+        problem = "bools: convert with .astype('int8')"
+    else:
+        problem = f"dtype {array.dtype}"
+    raise TypeError(f"{name} must hold integers, got {problem}")

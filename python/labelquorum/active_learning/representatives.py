@@ -11,9 +11,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from labelquorum._shared.arguments import as_codes, as_n_threads, as_non_negative, as_positive
+from labelquorum._shared.arguments import as_n_threads, as_non_negative, as_positive
 from labelquorum._shared.frame import Frame
-from labelquorum._shared.labels import known_labels, to_labels
+from labelquorum._shared.labels import as_codes, known_labels, to_labels
 from labelquorum._shared.progress import progress
 from labelquorum.neighbors.kmeans import (
     cluster_means,

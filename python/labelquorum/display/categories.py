@@ -13,14 +13,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import (
     Columns,
-    as_codes,
     as_columns,
     as_confidence,
     as_points,
     as_positive,
-    as_texts,
     check_finite,
 )
+from labelquorum._shared.labels import as_codes
+from labelquorum._shared.texts import as_texts
 from labelquorum.display.axes import new_axes, shortened
 from labelquorum.text.terms import keywords, representatives
 

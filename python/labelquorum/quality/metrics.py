@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelquorum import _core
-from labelquorum._shared.arguments import as_codes
+from labelquorum._shared.labels import as_codes
 
 Integers = NDArray[np.integer[Any]]
 

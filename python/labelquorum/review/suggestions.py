@@ -13,8 +13,10 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labelquorum._shared.arguments import as_codes, as_confidence, as_place, as_texts
+from labelquorum._shared.arguments import as_confidence, as_place
 from labelquorum._shared.files import replacing
+from labelquorum._shared.labels import as_codes
+from labelquorum._shared.texts import as_texts
 from labelquorum.review.cells import marked
 
 _AGENT = "labelquorum"

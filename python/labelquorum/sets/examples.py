@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.arguments import as_codes, as_points, check_finite
+from labelquorum._shared.arguments import as_points, check_finite
+from labelquorum._shared.labels import as_codes
 from labelquorum.sets.pairs import Codes, Floats, Indices, n_pairs_of
 
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from labelquorum._shared.arguments import as_positive, as_texts
+from labelquorum._shared.arguments import as_positive
 from labelquorum._shared.labels import to_labels
 from labelquorum._shared.progress import progress
+from labelquorum._shared.texts import as_texts
 from labelquorum.text.terms import TEXTS_PER_CHUNK
 from labelquorum.text.words import as_pieces, fold
 

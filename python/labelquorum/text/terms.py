@@ -17,15 +17,10 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
-from labelquorum._shared.arguments import (
-    as_codes,
-    as_confidence,
-    as_points,
-    as_positive,
-    as_texts,
-    check_finite,
-)
+from labelquorum._shared.arguments import as_confidence, as_points, as_positive, check_finite
+from labelquorum._shared.labels import as_codes
 from labelquorum._shared.progress import progress
+from labelquorum._shared.texts import as_texts
 from labelquorum.text.words import as_words, fold
 
 if TYPE_CHECKING:

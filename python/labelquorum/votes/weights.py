@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.arguments import Column, Columns, as_codes, as_columns
+from labelquorum._shared.arguments import Column, Columns, as_columns
+from labelquorum._shared.labels import as_codes
 from labelquorum.votes.signatures import SignatureTable
 
 _N_CLUSTERS_ALWAYS_ALLOWED = 1 << 16  # however few samples there are
