@@ -49,7 +49,9 @@ def test_shares_of_classes_are_read():
         (None, ValueError, "This Estimator estimator requires y to be passed"),
         ([0, 1], ValueError, "y must have 3 values, one per sample, got 2"),
         ([-1, -1, -1], ValueError, "y must hold at least one label, got -1 or None for every"),
-        ([0.0, np.nan, 1], ValueError, "NaN"),
+        (np.full(3, np.nan), ValueError, "NaN"),
+        ([0.5, np.nan, 1], ValueError, "continuous"),
+        ([0, -2, 1], ValueError, "y must hold integers of at least 0, .* got -2 at position 1"),
         (np.zeros((3, 2, 2)), ValueError, r"y must have shape \(n_samples,\), or .* got \(3, 2, 2"),
         (np.array(["a", 1, None], dtype=object), TypeError, "y must hold labels .* mixed types"),
         (np.zeros((3, 2)), ValueError, "y must hold at least one label, got only rows of zeros"),
@@ -73,7 +75,7 @@ def test_shares_are_refused_where_only_classes_are_wanted():
     [
         (np.array([0, -1, 2]), [True, False, True]),
         (np.array(["a", None, -1, 3], dtype=object), [True, False, False, True]),
-        (np.array(["a", ""]), [True, True]),
+        (np.array(["a", ""]), [True, False]),
         (np.array([True, False]), [True, True]),
     ],
 )
@@ -83,13 +85,13 @@ def test_minus_1_and_none_are_no_labels(labels, expected):
 
 def test_codes_are_none_without_labels():
     for y in (None, [-1, -1], np.array([None, None], dtype=object)):
-        classes, codes = known_codes(y, 2, "Estimator")
+        classes, codes = known_codes(y, 2)
         assert codes is None
         assert not len(classes)
-    classes, codes = known_codes([-1, 8], 2, "Estimator")
+    classes, codes = known_codes([-1, 8], 2)
     assert (classes.tolist(), codes.tolist()) == ([8], [-1, 0])
     with pytest.raises(ValueError, match="y must have 3 values, one per sample, got 2"):
-        known_codes([-1, -1], 3, "Estimator")
+        known_codes([-1, -1], 3)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from labelquorum._shared.arguments import (
     as_place,
     as_positive,
 )
+from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.labels import known_codes
 from labelquorum._shared.progress import progress
 from labelquorum.active_learning.answers import LabelBook, as_names, as_samples
@@ -180,7 +181,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         with progress(self.verbose) as show:
             clusters = SmallClusters.fit(X, n_clusters, self.metric, rng, n_threads, show)
         book = LabelBook(n, rng.permutation(n).astype(np.int32))
-        names, codes = known_codes(y, n, type(self).__name__)
+        names, codes = known_codes(y, n)
         if codes is not None:
             book.set_known(names.tolist(), codes)
         self._set_state(clusters, book)
@@ -378,7 +379,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
     def labels_given_(self) -> NDArray[Any]:
         """The labels of `labeled_indices_`."""
         codes = self._book.codes[self.labeled_indices_]
-        labels: NDArray[Any] = np.array(self._book.names)[codes]
+        labels: NDArray[Any] = array_of_names(self._book.names)[codes]
         return labels
 
     @property

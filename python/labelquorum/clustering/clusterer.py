@@ -208,7 +208,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         n_threads = self._check_parameters()
         X = validate_data(self, X, ensure_min_samples=3, **_CHECKED_BY_FRAME)
         n_samples = X.shape[0]
-        known_names, known = known_codes(y, n_samples, type(self).__name__)
+        known_names, known = known_codes(y, n_samples)
         group_numbers = None if groups is None else group_codes(groups, n_samples)
         fixed = known  # the category that each sample has to stay in, also by its group
         if known is not None and group_numbers is not None:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from labelquorum._shared.arguments import as_confidence, as_place
 from labelquorum._shared.files import replacing
+from labelquorum._shared.label_reader import is_no_label_word
 from labelquorum._shared.labels import as_codes
 from labelquorum._shared.texts import as_texts
 from labelquorum.review.cells import marked
@@ -312,5 +313,10 @@ def _as_name(category: Any, name: str) -> str:
     if not category or category != category.strip():
         raise ValueError(
             f"{name} must not be empty or have white space at the ends, got {category!r}"
+        )
+    if is_no_label_word(category):
+        raise ValueError(
+            f'{name} must not be a word that means "no label" in a file, got {category!r}: give '
+            "the category another name"
         )
     return category

@@ -68,7 +68,12 @@ def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
     columns: Columns = []
     for i, item in enumerate(votes):
         for name, labels in _named_voters(item, f"votes[{i}]"):
-            _, codes = as_codes(labels, name)
+            names, codes = as_codes(labels, name)
+            if any(isinstance(label, bool) for label in names):
+                raise TypeError(
+                    f"{name} must hold integers, got bools: convert them with "
+                    ".astype('int8') if both of them are votes; -1 is an abstention"
+                )
             if columns and len(codes) != len(columns[0]):
                 raise ValueError(
                     f"{name} must have {len(columns[0])} samples, as votes[0] has, got {len(codes)}"
