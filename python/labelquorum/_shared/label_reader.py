@@ -123,6 +123,8 @@ class _Column(NamedTuple):
         if isinstance(values, (Mapping, Set)):
             raise TypeError(f"{name} must be a list or array of labels, got {_type_name(values)}")
         values = only_column(values)
+        if getattr(values, "columns", None) is not None:
+            raise ValueError(f"{name} must be one column, got a frame of {len(values.columns)}")
         if isinstance(values, np.ma.MaskedArray):
             return cls._of_masked(values, name)
         if isinstance(values, (list, tuple)):
@@ -132,10 +134,8 @@ class _Column(NamedTuple):
             return cls(_plain_values(distinct.tolist()), places)
         if hasattr(values, "dictionary_encode"):  # pyarrow
             return cls._of_arrow(values, name)
-        if hasattr(values, "null_count") and hasattr(values, "to_list"):  # polars
-            if values.null_count() or not values.dtype.is_integer():
-                return cls._of_list(values.to_list(), name)
-            values = values.to_numpy()
+        if hasattr(values, "to_arrow"):  # polars
+            return cls._of_arrow(values.to_arrow(), name)
         return cls._of_array(_as_array(values, name), name)
 
     @classmethod
@@ -155,7 +155,7 @@ class _Column(NamedTuple):
             encoded = values if hasattr(values, "dictionary") else values.dictionary_encode()
         except NotImplementedError as error:  # nested types
             raise TypeError(f"{name} must hold {_WANTED}, got the type {values.type}") from error
-        places = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
+        places = encoded.indices.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False)
         return cls(_plain_values(encoded.dictionary.to_pylist()), places)
 
     @classmethod
@@ -163,9 +163,14 @@ class _Column(NamedTuple):
         _check_is_column(array, name)
         if array.dtype.kind in "OT":
             return cls._of_list(array.tolist(), name)
+        if array.dtype.kind == "U":
+            column = cls._of_list(array.tolist(), name)
+            # NumPy has written these texts for NaN in a list.
+            distinct = [None if text == _TEXT_OF_NAN else text for text in column.distinct]
+            return column._replace(distinct=distinct)
         if array.dtype.kind == "S":
             raise TypeError(f"{name} must hold {_WANTED}, got bytes: decode them to strings")
-        if array.dtype.kind not in "iufbU":
+        if array.dtype.kind not in "iufb":
             raise TypeError(f"{name} must hold {_WANTED}, got dtype {array.dtype}")
         return cls(*np.unique(array, return_inverse=True))
 
@@ -213,9 +218,6 @@ class _Rules(NamedTuple):
             return self._of_values(distinct, column)
         if distinct.dtype.kind == "b":
             return distinct, np.arange(len(distinct))
-        if distinct.dtype.kind == "U":
-            texts = distinct.tolist()
-            return self._of_values([None if x == _TEXT_OF_NAN else x for x in texts], column)
         if distinct.dtype.kind == "f":
             distinct = self._as_integers(distinct, column)
         return self._of_integers(distinct, column)
@@ -265,7 +267,8 @@ class _Rules(NamedTuple):
         if isinstance(value, (str, bool)):
             return value
         if not isinstance(value, int) or value > _MAX_UINT:
-            raise _unfit(self.name, value, column.position(place))
+            hint = ": name such categories by strings" if isinstance(value, int) else ""
+            raise _unfit(self.name, value, column.position(place), hint)
         if value < -1 and self.negatives == "refused":
             raise self._negative(value, column, place)
         is_label = value >= 0 or (value < -1 and self.negatives == "names")

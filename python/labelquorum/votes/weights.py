@@ -87,11 +87,13 @@ def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
 def _named_voters(item: Any, name: str) -> list[tuple[str, Any]]:
     """Split a matrix or DataFrame into columns, each with a name for error messages."""
     if hasattr(item, "columns"):
-        is_pandas = hasattr(item, "iloc")
-        return [
-            (f"{name}[{label!r}]", item.iloc[:, j] if is_pandas else item.to_series(j))
-            for j, label in enumerate(item.columns)
-        ]
+        if hasattr(item, "iloc"):
+            columns, labels = [item.iloc[:, j] for j in range(len(item.columns))], item.columns
+        elif hasattr(item, "to_series"):
+            columns, labels = item.get_columns(), item.columns
+        else:  # a table of pyarrow
+            columns, labels = item.columns, item.column_names
+        return [(f"{name}[{x!r}]", column) for x, column in zip(labels, columns, strict=True)]
     if getattr(item, "ndim", 1) == 2:
         return [(f"{name}[:, {j}]", column) for j, column in enumerate(item.T)]
     return [(name, item)]
