@@ -156,7 +156,11 @@ class _Column(NamedTuple):
         except NotImplementedError as error:  # nested types
             raise TypeError(f"{name} must hold {_WANTED}, got the type {values.type}") from error
         places = encoded.indices.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False)
-        return cls(_plain_values(encoded.dictionary.to_pylist()), places)
+        # A dictionary may hold values that no sample has.
+        is_used = np.bincount(places + 1, minlength=len(encoded.dictionary) + 1)[1:] > 0
+        place_of = np.append(np.where(is_used, np.cumsum(is_used) - 1, -1), -1)
+        distinct = encoded.dictionary.filter(is_used).to_pylist()
+        return cls(_plain_values(distinct), place_of[places])
 
     @classmethod
     def _of_array(cls, array: NDArray[Any], name: str) -> _Column:
@@ -223,6 +227,7 @@ class _Rules(NamedTuple):
         return self._of_integers(distinct, column)
 
     def _as_integers(self, distinct: NDArray[Any], column: _Column) -> NDArray[np.int64]:
+        distinct = distinct.astype(np.float64)
         is_missing = np.isnan(distinct)
         is_whole = (distinct == np.trunc(distinct)) & (np.abs(distinct) <= _MAX_EXACT_FLOAT)
         is_allowed = self.whole_floats or is_missing.any() or (column.places < 0).any()

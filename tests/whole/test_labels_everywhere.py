@@ -1,0 +1,178 @@
+"""Every function and estimator that takes labels takes them in every form, with the same result."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.exceptions import DataConversionWarning
+
+import labelquorum as lq
+from label_columns import FORMS
+from labelquorum import review, text
+from labelquorum._shared.label_reader import NO_LABEL_WORDS
+
+ROOT = Path(__file__).parents[2]
+RANDOM = np.random.default_rng(0)
+TRUTH = np.repeat([0, 1, 2], 10)
+X = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])[TRUTH] + RANDOM.normal(size=(30, 2))
+HAS_LABEL = np.arange(30) % 3 > 0
+TEXTS = [f"{('card', 'cash', 'loan')[k]} number {i}" for i, k in enumerate(TRUTH)]
+CONFIDENCE = np.linspace(0.2, 1, 30)
+FOUND = np.where(np.arange(30) == 4, 1, TRUTH)
+PARTITIONS = np.stack([TRUTH, FOUND, np.arange(30) // 5])
+NAMES = {
+    "names": ["card", "cash", "a much longer name"],
+    "integers": [3, 5, 100],
+    "bools": [False, True, True],
+}
+LABELS = {
+    kind: [names[k] if known else None for k, known in zip(TRUTH, HAS_LABEL, strict=True)]
+    for kind, names in NAMES.items()
+}
+ROWS_OF_SETS = np.arange(30) % 5
+
+
+def fitted(estimator, y, *attributes):
+    model = estimator.fit(X, y)
+    return [getattr(model, name) for name in ("classes_", *attributes)]
+
+
+@pytest.fixture(scope="module")
+def clusterer():
+    return lq.ConsensusClusterer(3, random_state=0).fit(X, partitions=PARTITIONS.tolist())
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    return lq.PreClusteringSampler(6, random_state=0).fit(X)
+
+
+def taught(labels):
+    model = lq.PreClusteringSampler(6, random_state=0).fit(X)
+    model.teach(range(30), labels)
+    return [model.labels_given_, model.predict(), model.categories_]
+
+
+def learned_sets(labels):
+    model = lq.PairwiseSetClusterer(random_state=0)
+    model.fit(X, labels, groups=ROWS_OF_SETS, categories=labels)
+    return [model.categories_, model.offset_]
+
+
+def _curve(display):
+    return [display.coverage, display.precision]
+
+
+def _table(function, labels):
+    path = Path(function.__name__)
+    return path
+
+
+# What takes labels with gaps: a name, and a function of the labels and of the fixtures.
+GAPS = {
+    "LabelSpreading": lambda y: fitted(lq.LabelSpreading(), y, "transduction_"),
+    "LabelPropagation": lambda y: fitted(lq.LabelPropagation(), y, "transduction_"),
+    "PoissonLearning": lambda y: fitted(lq.PoissonLearning(), y, "transduction_"),
+    "KNNLabelPropagation": lambda y: fitted(lq.KNNLabelPropagation(), y, "transduction_"),
+    "S3VM": lambda y: fitted(lq.S3VM(), y, "transduction_"),
+    "ConsensusClusterer": lambda y: fitted(
+        lq.ConsensusClusterer(4, n_partitions=4, random_state=0), y, "labels_", "pseudo_labels_"
+    ),
+    "ConsensusClusterer groups": lambda y: (
+        lq.ConsensusClusterer(3, random_state=0)
+        .fit(X, partitions=PARTITIONS.tolist(), groups=y)
+        .labels_
+    ),
+    "PreClusteringSampler": lambda y: fitted(
+        lq.PreClusteringSampler(6, random_state=0), y, "labels_given_", "labeled_indices_"
+    ),
+    "PreClusteringSampler.teach": taught,
+    "RepresentativeSampler.propagate": lambda y: (
+        lq.RepresentativeSampler(30, random_state=0).fit(X).propagate(y)
+    ),
+    "RepresentativeSampler partition": lambda y: (
+        lq.RepresentativeSampler(2, random_state=0).fit(X, partition=y).indices_
+    ),
+    "PairwiseSetClusterer": learned_sets,
+    "evaluate_clustering": lambda y: lq.evaluate_clustering(
+        KMeans(3, n_init=1), X, y=y, n_repeats=1, random_state=0
+    ).truth,
+    "clustering_accuracy y_true": lambda y: lq.clustering_accuracy(y, FOUND),
+    "clustering_accuracy y_pred": lambda y: lq.clustering_accuracy(FOUND, y),
+    "label_quality": lambda y: lq.label_quality(y, y)[:6],
+    "samples_to_check": lambda y: lq.samples_to_check(y, n_samples=7, random_state=0),
+    "combine_votes": lambda y: lq.combine_votes([y, FOUND]),
+    "correlation_clustering groups": lambda y: lq.correlation_clustering(
+        np.where(TRUTH[:, None] == TRUTH, 1.0, -1.0) - 2 * np.eye(30), groups=y
+    ),
+    "set_scores categories": lambda y: lq.set_scores(
+        TRUTH, FOUND, true_categories=y, found_categories=y
+    ),
+    "keywords": lambda y: text.keywords(TEXTS, y),
+    "representatives": lambda y: text.representatives(TEXTS, y, 2),
+    "category_table": lambda y: text.category_table(TEXTS, y).index.tolist(),
+    "label_studio_tasks": lambda y: review.label_studio_tasks(TEXTS, y),
+    "argilla_records": lambda y: review.argilla_records(TEXTS, y),
+    "CoveragePrecisionDisplay y_true": lambda y: _curve(
+        lq.CoveragePrecisionDisplay.from_predictions(y, FOUND, CONFIDENCE)
+    ),
+    "CoveragePrecisionDisplay y_pred": lambda y: _curve(
+        lq.CoveragePrecisionDisplay.from_predictions(FOUND, y, CONFIDENCE)
+    ),
+    "LearningCurveDisplay": lambda y: (
+        lq.LearningCurveDisplay.from_predictions(y, {5: y}).accuracy
+    ),
+    "ClusterGridDisplay": lambda y: (
+        lq.ClusterGridDisplay.from_predictions(None, y, texts=TEXTS).categories
+    ),
+    "AgreementDisplay": lambda y: (
+        lq.AgreementDisplay.from_predictions(PARTITIONS.tolist(), y).agreement
+    ),
+}
+# The answers of whoever checks: bools say whether a label is right, so names stand for themselves.
+NO_BOOLS = {
+    "label_quality",
+    "samples_to_check",
+    "combine_votes",
+    "label_studio_tasks",
+    "argilla_records",
+}
+
+
+def plain(value):
+    """A value as text, in which True is not 1, and None is not -1."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return [(plain(key), plain(item)) for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return repr(value)
+
+
+@pytest.fixture(autouse=True)
+def without_figures():
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+@pytest.mark.parametrize("kind", FORMS)
+@pytest.mark.parametrize("function", GAPS)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+def test_every_form_of_labels_gives_the_result_of_a_list(function, kind):
+    labels, call = LABELS[kind], GAPS[function]
+    if kind == "bools" and function in NO_BOOLS:
+        with pytest.raises(TypeError, match="bools|must be strings or integers, got (True|False)"):
+            call(labels)
+        return
+    expected = plain(call(labels))
+    for form, made in FORMS[kind].items():
+        assert plain(call(made(labels))) == expected, form
