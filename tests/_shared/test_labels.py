@@ -101,6 +101,9 @@ def test_codes_are_none_without_labels():
         (np.array([], dtype=np.int64), [0, 1, 2, 3]),
         (np.array([False, True]), [0, 1, 2, 3]),
         (np.array(["a", "new 0"]), ["a", "new 0", "new 1", "new 2"]),
+        (np.array([127], dtype=np.int8), [127, 128, 129, 130]),
+        (np.array([2**63 - 2]), [2**63 - 2, 0, 1, 2]),
+        (np.array([1, 2**64 - 1], dtype=np.uint64), [1, 2**64 - 1, 0, 2]),
     ],
 )
 def test_new_categories_get_names_of_the_same_kind(known, names):
@@ -127,6 +130,8 @@ def test_a_known_category_is_given_to_its_whole_group():
         (np.array([3, 9], dtype=np.uint8), [9, -1, 3]),
         (np.array([False, True]), [1, -1, 0]),
         (np.array([0.5, 1.5]), [1.5, -1.0, 0.5]),
+        (np.array([3, 2**64 - 1], dtype=np.uint64), [2**64 - 1, -1, 3]),
+        (np.array([False, 2], dtype=object), [2, -1, False]),
         (np.array(["a", "b"]), ["b", None, "a"]),
     ],
 )
@@ -138,3 +143,21 @@ def test_the_code_minus_1_becomes_no_label(classes, expected):
 
 def test_the_most_likely_column_of_zeros_is_none():
     assert most_likely(np.array([[0.2, 0.8], [0.0, 0.0], [0.5, 0.5]])).tolist() == [1, -1, 0]
+
+
+def test_bools_stay_bools():
+    classes = category_names(np.array([False, True]), 3)
+    assert [str(name) for name in classes] == ["False", "True", "2"]
+    assert [str(name) for name in to_labels(classes[:2], np.array([1, -1]))] == ["True", "-1"]
+
+
+def test_whole_floats_are_integers_as_in_scikit_learn():
+    for y in (
+        [1.0, -1.0, 3.0],
+        np.array([1.0, np.nan, 3.0]),
+        np.ma.masked_array([1.0, 0.5, 3], [0, 1, 0]),
+    ):
+        known = known_labels(y, 3, "Estimator")
+        assert (known.classes.dtype, known.classes.tolist()) == (np.int64, [1, 3])
+    with pytest.raises(ValueError, match="infinity"):
+        known_labels([1.0, np.inf, 3.0], 3, "Estimator")
