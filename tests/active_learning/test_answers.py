@@ -30,7 +30,7 @@ def test_minus_one_and_none_skip_a_sample():
     ("labels", "n", "known_names", "error", "message"),
     [
         ([0], 2, [], ValueError, r"labels must have shape \(2,\), one .*, got \(1,\)"),
-        ([[0, 1]], 1, [], ValueError, r"labels must have shape \(1,\), .*, got \(1, 2\)"),
+        ([[0, 1]], 1, [], ValueError, r"labels must be 1-D, .*, got shape \(1, 2\)"),
         ([0.5], 1, [], TypeError, r"labels must hold integers, got floats .*, 0\.5"),
         ([-2], 1, [], ValueError, "labels must hold integers of at least 0, .* got -2"),
         ([b"x"], 1, [], TypeError, "labels must hold integers, strings or bools, .*, got b'x'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
@@ -110,9 +111,7 @@ GAPS = {
         lq.CoveragePrecisionDisplay.from_predictions(FOUND, y, CONFIDENCE)
     ),
     "LearningCurveDisplay": lambda y: lq.LearningCurveDisplay.from_predictions(y, {5: y}).accuracy,
-    "ClusterGridDisplay": lambda y: (
-        lq.ClusterGridDisplay.from_labels(None, y, texts=TEXTS).categories
-    ),
+    "ClusterGridDisplay": lambda y: lq.ClusterGridDisplay.from_labels(y, texts=TEXTS).categories,
     "AgreementDisplay": lambda y: (
         lq.AgreementDisplay.from_predictions(PARTITIONS.tolist(), y).agreement
     ),
@@ -129,6 +128,7 @@ NO_BOOLS = {
 
 def plain(value):
     """A value as text, in which True is not 1, and None is not -1."""
+    plt.close("all")  # those of the displays
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if hasattr(value, "tolist"):
@@ -138,14 +138,6 @@ def plain(value):
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return repr(value)
-
-
-@pytest.fixture(autouse=True)
-def without_figures():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
 
 
 @pytest.mark.parametrize("kind", FORMS)
@@ -220,7 +212,7 @@ def test_dask_takes_the_same_labels(kind):
     forms = list(FORMS[kind].items())[::4]
     expected = None
     for form, made in forms:
-        model = lq.dask.ConsensusClusterer(lq.ConsensusClusterer(3, n_partitions=3, random_state=0))
+        model = lq.dask.ConsensusClusterer(3, n_partitions=3, random_state=0)
         labels = model.fit_predict(rows, made(LABELS[kind])).compute(scheduler="synchronous")
         expected = plain(labels) if expected is None else expected
         assert plain(labels) == expected, form

@@ -67,14 +67,17 @@ def known_codes(y: Any, n: int) -> tuple[NDArray[Any], NDArray[np.int32] | None]
 
 def _as_table(y: Any) -> NDArray[Any] | None:
     """Return y as an array if it has several columns, None if it has one."""
-    if isinstance(y, (list, tuple)):
-        is_nested = len(y) > 0 and np.ndim(y[0]) > 0
-    else:
-        is_nested = len(getattr(y, "shape", ())) > 1
-    if not is_nested or only_column(y) is not y:
+    if not _is_nested(y) or only_column(y) is not y:
         return None
     array = np.asarray(y)
     return None if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def _is_nested(y: Any) -> bool:
+    if isinstance(y, (list, tuple)):
+        first = y[0] if y else None
+        return isinstance(first, (list, tuple)) or len(getattr(first, "shape", ())) > 0
+    return len(getattr(y, "shape", ())) > 1
 
 
 def _read_target(y: Any, n_samples: int) -> Labels:
@@ -82,7 +85,7 @@ def _read_target(y: Any, n_samples: int) -> Labels:
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-    if isinstance(y, (list, tuple, np.ndarray)) and np.ndim(y[:1]) == 2:
+    if isinstance(y, (list, tuple, np.ndarray)) and _is_nested(y):
         y = column_or_1d(y, warn=True)
     numbers = _floats_of(y)
     if len(numbers):
@@ -96,8 +99,11 @@ def _read_target(y: Any, n_samples: int) -> Labels:
 
 def _floats_of(y: Any) -> NDArray[np.floating[Any]]:
     """Return the values of y if it holds floats, for scikit-learn's checks; otherwise none."""
-    if isinstance(y, (list, tuple)) and float in set(map(type, y)) <= {int, float}:
-        return np.array([value for value in y if isinstance(value, float)])
+    if isinstance(y, (list, tuple)):
+        types = set(map(type, y))
+        if types == {float, int}:
+            y = [value for value in y if isinstance(value, float) and value == value]
+        return np.array(y if float in types <= {float, int} else [], dtype=np.float64)
     dtype = getattr(y, "dtype", None)
     if not isinstance(dtype, np.dtype) or dtype.kind != "f":
         return np.empty(0)

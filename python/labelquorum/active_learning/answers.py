@@ -26,13 +26,17 @@ def as_names(labels: Any, n: int, known_names: list[Any]) -> list[Any]:
     known_names : list
         Category names so far. The new ones must be of the same kind, strings or integers.
     """
-    is_single = np.ndim(labels) == 0
+    is_single = (
+        isinstance(labels, (str, bytes))
+        or not hasattr(labels, "__len__")
+        or getattr(labels, "shape", None) == ()
+    )
     column = [labels] if is_single else labels
-    if not is_single and np.shape(labels) != (n,):
-        raise ValueError(
-            f"labels must have shape ({n},), one label per index, got {np.shape(labels)}"
-        )
     read = read_labels(column, "labels", negatives="refused", mixed=True, whole_floats=True)
+    if not is_single and len(read.codes) != n:
+        raise ValueError(
+            f"labels must have shape ({n},), one label per index, got {read.codes.shape}"
+        )
     names: list[Any] = read.as_objects().tolist() * (n if is_single else 1)
     kinds = {isinstance(name, str) for name in (*known_names, *names) if name is not None}
     if len(kinds) > 1:

@@ -208,7 +208,7 @@ class RepresentativeSampler(BaseEstimator):
             if percentile > 100:
                 raise ValueError(f"max_distance_percentile must be at most 100, got {percentile:g}")
         n_clusters = len(self.indices_)
-        if np.shape(y)[:1] != (n_clusters,):
+        if not hasattr(y, "__len__") or len(y) != n_clusters:
             raise ValueError(
                 f"y must have shape ({n_clusters},), a label, -1 or None for each of indices_, got "
                 f"{np.shape(y)}"
