@@ -13,6 +13,7 @@ from strategies import ensembles, share
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
+pa = pytest.importorskip("pyarrow")
 
 
 def naive_codes(column):
@@ -82,9 +83,9 @@ def test_labels_come_in_many_forms(labels):
     assert lq.combine_votes([labels]).tolist() == [[1], [0], [-1], [1]]
 
 
-@pytest.mark.parametrize("library", [pd, pl])
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame, pa.table])
 def test_the_columns_of_frames_and_matrices_are_voters(library):
-    frame = library.DataFrame({"rule": ["x", None, "y"], "clusters": [5, 5, 1]})
+    frame = library({"rule": ["x", None, "y"], "clusters": [5, 5, 1]})
     words = np.array([["q", "a"], ["p", "a"], ["q", "b"]])
     combined = lq.combine_votes([frame, words, [0, -1, -1]])
     assert combined.tolist() == [[0, 1, 1, 0, 0], [-1, 1, 0, 0, -1], [1, 0, 1, 1, -1]]

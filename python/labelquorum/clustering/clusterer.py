@@ -177,7 +177,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             At least 3 samples. Dense: float16, float32, float64 or integers.
         y : array-like of shape (n_samples,), optional
             Known categories: integers, with -1 for unknown ones, or strings, with None for unknown
-            ones.
+            ones; bools too. docs/inputs.md lists all forms.
         partitions : integer array-like of shape (n_samples, n_partitions), optional
             Used instead of base partitions of X; see `consensus`.
         groups : array-like of shape (n_samples,), optional

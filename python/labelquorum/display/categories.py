@@ -170,7 +170,8 @@ class ClusterGridDisplay:
         Parameters
         ----------
         labels : array-like of shape (n_samples,)
-            The category of each sample: integers, negative for none, or strings, None for none.
+            The category of each sample: integers, negative for none, or strings, None for none. See
+            docs/inputs.md for all forms.
         X : array-like of shape (n_samples, n_features), optional
             With `image_shape`, an image in each row: its gray values, row by row, the highest
             black. With `texts`, their embeddings, if there are any.
@@ -405,7 +406,8 @@ class AgreementDisplay:
             Or a data frame, or a list of 1-D arrays, one per partition. A negative value means that
             the partition abstains.
         labels : array-like of shape (n_samples,)
-            The category of each sample: integers, negative for none, or strings, None for none.
+            The category of each sample: integers, negative for none, or strings, None for none. See
+            docs/inputs.md for all forms.
         ax : matplotlib Axes, optional
             Where to draw; None for a new figure.
 

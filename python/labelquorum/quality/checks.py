@@ -160,7 +160,8 @@ def samples_to_check(
     Parameters
     ----------
     labels : array-like of shape (n,)
-        Integers or strings; -1 (or None) for samples without a label, which are never drawn.
+        Integers or strings; -1 (or None) for samples without a label, which are never drawn. See
+        docs/inputs.md for all forms.
     confidence : array-like of shape (n,), optional
         Confidence of each label, 0 to 1.
     n_samples : int, default=60

@@ -35,8 +35,8 @@ def learning_curve(
         Already fitted, with or without labels. It stays as it is: a copy is taught.
     y : array-like of shape (n_samples,)
         Classes of its training samples: integers, negative where unknown, or strings, None where
-        unknown. Samples of unknown class are skipped when the sampler asks for them, and do not
-        count for the accuracy.
+        unknown (docs/inputs.md lists all forms). Samples of unknown class are skipped when the
+        sampler asks for them, and do not count for the accuracy.
     n_labels : int, default=100
         Number of labels at the end of the curve. There are fewer if the sampler runs out of
         samples.

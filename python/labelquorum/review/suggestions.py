@@ -48,7 +48,8 @@ def label_studio_tasks(
     texts : iterable of str, of length n_samples
         The texts to review.
     labels : array-like of shape (n_samples,)
-        Suggested categories: strings, with None where there is none, or integers, with -1.
+        Suggested categories: strings, with None where there is none, or integers, with -1; see
+        docs/inputs.md. A word that means "no label" in a file cannot be a category.
     confidence : float array-like of shape (n_samples,), optional
         The score of each prediction, by which Label Studio can sort.
     samples : int array-like, optional

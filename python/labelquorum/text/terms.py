@@ -219,8 +219,8 @@ def keywords(
     texts : iterable of str, of length n_samples
         The texts.
     labels : array-like of shape (n_samples,)
-        Categories: integers, negative for no category, or strings, None for no category. Texts
-        without a category are ignored.
+        Categories: integers, negative for no category, or strings, None for no category
+        (docs/inputs.md lists all forms). Texts without a category are ignored.
     n_keywords : int, default=10
         Maximum number of keywords per category.
     min_df : int, default=2

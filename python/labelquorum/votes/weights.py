@@ -22,8 +22,7 @@ def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
     votes : list or tuple
         Each item holds the labels of one voter, shape (n_samples,), or of several voters, shape
         (n_samples, n_voters). Labels are integers, negative for an abstention, or strings, with
-        None or NaN for an abstention. Items are arrays, lists, or pandas or polars Series and
-        DataFrames.
+        None or NaN for an abstention, of any library: see docs/inputs.md.
 
     Returns
     -------
