@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pyarrow as pa
+import pytest
+
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
 
 NAN = float("nan")
 NO_OBJECTS = {"None": None, "NaN": NAN, "pandas.NA": pd.NA, "pandas.NaT": pd.NaT, "-1": -1}
@@ -35,7 +37,7 @@ def _chunked(labels):
 
 
 def _of_torch(labels):
-    torch = __import__("pytest").importorskip("torch")
+    torch = pytest.importorskip("torch")
     return torch.tensor(with_gaps(labels, -1))
 
 

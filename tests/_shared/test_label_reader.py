@@ -6,8 +6,6 @@ import datetime
 import decimal
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -20,6 +18,9 @@ from labelquorum._shared.label_reader import (
     is_no_label_word,
     read_labels,
 )
+
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
 
 LABELS = {
     "names": st.sampled_from(

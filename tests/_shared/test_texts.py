@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 
 from labelquorum._shared.texts import as_texts
+
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
 
 TEXTS = ["a card", "", "ä\0"]
 
