@@ -161,3 +161,22 @@ def test_whole_floats_are_integers_as_in_scikit_learn():
         assert (known.classes.dtype, known.classes.tolist()) == (np.int64, [1, 3])
     with pytest.raises(ValueError, match="infinity"):
         known_labels([1.0, np.inf, 3.0], 3, "Estimator")
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+@pytest.mark.parametrize(
+    "names", [[["a"], [None], ["b"]], [["a"], [-1], ["b"]], [["a"], [np.nan], ["b"]]]
+)
+def test_a_column_keeps_its_gaps(names):
+    for y in (
+        names,
+        np.array(names, dtype=object),
+        np.ma.masked_array([["a"], ["c"], ["b"]], [[0], [1], [0]]),
+    ):
+        known = known_labels(y, 3, "Estimator")
+        assert (known.classes.tolist(), known.samples.tolist()) == (["a", "b"], [0, 2])
+
+
+def test_masked_shares_are_refused():
+    with pytest.raises(TypeError, match="a 2-D y must be a plain array of shares, got a masked"):
+        known_labels(np.ma.masked_array(np.eye(3)), 3, "Estimator")

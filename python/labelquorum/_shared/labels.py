@@ -70,7 +70,11 @@ def _as_table(y: Any) -> NDArray[Any] | None:
     if not _is_nested(y) or only_column(y) is not y:
         return None
     array = np.asarray(y)
-    return None if array.ndim == 2 and array.shape[1] == 1 else array
+    if array.ndim == 2 and array.shape[1] == 1:
+        return None
+    if isinstance(y, np.ma.MaskedArray):
+        raise TypeError("a 2-D y must be a plain array of shares, got a masked array")
+    return array
 
 
 def _is_nested(y: Any) -> bool:
@@ -86,7 +90,8 @@ def _read_target(y: Any, n_samples: int) -> Labels:
     from sklearn.utils.validation import assert_all_finite, column_or_1d
 
     if isinstance(y, (list, tuple, np.ndarray)) and _is_nested(y):
-        y = column_or_1d(y, warn=True)
+        column = column_or_1d(y, warn=True)
+        y = y[:, 0] if isinstance(y, np.ma.MaskedArray) else column
     numbers = _floats_of(y)
     if len(numbers):
         is_number = ~np.isnan(numbers)
@@ -116,9 +121,12 @@ def _check_one_per_sample(n_values: int, n_samples: int, name: str) -> None:
 
 
 def _labels_of_shares(shares: NDArray[Any]) -> KnownLabels:
+    from sklearn.utils.validation import assert_all_finite
+
     if shares.dtype.kind not in "fiub":
         raise TypeError(f"a 2-D y must hold the shares of the classes, got dtype {shares.dtype}")
     shares = shares.astype(np.float64)
+    assert_all_finite(shares, input_name="y")
     wanted = "rows of shares that sum to 1, or of zeros for no label"
     if shares.min(initial=0) < 0:
         raise ValueError(f"a 2-D y must hold {wanted}, got the negative share {shares.min():g}")

@@ -157,8 +157,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             At least 2 samples. Dense: float16, float32, float64 or integers.
         y : array-like of shape (n_samples,), optional
-            Labels known so far: integers, -1 for no label, or strings, None for no label. See
-            docs/inputs.md for all forms.
+            Labels known so far: integers, -1 for none, or strings, None for none (docs/inputs.md).
 
         Returns
         -------
