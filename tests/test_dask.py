@@ -359,7 +359,7 @@ def test_the_estimator_is_cloned_and_pickled(blobs):
             np.zeros((9, 2)),
             {},
             ValueError,
-            r"y must have shape \(n_samples,\), got \(9, 2\)",
+            r"y must be 1-D, .* got shape \(9, 2\)",
         ),
         (
             da.zeros((9, 2)),

@@ -24,6 +24,7 @@ from labelquorum._shared.arguments import (
     as_n_threads,
     as_positive,
 )
+from labelquorum._shared.label_reader import read_labels
 from labelquorum._shared.labels import has_label, to_labels
 from labelquorum.clustering.clusterer import ConsensusClusterer as InMemoryClusterer
 from labelquorum.votes.mini_clusters import mini_clusters as in_memory_mini_clusters
@@ -554,7 +555,8 @@ def _as_labels(y: Any) -> Any:
         meta = pd.Series(dtype=y.dtype if _is_plain(y) else object)
         return y.map_partitions(_plain, meta=meta).to_dask_array(lengths=True)
     if not isinstance(y, da.Array):
-        y = da.from_array(np.asarray(y), chunks=_LABELS_PER_CHUNK)
+        classes, codes = read_labels(y, "y", negatives="refused", whole_floats=True)
+        y = da.from_array(to_labels(classes, codes), chunks=_LABELS_PER_CHUNK)
     if y.ndim != 1:
         raise ValueError(f"y must have shape (n_samples,), got {y.shape}")
     return _sized(y)

@@ -49,7 +49,9 @@ def test_shares_of_classes_are_read():
         (None, ValueError, "This Estimator estimator requires y to be passed"),
         ([0, 1], ValueError, "y must have 3 values, one per sample, got 2"),
         ([-1, -1, -1], ValueError, "y must hold at least one label, got -1 or None for every"),
-        ([0.0, np.nan, 1], ValueError, "NaN"),
+        (np.full(3, np.nan), ValueError, "NaN"),
+        ([0.5, np.nan, 1], ValueError, "continuous"),
+        ([0, -2, 1], ValueError, "y must hold integers of at least 0, .* got -2 at position 1"),
         (np.zeros((3, 2, 2)), ValueError, r"y must have shape \(n_samples,\), or .* got \(3, 2, 2"),
         (np.array(["a", 1, None], dtype=object), TypeError, "y must hold labels .* mixed types"),
         (np.zeros((3, 2)), ValueError, "y must hold at least one label, got only rows of zeros"),
@@ -73,7 +75,7 @@ def test_shares_are_refused_where_only_classes_are_wanted():
     [
         (np.array([0, -1, 2]), [True, False, True]),
         (np.array(["a", None, -1, 3], dtype=object), [True, False, False, True]),
-        (np.array(["a", ""]), [True, True]),
+        (np.array(["a", ""]), [True, False]),
         (np.array([True, False]), [True, True]),
     ],
 )
@@ -83,13 +85,13 @@ def test_minus_1_and_none_are_no_labels(labels, expected):
 
 def test_codes_are_none_without_labels():
     for y in (None, [-1, -1], np.array([None, None], dtype=object)):
-        classes, codes = known_codes(y, 2, "Estimator")
+        classes, codes = known_codes(y, 2)
         assert codes is None
         assert not len(classes)
-    classes, codes = known_codes([-1, 8], 2, "Estimator")
+    classes, codes = known_codes([-1, 8], 2)
     assert (classes.tolist(), codes.tolist()) == ([8], [-1, 0])
     with pytest.raises(ValueError, match="y must have 3 values, one per sample, got 2"):
-        known_codes([-1, -1], 3, "Estimator")
+        known_codes([-1, -1], 3)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,9 @@ def test_codes_are_none_without_labels():
         (np.array([], dtype=np.int64), [0, 1, 2, 3]),
         (np.array([False, True]), [0, 1, 2, 3]),
         (np.array(["a", "new 0"]), ["a", "new 0", "new 1", "new 2"]),
+        (np.array([127], dtype=np.int8), [127, 128, 129, 130]),
+        (np.array([2**63 - 2]), [2**63 - 2, 0, 1, 2]),
+        (np.array([1, 2**64 - 1], dtype=np.uint64), [1, 2**64 - 1, 0, 2]),
     ],
 )
 def test_new_categories_get_names_of_the_same_kind(known, names):
@@ -125,6 +130,8 @@ def test_a_known_category_is_given_to_its_whole_group():
         (np.array([3, 9], dtype=np.uint8), [9, -1, 3]),
         (np.array([False, True]), [1, -1, 0]),
         (np.array([0.5, 1.5]), [1.5, -1.0, 0.5]),
+        (np.array([3, 2**64 - 1], dtype=np.uint64), [2**64 - 1, -1, 3]),
+        (np.array([False, 2], dtype=object), [2, -1, False]),
         (np.array(["a", "b"]), ["b", None, "a"]),
     ],
 )
@@ -136,3 +143,40 @@ def test_the_code_minus_1_becomes_no_label(classes, expected):
 
 def test_the_most_likely_column_of_zeros_is_none():
     assert most_likely(np.array([[0.2, 0.8], [0.0, 0.0], [0.5, 0.5]])).tolist() == [1, -1, 0]
+
+
+def test_bools_stay_bools():
+    classes = category_names(np.array([False, True]), 3)
+    assert [str(name) for name in classes] == ["False", "True", "2"]
+    assert [str(name) for name in to_labels(classes[:2], np.array([1, -1]))] == ["True", "-1"]
+
+
+def test_whole_floats_are_integers_as_in_scikit_learn():
+    for y in (
+        [1.0, -1.0, 3.0],
+        np.array([1.0, np.nan, 3.0]),
+        np.ma.masked_array([1.0, 0.5, 3], [0, 1, 0]),
+    ):
+        known = known_labels(y, 3, "Estimator")
+        assert (known.classes.dtype, known.classes.tolist()) == (np.int64, [1, 3])
+    with pytest.raises(ValueError, match="infinity"):
+        known_labels([1.0, np.inf, 3.0], 3, "Estimator")
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+@pytest.mark.parametrize(
+    "names", [[["a"], [None], ["b"]], [["a"], [-1], ["b"]], [["a"], [np.nan], ["b"]]]
+)
+def test_a_column_keeps_its_gaps(names):
+    for y in (
+        names,
+        np.array(names, dtype=object),
+        np.ma.masked_array([["a"], ["c"], ["b"]], [[0], [1], [0]]),
+    ):
+        known = known_labels(y, 3, "Estimator")
+        assert (known.classes.tolist(), known.samples.tolist()) == (["a", "b"], [0, 2])
+
+
+def test_masked_shares_are_refused():
+    with pytest.raises(TypeError, match="a 2-D y must be a plain array of shares, got a masked"):
+        known_labels(np.ma.masked_array(np.eye(3)), 3, "Estimator")

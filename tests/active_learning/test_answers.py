@@ -22,6 +22,7 @@ def test_one_label_counts_for_all_samples():
 def test_minus_one_and_none_skip_a_sample():
     assert as_names([3, -1, None], 3, []) == [3, None, None]
     assert as_names(["x", None], 2, ["y"]) == ["x", None]
+    assert as_names(float("nan"), 1, ["y"]) == as_names("", 1, ["y"]) == [None]
     assert as_names([2.0, 7], 2, []) == [2, 7]
 
 
@@ -29,10 +30,10 @@ def test_minus_one_and_none_skip_a_sample():
     ("labels", "n", "known_names", "error", "message"),
     [
         ([0], 2, [], ValueError, r"labels must have shape \(2,\), one .*, got \(1,\)"),
-        ([[0, 1]], 1, [], ValueError, r"labels must have shape \(1,\), .*, got \(1, 2\)"),
-        ([0.5], 1, [], TypeError, r"labels must be strings or integers, .*, got 0.5 \(float\)"),
-        ([float("nan")], 1, [], TypeError, "labels must be strings or integers, .*, got nan"),
-        ([b"x"], 1, [], TypeError, "labels must be strings or integers, .*, got b'x'"),
+        ([[0, 1]], 1, [], ValueError, r"labels must be 1-D, .*, got shape \(1, 2\)"),
+        ([0.5], 1, [], TypeError, r"labels must hold integers, got floats .*, 0\.5"),
+        ([-2], 1, [], ValueError, "labels must hold integers of at least 0, .* got -2"),
+        ([b"x"], 1, [], TypeError, "labels must hold integers, strings or bools, .*, got b'x'"),
         (["x"], 1, [1], TypeError, "labels must be all strings or all integers, .*, got both"),
         (["x", 1], 2, [], TypeError, "labels must be all strings or all integers, .*, got both"),
     ],

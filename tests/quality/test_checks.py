@@ -389,10 +389,18 @@ LABELS = [0, 1, 1, -1]
         ),
         (ValueError, "labels must hold at least one", lambda: lq.samples_to_check([-1, -1])),
         (ValueError, "labels must hold at least one", lambda: lq.samples_to_check([])),
-        (ValueError, r"labels must .* got \(1, 4\)", lambda: lq.samples_to_check([LABELS])),
-        (TypeError, "labels must .* got dtype float64", lambda: lq.samples_to_check([0.0, 1.0])),
+        (ValueError, r"labels must .* got shape \(1, 4\)", lambda: lq.samples_to_check([LABELS])),
+        (
+            TypeError,
+            r"labels must .* got floats \(float64\)",
+            lambda: lq.samples_to_check([0.0, 1.0]),
+        ),
         (TypeError, "labels must .* got bools", lambda: lq.samples_to_check([True, False])),
-        (TypeError, "labels must .* got int, str", lambda: lq.samples_to_check([1, "a", None])),
+        (
+            TypeError,
+            "labels must .* got mixed types: 'a' at .* and 1 at",
+            lambda: lq.samples_to_check([1, "a", None]),
+        ),
         (
             ValueError,
             "confidence must hold numbers from 0 to 1, got 1.5 at index 1",
@@ -430,8 +438,8 @@ LABELS = [0, 1, 1, -1]
         ),
         (
             TypeError,
-            "oracle_labels must .* got float, str",
-            lambda: lq.label_quality(list("aabb"), ["a", float("nan"), "b", None]),
+            r"oracle_labels must .* got 0\.5 \(float\)",
+            lambda: lq.label_quality(list("aabb"), ["a", 0.5, "b", None]),
         ),
         (
             ValueError,

@@ -35,8 +35,9 @@ def test_samples_without_a_label_are_wrong():
     assert lq.clustering_accuracy([0, 1], [-1, -1]) == 0.0
 
 
-def test_a_negative_class_is_a_class_like_any_other():
+def test_samples_of_unknown_class_are_left_out():
     assert lq.clustering_accuracy([-1, 1], [0, 1]) == 1.0
+    assert lq.clustering_accuracy(["a", None, "b", "b"], [0, 0, 1, -1]) == 2 / 3
 
 
 def test_matching_too_many_clusters_is_refused():
@@ -62,9 +63,9 @@ def test_a_cluster_that_stands_for_a_class_is_not_matched_with_another():
     ("y_true", "y_pred", "error", "message"),
     [
         ([0, 1], [0], ValueError, "y_true has 2 values, but y_pred has 1: they must have the same"),
-        ([0.5], [0], TypeError, "y_true must hold integers, bools or strings, got dtype float64"),
-        ([0], [[0]], ValueError, r"y_pred must have shape \(n_samples,\), got \(1, 1\)"),
-        ([], [], TypeError, "y_true must hold integers"),
+        ([0.5], [0], TypeError, r"y_true must hold integers, got floats \(float64\)"),
+        ([0], [[0]], ValueError, r"y_pred must be 1-D, .* got shape \(1, 1\)"),
+        ([], [], ValueError, "y_true must hold at least one sample, got none"),
         (np.empty(0, int), [0], ValueError, "y_true must hold at least one sample, got none"),
     ],
 )

@@ -61,9 +61,14 @@ def test_a_record_holds_the_text_and_the_suggestion():
             "texts has 1 items, but labels has 2 values: they must have the same length",
         ),
         (
-            lambda: review.label_studio_tasks(["a"], [""]),
+            lambda: review.label_studio_tasks(["a"], ["N/A"]),
             ValueError,
-            "labels must not be empty or have white space at the ends, got ''",
+            "labels must not be a word that means \"no label\" in a file, got 'N/A': give the",
+        ),
+        (
+            lambda: review.label_studio_config(["a", ""]),
+            ValueError,
+            "categories must not be empty or have white space at the ends, got ''",
         ),
         (
             lambda: review.argilla_records(["a"], [" x"]),

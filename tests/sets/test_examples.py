@@ -24,7 +24,11 @@ NAN = np.array([[0, np.nan], [0, 0]])
         (([A, [1, 2]], CLUSTERS), ValueError, r"sets\[1\] must be 2-D, .* got shape \(2,\)"),
         ((SETS, CLUSTERS[:1]), ValueError, "clusters must hold 2 arrays, one per set, got 1"),
         ((SETS, [[0, 0, 1], [0]]), ValueError, r"clusters\[1\] must have shape \(2,\).* \(1,\)"),
-        ((SETS, [[0, 0, 1.5], [0, 1]]), TypeError, r"clusters\[0\] must hold .* got 1\.5"),
+        (
+            (SETS, [[0, 0, 1.5], [0, 1]]),
+            TypeError,
+            r"clusters\[0\] must hold .* 1\.5 at position 2",
+        ),
         ((SETS, [[0, 1, 2], [0, 1]]), ValueError, "got no two items of one cluster"),
         ((SETS, [[0, 0, 0], [1, 1]]), ValueError, "got no two items of different clusters"),
         (

@@ -182,6 +182,7 @@ def test_a_labeler_is_cloned_and_pickled():
         ({"a": ["Word", "word"]}, ValueError, "must hold each rule once, got 'word' twice"),
         ({"a": ["x"], 1: ["y"]}, TypeError, "must be all strings or all integers, got int, str"),
         ({-1: ["x"]}, ValueError, "categories in rules must be at least 0 if integers, got -1"),
+        ({"a": ["x"], " ": ["y"]}, ValueError, "categories in rules must not mean .*, got ' '"),
         ({True: ["x"]}, TypeError, "must be all strings or all integers, got bool"),
     ],
 )

@@ -4,8 +4,8 @@ Each `as_*` function returns the argument in the form that the extension takes, 
 TypeError or ValueError of the form "<name> must be <wanted>, got <found>". An array is copied only
 where its type, byte order or layout has to change.
 
-In reading order: partitions and labels, arrays to write to, codebooks, single values, metrics.
-Samples and graphs are read in `samples`.
+In reading order: partitions, arrays to write to, codebooks, single values, metrics. Samples and
+graphs are read in `samples`.
 """
 
 from __future__ import annotations
@@ -132,29 +132,6 @@ def _refuse_non_integers(array: NDArray[Any], value: Any, name: str) -> NoReturn
     raise TypeError(f"{name} must hold integers, got {problem}")
 
 
-def as_codes(labels: Any, name: str) -> tuple[list[Any], NDArray[np.int32]]:
-    """Return the distinct labels in order, and each sample's index among them.
-
-    The index is -1 where a sample has no label. Labels are integers, negative for "no label", or
-    strings, None or NaN for "no label". If there are both, integers come before strings.
-    """
-    array = labels if isinstance(labels, np.ma.MaskedArray) else _as_array(labels, name)
-    is_nullable = hasattr(getattr(labels, "dtype", None), "na_value")  # a pandas extension array
-    if array.dtype.kind in "OUT" or is_nullable:
-        # NumPy turns a list of strings and numbers into strings, and nullable integers into floats.
-        distinct_labels, codes = _codes_of_objects(_as_array(labels, name, object), name)
-    else:
-        column = _as_column(array if array.size else labels, name)
-        is_labeled = column >= 0
-        distinct, indices = np.unique(column[is_labeled], return_inverse=True)
-        codes = np.full(len(column), -1, dtype=np.int32)
-        codes[is_labeled] = indices
-        distinct_labels = distinct.tolist()
-    if not len(codes):
-        raise ValueError(f"{name} must hold at least one sample, got none")
-    return distinct_labels, codes
-
-
 def _as_array(value: Any, name: str, dtype: Any = None) -> NDArray[Any]:
     try:
         return np.asarray(value, dtype=dtype)
@@ -162,53 +139,6 @@ def _as_array(value: Any, name: str, dtype: Any = None) -> NDArray[Any]:
         raise ValueError(
             f"{name} must be an array or rectangular nested lists, got ragged data ({error})"
         ) from error
-
-
-def _codes_of_objects(array: NDArray[Any], name: str) -> tuple[list[Any], NDArray[np.int32]]:
-    if array.ndim != 1:
-        raise ValueError(f"{name} must be 1-D, (n_samples,), got shape {array.shape}")
-    first_seen: dict[Any, int] = {}  # each label's number in order of first appearance
-    numbers = np.empty(len(array), dtype=np.int32)
-    for i, value in enumerate(array.tolist()):
-        if isinstance(value, str):
-            numbers[i] = first_seen.setdefault(value, len(first_seen))
-        elif isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-            numbers[i] = first_seen.setdefault(value, len(first_seen)) if value >= 0 else -1
-        elif _is_missing(value):
-            numbers[i] = -1
-        else:
-            raise TypeError(
-                f"{name} must hold strings or integers, with None or -1 for no label, got "
-                f"{value!r} ({type(value).__name__}) at position {i}"
-            )
-    labels = sorted(first_seen, key=lambda value: (isinstance(value, str), value))
-    # One more entry, the last, maps -1 to -1.
-    codes_of_numbers = np.full(len(labels) + 1, -1, dtype=np.int32)
-    for code, label in enumerate(labels):
-        codes_of_numbers[first_seen[label]] = code
-    return labels, codes_of_numbers[numbers]
-
-
-def _is_missing(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isnan(value)
-    return value is None or type(value).__name__ == "NAType"  # pandas.NA
-
-
-def as_texts(texts: Any, name: str = "texts") -> list[str]:
-    """Return the texts as a list of strings; a list is returned as it is."""
-    if isinstance(texts, str) or not isinstance(texts, Iterable):
-        raise TypeError(f"{name} must be a list or array of strings, got {type(texts).__name__}")
-    items = texts if isinstance(texts, list) else list(texts)
-    if not items:
-        raise ValueError(f"{name} must hold at least one string, got none")
-    for i, item in enumerate(items):
-        if not isinstance(item, str):
-            raise TypeError(
-                f"{name} must hold strings, with '' where there is no text, got {item!r} "
-                f"({type(item).__name__}) at position {i}"
-            )
-    return items
 
 
 def as_confidence(confidence: Any, n: int) -> NDArray[np.float64] | None:

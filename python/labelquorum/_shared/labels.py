@@ -1,19 +1,24 @@
-"""Read the labels that users pass as `y`, name categories, and turn codes into labels.
+"""Labels as estimators use them: known ones from `y`, codes, names of new categories.
 
-A code is the index of a label among the sorted distinct ones; -1 stands for "no label".
+A code is the index of a label among the sorted distinct ones; -1 stands for "no label". What users
+pass is read by `label_reader`.
 """
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from labelquorum._shared.arguments import as_codes
 from labelquorum._shared.distinct import DistinctRows
+from labelquorum._shared.label_reader import (
+    Labels,
+    array_of_names,
+    only_column,
+    read_labels,
+)
 
 
 class KnownLabels(NamedTuple):
@@ -38,24 +43,88 @@ class KnownLabels(NamedTuple):
 def known_labels(y: Any, n_samples: int, estimator: str, *, shares: bool = True) -> KnownLabels:
     """Read the labels passed to an estimator's `fit`.
 
-    A 1-D `y` holds a class per sample, and -1 (or None, in an array of objects) for no label. With
-    `shares`, a 2-D `y` is allowed: a column per class, each row the shares of the classes, or zeros
-    for no label.
+    A 1-D `y` holds a class per sample, or none. With `shares`, a 2-D `y` is allowed: a column per
+    class, each row the shares of the classes, or zeros for no label.
     """
     if y is None:
         raise ValueError(
             f"This {estimator} estimator requires y to be passed, but the target y is None."
         )
+    table = _as_table(y)
+    if shares and table is not None and table.ndim == 2:
+        _check_one_per_sample(len(table), n_samples, "y")
+        return _labels_of_shares(table)
+    if table is not None:
+        wanted = "(n_samples,)" + (", or (n_samples, n_classes) for shares" if shares else "")
+        raise ValueError(f"y must have shape {wanted}, got {table.shape}")
+    classes, codes = _read_target(y, n_samples)
+    if not len(classes):
+        raise ValueError("y must hold at least one label, got -1 or None for every sample")
+    samples = np.flatnonzero(codes >= 0)
+    certain = np.zeros((len(samples), len(classes)))
+    certain[np.arange(len(samples)), codes[samples]] = 1
+    return KnownLabels(classes, samples, certain)
+
+
+def known_codes(y: Any, n: int) -> tuple[NDArray[Any], NDArray[np.int32] | None]:
+    """Return the known categories, and the code of each sample's; None if no sample has a label."""
+    if y is None:
+        return np.empty(0, dtype=np.int64), None
+    table = _as_table(y)
+    if table is not None:
+        raise ValueError(f"y must have shape (n_samples,), got {table.shape}")
+    classes, codes = _read_target(y, n)
+    return classes, codes if len(classes) else None
+
+
+def _as_table(y: Any) -> NDArray[Any] | None:
+    """Return y as an array if it has several columns, None if it has one."""
+    if not _is_nested(y) or only_column(y) is not y:
+        return None
     array = np.asarray(y)
     if array.ndim == 2 and array.shape[1] == 1:
-        array = column_or_1d(array, warn=True)
-    if array.ndim not in ((1, 2) if shares else (1,)):
-        wanted = "(n_samples,)" + (", or (n_samples, n_classes) for shares" if shares else "")
-        raise ValueError(f"y must have shape {wanted}, got {array.shape}")
-    _check_one_per_sample(len(array), n_samples, "y")
-    if array.dtype.kind == "f":
-        assert_all_finite(array, input_name="y")
-    return _labels_of_shares(array) if array.ndim == 2 else _labels_of_classes(array)
+        return None
+    if isinstance(y, np.ma.MaskedArray):
+        raise TypeError("a 2-D y must be a plain array of shares, got a masked array")
+    return array
+
+
+def _is_nested(y: Any) -> bool:
+    if isinstance(y, (list, tuple)):
+        first = y[0] if y else None
+        return isinstance(first, (list, tuple)) or len(getattr(first, "shape", ())) > 0
+    return len(getattr(y, "shape", ())) > 1
+
+
+def _read_target(y: Any, n_samples: int) -> Labels:
+    """Read the target of an estimator by scikit-learn's rules: whole floats are integers."""
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import assert_all_finite, column_or_1d
+
+    if isinstance(y, (list, tuple, np.ndarray)) and _is_nested(y):
+        column = column_or_1d(y, warn=True)
+        y = y[:, 0] if isinstance(y, np.ma.MaskedArray) else column
+    numbers = _floats_of(y)
+    if len(numbers):
+        is_number = ~np.isnan(numbers)
+        assert_all_finite(numbers[is_number] if is_number.any() else numbers, input_name="y")
+        check_classification_targets(numbers[is_number])
+    labels = read_labels(y, "y", negatives="refused", whole_floats=True)
+    _check_one_per_sample(len(labels.codes), n_samples, "y")
+    return labels
+
+
+def _floats_of(y: Any) -> NDArray[np.floating[Any]]:
+    """Return the values of y if it holds floats, for scikit-learn's checks; otherwise none."""
+    if isinstance(y, (list, tuple)):
+        types = set(map(type, y))
+        if types == {float, int}:
+            y = [value for value in y if isinstance(value, float) and value == value]
+        return np.array(y if float in types <= {float, int} else [], dtype=np.float64)
+    dtype = getattr(y, "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype.kind != "f":
+        return np.empty(0)
+    return y.compressed() if isinstance(y, np.ma.MaskedArray) else np.asarray(y)
 
 
 def _check_one_per_sample(n_values: int, n_samples: int, name: str) -> None:
@@ -63,30 +132,13 @@ def _check_one_per_sample(n_values: int, n_samples: int, name: str) -> None:
         raise ValueError(f"{name} must have {n_samples} values, one per sample, got {n_values}")
 
 
-def _labels_of_classes(labels: NDArray[Any]) -> KnownLabels:
-    samples = np.flatnonzero(has_label(labels))
-    if not len(samples):
-        raise ValueError("y must hold at least one label, got -1 or None for every sample")
-    known = labels[samples]
-    if known.dtype.kind == "O":
-        numbers = np.array(known.tolist())
-        known = numbers if numbers.dtype.kind in "iufb" else known
-    try:
-        check_classification_targets(known)
-        classes, codes = np.unique(known, return_inverse=True)
-    except TypeError as error:
-        raise TypeError(
-            f"y must hold labels that can be sorted, got mixed types ({error})"
-        ) from error
-    certain = np.zeros((len(samples), len(classes)))
-    certain[np.arange(len(samples)), codes] = 1
-    return KnownLabels(classes, samples, certain)
-
-
 def _labels_of_shares(shares: NDArray[Any]) -> KnownLabels:
+    from sklearn.utils.validation import assert_all_finite
+
     if shares.dtype.kind not in "fiub":
         raise TypeError(f"a 2-D y must hold the shares of the classes, got dtype {shares.dtype}")
     shares = shares.astype(np.float64)
+    assert_all_finite(shares, input_name="y")
     wanted = "rows of shares that sum to 1, or of zeros for no label"
     if shares.min(initial=0) < 0:
         raise ValueError(f"a 2-D y must hold {wanted}, got the negative share {shares.min():g}")
@@ -102,51 +154,42 @@ def _labels_of_shares(shares: NDArray[Any]) -> KnownLabels:
     return KnownLabels(np.arange(shares.shape[1]), samples, shares[samples])
 
 
-def has_label(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return a mask of the samples whose label is neither -1 nor None."""
-    if labels.dtype.kind == "O":
-        return np.array([label is not None and label != -1 for label in labels], dtype=bool)
-    if labels.dtype.kind in "USTb":
-        return np.ones(len(labels), dtype=bool)
-    is_labeled: NDArray[np.bool_] = labels != -1
+def as_codes(labels: Any, name: str) -> tuple[list[Any], NDArray[np.int32]]:
+    """Return the distinct labels in order, and each sample's index among them.
+
+    The index is -1 where a sample has no label. If there are both integers and strings, integers
+    come first.
+    """
+    classes, codes = read_labels(labels, name, mixed=True)
+    if not len(codes):
+        raise ValueError(f"{name} must hold at least one sample, got none")
+    return classes.tolist(), codes
+
+
+def has_label(labels: Any) -> NDArray[np.bool_]:
+    """Return a mask of the samples that have a label."""
+    codes = read_labels(labels, "y", mixed=True, whole_floats=True).codes
+    is_labeled: NDArray[np.bool_] = codes >= 0
     return is_labeled
 
 
-def known_codes(y: Any, n: int, estimator: str) -> tuple[NDArray[Any], NDArray[np.int32] | None]:
-    """Return the known categories, and the code of each sample's; None if no sample has a label."""
-    if y is not None and _has_any_label(y):
-        labels = known_labels(y, n, estimator, shares=False)
-        codes = np.full(n, -1, dtype=np.int32)
-        codes[labels.samples] = labels.shares.argmax(axis=1)
-        return labels.classes, codes
-    if y is not None:
-        _check_one_per_sample(len(y), n, "y")
-    return np.empty(0, dtype=np.int64), None
-
-
-def _has_any_label(y: Any) -> bool:
-    array = np.asarray(y)
-    if array.dtype.kind == "O":
-        return any(label is not None and label != -1 for label in array.flat)
-    return array.dtype.kind not in "iuf" or bool((array != -1).any())
-
-
 def category_names(known: NDArray[Any], n_clusters: int) -> NDArray[Any]:
-    """Return the known names, followed by new names of their kind for the other clusters.
+    """Return the known names, followed by new names for the other clusters.
 
-    After numbers come the next higher numbers, after strings "new 0", "new 1" and so on.
+    After strings come "new 0", "new 1" and so on, after numbers (or bools, which count as 0 and 1)
+    the next higher ones; where there are none, the lowest that are free.
     """
-    n_new = n_clusters - len(known)
-    if known.dtype.kind == "b":
-        known = known.astype(np.int64)
-    if known.dtype.kind in "iuf":
-        first = known.max() + 1 if len(known) else 0
-        return np.concatenate([known, first + np.arange(n_new, dtype=known.dtype)])
+    names = known.tolist()
+    taken, n_new = set(names), n_clusters - len(names)
     if not n_new:
         return known
-    taken = set(known.tolist())
-    unused = [name for i in range(n_new + len(taken)) if (name := f"new {i}") not in taken]
-    return np.array([*known.tolist(), *unused[:n_new]])
+    if any(isinstance(name, str) for name in names):
+        candidates: Any = (f"new {i}" for i in range(n_clusters))
+    else:
+        first = int(max(names, default=-1)) + 1
+        has_room = first + n_new - 1 <= np.iinfo(np.int64).max
+        candidates = range(first, first + n_new) if has_room else range(n_clusters)
+    return array_of_names([*names, *islice((x for x in candidates if x not in taken), n_new)])
 
 
 def group_codes(groups: Any, n: int) -> NDArray[np.int32]:
@@ -181,11 +224,12 @@ def to_labels(classes: NDArray[Any], codes: NDArray[np.integer[Any]]) -> NDArray
     is_missing = codes < 0
     if not is_missing.any():
         return labels
-    if classes.dtype.kind in "ub":
+    if classes.dtype.kind == "u" and int(classes.max()) <= np.iinfo(np.int64).max:
         labels = labels.astype(np.int64)
     elif classes.dtype.kind not in "if":
         labels = labels.astype(object)
-    labels[is_missing] = None if labels.dtype.kind == "O" else -1
+    has_strings = any(isinstance(name, str) for name in classes.tolist())
+    labels[is_missing] = None if has_strings else -1
     return labels
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labelquorum._shared.label_reader import array_of_names, read_labels
 from labelquorum._shared.labels import to_labels
 from labelquorum._shared.sealed import check_stored, check_stored_order
 
@@ -20,38 +21,28 @@ def as_names(labels: Any, n: int, known_names: list[Any]) -> list[Any]:
     Parameters
     ----------
     labels : label or array-like of shape (n,)
-        A single label counts for all n samples. -1 and None mean "skip".
+        A single label counts for all n samples. What means "no label" means "skip".
     n : int
         Number of samples.
     known_names : list
         Category names so far. The new ones must be of the same kind, strings or integers.
     """
-    if labels is None or isinstance(labels, (str, bytes)) or np.ndim(labels) == 0:
-        names = [labels] * n
-    else:
-        names = list(labels)
-        if np.ndim(labels) != 1 or len(names) != n:
-            raise ValueError(
-                f"labels must have shape ({n},), one label per index, got {np.shape(labels)}"
-            )
-    names = [_as_name(label) for label in names]
+    is_single = (
+        isinstance(labels, (str, bytes))
+        or not hasattr(labels, "__len__")
+        or getattr(labels, "shape", None) == ()
+    )
+    column = [labels] if is_single else labels
+    read = read_labels(column, "labels", negatives="refused", mixed=True, whole_floats=True)
+    if not is_single and len(read.codes) != n:
+        raise ValueError(
+            f"labels must have shape ({n},), one label per index, got {read.codes.shape}"
+        )
+    names: list[Any] = read.as_objects().tolist() * (n if is_single else 1)
     kinds = {isinstance(name, str) for name in (*known_names, *names) if name is not None}
     if len(kinds) > 1:
         raise TypeError("labels must be all strings or all integers, like earlier labels, got both")
     return names
-
-
-def _as_name(label: Any) -> Any:
-    if isinstance(label, np.generic):
-        label = label.item()
-    if label is None or isinstance(label, str):
-        return label
-    if not isinstance(label, (int, float)) or label != label or label != int(label):
-        raise TypeError(
-            "labels must be strings or integers, with -1 or None to skip a sample, got "
-            f"{label!r} ({type(label).__name__})"
-        )
-    return None if label == _NO_LABEL else label
 
 
 def as_samples(indices: ArrayLike, n: int) -> NDArray[np.int64]:
@@ -237,7 +228,7 @@ class LabelBook:
 
     def categories(self, min_samples: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
         """Return the categories with at least `min_samples` labels, sorted, and their codes."""
-        names = np.array(self.names)
+        names = array_of_names(self.names)
         codes = np.flatnonzero(self.has_enough(self.all_codes(), min_samples))
         codes = codes[np.argsort(names[codes])]
         return names[codes], codes
@@ -248,7 +239,7 @@ class LabelBook:
         places = np.full(len(self.names) + 1, -1)  # the last one is for code -1
         places[category_codes] = np.arange(len(category_codes))
         if not len(categories):
-            categories = np.array(self.names)[:1]  # for the type of the labels
+            categories = array_of_names(self.names)[:1]  # for the type of the labels
         return to_labels(categories, places[codes])
 
     def audit_results(self, predicted: NDArray[np.integer[Any]]) -> AuditResults:

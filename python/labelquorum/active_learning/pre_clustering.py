@@ -18,6 +18,7 @@ from labelquorum._shared.arguments import (
     as_place,
     as_positive,
 )
+from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.labels import known_codes
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import validated_samples
@@ -157,7 +158,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             At least 2 samples. Dense: float16, float32, float64 or integers.
         y : array-like of shape (n_samples,), optional
-            Labels known so far: integers, -1 for no label, or strings, None for no label.
+            Labels known so far: integers, -1 for none, or strings, None for none (docs/inputs.md).
 
         Returns
         -------
@@ -181,7 +182,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
         with progress(self.verbose) as show:
             clusters = SmallClusters.fit(X, n_clusters, self.metric, rng, n_threads, show)
         book = LabelBook(n, rng.permutation(n).astype(np.int32))
-        names, codes = known_codes(y, n, type(self).__name__)
+        names, codes = known_codes(y, n)
         if codes is not None:
             book.set_known(names.tolist(), codes)
         self._set_state(clusters, book)
@@ -379,7 +380,7 @@ class PreClusteringSampler(ClassifierMixin, BaseEstimator):
     def labels_given_(self) -> NDArray[Any]:
         """The labels of `labeled_indices_`."""
         codes = self._book.codes[self.labeled_indices_]
-        labels: NDArray[Any] = np.array(self._book.names)[codes]
+        labels: NDArray[Any] = array_of_names(self._book.names)[codes]
         return labels
 
     @property

@@ -11,9 +11,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from labelquorum._shared.arguments import as_codes, as_n_threads, as_non_negative, as_positive
+from labelquorum._shared.arguments import as_n_threads, as_non_negative, as_positive
 from labelquorum._shared.frame import Frame
-from labelquorum._shared.labels import known_labels, to_labels
+from labelquorum._shared.labels import as_codes, known_labels, to_labels
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import validated_samples
 from labelquorum.neighbors.kmeans import (
@@ -210,7 +210,7 @@ class RepresentativeSampler(BaseEstimator):
             if percentile > 100:
                 raise ValueError(f"max_distance_percentile must be at most 100, got {percentile:g}")
         n_clusters = len(self.indices_)
-        if np.shape(y)[:1] != (n_clusters,):
+        if not hasattr(y, "__len__") or len(y) != n_clusters:
             raise ValueError(
                 f"y must have shape ({n_clusters},), a label, -1 or None for each of indices_, got "
                 f"{np.shape(y)}"

@@ -29,9 +29,9 @@ FILE holds the features, one row per sample: integers or floats, with none missi
 {TABLES}
 A column of lists (of equal length, such as an embedding) becomes one feature per item.
 
-Known labels are integers or strings; -1 or an empty field means "unlabeled". They come from a
-column of the same table (--label-column) or from another file (--labels): .npy; .txt, one label per
-line; or a table, its column "label" or its only column.
+Known labels are integers or strings; -1, an empty field and words such as nan, n/a, none and null
+mean "unlabeled". They come from a column of the same table (--label-column) or from another file
+(--labels): .npy; .txt, one label per line; or a table, its column "label" or its only column.
 """
 
 FOLDERS = """\

@@ -179,7 +179,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
             At least 3 samples. Dense: float16, float32, float64 or integers.
         y : array-like of shape (n_samples,), optional
             Known categories: integers, with -1 for unknown ones, or strings, with None for unknown
-            ones.
+            ones; bools too. docs/inputs.md lists all forms.
         partitions : integer array-like of shape (n_samples, n_partitions), optional
             Used instead of base partitions of X; see `consensus`.
         groups : array-like of shape (n_samples,), optional
@@ -210,7 +210,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         n_threads = self._check_parameters()
         X = validated_samples(self, X, reset=True, ensure_min_samples=3, ensure_all_finite=False)
         n_samples = X.shape[0]
-        known_names, known = known_codes(y, n_samples, type(self).__name__)
+        known_names, known = known_codes(y, n_samples)
         group_numbers = None if groups is None else group_codes(groups, n_samples)
         fixed = known  # the category that each sample has to stay in, also by its group
         if known is not None and group_numbers is not None:

@@ -17,6 +17,7 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_choice, as_non_negative, as_positive
+from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import validated_samples
 from labelquorum._shared.sealed import check_stored, reading
@@ -272,7 +273,7 @@ class DeepEstimator(BaseEstimator):
         if "history_" in facts:
             model.history_ = facts["history_"]
         if "classes_" in facts:
-            model.classes_ = np.array(facts["classes_"])
+            model.classes_ = array_of_names(facts["classes_"])
         if "feature_names_in_" in facts:
             model.feature_names_in_ = np.array(facts["feature_names_in_"], dtype=object)
         model._seeds_, model._n_outputs = facts["seeds"], facts["n_outputs"]

@@ -129,7 +129,8 @@ class LadderClassifier(ClassifierMixin, DeepEstimator):
         X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             The samples. A sparse matrix is converted to a dense array.
         y : array-like of shape (n_samples,)
-            The classes: integers, with -1 for no label, or strings, with None for no label.
+            The classes: integers, with -1 for no label, or strings, with None for no label. See
+            docs/inputs.md for all forms.
 
         Returns
         -------

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from labelquorum._shared.arguments import as_non_negative, as_positive
+from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.sealed import check_stored, reading
 from labelquorum.deep.checkpoints import (
     Checkpoint,
@@ -29,7 +30,7 @@ from labelquorum.deep.set_networks import SetNetwork, SetNetworks, Sizes
 from labelquorum.deep.set_training import train_epoch
 from labelquorum.deep.training import device_of
 from labelquorum.sets.base import BaseSetClusterer, SetModel
-from labelquorum.sets.examples import Examples, array_of_names
+from labelquorum.sets.examples import Examples
 from labelquorum.sets.pairs import Floats, Indices
 
 _WEIGHT_DECAY = 0.01

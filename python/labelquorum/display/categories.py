@@ -13,13 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import (
     Columns,
-    as_codes,
     as_columns,
     as_confidence,
     as_positive,
-    as_texts,
 )
+from labelquorum._shared.labels import as_codes
 from labelquorum._shared.samples import as_points, check_finite
+from labelquorum._shared.texts import as_texts
 from labelquorum.display.axes import new_axes, shortened
 from labelquorum.text.terms import keywords, representatives
 
@@ -169,7 +169,8 @@ class ClusterGridDisplay:
         Parameters
         ----------
         labels : array-like of shape (n_samples,)
-            The category of each sample: integers, negative for none, or strings, None for none.
+            The category of each sample: integers, negative for none, or strings, None for none. See
+            docs/inputs.md for all forms.
         X : array-like of shape (n_samples, n_features), optional
             With `image_shape`, an image in each row: its gray values, row by row, the highest
             black. With `texts`, their embeddings, if there are any.
@@ -404,7 +405,8 @@ class AgreementDisplay:
             Or a data frame, or a list of 1-D arrays, one per partition. A negative value means that
             the partition abstains.
         labels : array-like of shape (n_samples,)
-            The category of each sample: integers, negative for none, or strings, None for none.
+            The category of each sample: integers, negative for none, or strings, None for none. See
+            docs/inputs.md for all forms.
         ax : matplotlib Axes, optional
             Where to draw; None for a new figure.
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from labelquorum._shared.arguments import as_codes, as_confidence, as_positive
+from labelquorum._shared.arguments import as_confidence, as_positive
+from labelquorum._shared.labels import as_codes
 from labelquorum.display.axes import BLUE, ORANGE, line_style, new_axes
 from labelquorum.quality.coverage import coverage_at_thresholds, coverage_of, judge
 from labelquorum.quality.metrics import TO_MATCH, as_known_classes, is_right

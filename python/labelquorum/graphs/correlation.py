@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum import _core
-from labelquorum._shared.arguments import as_codes, as_n_threads
+from labelquorum._shared.arguments import as_n_threads
+from labelquorum._shared.labels import as_codes
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_graph
 from labelquorum.graphs.csr import symmetrize_graph

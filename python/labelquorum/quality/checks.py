@@ -160,7 +160,8 @@ def samples_to_check(
     Parameters
     ----------
     labels : array-like of shape (n,)
-        Integers or strings; -1 (or None) for samples without a label, which are never drawn.
+        Integers or strings; -1 (or None) for samples without a label, which are never drawn. See
+        docs/inputs.md for all forms.
     confidence : array-like of shape (n,), optional
         Confidence of each label, 0 to 1.
     n_samples : int, default=60
@@ -200,7 +201,7 @@ def samples_to_check(
     """
     _, codes = as_categories(labels, "labels")
     n_checks = as_positive(n_samples, "n_samples")
-    samples = np.flatnonzero(codes >= 0)
+    samples, n_all = np.flatnonzero(codes >= 0), len(codes)
     n = len(samples)
     if n_checks > n:
         raise ValueError(
@@ -209,7 +210,7 @@ def samples_to_check(
     codes = codes[samples]
     keys: tuple[NDArray[Any], ...] = (codes,)
     if confidence is not None:
-        keys = (_as_confidence(confidence, len(np.asarray(labels)))[samples], codes)
+        keys = (_as_confidence(confidence, n_all)[samples], codes)
     samples = samples[np.lexsort(keys)]
     random = check_random_state(random_state)
 
@@ -378,7 +379,7 @@ def label_quality(
     The bounds hold with confidence 0.95, each by itself.
     """
     categories, codes = as_categories(labels, "labels")
-    samples, right = checked_labels(np.asarray(labels), codes, oracle_labels)
+    samples, right = checked_labels(categories, codes, oracle_labels)
     alpha = as_alpha(level, n_looks)
     threshold = n_kept = None
     sizes = np.bincount(codes[codes >= 0], minlength=len(categories))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelquorum._shared.arguments import as_codes
+from labelquorum._shared.labels import as_codes
 from labelquorum.quality.metrics import TO_MATCH, UNMATCHED, is_right
 
 _MOST_POINTS = 1000

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from labelquorum._shared.arguments import as_positive
-from labelquorum._shared.labels import known_labels
+from labelquorum._shared.labels import as_codes, known_labels
 from labelquorum._shared.progress import progress
 from labelquorum.quality.metrics import clustering_accuracy
 
@@ -275,16 +275,15 @@ def _fresh(estimator: Any, random: np.random.RandomState) -> Any:
 
 def _clusters(clusterer: Any, X: Any, part: str, random: np.random.RandomState) -> NDArray[np.intp]:
     """The cluster of each sample, numbered from 0; -1 for none."""
-    labels = np.asarray(_fresh(clusterer, random).fit_predict(X))
-    in_cluster = labels >= 0
-    if in_cluster.sum() < 2:
+    labels = _fresh(clusterer, random).fit_predict(X)
+    codes = as_codes(labels, "the labels by clusterer")[1]
+    n_clustered = int((codes >= 0).sum())
+    if n_clustered < 2:
         raise ValueError(
             f"clusterer must put at least 2 samples of a {part} part in a cluster, got "
-            f"{in_cluster.sum()} of {len(labels)}"
+            f"{n_clustered} of {len(codes)}"
         )
-    clusters = np.full(len(labels), -1, dtype=np.intp)
-    clusters[in_cluster] = np.unique(labels[in_cluster], return_inverse=True)[1]
-    return clusters
+    return codes.astype(np.intp)
 
 
 def _predictor(

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.labels import to_labels
 from labelquorum.quality.metrics import as_known_classes
 
@@ -34,8 +35,8 @@ def learning_curve(
         Already fitted, with or without labels. It stays as it is: a copy is taught.
     y : array-like of shape (n_samples,)
         Classes of its training samples: integers, negative where unknown, or strings, None where
-        unknown. Samples of unknown class are skipped when the sampler asks for them, and do not
-        count for the accuracy.
+        unknown (docs/inputs.md lists all forms). Samples of unknown class are skipped when the
+        sampler asks for them, and do not count for the accuracy.
     n_labels : int, default=100
         Number of labels at the end of the curve. There are fewer if the sampler runs out of
         samples.
@@ -82,7 +83,7 @@ def learning_curve(
             f"y has {len(codes)} values, but the estimator was fitted on {n_samples} samples: they "
             "must have the same length"
         )
-    truth = to_labels(np.array(classes), codes)
+    truth = to_labels(array_of_names(classes), codes)
     model = deepcopy(estimator)
     given: list[int] = []
     accuracy: list[float] = []

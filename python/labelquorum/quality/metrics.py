@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelquorum import _core
-from labelquorum._shared.arguments import as_codes
+from labelquorum._shared.labels import as_codes
 
 Integers = NDArray[np.integer[Any]]
 
@@ -23,20 +23,20 @@ def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Classes: integers, bools or strings.
+        Classes. Samples without one are left out.
     y_pred : array-like of shape (n_samples,)
-        Clusters: integers, bools or strings. A negative integer means no label, and is wrong.
+        Clusters. A sample without one is wrong.
 
     Returns
     -------
     float
-        Share of all samples, 0 to 1, whose cluster is matched with their class. Samples are wrong
+        Share of the samples, 0 to 1, whose cluster is matched with their class. Samples are wrong
         if their cluster, or their class, is left without a match.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument holds floats or mixed types, is not 1-D, is empty, or the lengths differ.
+        If an argument holds no labels, is not 1-D, is empty, or the lengths differ.
     WorkLimitError
         If there are more than 10^8 combinations of a class and a cluster.
 
@@ -55,22 +55,20 @@ def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """
     from scipy.optimize import linear_sum_assignment
 
-    classes = _as_labels(y_true, "y_true")
-    clusters = _as_labels(y_pred, "y_pred")
+    class_names, classes = as_known_classes(y_true, "y_true")
+    cluster_names, clusters = as_codes(y_pred, "y_pred")
     if len(classes) != len(clusters):
         raise ValueError(
             f"y_true has {len(classes)} values, but y_pred has {len(clusters)}: they must have the "
             "same length"
         )
-    n_samples = len(classes)
-    if clusters.dtype.kind == "i":
-        labeled = clusters >= 0
-        classes, clusters = classes[labeled], clusters[labeled]
-    class_names, classes = np.unique(classes, return_inverse=True)
-    cluster_names, clusters = np.unique(clusters, return_inverse=True)
-    counts = _counts(classes, clusters, len(class_names), len(cluster_names))
+    is_known = classes >= 0
+    is_counted = is_known & (clusters >= 0)
+    counts = _counts(
+        classes[is_counted], clusters[is_counted], len(class_names), len(cluster_names)
+    )
     matched = counts[linear_sum_assignment(counts, maximize=True)]
-    return float(matched.sum() / n_samples)
+    return float(matched.sum() / is_known.sum())
 
 
 def is_right(
@@ -124,16 +122,3 @@ def _counts(
         )
     cells = classes.astype(np.int64) * n_clusters + clusters
     return np.bincount(cells, minlength=n_cells).reshape(n_classes, n_clusters)
-
-
-def _as_labels(labels: ArrayLike, name: str) -> NDArray[Any]:
-    array = np.asarray(labels)
-    if array.dtype.kind == "O" and all(isinstance(label, str) for label in array.flat):
-        array = array.astype(str)
-    if array.dtype.kind not in "iubUST":
-        raise TypeError(f"{name} must hold integers, bools or strings, got dtype {array.dtype}")
-    if array.ndim != 1:
-        raise ValueError(f"{name} must have shape (n_samples,), got {array.shape}")
-    if not array.size:
-        raise ValueError(f"{name} must hold at least one sample, got none")
-    return array

@@ -14,8 +14,8 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from labelquorum._shared.arguments import as_texts
 from labelquorum._shared.samples import validated_samples
+from labelquorum._shared.texts import as_texts
 from labelquorum.quality.coverage import judge
 from labelquorum.report.contents import contents
 from labelquorum.report.data import report_data

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from labelquorum._shared.arguments import as_place, as_positive
 from labelquorum._shared.files import fields_of_any_length
+from labelquorum._shared.label_reader import is_no_label_word
 from labelquorum.review.cells import unmarked
 
 _Votes: TypeAlias = dict[int, dict[Any, str]]
@@ -192,7 +193,8 @@ def read_csv(
 
     Notes
     -----
-    An empty cell is not an answer. White space around a label is removed.
+    An empty cell is not an answer, nor is "none" or another word that means "no label" in a file
+    (docs/inputs.md lists them). White space around a label is removed.
 
     Examples
     --------
@@ -317,7 +319,7 @@ def _identity(person: Any) -> Any:
 
 def _vote(votes: _Votes, sample: int, person: Any, label: str | None) -> None:
     label = "" if label is None else label.strip()
-    if label:
+    if not is_no_label_word(label):
         votes.setdefault(sample, {})[person] = label
 
 

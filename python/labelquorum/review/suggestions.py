@@ -13,8 +13,11 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labelquorum._shared.arguments import as_codes, as_confidence, as_place, as_texts
+from labelquorum._shared.arguments import as_confidence, as_place
 from labelquorum._shared.files import replacing
+from labelquorum._shared.label_reader import is_no_label_word
+from labelquorum._shared.labels import as_codes
+from labelquorum._shared.texts import as_texts
 from labelquorum.review.cells import marked
 
 _AGENT = "labelquorum"
@@ -45,7 +48,8 @@ def label_studio_tasks(
     texts : iterable of str, of length n_samples
         The texts to review.
     labels : array-like of shape (n_samples,)
-        Suggested categories: strings, with None where there is none, or integers, with -1.
+        Suggested categories: strings, with None where there is none, or integers, with -1; see
+        docs/inputs.md. A word that means "no label" in a file cannot be a category.
     confidence : float array-like of shape (n_samples,), optional
         The score of each prediction, by which Label Studio can sort.
     samples : int array-like, optional
@@ -310,5 +314,10 @@ def _as_name(category: Any, name: str) -> str:
     if not category or category != category.strip():
         raise ValueError(
             f"{name} must not be empty or have white space at the ends, got {category!r}"
+        )
+    if is_no_label_word(category):
+        raise ValueError(
+            f'{name} must not be a word that means "no label" in a file, got {category!r}: give '
+            "the category another name"
         )
     return category

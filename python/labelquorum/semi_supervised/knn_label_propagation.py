@@ -142,7 +142,7 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
         The settings with the best accuracy in the cross-validation; among equals, those with the
         fewest neighbors.
     transduction_ : array of shape (n_samples,)
-        The class of each sample; labels in `y` stay. -1 (None, if classes are not numbers) where
+        The class of each sample; labels in `y` stay. -1 (None, if classes are strings) where
         the confidence is below `min_confidence`.
     label_distributions_ : float64 array of shape (n_samples, n_classes)
         The share of the votes for each class; 1 for the class of a labeled sample.
@@ -230,7 +230,8 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
         X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
             The samples.
         y : array-like of shape (n_samples,)
-            Classes; -1 (None, among strings) for a sample without a label.
+            Classes; -1 (None, among strings) for a sample without a label. See docs/inputs.md for
+            all forms.
 
         Returns
         -------
@@ -443,7 +444,7 @@ class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
         Returns
         -------
         array of shape (n_samples,)
-            Classes; -1 (None, if classes are not numbers) where the confidence is below
+            Classes; -1 (None, if classes are strings) where the confidence is below
             `min_confidence`.
         """
         check_is_fitted(self)

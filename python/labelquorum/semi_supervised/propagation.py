@@ -111,7 +111,8 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
             The samples. With a `graph`, only `predict` needs them, so they may be None.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Classes; -1 (None, among strings) for a sample without a label. Or the share of each
-            class in each sample: rows sum to 1, or are all zero for a sample without a label.
+            class in each sample: rows sum to 1, or are all zero for a sample without a label. See
+            docs/inputs.md for all forms of classes.
 
         Returns
         -------
@@ -224,8 +225,8 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         array of shape (n_samples,)
-            The class with the largest share in `predict_proba`; -1 (None, if classes are not
-            numbers) if all shares are zero.
+            The class with the largest share in `predict_proba`; -1 (None, if classes are
+            strings) if all shares are zero.
         """
         codes = most_likely(self.predict_proba(X))
         return to_labels(self.classes_, codes)
@@ -287,7 +288,7 @@ class LabelSpreading(_GraphClassifier):
     classes_ : array of shape (n_classes,)
         The classes in `y`, sorted; the column numbers of `y` if it holds shares.
     transduction_ : array of shape (n_samples,)
-        The class of each sample; -1 (None, if classes are not numbers) if no label reached it.
+        The class of each sample; -1 (None, if classes are strings) if no label reached it.
     label_distributions_ : float array of shape (n_samples, n_classes)
         The shares of the classes in each sample; rows sum to 1, or to 0 if no label reached the
         sample. float32 if the graph is (the graph of float32 or float16 samples), else float64.
@@ -404,7 +405,7 @@ class LabelPropagation(_GraphClassifier):
     classes_ : array of shape (n_classes,)
         The classes in `y`, sorted; the column numbers of `y` if it holds shares.
     transduction_ : array of shape (n_samples,)
-        The class of each sample; -1 (None, if classes are not numbers) if no label reached it.
+        The class of each sample; -1 (None, if classes are strings) if no label reached it.
     label_distributions_ : float array of shape (n_samples, n_classes)
         The shares of the classes in each sample; rows sum to 1, or to 0 if no label reached the
         sample. float32 if the graph is (the graph of float32 or float16 samples), else float64.
@@ -515,7 +516,7 @@ class PoissonLearning(_GraphClassifier):
     classes_ : array of shape (n_classes,)
         The classes in `y`, sorted; the column numbers of `y` if it holds shares.
     transduction_ : array of shape (n_samples,)
-        The class of each sample; -1 (None, if classes are not numbers) if no label reached it.
+        The class of each sample; -1 (None, if classes are strings) if no label reached it.
     label_distributions_ : float array of shape (n_samples, n_classes)
         Scores: the positive parts of the potentials, scaled to sum to 1; 0 if no label reached the
         sample. float32 if the graph is (the graph of float32 or float16 samples), else float64.

@@ -181,7 +181,8 @@ class S3VM(ClassifierMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             The samples; with "linear" also a SciPy sparse matrix.
         y : array-like of shape (n_samples,)
-            Classes, at least two; -1 (None, among strings) for a sample without a label.
+            Classes, at least two; -1 (None, among strings) for a sample without a label. See
+            docs/inputs.md for all forms.
 
         Returns
         -------

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.arguments import as_codes
+from labelquorum._shared.label_reader import Labels, array_of_names, read_labels
+from labelquorum._shared.labels import as_codes
 from labelquorum._shared.samples import as_points, check_finite
 from labelquorum.sets.pairs import Codes, Floats, Indices, n_pairs_of
 
@@ -122,15 +123,14 @@ def as_examples(sets: Any, clusters: Any, categories: Any, groups: Any, pairs: A
         raise ValueError(
             "sets must hold at least 2 sets, since the offset is tuned on held-out sets, got 1"
         )
-    codes = [
-        as_codes(labels, f"clusters[{i}]")[1]
-        for i, labels in enumerate(_labels_of_sets(clusters, items, "clusters"))
-    ]
+    codes = [labels.codes for labels in _labels_of_sets(clusters, items, "clusters")]
     _check_both_kinds_of_pairs(codes)
     if categories is None:
         return Examples(items, codes, None, np.empty(0))
-    labels_of_sets = _labels_of_sets(categories, items, "categories")
-    names, joined = as_codes(_joined(labels_of_sets), "categories")
+    labels_of_sets = [
+        labels.as_objects() for labels in _labels_of_sets(categories, items, "categories")
+    ]
+    names, joined = as_codes(np.concatenate(labels_of_sets), "categories")
     if not names:
         raise ValueError(
             "categories must hold at least one category, got -1 or None for every item: pass "
@@ -145,43 +145,28 @@ def as_examples(sets: Any, clusters: Any, categories: Any, groups: Any, pairs: A
     return Examples(items, codes, category_codes, array_of_names(names))
 
 
-def array_of_names(names: list[Any]) -> NDArray[Any]:
-    """Return an array of numbers or of strings; of objects if there are both."""
-    is_mixed = len({isinstance(name, str) for name in names}) > 1
-    return np.array(names, dtype=object if is_mixed else None)
-
-
-def _labels_of_sets(labels: Any, items: Items, name: str) -> list[NDArray[Any]]:
-    """Check the labels and return those of each set."""
+def _labels_of_sets(labels: Any, items: Items, name: str) -> list[Labels]:
+    """Read the labels of each set."""
     if items.rows is not None:
+        joined = read_labels(labels, name, mixed=True).as_objects()
         n_rows = sum(map(len, items.rows))
-        if np.ndim(labels) != 1 or len(labels) != n_rows:
+        if len(joined) != n_rows:
             raise ValueError(
-                f"{name} must have shape ({n_rows},), one value per row of sets, got "
-                f"{np.shape(labels)}"
+                f"{name} must have shape ({n_rows},), one value per row of sets, got {joined.shape}"
             )
-        joined = _joined([labels])
-        return [joined[rows] for rows in items.rows]
+        return [read_labels(joined[rows], name, mixed=True) for rows in items.rows]
     if len(labels) != items.n_sets:
         raise ValueError(f"{name} must hold {items.n_sets} arrays, one per set, got {len(labels)}")
+    labels_of_sets = []
     for i, (labels_of_set, features) in enumerate(zip(labels, items.features, strict=True)):
-        if np.ndim(labels_of_set) != 1 or len(labels_of_set) != len(features):
+        read = read_labels(labels_of_set, f"{name}[{i}]", mixed=True)
+        if len(read.codes) != len(features):
             raise ValueError(
                 f"{name}[{i}] must have shape ({len(features)},), one value per item of sets[{i}], "
-                f"got {np.shape(labels_of_set)}"
+                f"got {read.codes.shape}"
             )
-    return [_joined([labels_of_set]) for labels_of_set in labels]
-
-
-def _joined(labels: list[Any]) -> NDArray[Any]:
-    """Concatenate labels into an array of integers, or else of objects.
-
-    NumPy alone would turn numbers and None among strings into strings.
-    """
-    arrays = [np.asarray(values) for values in labels]
-    if all(array.dtype.kind in "iu" for array in arrays):
-        return np.concatenate(arrays)
-    return np.concatenate([np.array([*values], dtype=object) for values in labels])
+        labels_of_sets.append(read)
+    return labels_of_sets
 
 
 def _check_both_kinds_of_pairs(clusters: list[Codes]) -> None:

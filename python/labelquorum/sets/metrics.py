@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from labelquorum._shared.arguments import as_codes, as_positive
+from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.labels import as_codes
 
 Counts = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]

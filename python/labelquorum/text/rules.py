@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from labelquorum._shared.arguments import as_positive, as_texts
+from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.label_reader import array_of_names, read_labels
 from labelquorum._shared.labels import to_labels
 from labelquorum._shared.progress import progress
+from labelquorum._shared.texts import as_texts
 from labelquorum.text.terms import TEXTS_PER_CHUNK
 from labelquorum.text.words import as_pieces, fold
 
@@ -373,6 +375,12 @@ def _as_categories(rules: Mapping[Any, Any]) -> list[Any]:
                 raise ValueError(
                     f"categories in rules must be at least 0 if integers, got {min(categories)}"
                 )
+            means_none = np.flatnonzero(read_labels(categories, "categories").codes < 0)
+            if len(means_none):
+                raise ValueError(
+                    'categories in rules must not mean "no label", got '
+                    f"{categories[means_none[0]]!r}"
+                )
             return categories
     types = sorted({type(name).__name__ for name in categories})
     raise TypeError(
@@ -381,4 +389,6 @@ def _as_categories(rules: Mapping[Any, Any]) -> list[Any]:
 
 
 def _as_classes(categories: list[Any]) -> NDArray[Any]:
-    return np.array(categories, dtype=object if isinstance(categories[0], str) else np.int64)
+    if isinstance(categories[0], str):
+        return np.array(categories, dtype=object)
+    return array_of_names([int(category) for category in categories])

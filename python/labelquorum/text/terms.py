@@ -17,9 +17,11 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
-from labelquorum._shared.arguments import as_codes, as_confidence, as_positive, as_texts
+from labelquorum._shared.arguments import as_confidence, as_positive
+from labelquorum._shared.labels import as_codes
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_samples, check_finite
+from labelquorum._shared.texts import as_texts
 from labelquorum.text.words import as_words, fold
 
 if TYPE_CHECKING:
@@ -218,8 +220,8 @@ def keywords(
     texts : iterable of str, of length n_samples
         The texts.
     labels : array-like of shape (n_samples,)
-        Categories: integers, negative for no category, or strings, None for no category. Texts
-        without a category are ignored.
+        Categories: integers, negative for no category, or strings, None for no category
+        (docs/inputs.md lists all forms). Texts without a category are ignored.
     n_keywords : int, default=10
         Maximum number of keywords per category.
     min_df : int, default=2

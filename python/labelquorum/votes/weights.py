@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.arguments import Column, Columns, as_codes, as_columns
+from labelquorum._shared.arguments import Column, Columns, as_columns
+from labelquorum._shared.labels import as_codes
 from labelquorum.votes.signatures import SignatureTable
 
 _N_CLUSTERS_ALWAYS_ALLOWED = 1 << 16  # however few samples there are
@@ -21,8 +22,7 @@ def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
     votes : list or tuple
         Each item holds the labels of one voter, shape (n_samples,), or of several voters, shape
         (n_samples, n_voters). Labels are integers, negative for an abstention, or strings, with
-        None or NaN for an abstention. Items are arrays, lists, or pandas or polars Series and
-        DataFrames.
+        None or NaN for an abstention, of any library: see docs/inputs.md.
 
     Returns
     -------
@@ -67,7 +67,12 @@ def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
     columns: Columns = []
     for i, item in enumerate(votes):
         for name, labels in _named_voters(item, f"votes[{i}]"):
-            _, codes = as_codes(labels, name)
+            names, codes = as_codes(labels, name)
+            if any(isinstance(label, bool) for label in names):
+                raise TypeError(
+                    f"{name} must hold integers, got bools: convert them with "
+                    ".astype('int8') if both of them are votes; -1 is an abstention"
+                )
             if columns and len(codes) != len(columns[0]):
                 raise ValueError(
                     f"{name} must have {len(columns[0])} samples, as votes[0] has, got {len(codes)}"
@@ -81,11 +86,13 @@ def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
 def _named_voters(item: Any, name: str) -> list[tuple[str, Any]]:
     """Split a matrix or DataFrame into columns, each with a name for error messages."""
     if hasattr(item, "columns"):
-        is_pandas = hasattr(item, "iloc")
-        return [
-            (f"{name}[{label!r}]", item.iloc[:, j] if is_pandas else item.to_series(j))
-            for j, label in enumerate(item.columns)
-        ]
+        if hasattr(item, "iloc"):
+            columns, labels = [item.iloc[:, j] for j in range(len(item.columns))], item.columns
+        elif hasattr(item, "to_series"):
+            columns, labels = item.get_columns(), item.columns
+        else:  # a table of pyarrow
+            columns, labels = item.columns, item.column_names
+        return [(f"{name}[{x!r}]", column) for x, column in zip(labels, columns, strict=True)]
     if getattr(item, "ndim", 1) == 2:
         return [(f"{name}[:, {j}]", column) for j, column in enumerate(item.T)]
     return [(name, item)]

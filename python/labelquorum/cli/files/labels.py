@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError
+from labelquorum._shared.label_reader import is_no_label_word
 from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.partitions import open_npy
 from labelquorum.cli.files.sources import Location, extension_of, find_file
@@ -71,16 +72,19 @@ def _read_table(location: Location) -> NDArray[Any]:
 def as_labels(name: str, values: NDArray[Any] | Sequence[Any]) -> NDArray[Any]:
     """Integers with -1, or strings with None, where there is no label.
 
-    `name` is that of the file, for messages. Text that holds only numbers becomes integers; an
-    empty one, "nan" and -1 mean that there is no label.
+    `name` is that of the file, for messages. Text that holds only numbers becomes integers; the
+    `NO_LABEL_WORDS` mean that there is no label.
     """
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise FileError(f"{name}: the labels must be 1-D, one for each sample, got {array.shape}")
-    if array.dtype.kind in "iu":
-        _check_integers(name, array[(array < -1) | (array > _MAX_LABEL)].tolist())
-        return array.astype(np.int64)
-    texts = [_as_text(name, value) for value in array.tolist()]
+    if isinstance(values, np.ndarray):
+        if values.ndim != 1:
+            raise FileError(
+                f"{name}: the labels must be 1-D, one for each sample, got {values.shape}"
+            )
+        if values.dtype.kind in "iu":
+            _check_integers(name, values[(values < -1) | (values > _MAX_LABEL)].tolist())
+            return values.astype(np.int64)
+        values = values.tolist()
+    texts = [_as_text(name, value) for value in values]
     numbers = [-1 if text is None else _as_number(text) for text in texts]
     if any(number is None for number in numbers):
         named = np.empty(len(texts), dtype=object)
@@ -105,7 +109,7 @@ def _as_text(name: str, value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, float, type(None))):
         raise FileError(f"{name}: labels must be integers or strings, got {value!r}")
     text = "" if value is None else str(value).strip()
-    return None if text in ("", "nan") or _as_number(text) == -1 else text
+    return None if is_no_label_word(text) or _as_number(text) == -1 else text
 
 
 def _as_number(text: str) -> int | float | None:

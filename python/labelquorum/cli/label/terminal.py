@@ -12,6 +12,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
+from labelquorum._shared.label_reader import NO_LABEL_WORDS, is_no_label_word
 from labelquorum.active_learning.session import LabelingSession, Offer, Question
 
 try:
@@ -26,7 +27,6 @@ _N_NUMBERS = 9  # proposals that have a key
 _LINES_BESIDE = 12  # lines of the screen for what surrounds the text
 _FEWEST_LINES = 4
 _MAX_NAME = 200
-_NO_LABELS = ("-1", "nan", "none", "null")  # in files of labels, these mean "no label"
 
 _HELP = """\
 1 to 9   label the text with this category
@@ -286,10 +286,11 @@ def _ask_name(session: LabelingSession, terminal: Terminal) -> str | None:
     name = " ".join(terminal.line("name: ").split())
     if not name:
         return None
-    if not name.isprintable() or len(name) > _MAX_NAME or name.lower() in _NO_LABELS:
+    if not name.isprintable() or len(name) > _MAX_NAME or is_no_label_word(name):
         terminal.show(
-            f"A name must have 1 to {_MAX_NAME} printable characters. {', '.join(_NO_LABELS)} are "
-            "reserved: they mean that there is no label."
+            f"A name must have 1 to {_MAX_NAME} printable characters. "
+            f"{', '.join(filter(None, NO_LABEL_WORDS))} are reserved: they mean that there is no "
+            "label."
         )
         return None
     # "Billing" and "billing" are one category.
