@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelquorum._shared.labels import to_labels
+from labelquorum._shared.samples import as_array
 
 _NO_LABEL, _SKIPPED = -1, -2
 
@@ -55,7 +56,7 @@ def _as_name(label: Any) -> Any:
 
 def as_samples(indices: ArrayLike, n: int) -> NDArray[np.int64]:
     """Return the indices as a 1-D array of distinct integers from 0 to n - 1."""
-    array = np.asarray(indices)
+    array = as_array(indices, "indices")
     if array.size == 0 and array.ndim == 1:
         return np.empty(0, dtype=np.int64)
     if array.dtype.kind not in "iu":

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from labelquorum._shared.arguments import as_codes, as_confidence, as_place, as_texts
 from labelquorum._shared.files import replacing
+from labelquorum._shared.samples import as_array
 from labelquorum.review.cells import marked
 
 _AGENT = "labelquorum"
@@ -281,7 +282,7 @@ def _suggestions(texts: Any, labels: Any, confidence: Any, samples: Any) -> list
     if samples is None:
         chosen = list(range(len(items)))
     else:
-        indices = np.asarray(samples)
+        indices = as_array(samples, "samples")
         if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size):
             raise TypeError(
                 f"samples must be 1-D integers, got dtype {indices.dtype} and shape {indices.shape}"

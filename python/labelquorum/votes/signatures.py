@@ -24,6 +24,7 @@ from labelquorum._shared.arguments import (
     as_positive,
 )
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -472,7 +473,7 @@ def _check_format(version: Any) -> None:
 
 
 def _as_counts(counts: ArrayLike, n: int) -> NDArray[np.int64]:
-    array = np.asarray(counts)
+    array = as_array(counts, "counts")
     if array.dtype.kind not in "iu":
         raise TypeError(f"counts must hold integers, got dtype {array.dtype}")
     if array.shape != (n,):
