@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -764,6 +765,15 @@ PARTITION_KINDS = {
 def test_every_kind_of_partitions_gives_the_same(kind):
     partitions = PARTITION_KINDS[kind]()
     np.testing.assert_array_equal(lq.mini_clusters(partitions), lq.mini_clusters(PARTITIONS))
+
+
+def test_the_documentation_names_all_that_takes_samples_or_graphs():
+    text = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
+    samples, _, rest = text.partition("## Graphs")
+    graphs = rest.partition("## Labels")[0]
+    for functions, section in ((TAKES_DENSE, samples), (TAKES_GRAPHS, graphs)):
+        for function in functions:
+            assert f"`{function.split()[0]}`" in section, function
 
 
 # Names of features, and scikit-learn's configuration
