@@ -131,6 +131,25 @@ TAKES_DENSE = TAKES_SPARSE | {
     "PairwiseSetClusterer groups": _grouped_sets,
     "S3VM rbf": _fitted(lambda: lq.S3VM("rbf", random_state=0)),
 }
+# What takes longer is tried on a few kinds, and on all of them in the slow tests.
+TAKES_LONG = ("base_", "ClusterGrid", "Consensus", "KNNLabel", "Pairwise", "PreClus", "S3VM")
+FEW_KINDS = ("nested lists", "big-endian", "pandas convert_dtypes", "Arrow table", "torch gradient")
+FEW_KINDS += ("CSC", "repeated", "float16")
+
+
+def crossed(functions, kinds):
+    """Each function with each kind."""
+    return [
+        pytest.param(
+            function,
+            kind,
+            marks=[pytest.mark.slow] * (function.startswith(TAKES_LONG) and kind not in FEW_KINDS),
+        )
+        for function in functions
+        for kind in kinds
+    ]
+
+
 NAME = {"PairwiseSetClusterer": "sets", "PairwiseSetClusterer groups": "sets"}
 NAME |= {"assign_codebooks codebooks": "codebooks", "kneighbors Y": "Y"}
 
@@ -273,13 +292,12 @@ def expected():
     return {name: function(X) for name, function in TAKES_DENSE.items()}
 
 
-@pytest.mark.parametrize("kind", DENSE)
-@pytest.mark.parametrize("function", TAKES_DENSE)
+@pytest.mark.parametrize(("function", "kind"), crossed(TAKES_DENSE, DENSE))
 def test_every_kind_of_dense_samples_gives_the_same(function, kind, expected):
     assert_same(TAKES_DENSE[function](DENSE[kind]()), expected[function])
 
 
-@pytest.mark.parametrize("kind", [*DENSE, "CSR"])
+@pytest.mark.parametrize("kind", [*FEW_KINDS[:5], "CSR"])
 def test_a_report_reads_every_kind(kind, tmp_path):
     pytest.importorskip("jinja2")
     samples = scipy.sparse.csr_array(X) if kind == "CSR" else DENSE[kind]()
@@ -482,8 +500,7 @@ def test_sparse_rows_are_searched_as_dense_ones_are(function, expected, expected
         assert_same(expected_of_sparse[function], expected[function])
 
 
-@pytest.mark.parametrize("kind", SPARSE)
-@pytest.mark.parametrize("function", TAKES_SPARSE)
+@pytest.mark.parametrize(("function", "kind"), crossed(TAKES_SPARSE, SPARSE))
 def test_every_kind_of_sparse_samples_gives_the_same(function, kind, expected_of_sparse):
     samples = SPARSE[kind]()
     assert_same(TAKES_SPARSE[function](samples), expected_of_sparse[function])
