@@ -73,6 +73,20 @@ def test_arrays_of_any_type_are_read():
         as_array([[1, 2], np.ma.array([1, 2])], "rows")
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_one_column_alone_has_one_dimension(library):
+    module = pytest.importorskip(library)
+    column = module.array([1.0, 2.0]) if library == "pyarrow" else module.Series([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"X must be 2-D, .* got shape \(2,\)"):
+        as_points(column, "X")
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="NumPy 2 has this type")
+def test_strings_of_variable_width_are_refused():
+    with pytest.raises(TypeError, match=r"X must hold floats .* got dtype StringDType"):
+        as_points(np.array([["1"]], dtype=np.dtypes.StringDType()), "X")
+
+
 def test_neither_narwhals_nor_frames_are_imported_for_arrays():
     code = (
         "import sys, numpy as np, labelquorum as lq\n"

@@ -217,7 +217,9 @@ def _array_of_tensor(tensor: Any, name: str) -> NDArray[Any]:
     """Read an array of another library, which shares its memory where it can (DLPack)."""
     if hasattr(tensor, "detach"):  # PyTorch exports no tensor that requires a gradient
         tensor = tensor.detach()
-    if str(tensor.dtype) == "torch.bfloat16":  # a type that NumPy lacks; float32 holds its values
+    if (
+        str(getattr(tensor, "dtype", "")) == "torch.bfloat16"
+    ):  # a type that NumPy lacks; float32 holds its values
         tensor = tensor.float()
     try:
         is_in_cpu_memory = tensor.__dlpack_device__()[0] in _CPU_DEVICES
@@ -258,7 +260,7 @@ def _read(values: Any, name: str) -> tuple[Any, Any]:
 
 
 def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """Return the array in native byte order, with numbers for objects."""
+    """Return the array in native byte order, with numbers for objects; any type may come out."""
     if array.ndim == 0 and array.dtype.kind in "OSU":  # a string, None, a dict, whatever
         raise TypeError(
             f"{name} must be an array of numbers with a row for each sample, got "
@@ -266,6 +268,8 @@ def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
         )
     if array.dtype.kind == "O":
         array = _numbers_of_objects(array, name)
+    if array.dtype.kind not in "iufc":
+        return array
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -426,7 +430,7 @@ def _array_of_column(column: Any, label: Any, name: str) -> NDArray[Any]:
         array = _numbers_of_objects(array, name, label)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(
-            f"{name} must hold {_WANTED_DTYPES}, got {column.dtype} in column {label!r}"
+            f"{name} must hold {_WANTED_DTYPES}, got dtype {array.dtype} in column {label!r}"
         )
     return array
 
