@@ -19,7 +19,7 @@ from labelquorum.deep import estimator as estimator_module
 pytestmark = pytest.mark.deep
 
 
-@pytest.mark.parametrize("form", ["csr", "float64", "list of integers"])
+@pytest.mark.parametrize("form", ["csr", "float64", "list of integers", "frame", "tensor"])
 def test_other_forms_of_features_give_the_same(three_blobs, form):
     X = np.round(three_blobs[0] * 4)
     # Base partitions of a sparse X differ: they see fewer columns.
@@ -29,6 +29,10 @@ def test_other_forms_of_features_give_the_same(three_blobs, form):
         X = scipy.sparse.csr_matrix(X)
     elif form == "float64":
         X = X.astype(np.float64)
+    elif form == "frame":
+        X = pytest.importorskip("pandas").DataFrame(X).convert_dtypes()
+    elif form == "tensor":
+        X = pytest.importorskip("torch").tensor(X, requires_grad=True)
     else:
         X = X.astype(np.int64).tolist()
     probabilities = LadderIM(3, **settings).fit(X).predict_proba(X)

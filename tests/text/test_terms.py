@@ -216,7 +216,11 @@ def test_bad_texts_and_labels_are_refused(function, texts, labels, options, erro
         ({"confidence": [-1.0]}, ValueError, "confidence must hold .* at least 0, got -1"),
         ({"X": [[0.0], [1.0]]}, ValueError, "X must have 1 rows, one per text, got 2"),
         ({"X": [[np.inf]]}, ValueError, "X must be finite, got infinity at row 0"),
-        ({"X": sparse.csr_array([[np.nan]])}, ValueError, "the data of X must be finite, got NaN"),
+        (
+            {"X": sparse.csr_array([[np.nan]])},
+            ValueError,
+            "X must be finite, got NaN at row 0, column 0",
+        ),
         ({"n_texts": 0}, ValueError, "n_texts must be .*, got 0"),
     ],
 )

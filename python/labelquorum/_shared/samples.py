@@ -217,7 +217,9 @@ def _array_of_tensor(tensor: Any, name: str) -> NDArray[Any]:
     """Read an array of another library, which shares its memory where it can (DLPack)."""
     if hasattr(tensor, "detach"):  # PyTorch exports no tensor that requires a gradient
         tensor = tensor.detach()
-    if str(tensor.dtype) == "torch.bfloat16":  # a type that NumPy lacks; float32 holds its values
+    if (
+        str(getattr(tensor, "dtype", "")) == "torch.bfloat16"
+    ):  # a type that NumPy lacks; float32 holds its values
         tensor = tensor.float()
     try:
         is_in_cpu_memory = tensor.__dlpack_device__()[0] in _CPU_DEVICES
@@ -258,19 +260,21 @@ def _read(values: Any, name: str) -> tuple[Any, Any]:
 
 
 def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """Return the array in native byte order, with numbers for objects."""
+    """Return the array in native byte order, with numbers for objects; any type may come out."""
+    if array.ndim == 0 and array.dtype.kind in "OSU":  # a string, None, a dict, whatever
+        raise TypeError(
+            f"{name} must be an array of numbers with a row for each sample, got "
+            f"{type(array.item()).__name__}"
+        )
     if array.dtype.kind == "O":
         array = _numbers_of_objects(array, name)
+    if array.dtype.kind not in "iufc":
+        return array
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _numbers_of_objects(array: NDArray[Any], name: str, column: Any = None) -> NDArray[Any]:
     """Return an array of float64, given one of Python's numbers, or of equally long lists."""
-    if array.ndim == 0:
-        raise TypeError(
-            f"{name} must be an array of numbers with a row for each sample, got "
-            f"{type(array.item()).__name__}"
-        )
     if array.ndim == 1 and len(array) and isinstance(array[0], (list, tuple, np.ndarray)):
         return _numbers(_array_of_list(array.tolist(), name, None), name)
     items = array.ravel().tolist()
@@ -330,7 +334,8 @@ def as_frame(values: Any) -> Any:
 
     Narwhals is imported only for what may be a frame.
     """
-    if not (hasattr(values, "columns") or hasattr(values, "__arrow_c_stream__")):
+    kind = type(values)  # a lazy frame would have to work to answer
+    if not (hasattr(kind, "columns") or hasattr(kind, "__arrow_c_stream__")):
         return None
     import narwhals
 
@@ -425,7 +430,7 @@ def _array_of_column(column: Any, label: Any, name: str) -> NDArray[Any]:
         array = _numbers_of_objects(array, name, label)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(
-            f"{name} must hold {_WANTED_DTYPES}, got {column.dtype} in column {label!r}"
+            f"{name} must hold {_WANTED_DTYPES}, got dtype {array.dtype} in column {label!r}"
         )
     return array
 
@@ -443,8 +448,9 @@ def _sparse_rows(matrix: Any, name: str) -> sparse.csr_array:
     if matrix.dtype.kind == "c":
         return matrix  # refused by each caller in its own words
     csr = _checked_csr(matrix, name, found="column")
-    # From its parts: so the indices become int32 where that holds them.
-    csr = sparse.csr_array((csr.data, csr.indices, csr.indptr), shape=csr.shape)
+    if max(csr.nnz, *csr.shape) <= np.iinfo(np.int32).max:  # much of scikit-learn wants int32
+        csr.indptr = csr.indptr.astype(np.int32, copy=False)
+        csr.indices = csr.indices.astype(np.int32, copy=False)
     if not csr.has_canonical_format:
         csr = csr.copy()
         csr.sum_duplicates()

@@ -15,6 +15,7 @@ _DEPENDENCIES = (
     "faiss-cpu",
     "rich",
     "matplotlib",
+    "narwhals",
     "pyarrow",
     "dask",
 )

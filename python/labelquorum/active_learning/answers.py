@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelquorum._shared.label_reader import array_of_names, read_labels
 from labelquorum._shared.labels import to_labels
+from labelquorum._shared.samples import as_array
 from labelquorum._shared.sealed import check_stored, check_stored_order
 
 _NO_LABEL, _SKIPPED = -1, -2
@@ -47,7 +48,7 @@ def as_names(labels: Any, n: int, known_names: list[Any]) -> list[Any]:
 
 def as_samples(indices: ArrayLike, n: int) -> NDArray[np.int64]:
     """Return the indices as a 1-D array of distinct integers from 0 to n - 1."""
-    array = np.asarray(indices)
+    array = as_array(indices, "indices")
     if array.size == 0 and array.ndim == 1:
         return np.empty(0, dtype=np.int64)
     if array.dtype.kind not in "iu":

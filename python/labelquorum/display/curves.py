@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_confidence, as_positive
 from labelquorum._shared.labels import as_codes
+from labelquorum._shared.samples import as_array
 from labelquorum.display.axes import BLUE, ORANGE, line_style, new_axes
 from labelquorum.quality.coverage import coverage_at_thresholds, coverage_of, judge
 from labelquorum.quality.metrics import TO_MATCH, as_known_classes, is_right
@@ -154,7 +155,7 @@ class CoveragePrecisionDisplay:
                 f"y_pred has {len(codes)} values, but y_true has {len(classes)}: they must have "
                 "the same length"
             )
-        confidences = as_confidence(np.asarray(confidence), len(codes))
+        confidences = as_confidence(as_array(confidence, "confidence"), len(codes))
         assert confidences is not None
         right = is_right(classes, codes, len(names), np.full(len(categories), TO_MATCH))
         is_known = classes >= 0

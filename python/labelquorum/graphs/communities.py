@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from labelquorum import _core
 from labelquorum._shared.arguments import as_n_threads, as_positive
 from labelquorum._shared.progress import progress
-from labelquorum._shared.samples import as_graph
+from labelquorum._shared.samples import as_array, as_graph
 from labelquorum.graphs.csr import symmetrize_graph
 
 
@@ -106,7 +106,7 @@ def communities(
 
 
 def _as_resolutions(resolution: ArrayLike) -> NDArray[Any]:
-    resolutions = np.asarray(resolution)
+    resolutions = as_array(resolution, "resolution")
     wanted = "a number above 0, or a 1-D array of such numbers"
     if resolutions.dtype.kind not in "iuf":
         raise TypeError(f"resolution must be {wanted}, got dtype {resolutions.dtype}")

@@ -12,7 +12,7 @@ from labelquorum import _core
 from labelquorum._shared.arguments import as_n_threads
 from labelquorum._shared.labels import as_codes
 from labelquorum._shared.progress import progress
-from labelquorum._shared.samples import as_graph
+from labelquorum._shared.samples import as_array, as_graph
 from labelquorum.graphs.csr import symmetrize_graph
 
 _ROWS_PER_BLOCK = 1024
@@ -134,7 +134,7 @@ def _group_codes(groups: Any, n: int, name: str) -> NDArray[np.int32]:
 
 
 def _symmetric_matrix(weights: Any, name: str) -> NDArray[np.floating[Any]]:
-    matrix = np.asarray(weights)
+    matrix = as_array(weights, name)
     if matrix.dtype.kind not in "iufb":
         raise TypeError(f"{name} must hold numbers, got dtype {matrix.dtype}")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:

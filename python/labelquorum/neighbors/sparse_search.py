@@ -98,14 +98,24 @@ class _Search:
         if self._metric == "inner_product":
             products: NDArray[np.float64] = np.take_along_axis(values, candidates, axis=1)
             return products
-        n, n_candidates = candidates.shape
-        repeated = queries[np.repeat(np.arange(n), n_candidates)]
-        differences = repeated - self._points[candidates.ravel()]
-        squared: NDArray[np.float64] = differences.power(2).sum(axis=1).reshape(candidates.shape)
+        squared = self._squared_distances(queries, candidates)
         if self._metric == "euclidean":
             return squared
         is_zero_query = np.diff(queries.indptr) == 0
         return np.where(is_zero_query[:, None] | self._is_zero_point[candidates], 1.0, squared / 2)
+
+    def _squared_distances(
+        self, queries: sparse.csr_array, candidates: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        n_entries = candidates.shape[1] * np.diff(queries.indptr)
+        n_entries += np.diff(self._points.indptr)[candidates].sum(axis=1)
+        parts = np.cumsum(n_entries) // _VALUES_PER_BLOCK
+        squared = np.empty(candidates.shape)
+        for rows in np.split(np.arange(len(candidates)), np.flatnonzero(np.diff(parts)) + 1):
+            repeated = queries[np.repeat(rows, candidates.shape[1])]
+            differences = repeated - self._points[candidates[rows].ravel()]
+            squared[rows] = differences.power(2).sum(axis=1).reshape(len(rows), -1)
+        return squared
 
 
 def _prepared(rows: sparse.csr_array, metric: str) -> sparse.csr_array:

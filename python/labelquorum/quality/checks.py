@@ -29,6 +29,7 @@ from scipy import special
 from sklearn.utils import check_random_state
 
 from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.samples import as_array
 from labelquorum.quality.answers import as_categories, checked_labels
 from labelquorum.quality.pivotal import pivotal_draw, spread_draw
 
@@ -493,7 +494,7 @@ def _warn_if_not_random(sizes: NDArray[np.int64], n_checked: NDArray[np.int64]) 
 
 
 def _as_confidence(confidence: ArrayLike, n_samples: int) -> NDArray[np.float64]:
-    array = np.asarray(confidence)
+    array = as_array(confidence, "confidence")
     if array.dtype.kind not in "fiub":
         raise TypeError(f"confidence must hold numbers from 0 to 1, got dtype {array.dtype}")
     if array.shape != (n_samples,):

@@ -18,6 +18,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from labelquorum._shared.arguments import as_positive
 from labelquorum._shared.labels import as_codes, known_labels
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_samples
 from labelquorum.quality.metrics import clustering_accuracy
 
 _IMITATION_SHARE = 0.25  # of the clustered samples, held out to measure the imitation
@@ -175,7 +176,7 @@ def evaluate_clustering(
     classifier = KNeighborsClassifier() if classifier is None else classifier
     _check_estimator(clusterer, "clusterer", "fit_predict")
     _check_estimator(classifier, "classifier", "predict")
-    (X,) = indexable(X)  # a sparse matrix becomes CSR
+    X = _as_rows(X)
     n_samples = _n_rows(X)
     codes = None
     if y is not None:
@@ -253,10 +254,20 @@ def _n_rows(X: Any) -> int:
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 
+def _as_rows(X: Any) -> Any:
+    """Read what is certainly samples; leave the rest to the clusterer."""
+    is_tensor = hasattr(X, "__dlpack_device__") and not isinstance(X, np.ndarray)
+    if is_tensor or hasattr(X, "tocsr") or isinstance(X, np.ma.MaskedArray):
+        return as_samples(X, "X")
+    return indexable(X)[0]
+
+
 def _rows_of(X: Any, rows: NDArray[np.intp]) -> Any:
     """Some rows of an array, a sparse matrix, a data frame or a list."""
     if hasattr(X, "iloc"):
         return X.iloc[rows]
+    if hasattr(X, "take") and hasattr(X, "schema"):  # Arrow's tables
+        return X.take(rows)
     if hasattr(X, "shape"):
         return X[rows]
     return [X[i] for i in rows]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelquorum._shared.samples import as_array
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -19,7 +21,7 @@ _MOST_SIDE, _LEAST_SIDE = 96, 6  # pixels
 
 def as_images(images: Any) -> NDArray[Any]:
     """The images as an array: (n, height, width) of gray values, or (n, height, width, 3)."""
-    array = np.asarray(images)
+    array = as_array(images, "images")
     if array.dtype.kind not in "iufb":
         raise TypeError(f"images must hold numbers, got dtype {array.dtype}")
     if array.ndim not in (3, 4) or 0 in array.shape[1:] or array.shape[3:] not in ((), (3,)):

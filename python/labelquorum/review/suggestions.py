@@ -17,6 +17,7 @@ from labelquorum._shared.arguments import as_confidence, as_place
 from labelquorum._shared.files import replacing
 from labelquorum._shared.label_reader import is_no_label_word
 from labelquorum._shared.labels import as_codes
+from labelquorum._shared.samples import as_array
 from labelquorum._shared.texts import as_texts
 from labelquorum.review.cells import marked
 
@@ -285,7 +286,7 @@ def _suggestions(texts: Any, labels: Any, confidence: Any, samples: Any) -> list
     if samples is None:
         chosen = list(range(len(items)))
     else:
-        indices = np.asarray(samples)
+        indices = as_array(samples, "samples")
         if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size):
             raise TypeError(
                 f"samples must be 1-D integers, got dtype {indices.dtype} and shape {indices.shape}"

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from labelquorum._shared.arguments import as_choice, as_n_threads, as_non_negative, as_positive
 from labelquorum._shared.labels import known_labels
 from labelquorum._shared.progress import progress
-from labelquorum._shared.samples import validated_samples
+from labelquorum._shared.samples import as_array, validated_samples
 from labelquorum.semi_supervised.propagation import LabelSpreading
 from labelquorum.semi_supervised.separators import (
     Attempt,
@@ -238,7 +238,7 @@ class S3VM(ClassifierMixin, BaseEstimator):
         if self.class_shares is None:
             return None
         wanted = f"class_shares must be {n_classes} numbers above 0 that sum to 1, one per class"
-        shares = np.asarray(self.class_shares)
+        shares = as_array(self.class_shares, "class_shares")
         if shares.dtype.kind not in "iuf":
             raise TypeError(f"{wanted}, got dtype {shares.dtype}")
         if shares.shape != (n_classes,):

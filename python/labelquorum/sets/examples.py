@@ -57,15 +57,14 @@ def as_items(sets: Any, groups: Any, pairs: Any) -> Items:
     if groups is None:
         features, rows = _features_of_list(sets), None
     else:
-        array = as_points(sets, "sets")
-        check_finite(array, "sets")
+        array = _as_features(sets, "sets")
         rows = _rows_of_groups(groups, len(array))
         features = [array[rows_of_set] for rows_of_set in rows]
     return Items(features, None if pairs is None else _as_pairs(pairs, features), rows)
 
 
 def _features_of_list(sets: Any) -> list[Floats]:
-    is_table = np.ndim(sets) == 2 if isinstance(sets, np.ndarray) else hasattr(sets, "columns")
+    is_table = hasattr(sets, "columns") or getattr(sets, "ndim", None) == 2
     if is_table:
         raise ValueError(
             f"sets must be a list of arrays, one per set, got one array of shape {np.shape(sets)}: "
@@ -73,13 +72,15 @@ def _features_of_list(sets: Any) -> list[Floats]:
         )
     if not len(sets):
         raise ValueError("sets must hold at least one set, got none")
-    first = as_points(sets[0], "sets[0]")
-    features = [
-        as_points(sets[i], f"sets[{i}]", first.shape[1], "sets[0] has") for i in range(len(sets))
-    ]
-    for i, array in enumerate(features):
-        check_finite(array, f"sets[{i}]")
-    return features
+    n_columns = as_points(sets[0], "sets[0]").shape[1]
+    return [_as_features(sets[i], f"sets[{i}]", n_columns, "sets[0] has") for i in range(len(sets))]
+
+
+def _as_features(values: Any, name: str, n_columns: int | None = None, as_in: str = "") -> Floats:
+    """Return finite features, of float32 or float64: products of float16 could overflow."""
+    points = as_points(values, name, n_columns, as_in)
+    check_finite(points, name)
+    return points.astype(np.promote_types(points.dtype, np.float32), copy=False)
 
 
 def _rows_of_groups(groups: Any, n_rows: int) -> list[Indices]:
@@ -105,8 +106,7 @@ def _as_pairs(pairs: Any, features: list[Floats]) -> list[Floats]:
         if not n_pairs:
             checked.append(np.empty((0, n_columns), dtype=np.float32))
             continue
-        points = as_points(array, name, n_columns or None, "other sets have")
-        check_finite(points, name)
+        points = _as_features(array, name, n_columns or None, "other sets have")
         if len(points) != n_pairs:
             raise ValueError(
                 f"{name} must have {n_pairs} rows, one per pair of the {len(items)} items of "

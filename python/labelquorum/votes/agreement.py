@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from labelquorum import _core
 from labelquorum._shared.arguments import INT32_MAX, as_columns, as_min_agree, as_n_threads
 from labelquorum._shared.progress import Show, progress
+from labelquorum._shared.samples import as_array
 from labelquorum.votes.collapse import as_votes, n_partitions_of, run_on_signatures
 from labelquorum.votes.signatures import SignatureTable
 
@@ -219,7 +220,7 @@ def coassociation(
 
 
 def _as_row_numbers(pairs: Any, n_samples: int) -> NDArray[np.int64]:
-    array = np.asarray(pairs)
+    array = as_array(pairs, "pairs")
     if array.dtype.kind not in "iu":
         raise TypeError(f"pairs must hold integers (row numbers), got dtype {array.dtype}")
     if array.ndim != 2 or array.shape[1] != 2:

@@ -22,6 +22,7 @@ from labelquorum._shared.arguments import (
     as_positive,
 )
 from labelquorum._shared.progress import progress
+from labelquorum._shared.samples import as_array
 from labelquorum._shared.sealed import FormatError, in_short, read_arrays
 
 if TYPE_CHECKING:
@@ -464,7 +465,7 @@ def _check_format(version: Any) -> None:
 
 
 def _as_counts(counts: ArrayLike, n: int) -> NDArray[np.int64]:
-    array = np.asarray(counts)
+    array = as_array(counts, "counts")
     if array.dtype.kind not in "iu":
         raise TypeError(f"counts must hold integers, got dtype {array.dtype}")
     if array.shape != (n,):
