@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -25,6 +25,7 @@ from labelquorum._shared.arguments import (
     as_non_negative,
     as_positive,
 )
+from labelquorum._shared.estimators import SemiSupervisedClassifierMixin, forget
 from labelquorum._shared.labels import KnownLabels, known_labels, most_likely, to_labels
 from labelquorum._shared.progress import progress
 from labelquorum.graphs.affinity import METRICS, affinity_graph, heat_weights
@@ -84,7 +85,7 @@ def _propagate(
     )
 
 
-class _GraphClassifier(ClassifierMixin, BaseEstimator):
+class _GraphClassifier(SemiSupervisedClassifierMixin, BaseEstimator):
     """The base of the estimators in this module."""
 
     n_neighbors: int
@@ -118,7 +119,9 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
         n_threads = as_n_threads(self.n_jobs)
         if X is None and self.graph is None:
             raise ValueError("X must be an array of samples if there is no graph, got None")
-        if X is not None:
+        if X is None:
+            forget(self, "n_features_in_", "feature_names_in_")
+        else:
             X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
         self._X = X
         if self.graph is None:
