@@ -138,7 +138,8 @@ class KNeighborsTransformer(  # type: ignore[call-arg]  # scikit-learn has no ty
         check_finite(self._X, "X")
         self.n_samples_fit_ = len(self._X)
         self._n_features_out = self.n_samples_fit_
-        self._searcher: NeighborSearcher | None = None
+        # `transform` adds the searcher, since it must not set attributes.
+        self._searchers: list[NeighborSearcher] = []
         return self
 
     def transform(self, X: Any) -> sparse.csr_matrix:
@@ -166,10 +167,10 @@ class KNeighborsTransformer(  # type: ignore[call-arg]  # scikit-learn has no ty
         queries = validated_points(self, X, "X", reset=False)
         check_finite(queries, "X")
         k = self._n_stored()
-        if self._searcher is None:
-            # In one step, so that other threads never see it half fitted.
-            self._searcher = self._fitted_searcher(k)
-        return self._graph(*self._searcher.query(queries, k))
+        if not self._searchers:
+            # When it is complete, so that other threads never see it half fitted.
+            self._searchers.append(self._fitted_searcher(k))
+        return self._graph(*self._searchers[0].query(queries, k))
 
     def _fitted_searcher(self, k: int) -> NeighborSearcher:
         searcher = NeighborSearcher(
