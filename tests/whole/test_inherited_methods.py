@@ -405,6 +405,15 @@ def test_the_copy_of_a_sampler_can_be_taught(way, tmp_path):
     assert_equal(unchanged, direct("PreClusteringSampler")["predict"])
 
 
+@every_estimator
+def test_a_model_mapped_into_memory_can_be_saved(name, tmp_path):
+    model = WAYS["memory map"](fitted(name), tmp_path / "model.joblib")
+    if not hasattr(model, "save"):
+        pytest.skip("has no format of its own")
+    model.save(tmp_path / "model")
+    assert_equal(results(type(model).load(tmp_path / "model"), name), direct(name))
+
+
 @pytest.mark.slow
 def test_worker_processes_and_threads_give_the_same():
     names = list(ESTIMATORS)
