@@ -340,16 +340,6 @@ def test_a_sample_without_a_predicted_label_counts_as_wrong_in_score():
     assert model.score(between, ["ant"] * 20) == predicted.count("ant") / 20
 
 
-def test_score_refuses_what_it_cannot_compare():
-    model = fitted("LabelSpreading")
-    with pytest.raises(TypeError, match=r"y must hold labels like those of fit, \[0, 1, 2\], got"):
-        model.score(X, Y_NAMES)
-    with pytest.raises(ValueError, match="y must hold at least one label"):
-        model.score(X, np.full(60, -1))
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        model.score(X, Y, [1.0])
-
-
 @every_classifier
 def test_cross_validation_takes_samples_without_a_label(name):
     model = made(name)[0]
