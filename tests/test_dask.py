@@ -313,6 +313,13 @@ def test_a_data_frame_with_known_names_gives_a_series_of_names(blobs):
     assert (found_shares.idxmax(axis=1) == found).mean() > 0.999
     with pytest.raises(ValueError, match="feature names"):
         model.predict(chunks.rename(columns={"a": "z"})).compute()
+    for method in (model.predict, model.predict_proba):  # at once, before anything is computed
+        with pytest.raises(ValueError, match="must be in the same order"):
+            method(chunks[list("badcef")])
+    with pytest.warns(UserWarning, match="fitted with feature names"):
+        model.predict(chunks.to_dask_array(lengths=True)).compute()
+    model.fit(chunks.to_dask_array(lengths=True))
+    assert not hasattr(model, "feature_names_in_")
 
 
 def test_probabilities_and_a_classifier(blobs):

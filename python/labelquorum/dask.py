@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelquorum._shared.arguments import (
     as_columns,
@@ -24,6 +24,7 @@ from labelquorum._shared.arguments import (
     as_n_threads,
     as_positive,
 )
+from labelquorum._shared.estimators import forget
 from labelquorum._shared.label_reader import read_labels
 from labelquorum._shared.labels import has_label, to_labels
 from labelquorum.clustering.clusterer import ConsensusClusterer as InMemoryClusterer
@@ -339,6 +340,7 @@ class ConsensusClusterer(BaseEstimator):
         if isinstance(X, dd.DataFrame):
             sample = pd.DataFrame(sample, columns=X.columns)  # for the names
         self.estimator_ = InMemoryClusterer(**params).fit(sample, labels)
+        forget(self, "feature_names_in_")
         for name in ("classes_", "n_clusters_", "n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
@@ -387,6 +389,8 @@ class ConsensusClusterer(BaseEstimator):
             raise ValueError(
                 f"X must have {self.n_features_in_} features, as in fit, got {n_features}"
             )
+        if isinstance(chunks, dd.DataFrame):  # Refuse other names now, not when it is computed.
+            validate_data(self, _example(chunks), reset=False, skip_check_array=True)
         return chunks
 
     def on_cluster(self, n_jobs: int | None = 1) -> Delayed:

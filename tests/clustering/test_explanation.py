@@ -140,9 +140,16 @@ def test_a_single_category_has_no_nearest_category(blobs):
     assert table["nearest_share"].isna().all()
 
 
-def test_the_table_needs_pandas_and_a_fit(blobs, monkeypatch):
+def test_the_table_needs_a_fit_and_is_an_array_without_pandas(blobs, monkeypatch):
     assert not hasattr(lq.ConsensusClusterer(), "category_table_")
-    model = fitted(blobs[0])
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match="category_table_ needs pandas: pip install pandas"):
-        model.category_table_  # noqa: B018
+    y = np.full(len(blobs[0]), None, dtype=object)
+    y[:30] = np.array(list("abcde"), dtype=object)[blobs[1][:30]]
+    for model in (fitted(blobs[0], y), fitted(blobs[0]), fitted(blobs[0], n_clusters=1)):
+        frame = model.category_table_
+        with monkeypatch.context() as context:
+            context.setitem(sys.modules, "pandas", None)
+            table = model.category_table_
+        assert table.dtype.names == ("category", *frame.columns)
+        np.testing.assert_array_equal(table["category"], model.classes_)
+        for name in frame.columns:
+            np.testing.assert_array_equal(table[name], frame[name])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
+import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +29,14 @@ def test_rows_that_are_close_stay_close_in_the_plane():
 def test_tiny_features_and_few_rows_have_a_map():
     assert np.isfinite(embedded(1e-30 * np.arange(12, dtype=np.float32).reshape(6, 2))).all()
     assert embedded(np.array([[0.0], [1.0], [5.0]], dtype=np.float32)).shape == (3, 2)
+
+
+def test_rows_are_placed_the_same_whatever_the_output_settings_of_scikit_learn_are():
+    pytest.importorskip("pandas")
+    rows = np.random.default_rng(0).normal(size=(30, 60)).astype(np.float32)
+    expected = embedded(rows)
+    with sklearn.config_context(transform_output="pandas"):
+        np.testing.assert_array_equal(embedded(rows), expected)
 
 
 @given(

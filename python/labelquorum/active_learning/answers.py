@@ -110,6 +110,12 @@ class LabelBook:
         self._n_drawn = 0  # samples of audit_order that were looked at when audits were drawn
         self._n_answered = 0  # samples with a label or skipped, those known to `fit` not counted
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        # joblib maps arrays of files and of other processes into memory read-only. These change.
+        self.codes, self.unseen_codes = np.array(self.codes), np.array(self.unseen_codes)
+        self.is_audit = np.array(self.is_audit)
+
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the values and the arrays that `of_state` needs, by their names in a file."""
         values = {"names": self.names, "n_drawn": self._n_drawn, "n_taught": self._n_answered}

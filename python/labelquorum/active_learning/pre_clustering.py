@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,6 +18,7 @@ from labelquorum._shared.arguments import (
     as_place,
     as_positive,
 )
+from labelquorum._shared.estimators import SemiSupervisedClassifierMixin
 from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.labels import known_codes
 from labelquorum._shared.progress import progress
@@ -37,7 +38,7 @@ from labelquorum.quality.checks import as_alpha, lower_bound
 _PARAMETERS = ("n_clusters", "metric", "min_samples_per_category", "audit_share", "random_state")
 
 
-class PreClusteringSampler(ClassifierMixin, BaseEstimator):
+class PreClusteringSampler(SemiSupervisedClassifierMixin, BaseEstimator):
     """Choose samples to label, one after the other or in batches, and label all others from them.
 
     Use it in a loop: `query` returns the samples to label next, and `teach` takes their labels.

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClusterMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import ClassifierTags
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_fraction, as_n_threads, as_place, as_positive
 from labelquorum._shared.distinct import DistinctRows
+from labelquorum._shared.estimators import SemiSupervisedClusterMixin
 from labelquorum._shared.files import replacing
 from labelquorum._shared.frame import Frame, Rows
 from labelquorum._shared.labels import (
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 # The frame checks whether all values are finite.
 
 
-class ConsensusClusterer(ClusterMixin, BaseEstimator):
+class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
     """Find categories on which many clusterings agree, around known categories if there are any.
 
     Parameters
@@ -107,7 +108,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         "coverage" (share of samples with a pseudo-label), "confidence" (mean of `confidence_`).
         There is one round. Later rounds, in which classifiers trained on the pseudo-labels voted
         too, made the labels worse on all data sets that were tried.
-    category_table_ : pandas.DataFrame
+    category_table_ : pandas.DataFrame, or structured array without pandas
         Size, confidence, nearest category and number of known labels of each category.
     outcome_ : object
         The result in numbers, for reports and displays of this package.
@@ -370,8 +371,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         return clone(self.classifier).fit(X[chosen], self.outcome_.categories.numbers[chosen])
 
     @property
-    def category_table_(self) -> pd.DataFrame:
-        """A table with a row for each of `classes_`.
+    def category_table_(self) -> pd.DataFrame | NDArray[np.void]:
+        """A table with a row for each of `classes_`, which are its index.
 
         Columns: "size" (number of samples), "share" (of all samples), "confidence" (mean of its
         samples), "known" (whether it is a known category), "n_labeled" (samples with this label in
@@ -379,10 +380,8 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         its samples' other votes), "nearest_share" (the mean share of these votes). Without
         `discover`, new categories have rows, too, though `labels_` has -1 there.
 
-        Raises
-        ------
-        ImportError
-            If pandas is missing.
+        Without pandas it is a structured array with these fields, after a field "category" that
+        holds `classes_`.
         """
         check_is_fitted(self)
         return category_table(self.outcome_, self.classes_, self.suspect_labels_)

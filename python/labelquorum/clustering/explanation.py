@@ -231,12 +231,8 @@ def mean_shares(categories: Categories) -> tuple[NDArray[np.int64], NDArray[np.f
 
 def category_table(
     outcome: Outcome, classes: NDArray[Any], suspects: NDArray[np.intp]
-) -> pd.DataFrame:
+) -> pd.DataFrame | NDArray[np.void]:
     """Make the table of the categories, with a row for each; see `category_table_`."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError("category_table_ needs pandas: pip install pandas") from error
     n = outcome.categories.n_categories
     sizes, shares = mean_shares(outcome.categories)
     own_shares = shares.diagonal().copy()
@@ -247,17 +243,23 @@ def category_table(
     if outcome.known is not None:
         n_labeled = np.bincount(outcome.known[outcome.known >= 0], minlength=n)
         n_suspect = np.bincount(outcome.known[suspects], minlength=n)
-    names = classes.astype(object)
-    return pd.DataFrame(
-        {
-            "size": sizes,
-            "share": sizes / len(outcome.categories.numbers),
-            "confidence": own_shares,
-            "known": n_labeled > 0,
-            "n_labeled": n_labeled,
-            "n_suspect": n_suspect,
-            "nearest": names[nearest] if n > 1 else None,
-            "nearest_share": shares.max(axis=1) if n > 1 else np.nan,
-        },
-        index=pd.Index(classes, name="category"),
-    )
+    columns = {
+        "size": sizes,
+        "share": sizes / len(outcome.categories.numbers),
+        "confidence": own_shares,
+        "known": n_labeled > 0,
+        "n_labeled": n_labeled,
+        "n_suspect": n_suspect,
+        "nearest": classes.astype(object)[nearest] if n > 1 else np.array([None]),
+        "nearest_share": shares.max(axis=1) if n > 1 else np.array([np.nan]),
+    }
+    try:
+        import pandas as pd
+    except ImportError:
+        # Notebooks read all attributes of a fitted model, so this one must not fail.
+        columns = {"category": classes, **columns}
+        table = np.empty(n, [(name, column.dtype) for name, column in columns.items()])
+        for name, column in columns.items():
+            table[name] = column
+        return table
+    return pd.DataFrame(columns, index=pd.Index(classes, name="category"))

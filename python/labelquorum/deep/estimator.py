@@ -223,9 +223,10 @@ class DeepEstimator(BaseEstimator):
             if hasattr(self, name):
                 facts[name] = np.asarray(getattr(self, name)).tolist()
         tensors = {f"network/{k}": v for k, v in self._networks.state_dict().items()}
-        tensors["mean"] = torch.from_numpy(self._mean)
+        # Copies: joblib may have mapped the arrays into memory read-only.
+        tensors["mean"] = torch.tensor(self._mean)
         for name in self._ARRAYS:
-            tensors[name] = torch.from_numpy(getattr(self, name))
+            tensors[name] = torch.tensor(getattr(self, name))
         write(Path(path), facts, tensors)
 
     @classmethod

@@ -9,15 +9,16 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin, ClusterMixin
+from sklearn.base import ClusterMixin
 
 from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.estimators import SemiSupervisedClassifierMixin
 from labelquorum._shared.labels import known_labels
 from labelquorum.deep.estimator import DeepEstimator, Probabilities
 from labelquorum.deep.training import Loss, predict
 
 
-class LadderClassifier(ClassifierMixin, DeepEstimator):
+class LadderClassifier(SemiSupervisedClassifierMixin, DeepEstimator):
     """Classify with a ladder network, which learns from few labels and many unlabeled samples.
 
     Parameters

@@ -19,7 +19,7 @@ _MODES = ("distance", "connectivity")
 
 
 # The graph is sparse, whatever scikit-learn's `transform_output` says.
-class KNeighborsTransformer(  # type: ignore[call-arg]
+class KNeighborsTransformer(  # type: ignore[call-arg]  # scikit-learn has no types
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Turn samples into the graph of their nearest neighbors among the samples of `fit`.
@@ -63,6 +63,9 @@ class KNeighborsTransformer(  # type: ignore[call-arg]
     `fit_transform` compares each pair of samples once, as `kneighbors` does. Each sample comes
     first in its own row, at distance 0, before samples that are equal to it. `transform` searches
     as `NeighborSearcher` does. If `recall` is below 1, the first call builds the index.
+
+    The graph stays a sparse matrix under ``sklearn.set_config(transform_output="pandas")``, because
+    no data frame can hold it.
 
     Examples
     --------
@@ -130,19 +133,13 @@ class KNeighborsTransformer(  # type: ignore[call-arg]
         if self.recall is not None:
             as_fraction(self.recall, "recall")
         as_n_threads(self.n_jobs)
-        k = as_positive(self.n_neighbors, "n_neighbors") + (self.mode == "distance")
+        as_positive(self.n_neighbors, "n_neighbors")
         self._X = validated_points(self, X, "X", reset=True)
         check_finite(self._X, "X")
         self.n_samples_fit_ = self._X.shape[0]
         self._n_features_out = self.n_samples_fit_
-        self._searcher = NeighborSearcher(
-            metric=self.metric,
-            recall=self.recall,
-            n_neighbors=k,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-            random_state=self.random_state,
-        )
+        # `transform` adds the searcher, since it must not set attributes.
+        self._searchers: list[NeighborSearcher] = []
         return self
 
     def transform(self, X: Any) -> sparse.csr_matrix:
@@ -170,9 +167,46 @@ class KNeighborsTransformer(  # type: ignore[call-arg]
         queries = validated_points(self, X, "X", reset=False)
         check_finite(queries, "X")
         k = self._n_stored()
-        if not hasattr(self._searcher, "quality_"):
-            self._searcher.fit(self._X)
-        return self._graph(*self._searcher.query(queries, k))
+        if not self._searchers:
+            # When it is complete, so that other threads never see it half fitted.
+            self._searchers.append(self._fitted_searcher(k))
+        return self._graph(*self._searchers[0].query(queries, k))
+
+    def _fitted_searcher(self, k: int) -> NeighborSearcher:
+        searcher = NeighborSearcher(
+            metric=self.metric,
+            recall=self.recall,
+            n_neighbors=k,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+            random_state=self.random_state,
+        )
+        return searcher.fit(self._X)
+
+    def set_output(self, *, transform: str | None = None) -> KNeighborsTransformer:
+        """Leave the output as it is; present for scikit-learn's pipelines.
+
+        Parameters
+        ----------
+        transform : {None, "default"}
+            No data frame can hold the graph.
+
+        Returns
+        -------
+        KNeighborsTransformer
+            The transformer itself.
+
+        Raises
+        ------
+        ValueError
+            If `transform` is anything else.
+        """
+        if transform not in (None, "default"):
+            raise ValueError(
+                f"transform must be 'default', got {transform!r}: the graph is a sparse matrix, "
+                "which no data frame can hold"
+            )
+        return self
 
     def fit_transform(self, X: Any, y: Any = None) -> sparse.csr_matrix:
         """Store the samples, and build the graph from each to its nearest neighbors.

@@ -166,14 +166,16 @@ def embedded(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     # With several threads, sums would depend on how many there are.
     with threadpool_limits(1):
         if n_columns < points.shape[1]:
-            points = PCA(n_columns, svd_solver="full").fit_transform(points)
-        embedding = TSNE(
+            pca = PCA(n_columns, svd_solver="full").set_output(transform="default")
+            points = pca.fit_transform(points)
+        tsne = TSNE(
             perplexity=min(_TSNE_PERPLEXITY, (len(points) - 1) / 3),
             init="pca" if n_columns > 1 else "random",
             max_iter=_TSNE_STEPS,
             random_state=0,
             n_jobs=1,
-        ).fit_transform(points)
+        ).set_output(transform="default")  # whatever scikit-learn's global settings are
+        embedding = tsne.fit_transform(points)
     low, high = embedding.min(axis=0), embedding.max(axis=0)
     scaled: NDArray[np.float64] = (embedding - low) / (high - low).max()
     return scaled

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_choice, as_n_threads, as_non_negative, as_positive
 from labelquorum._shared.distinct import DistinctRows
+from labelquorum._shared.estimators import SemiSupervisedClassifierMixin
 from labelquorum._shared.labels import known_labels, to_labels
 from labelquorum._shared.samples import check_finite, validated_samples
 from labelquorum.graphs.affinity import METRICS
@@ -105,7 +106,7 @@ def _folds(
     return folds
 
 
-class KNNLabelPropagation(ClassifierMixin, BaseEstimator):
+class KNNLabelPropagation(SemiSupervisedClassifierMixin, BaseEstimator):
     """Label all samples by a vote of the nearest labeled samples, with cross-validated settings.
 
     Cross-validation on the labeled samples chooses the number of neighbors, the metric and the

@@ -13,13 +13,14 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum import _core
 from labelquorum._shared.arguments import as_choice, as_n_threads, as_non_negative, as_positive
 from labelquorum._shared.distinct import DistinctRows, Integers
+from labelquorum._shared.estimators import SemiSupervisedClassifierMixin, forget
 from labelquorum._shared.labels import KnownLabels, known_labels, most_likely, to_labels
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_graph, check_finite, validated_samples
@@ -80,7 +81,7 @@ def _propagate(
     )
 
 
-class _GraphClassifier(ClassifierMixin, BaseEstimator):
+class _GraphClassifier(SemiSupervisedClassifierMixin, BaseEstimator):
     """The base of the estimators in this module."""
 
     n_neighbors: int
@@ -125,7 +126,9 @@ class _GraphClassifier(ClassifierMixin, BaseEstimator):
         n_threads = as_n_threads(self.n_jobs)
         if X is None and self.graph is None:
             raise ValueError("X must be an array of samples if there is no graph, got None")
-        if X is not None:
+        if X is None:
+            forget(self, "n_features_in_", "feature_names_in_")
+        else:
             X = validated_samples(self, X, reset=True, dtype=FLOATS, ensure_min_samples=2)
         if self.graph is None:
             check_finite(X, "X")

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import Nystroem
 from sklearn.utils import check_random_state
@@ -19,6 +19,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_choice, as_n_threads, as_non_negative, as_positive
+from labelquorum._shared.estimators import SemiSupervisedClassifierMixin, forget
 from labelquorum._shared.labels import known_labels
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_array, validated_samples
@@ -40,7 +41,7 @@ KERNELS = ("linear", "rbf")
 _N_STANDARD_ERRORS, _N_STANDARD_ERRORS_OF_PAIRS = 2, 1
 
 
-class S3VM(ClassifierMixin, BaseEstimator):
+class S3VM(SemiSupervisedClassifierMixin, BaseEstimator):
     """A support vector machine that also keeps its margin clear of unlabeled samples.
 
     Parameters
@@ -207,6 +208,7 @@ class S3VM(ClassifierMixin, BaseEstimator):
             only = known.classes.tolist()[0]
             raise ValueError(f"y must hold labels of two or more classes, got one class, {only!r}")
         class_shares = self._as_class_shares(n_classes)
+        forget(self, "coef_", "gamma_", "_map")  # Only one kernel sets them.
         features = self._fit_features(X, n_components)
         self.C_ = _as_scaled(self.C, "C", lambda: _total_variance(features))
         codes = np.full(X.shape[0], -1)
@@ -256,7 +258,7 @@ class S3VM(ClassifierMixin, BaseEstimator):
             gamma=self.gamma_,
             n_components=min(n_components, X.shape[0]),
             random_state=self.random_state,
-        )
+        ).set_output(transform="default")  # whatever scikit-learn's global settings are
         return self._map.fit_transform(X)
 
     def _spread_codes(self, X: Any, codes: NDArray[np.intp], n_threads: int) -> NDArray[np.intp]:

@@ -19,6 +19,7 @@ from scipy.special import logit
 from sklearn.base import BaseEstimator
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils import check_random_state
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_choice, as_n_threads, as_positive
@@ -75,6 +76,10 @@ class BaseSetClusterer(BaseEstimator):
     A subclass has the parameters n_models, metric, n_jobs, random_state and verbose, and defines
     `_learn`.
     """
+
+    # scikit-learn passes these two as X and y. Without this it takes them for metadata to route.
+    __metadata_request__fit = {"sets": UNUSED, "clusters": UNUSED}  # noqa: RUF012
+    __metadata_request__predict = {"sets": UNUSED}  # noqa: RUF012
 
     def fit(
         self,

@@ -206,7 +206,9 @@ class PairwiseSetClusterer(BaseSetClusterer):
             return (int(distinct[0]) if len(distinct) else 0), n_categories
         classifier = self.category_classifier
         if classifier is None:
-            classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+            # Arrays between the steps, whatever scikit-learn's global settings are.
+            scaler = StandardScaler().set_output(transform="default")
+            classifier = make_pipeline(scaler, LogisticRegression(max_iter=1000))
         return _seeded(classifier, seed).fit(features, categories[is_known]), n_categories
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNUSED
 
 from labelquorum._shared.arguments import as_positive
 from labelquorum._shared.label_reader import array_of_names, read_labels
@@ -134,6 +135,9 @@ class KeywordLabeler(BaseEstimator):
     """
 
     __module__ = "labelquorum.text"
+
+    # scikit-learn passes the texts as X. Without this it takes them for metadata to route.
+    __metadata_request__predict = {"texts": UNUSED}  # noqa: RUF012
 
     def __init__(
         self,
