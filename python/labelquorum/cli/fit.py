@@ -95,9 +95,9 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
     add(
         "--min-cluster-size",
         type=positive,
-        default=10,
         metavar="N",
-        help="smallest size of a category when --n-clusters is not given (default: 10)",
+        help="smallest size of a new category; samples of smaller ones join others (default: 10, "
+        "or 1 with --n-clusters)",
     )
     add(
         "--no-discover",
