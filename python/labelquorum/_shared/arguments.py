@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum import _core
+from labelquorum._shared.names import natural_key
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -143,7 +144,8 @@ def as_codes(labels: Any, name: str) -> tuple[list[Any], NDArray[np.int32]]:
     """Return the distinct labels in order, and each sample's index among them.
 
     The index is -1 where a sample has no label. Labels are integers, negative for "no label", or
-    strings, None or NaN for "no label". If there are both, integers come before strings.
+    strings, None or NaN for "no label". If there are both, integers come before strings. Numbers
+    within strings count as numbers: "new 2" comes before "new 10".
     """
     array = labels if isinstance(labels, np.ma.MaskedArray) else _as_array(labels, name)
     is_nullable = hasattr(getattr(labels, "dtype", None), "na_value")  # a pandas extension array
@@ -188,7 +190,7 @@ def _codes_of_objects(array: NDArray[Any], name: str) -> tuple[list[Any], NDArra
                 f"{name} must hold strings or integers, with None or -1 for no label, got "
                 f"{value!r} ({type(value).__name__}) at position {i}"
             )
-    labels = sorted(first_seen, key=lambda value: (isinstance(value, str), value))
+    labels = sorted(first_seen, key=natural_key)
     # One more entry, the last, maps -1 to -1.
     codes_of_numbers = np.full(len(labels) + 1, -1, dtype=np.int32)
     for code, label in enumerate(labels):

@@ -10,9 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labelquorum._shared.names import natural_key
+
 
 def as_categories(labels: ArrayLike, name: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """The distinct labels, sorted, and the place of each sample's among them; -1 for none."""
+    """The distinct labels, sorted, and the place of each sample's among them; -1 for none.
+
+    "new 2" comes before "new 10".
+    """
     array = np.asarray(labels)
     if array.ndim != 1:
         raise ValueError(f"{name} must have shape (n_samples,), got {array.shape}")
@@ -22,9 +27,12 @@ def as_categories(labels: ArrayLike, name: str) -> tuple[NDArray[Any], NDArray[n
     plain = _plain(array[labeled], name)
     if plain.dtype.kind == "b":
         raise TypeError(f"{name} must hold integers or strings, got bools")
+    categories, found = np.unique(plain, return_inverse=True)
+    names = categories.tolist()
+    order = np.array(sorted(range(len(names)), key=lambda i: natural_key(names[i])))
     codes = np.full(len(array), -1, dtype=np.intp)
-    categories, codes[labeled] = np.unique(plain, return_inverse=True)
-    return categories, codes
+    codes[labeled] = np.argsort(order)[found]
+    return categories[order], codes
 
 
 def checked_labels(
@@ -50,6 +58,13 @@ def checked_labels(
         raise TypeError(
             "oracle_labels must hold bools or the same names as labels, got "
             f"{answers[0].item()!r} for the label {of_samples[0].item()!r}"
+        )
+    answer_names = np.unique(answers)
+    if len(answer_names) > 1 and not np.isin(answer_names, _plain(labels[codes >= 0], "labels")).any():
+        raise ValueError(
+            f"oracle_labels must hold names that labels has, got only others, such as "
+            f"{answer_names[0].item()!r}: use the names of labels, or bools for whether they are "
+            "right"
         )
     return samples, answers == of_samples
 

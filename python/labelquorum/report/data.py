@@ -15,12 +15,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from labelquorum._shared.names import natural_key
 from labelquorum.clustering.explanation import mean_shares
 from labelquorum.clustering.outcome import Categories, Outcome
 from labelquorum.display.axes import shortened
 from labelquorum.quality.coverage import Coverage, Judgment, coverage_of
 
 _CHARACTERS_PER_NAME, _CHARACTERS_PER_VALUE = 100, 300
+_CHARACTERS_PER_FULL_NAME = 300
+
+
+class ShownName(str):
+    """A name, cut to be shown."""
+
+    full: str
+    """As much of it as the page holds, to show where a pointer rests."""
 
 
 class Setting(NamedTuple):
@@ -45,7 +54,7 @@ class ReportData:
     """The values of a fitted model, and the data of its samples."""
 
     outcome: Outcome
-    names: list[str]
+    names: list[ShownName]
     """Name of each category, clean and short enough to print."""
     confidence: NDArray[np.float32]
     """(n_samples,), 0 to 1."""
@@ -85,6 +94,18 @@ class ReportData:
     def n_samples(self) -> int:
         """Number of samples."""
         return len(self.numbers)
+
+    @cached_property
+    def rank(self) -> NDArray[np.intp]:
+        """(n_categories,): the place of each category in lists.
+
+        Known categories come first, "part 2" before "part 10", then new ones by decreasing size.
+        """
+        n_known = self.outcome.n_known
+        order = sorted(range(n_known), key=lambda k: natural_key(self.names[k].full))
+        rank = np.arange(len(self.names))
+        rank[order] = np.arange(n_known)
+        return rank
 
     @cached_property
     def sums(self) -> CategorySums:
@@ -142,9 +163,12 @@ def _settings_of(model: Any) -> list[Setting]:
     ]
 
 
-def printable_name(name: Any) -> str:
+def printable_name(name: Any) -> ShownName:
     """The name on one line, without control characters, at most 100 characters long."""
-    return shortened(clean(str(name)), _CHARACTERS_PER_NAME) or "(empty)"
+    line = clean(str(name))
+    shown = ShownName(shortened(line, _CHARACTERS_PER_NAME) or "(empty)")
+    shown.full = shortened(line, _CHARACTERS_PER_FULL_NAME) or shown
+    return shown
 
 
 def clean(text: str) -> str:

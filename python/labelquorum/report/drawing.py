@@ -77,9 +77,9 @@ def heat_map(agreement: NDArray[np.float64], names: list[str]) -> HeatMapPicture
 
 
 def coverage_curve(coverage: Coverage) -> str:
-    """Draw precision by coverage, as `CoveragePrecisionDisplay` does."""
+    """Draw precision by coverage, as `CoveragePrecisionDisplay` does, but for its note."""
     with _drawing(0.75 * _WIDTH) as drawing:
-        CoveragePrecisionDisplay(**coverage._asdict()).plot(ax=drawing.axes)
+        CoveragePrecisionDisplay(**coverage._replace(note=None)._asdict()).plot(ax=drawing.axes)
         return drawing.svg("coverage")
 
 
