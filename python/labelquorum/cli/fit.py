@@ -244,7 +244,9 @@ def _print_categories(model: Any, numbers: NDArray[np.int64] | None = None) -> N
     table = Table("category", "kind")
     for name in ("samples", "confidence"):
         table.add_column(name, justify="right")
-    for category in model.classes_[:_SHOWN_CATEGORIES].tolist():
+    categories = model.classes_.tolist()
+    for k in model.outcome_.listing(categories)[:_SHOWN_CATEGORIES]:
+        category = categories[k]
         confidence = model.confidence_[labels == category]
         if len(confidence):
             kind = "known" if category in names else "new"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from labelquorum._shared.frame import Float32Rows
+from labelquorum._shared.names import natural_key
 from labelquorum.clustering.ballots import Ballots, Integers
 from labelquorum.clustering.views import RECALL
 from labelquorum.neighbors.search import kneighbors
@@ -80,6 +82,14 @@ class Outcome:
         if self.discover:
             return numbers
         return np.where(numbers < max(1, self.n_known), numbers, np.int32(-1))
+
+    def listing(self, names: Sequence[Any]) -> list[int]:
+        """Return the numbers of the categories in the order of lists, given their names.
+
+        Known categories come first, "part 2" before "part 10", then new ones by decreasing size.
+        """
+        known = sorted(range(self.n_known), key=lambda k: natural_key(names[k]))
+        return [*known, *range(self.n_known, len(names))]
 
     @cached_property
     def is_pseudo_label(self) -> NDArray[np.bool_]:

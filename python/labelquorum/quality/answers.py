@@ -60,9 +60,12 @@ def checked_labels(
             f"{answers[0].item()!r} for the label {of_samples[0].item()!r}"
         )
     answer_names = np.unique(answers)
-    if len(answer_names) > 1 and not np.isin(answer_names, _plain(labels[codes >= 0], "labels")).any():
+    if (
+        len(answer_names) > 1
+        and not np.isin(answer_names, _plain(labels[codes >= 0], "labels")).any()
+    ):
         raise ValueError(
-            f"oracle_labels must hold names that labels has, got only others, such as "
+            "oracle_labels must hold names that labels has, got only others, such as "
             f"{answer_names[0].item()!r}: use the names of labels, or bools for whether they are "
             "right"
         )

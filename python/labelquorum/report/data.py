@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.names import natural_key
 from labelquorum.clustering.explanation import mean_shares
 from labelquorum.clustering.outcome import Categories, Outcome
 from labelquorum.display.axes import shortened
@@ -97,15 +96,8 @@ class ReportData:
 
     @cached_property
     def rank(self) -> NDArray[np.intp]:
-        """(n_categories,): the place of each category in lists.
-
-        Known categories come first, "part 2" before "part 10", then new ones by decreasing size.
-        """
-        n_known = self.outcome.n_known
-        order = sorted(range(n_known), key=lambda k: natural_key(self.names[k].full))
-        rank = np.arange(len(self.names))
-        rank[order] = np.arange(n_known)
-        return rank
+        """(n_categories,): the place of each category in lists."""
+        return np.argsort(self.outcome.listing([name.full for name in self.names]))
 
     @cached_property
     def sums(self) -> CategorySums:
