@@ -224,7 +224,7 @@ def test_long_names_and_texts_fit_the_page(long_names, width):
 
 
 def test_names_that_are_cut_have_the_full_name_as_title(long_names):
-    script = "return [...document.querySelectorAll('#category-table th bdi')].map((e) => e.title)"
+    script = "return [...document.querySelectorAll('#category-table tbody th')].map((e) => e.title)"
     titles = long_names.execute_script(script)
     assert set(LONG_NAMES[:3]) <= set(titles)
     names = column_of(long_names, "category-table", 0)

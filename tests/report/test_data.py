@@ -19,7 +19,8 @@ def test_names_are_short_and_never_empty():
     assert printable_name(7) == "7"
     name = printable_name("x" * 200)
     assert (len(name), name.full) == (100, "x" * 200)
-    assert len(printable_name("x" * 5000).full) == 300
+    assert len(printable_name("x" * 5000).full) == 250
+    assert printable_name("x" * 5000, 7).full == printable_name("x" * 5000, 7)
     assert printable_name("x").full == "x"
 
 

@@ -41,7 +41,7 @@ class Feature(NamedTuple):
 class ClassShare(NamedTuple):
     """How many of a category's samples are of a true class."""
 
-    name: ShownName
+    name: str
     share: float
 
 

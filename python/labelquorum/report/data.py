@@ -6,6 +6,7 @@ not import it, and a clusterer can import the report.
 
 from __future__ import annotations
 
+import html
 import inspect
 import unicodedata
 from dataclasses import dataclass
@@ -21,14 +22,15 @@ from labelquorum.display.axes import shortened
 from labelquorum.quality.coverage import Coverage, Judgment, coverage_of
 
 _CHARACTERS_PER_NAME, _CHARACTERS_PER_VALUE = 100, 300
-_CHARACTERS_PER_FULL_NAME = 300
+_CHARACTERS_PER_FULL_NAME, _CHARACTERS_OF_FULL_NAMES = 250, 40_000  # the latter of all together
+_BYTES_PER_FULL_NAME = 600  # in the page
 
 
 class ShownName(str):
     """A name, cut to be shown."""
 
     full: str
-    """As much of it as the page holds, to show where a pointer rests."""
+    """As much of it as the page has room for, to show where a pointer rests and in downloads."""
 
 
 class Setting(NamedTuple):
@@ -123,9 +125,11 @@ def report_data(
     has_label = outcome.as_labels(outcome.categories.numbers) >= 0
     counted = has_label if judgment is None else has_label[judgment.samples]
     feature_names = getattr(model, "feature_names_in_", None)
+    names = model.classes_.tolist()
+    n_characters = min(_CHARACTERS_PER_FULL_NAME, _CHARACTERS_OF_FULL_NAMES // len(names))
     return ReportData(
         outcome=outcome,
-        names=[printable_name(name) for name in model.classes_.tolist()],
+        names=[printable_name(name, n_characters) for name in names],
         confidence=model.confidence_,
         partitions=model.partitions_,
         suspects=model.suspect_labels_,
@@ -155,11 +159,16 @@ def _settings_of(model: Any) -> list[Setting]:
     ]
 
 
-def printable_name(name: Any) -> ShownName:
-    """The name on one line, without control characters, at most 100 characters long."""
-    line = clean(str(name))
+def printable_name(name: Any, n_characters: int = _CHARACTERS_PER_FULL_NAME) -> ShownName:
+    """The name on one line, without control characters, at most 100 characters long.
+
+    `n_characters` is the length of the full name, if it is more.
+    """
+    line = clean(str(name)).strip()
+    n_bytes = len(html.escape(line).encode())
+    n_characters = min(n_characters, _BYTES_PER_FULL_NAME * len(line) // max(1, n_bytes))
     shown = ShownName(shortened(line, _CHARACTERS_PER_NAME) or "(empty)")
-    shown.full = shortened(line, _CHARACTERS_PER_FULL_NAME) or shown
+    shown.full = shortened(line, max(n_characters, _CHARACTERS_PER_NAME)) or shown
     return shown
 
 

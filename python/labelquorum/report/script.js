@@ -6,9 +6,13 @@ for (const tools of document.querySelectorAll(".tools")) tools.hidden = false;
 
 const collator = new Intl.Collator(undefined, { numeric: true });
 
+// The value of a number, or the full name where it is cut.
+function textOf(cell) {
+  return cell.dataset.value ?? (cell.title || cell.textContent.trim());
+}
+
 function valueOf(row, column) {
-  const cell = row.cells[column];
-  const text = cell.dataset.value ?? cell.textContent.trim();
+  const text = textOf(row.cells[column]);
   const number = Number(text);
   return text !== "" && !Number.isNaN(number) ? number : text;
 }
@@ -58,7 +62,7 @@ for (const input of document.querySelectorAll("[data-search]")) {
 }
 
 function field(cell) {
-  let text = cell.dataset.value ?? cell.textContent.trim();
+  let text = textOf(cell);
   // A spreadsheet would run a text that begins with one of these characters as a formula. Another
   // apostrophe in front of one lets `review.read_csv` restore the text.
   const isText = !cell.classList.contains("number");
