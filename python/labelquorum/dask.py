@@ -249,7 +249,7 @@ class ConsensusClusterer(BaseEstimator):
         n_clusters: int | None = None,
         *,
         max_samples: int = 100_000,
-        min_cluster_size: int = 10,
+        min_cluster_size: int | None = None,
         n_partitions: int = 32,
         clusterers: Any = None,
         classifier: Any = None,

@@ -24,7 +24,7 @@ def test_new_classes_of_digits_are_found(digits):
     assert in_group[is_new].mean() > 0.9
     for group in range(result.n_groups):  # each holds one digit
         digits_of_group = classes[~is_training][result.groups == group]
-        assert len(digits_of_group) >= model.min_cluster_size
+        assert len(digits_of_group) >= 5
         assert np.bincount(digits_of_group).max() > 0.8 * len(digits_of_group)
     text = repr(result)
     assert text.startswith(f"{result.share:.1%} of {len(new)} new samples are novel (at least ")
@@ -87,19 +87,19 @@ def test_the_lower_bound_of_the_novel_share_holds(n_training, n_new):
     assert max(n_violations.values()) <= 0.05 * n_draws
 
 
-def emerging(training, new):
+def emerging(training, new, size):
     distinct, counts = np.unique(training, axis=0, return_counts=True)
-    return novelty(distinct, counts, new, level=0.05, min_group_size=3, n_threads=1)
+    return novelty(distinct, counts, new, level=0.05, min_group_size=size, n_threads=1)
 
 
 def test_categories_that_emerge_by_chance_are_rare():
     rng = np.random.default_rng(0)
-    n_alarms = 0
+    n_alarms = {1: 0, 3: 0, 5: 0}
     for _ in range(60):
         rows = rng.integers(0, 30, size=(250, 2)).astype(np.float32)  # with duplicates
-        result = emerging(rows[:150], rows[150:])
-        n_alarms += result.n_groups > 0
-    assert n_alarms <= 5
+        for size in n_alarms:
+            n_alarms[size] += emerging(rows[:150], rows[150:], size).n_groups > 0
+    assert max(n_alarms.values()) <= 5
 
 
 def test_a_category_emerges_though_none_of_its_samples_is_far_from_the_others():
@@ -113,9 +113,9 @@ def test_a_category_emerges_though_none_of_its_samples_is_far_from_the_others():
     assert result.n_groups == 1
     assert (result.groups[300:] == 0).all()
     assert (result.groups[:300] == 0).sum() < 5
-    # It does not emerge if it is smaller than a category has to be.
-    assert model.set_params(min_cluster_size=60).novelty(new).n_groups == 0
-    assert model.set_params(min_cluster_size=400).novelty(new).n_groups == 0
+    # It does not emerge if it is smaller than an emerging category has to be.
+    assert model.novelty(new, min_group_size=60).n_groups == 0
+    assert model.novelty(new, min_group_size=400).n_groups == 0
 
 
 def test_one_new_sample_and_few_training_samples_are_enough():
@@ -123,8 +123,46 @@ def test_one_new_sample_and_few_training_samples_are_enough():
     result = model.novelty([[9.0]])
     np.testing.assert_array_equal(result.scores, [0.75])
     assert (result.share, result.n_groups) == (0, 0)
-    far = model.set_params(min_cluster_size=1).novelty([[1e30], [0.0]])
+    far = model.novelty([[1e30], [0.0]], min_group_size=1)
     np.testing.assert_array_equal(far.scores, [0.75, 0])
+
+
+@pytest.mark.parametrize("min_cluster_size", [1, 100, 400])
+def test_the_smallest_category_of_the_fit_says_nothing_about_new_samples(min_cluster_size):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 4)) + 20 * (np.arange(1000)[:, None] % 2)
+    model = lq.ConsensusClusterer(2, min_cluster_size=min_cluster_size, random_state=0)
+    model.fit(X)
+    new = np.concatenate([X[:300] + 0.1, rng.normal(size=(58, 4)) - 20])
+    result = model.novelty(new)
+    assert result.n_groups == 1
+    np.testing.assert_array_equal(result.groups >= 0, np.arange(358) >= 300)
+    assert model.novelty(new, min_group_size=59).n_groups == 0
+
+
+@pytest.mark.parametrize("n_group", [6, 12, 40])
+def test_small_batches_show_small_groups(n_group):
+    rng = np.random.default_rng(n_group)
+    model = lq.ConsensusClusterer(1, n_partitions=4, random_state=0)
+    model.fit(rng.normal(size=(500, 3)))
+    new = np.concatenate([rng.normal(size=(n_group, 3)) + 9, rng.normal(size=(40, 3))])
+    groups = model.novelty(new).groups
+    np.testing.assert_array_equal(groups[:n_group], 0)
+    np.testing.assert_array_equal(groups[n_group:], -1)
+
+
+@pytest.mark.parametrize(
+    "value, error, message",
+    [
+        (0, ValueError, "min_group_size must be .*, got 0"),
+        (2.5, TypeError, "min_group_size must be .*, got 2.5"),
+        (None, TypeError, "min_group_size must be .*, got None"),
+    ],
+)
+def test_a_bad_size_of_groups_is_named(blobs, value, error, message):
+    model = lq.ConsensusClusterer(5, n_partitions=4, random_state=0).fit(blobs[0])
+    with pytest.raises(error, match=message):
+        model.novelty(blobs[0], min_group_size=value)
 
 
 @pytest.mark.parametrize(

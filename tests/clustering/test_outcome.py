@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -209,3 +211,101 @@ def test_groups_known_labels_and_abstentions_go_together(data):
         label = -1 if explanation.category is None else explanation.category
         assert label == model.labels_[i]
         assert repr(explanation).startswith(f"Sample {i}: ")
+
+
+def _sizes_of_new(model):
+    outcome = model.outcome_
+    sizes = np.bincount(outcome.categories.numbers, minlength=outcome.categories.n_categories)
+    return sizes[outcome.n_known :]
+
+
+@pytest.fixture(scope="module")
+def unequal():
+    """Rows of nine blobs, of 200 samples down to one, and their blobs."""
+    rng = np.random.default_rng(0)
+    blobs = np.repeat(np.arange(9), [200, 150, 100, 60, 25, 14, 8, 3, 1])
+    return 12 * rng.normal(size=(9, 8))[blobs] + rng.normal(size=(len(blobs), 8)), blobs
+
+
+@pytest.mark.parametrize("has_groups", [False, True])
+@pytest.mark.parametrize("has_partitions", [False, True])
+@pytest.mark.parametrize("kind", ["none", "integers", "strings"])
+@pytest.mark.parametrize("n_clusters", [None, 3, 15])
+@pytest.mark.parametrize("min_size", [None, 20, 80])
+def test_no_new_category_is_smaller_than_the_minimum(
+    unequal, min_size, n_clusters, kind, has_partitions, has_groups
+):
+    X, blobs = unequal
+    rng = np.random.default_rng(1)
+    y = None
+    if kind != "none":  # the second known category has but 14 samples
+        y = np.full(len(X), -1) if kind == "integers" else np.full(len(X), None, dtype=object)
+        y[np.flatnonzero(blobs == 0)[:5]] = 7 if kind == "integers" else "large"
+        y[np.flatnonzero(blobs == 5)[:3]] = 3 if kind == "integers" else "small"
+    groups = partitions = None
+    if has_groups:
+        groups = np.full(len(X), -1)
+        unlabeled = np.setdiff1d(np.arange(len(X)), np.flatnonzero(np.isin(blobs, (0, 5))))
+        groups[rng.permutation(unlabeled)[:90]] = np.arange(90) % 30
+    if has_partitions:
+        is_noise = rng.random((len(X), 6)) < 0.2
+        partitions = np.where(is_noise, rng.integers(0, 20, (len(X), 6)), blobs[:, None])
+    model = lq.ConsensusClusterer(
+        n_clusters, min_cluster_size=min_size, n_partitions=6, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # there may be fewer than n_clusters
+        model.fit(X, y, partitions=partitions, groups=groups)
+    least = min_size or (10 if n_clusters is None else 1)
+    assert (_sizes_of_new(model) >= least).all()
+    assert (model.outcome_.categories.numbers >= 0).all()
+    for n in (2, 12):
+        labels = model.cut(n)
+        new = [name for name in set(labels.tolist()) if y is None or name not in set(y.tolist())]
+        assert all((labels == name).sum() >= (min_size or 1) for name in new)
+
+
+@given(data=st.data())
+def test_sizes_hold_whatever_the_partitions_say(data):
+    n = data.draw(st.integers(3, 30))
+    partitions = data.draw(arrays(np.int64, (n, 3), elements=st.integers(0, 5)))
+    y = data.draw(st.none() | arrays(np.int64, n, elements=st.integers(-1, 1)))
+    groups = None
+    if y is None:
+        groups = data.draw(st.none() | arrays(np.int64, n, elements=st.integers(-1, 4)))
+    n_clusters = data.draw(st.none() | st.integers(1, n))
+    model = lq.ConsensusClusterer(n_clusters, min_cluster_size=data.draw(st.integers(1, 12)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model.fit(np.zeros((n, 1)), y, partitions=partitions, groups=groups)
+    sizes = _sizes_of_new(model)
+    assert (sizes >= model.min_cluster_size).all() or model.n_clusters_ == 1
+    assert len(sizes) + model.outcome_.n_known == model.n_clusters_ == len(model.classes_)
+
+
+def test_a_minimum_may_leave_fewer_categories_than_asked_for(unequal):
+    X, blobs = unequal
+    model = lq.ConsensusClusterer(8, min_cluster_size=100, random_state=0)
+    message = "tell only [1-5] categories of at least 100 samples apart"
+    with pytest.warns(UserWarning, match=message):
+        model.fit(X, partitions=np.column_stack([blobs] * 3))
+    assert _sizes_of_new(model).min() >= 100
+    assert model.n_clusters_ < 8
+
+
+@pytest.mark.parametrize("n", [6, 30])
+def test_without_a_minimum_the_number_of_categories_holds_in_small_data(n):
+    X = 9 * np.eye(3)[np.arange(n) % 3] + np.random.default_rng(0).normal(size=(n, 3)) / 9
+    model = lq.ConsensusClusterer(3, n_partitions=8, random_state=0).fit(X)
+    np.testing.assert_array_equal(_sizes_of_new(model), n // 3)
+
+
+def test_small_categories_join_those_they_are_voted_together_with():
+    """Of 40, 30, 9 and 8 samples, the last two agree most, so that together they are enough."""
+    blobs = np.repeat(np.arange(4), [40, 30, 9, 8])
+    joined = np.minimum(blobs, 2)
+    partitions = np.column_stack([blobs, joined, joined])
+    model = lq.ConsensusClusterer(4, min_cluster_size=12, random_state=0)
+    with pytest.warns(UserWarning, match="only 3 categories of at least 12 samples"):
+        model.fit(np.zeros((len(blobs), 1)), partitions=partitions)
+    np.testing.assert_array_equal(model.labels_, joined)

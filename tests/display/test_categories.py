@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from sklearn.cluster import HDBSCAN
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
@@ -283,3 +287,58 @@ def test_partitions_and_labels_come_from_the_estimator():
 def test_wrong_arguments_of_a_heat_map_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call(lq.ConsensusClusterer())
+
+
+def test_seventy_categories_with_long_names_fit_their_figure():
+    names = [f"new {i}" for i in range(68)] + ["n" * 200, "\u540d" * 200]
+    labels = np.array(names, dtype=object)[np.arange(140) % 70]
+    display = lq.ClusterGridDisplay.from_labels(labels, np.eye(140)[:, :4], image_shape=(2, 2))
+    assert display.axes_.shape == (70, 2)
+    assert display.categories[:11] == [f"new {i}" for i in range(11)]
+    assert max(display.figure_.get_size_inches()) <= 24
+    assert titles(display)[0] == "new 0 (2 samples)"
+    lefts = sorted({axes.get_position(original=True).x0 for axes in display.axes_[:, 0]})
+    assert len(lefts) > 1
+    width = (lefts[1] - lefts[0]) * display.figure_.bbox.width
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        for axes in display.axes_[:, 0]:
+            texts = [child for child in axes.get_children() if isinstance(child, Text)]
+            (title,) = [text for text in texts if text.get_text().endswith("(2 samples)")]
+            assert title.get_window_extent().width < width
+
+
+def test_texts_without_spaces_are_cut_and_not_left_out():
+    display = lq.ClusterGridDisplay.from_labels([0, 1], texts=["x" * 500, "short"], n_samples=1)
+    (line,) = lines(display.axes_[0, 0])
+    assert line.startswith("xxx")
+    assert len(line) < 120
+
+
+@pytest.mark.parametrize("n", [12, 30, 70])
+def test_long_names_of_a_heat_map_do_not_overlap(n):
+    names = np.array([f"{i} " + "name" * 50 for i in range(n)], dtype=object)
+    codes = np.arange(4 * n) % n
+    display = lq.AgreementDisplay.from_predictions([codes], names[codes])
+    assert max(display.figure_.get_size_inches()) <= 24
+    display.figure_.canvas.draw()
+    ticks = display.ax_.get_yticklabels()
+    assert len(ticks) == (n if n <= 30 else 0)
+    boxes = sorted((tick.get_window_extent() for tick in ticks), key=lambda box: box.y0)
+    for below, above in pairwise(boxes):
+        assert above.y0 > below.y0 + 0.6 * below.height
+    assert all(box.x0 >= 0 for box in boxes)
+
+
+def test_known_categories_are_shown_in_natural_order():
+    classes = np.repeat(np.arange(13), 10)
+    y = np.full(130, None, dtype=object)
+    for k in range(12):
+        y[classes.searchsorted(k)] = f"part {k}"
+    model = lq.ConsensusClusterer(13, random_state=0)
+    model.fit(np.zeros((130, 1)), y, partitions=np.column_stack([classes] * 3))
+    display = lq.ClusterGridDisplay.from_estimator(
+        model, np.ones((130, 1)), image_shape=(1, 1), n_samples=1
+    )
+    assert display.categories == [*(f"part {k}" for k in range(12)), "new 0"]
+    assert model.classes_[:3].tolist() == ["part 0", "part 1", "part 10"]

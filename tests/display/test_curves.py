@@ -201,3 +201,35 @@ def test_a_history_comes_from_the_estimator(fitted):
 def test_wrong_arguments_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("truth", [["A", "B", "B"], [0, 1, 1]])
+def test_a_learning_curve_of_other_names_is_refused(truth):
+    with pytest.raises(ValueError, match="y_pred must hold names of classes in y_true, such as"):
+        lq.LearningCurveDisplay.from_predictions(truth, {5: ["a", "b", None]})
+    no_labels = lq.LearningCurveDisplay.from_predictions(truth, {5: [None, None, None]})
+    assert no_labels.accuracy.tolist() == [0]
+
+
+def test_the_note_on_names_stands_above_the_curves(fitted):
+    classes = np.repeat([0, 1], 20)
+    y = np.full(40, None, dtype=object)
+    y[[0, 20]] = "left", "right"
+    model = lq.ConsensusClusterer(2, random_state=0)
+    model.fit(np.zeros((40, 1)), y, partitions=classes[:, None])
+    display = lq.CoveragePrecisionDisplay.from_estimator(model, classes)
+    assert display.precision[-1] == 1
+    title = display.ax_.get_title(loc="left")
+    assert title.replace("\n", " ") == display.note
+    assert "matched with its classes one to one" in display.note
+    assert lq.CoveragePrecisionDisplay.from_estimator(fitted[0], fitted[1]).note is None
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.9, 0.5], [1, 0.9, 0.9, 0.9, 0.2]])
+def test_samples_of_equal_confidence_are_one_point(values):
+    confidence = np.repeat(values, 30)
+    display = lq.CoveragePrecisionDisplay.from_predictions(
+        np.ones(len(confidence), int), np.ones(len(confidence), int), confidence
+    )
+    assert display.threshold.tolist() == sorted(set(values), reverse=True)
+    assert (np.diff(display.coverage) > 0).all()

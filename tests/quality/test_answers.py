@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import labelquorum as lq
 
@@ -30,3 +31,22 @@ def test_names_numbers_and_bools_say_the_same():
 def test_what_is_no_category_is_wrong():
     quality = lq.label_quality(["a", "a", "b"], ["a", "none of them", "b"])
     assert quality.n_right == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "answers"),
+    [
+        (["sport", "work", None], ["Sport", "Work", None]),
+        ([0, 1, 1], [7, 8, -1]),
+        (["a", "b", "b"], ["none", "c", "b2"]),
+    ],
+)
+def test_answers_under_other_names_are_refused(labels, answers):
+    message = "oracle_labels must hold names that labels has, got only others, such as .*bools"
+    with pytest.raises(ValueError, match=message):
+        lq.label_quality(labels, answers)
+
+
+def test_one_name_for_no_category_is_an_answer():
+    assert lq.label_quality(["a", "a", "b"], ["none of them"] * 3).n_right == 0
+    assert lq.label_quality([0, 1, 2], [-2, -2, -1]).n_right == 0

@@ -77,3 +77,70 @@ def test_the_point_in_use_is_that_of_the_pseudo_labels(model):
 def test_wrong_true_labels_are_named(model, y, message):
     with pytest.raises(ValueError, match=message):
         judge(model, y)
+
+
+def named_model(names, n_known):
+    """A category of 20 samples for each name; the first ones are known from 5 samples."""
+    classes = np.repeat(np.arange(len(names)), 20)
+    known = np.full(len(classes), None, dtype=object)
+    for k in range(n_known):
+        known[20 * k : 20 * k + 5] = names[k]
+    partitions = np.repeat(classes[:, None], 4, axis=1)
+    model = lq.ConsensusClusterer(len(names), random_state=0)
+    return model.fit(np.zeros((len(classes), 1)), known, partitions=partitions), classes
+
+
+@pytest.mark.parametrize("n_known", [2, 3])
+@pytest.mark.parametrize("truth", [["cars", "food", "music"], [0, 1, 2], ["Sport", "Work", "Home"]])
+def test_names_that_do_not_overlap_are_matched_and_the_note_says_so(truth, n_known):
+    model, classes = named_model(["sport", "work", "home"], n_known)
+    judgment = judge(model, np.array(truth, dtype=object)[classes])
+    assert judgment.right[judgment.samples].all()
+    assert "y has none of the names of the known categories" in judgment.note
+    assert coverage_of(model, judgment).precision[-1] == 1
+    assert coverage_of(model, judgment).note == judgment.note
+
+
+def test_numbers_and_names_of_numbers_do_not_overlap():
+    model, classes = named_model(["0", "1", "2"], 3)
+    judgment = judge(model, classes)
+    assert judgment.right[judgment.samples].all()
+    assert "matched" in judgment.note
+
+
+def test_the_same_names_need_no_note():
+    names = np.array(["sport", "work", "home", "fun"], dtype=object)
+    model, classes = named_model(names.tolist(), 3)
+    judgment = judge(model, names[classes])
+    assert judgment.right[judgment.samples].all()
+    assert judgment.note is None
+    assert judge(*_without_known()).note is None
+
+
+def _without_known():
+    classes = np.repeat([0, 1], 10)
+    model = lq.ConsensusClusterer(2, random_state=0)
+    return model.fit(np.zeros((20, 1)), partitions=classes[:, None]), classes + 5
+
+
+def test_names_that_overlap_in_part_count_by_name_and_the_others_are_named():
+    names = ["sport", "work", "home", "fun", "a" * 200]
+    model, classes = named_model(names, 5)
+    truth = np.array(["sport", "office", "house", "fun", "long"], dtype=object)[classes]
+    judgment = judge(model, truth)
+    np.testing.assert_array_equal(
+        judgment.right[judgment.samples], np.isin(classes[judgment.samples], (0, 3))
+    )
+    assert judgment.note.startswith("y does not have the known categories a")
+    assert "home" in judgment.note
+    assert "work" in judgment.note
+    assert len(judgment.note) < 400
+    assert "100.0% of the labels instead of 40.0% would be right" in judgment.note
+
+
+def test_equal_names_that_seem_to_mean_other_things_are_noted():
+    model, classes = named_model(["0", "1", "2", "3"], 4)
+    truth = np.array(["1", "2", "3", "0"], dtype=object)[classes]
+    judgment = judge(model, truth)
+    assert not judgment.right.any()
+    assert judgment.note.startswith("100.0% of the labels instead of 0.0% would be right")

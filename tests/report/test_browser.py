@@ -12,6 +12,7 @@ import pytest
 
 import labelquorum as lq
 from html_pages import HOSTILE, Page
+from labelquorum.review import read_csv
 
 pytest.importorskip("jinja2")
 
@@ -134,11 +135,100 @@ def test_a_download_has_all_rows_and_an_empty_column(page, hostile, downloads):
     header, *rows = Page(hostile.source).table("check-table")
     with open(path, newline="", encoding="utf-8-sig") as file:
         csv_header, *lines = csv.reader(file)
-    assert csv_header == [*header, "true_label"]
+    assert csv_header == [*header, "label"]
     assert [line[1] for line in lines] == [row[1] for row in rows]
     assert {line[-1] for line in lines} == {""}
     assert "'" + HOSTILE[2] in {line[2] for line in lines}, "a spreadsheet must not run it"
     assert HOSTILE[1] in {line[2] for line in lines}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_downloaded_check_list_is_read_back(
+    browser, downloads, tmp_path, fit_partitions, delimiter
+):
+    """Filled in as a spreadsheet would, with labels that look like formulas."""
+    names = [f"{i} {start}" for i, start in enumerate(HOSTILE)]
+    names[0], names[1] = "=1+1", "'quoted'" + "x" * 200
+    classes = np.arange(240) % len(names)
+    y = np.full(240, None, dtype=object)
+    y[: len(names)] = names
+    model = fit_partitions(np.column_stack([classes] * 2), y)
+    path = tmp_path / "report.html"
+    model.report(path, texts=[f"text {i}; \"it\", 'so'\n=more" for i in range(240)], y=None)
+    browser.get(path.as_uri())
+    target = downloads / "samples-to-check.csv"
+    target.unlink(missing_ok=True)
+    find(browser, '[data-csv="check-table"]').click()
+    wait_for(target.exists)
+    with open(target, newline="", encoding="utf-8-sig") as file:
+        header, *rows = csv.reader(file)
+    category, label, sample = (header.index(name) for name in ("category", "label", "sample"))
+    for i, row in enumerate(rows):
+        row[label] = row[category] if i % 2 else ""
+    filled = tmp_path / "filled.csv"
+    with open(filled, "w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=delimiter).writerows([header, *rows])
+    answers = read_csv(filled, 240)
+    checked = np.array([int(row[sample]) for row in rows[1::2]])
+    np.testing.assert_array_equal(np.flatnonzero(answers.n_answers), np.sort(checked))
+    printable = np.isin(classes[checked], range(5))  # the last name has control characters
+    for i in checked[printable]:
+        assert answers.labels[i] == model.labels_[i]
+    assert (
+        lq.label_quality(np.where(classes < 5, model.labels_, None), answers.labels).n_right
+        == printable.sum()
+    )
+
+
+LONG_NAMES = ["x" * 200, "https://example.com/" + "a-b" * 60, "\u540d" * 200, "new 10", "new 2"]
+
+
+@pytest.fixture
+def long_names(browser, tmp_path):
+    """A report with long names and texts without spaces, opened."""
+    rng = np.random.default_rng(0)
+    classes = np.arange(300) % 8
+    y = np.full(300, None, dtype=object)
+    y[:5] = LONG_NAMES
+    y[5] = "new 2"  # wrong
+    X = 9 * np.eye(8)[classes] + rng.normal(size=(300, 8))
+    is_noise = rng.random((300, 6)) < 0.1
+    partitions = np.where(is_noise, rng.integers(0, 8, (300, 6)), classes[:, None])
+    partitions[5] = 0
+    model = lq.ConsensusClusterer(8, random_state=0).fit(X, y, partitions=partitions)
+    path = tmp_path / "report.html"
+    texts = ["word" * 100 if i % 2 else f"this is text {i} " * 9 for i in range(300)]
+    model.report(path, texts=texts, y=np.array([f"class{k}" * 30 for k in classes], dtype=object))
+    browser.get(path.as_uri())
+    return browser
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_long_names_and_texts_fit_the_page(long_names, width):
+    size = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": width < 500}
+    long_names.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        assert long_names.execute_script("return document.documentElement.scrollWidth") <= width
+        script = (
+            "return [...document.querySelectorAll('td.content')].map((cell) => {"
+            "const box = cell.getBoundingClientRect(), around = cell.closest('.wide');"
+            "const outer = around.getBoundingClientRect();"
+            "return [box.left - outer.left, outer.right - box.right, box.width]})"
+        )
+        cells = np.array(long_names.execute_script(script))
+        assert len(cells) >= 200
+        assert (cells[:, :2] >= -1).all(), "a text is visible without scrolling"
+        assert cells[:, 2].min() >= 250
+    finally:
+        long_names.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_names_that_are_cut_have_the_full_name_as_title(long_names):
+    script = "return [...document.querySelectorAll('#category-table tbody th')].map((e) => e.title)"
+    titles = long_names.execute_script(script)
+    assert set(LONG_NAMES[:3]) <= set(titles)
+    names = column_of(long_names, "category-table", 0)
+    assert names.index("new 2") < names.index("new 10")
 
 
 def test_arrow_keys_and_the_pointer_read_the_heat_map(page):

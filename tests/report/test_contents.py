@@ -76,3 +76,40 @@ def test_rounds_have_names_and_numbers_to_read(three_categories):
     rounds = contents_of(three_categories)["rounds"]
     assert rounds["columns"] == ["round", "partitions", "clusters", "coverage", "confidence"]
     assert rounds["rows"][0][:3] == ["0", "8", "3"]
+
+
+@pytest.mark.parametrize("has_truth", [False, True])
+def test_shares_that_ties_make_equal_are_one_row(fit_partitions, has_truth):
+    """Four fifths of the samples have the same votes, and so the same confidence."""
+    classes = np.repeat([0, 1], [400, 100])
+    partitions = np.repeat(classes[:, None], 4, axis=1)
+    partitions[400:, 1:] = np.random.default_rng(0).integers(0, 3, (100, 3))
+    model = fit_partitions(partitions, n_clusters=2)
+    rows = contents_of(model, classes if has_truth else None)["coverage"]["rows"][1:]
+    names = [row.name for row in rows]
+    assert names[-1] == "all"
+    assert not {"top 25%", "top 50%"} & set(names)
+    assert len(set(names)) == len(names) == len({row.coverage for row in rows})
+    assert (np.diff([row.coverage for row in rows]) > 0).all()
+    assert all((row.precision is not None) == has_truth for row in rows)
+
+
+def test_the_page_says_how_names_were_compared(fit_partitions):
+    classes = np.repeat([0, 1, 2], 20)
+    y = np.full(60, None, dtype=object)
+    y[[0, 20, 40]] = "sport", "work", "home"
+    model = fit_partitions(classes[:, None], y, n_clusters=3)
+    values = contents_of(model, np.array(["a", "b", "c"], dtype=object)[classes])
+    assert dict(values["facts"])["correct labels"] == "100.0%"
+    assert "y has none of the names" in values["coverage"]["note"]
+    assert contents_of(model)["coverage"]["note"] is None
+
+
+def test_known_categories_are_listed_in_natural_order(fit_partitions):
+    classes = np.repeat(np.arange(13), 10)
+    y = np.full(130, None, dtype=object)
+    y[:120:10] = [f"new {k}" for k in range(12)]
+    values = contents_of(fit_partitions(classes[:, None], y, n_clusters=13))
+    expected = [f"new {k}" for k in range(13)]
+    assert [row.name for row in values["rows"]] == expected
+    assert [card.name for card in values["cards"]] == expected

@@ -17,7 +17,11 @@ def test_characters_that_cannot_be_printed_are_replaced():
 def test_names_are_short_and_never_empty():
     assert printable_name(" \n ") == "(empty)"
     assert printable_name(7) == "7"
-    assert len(printable_name("x" * 500)) == 100
+    name = printable_name("x" * 200)
+    assert (len(name), name.full) == (100, "x" * 200)
+    assert len(printable_name("x" * 5000).full) == 250
+    assert printable_name("x" * 5000, 7).full == printable_name("x" * 5000, 7)
+    assert printable_name("x").full == "x"
 
 
 def test_settings_say_which_parameters_have_their_default(three_categories):

@@ -53,7 +53,7 @@ def naive_scores(texts, labels, min_df=1, n=1):
             f = sum(counts[o][term] for o in categories)
             rarity = np.log(1 + np.mean(list(sums.values())) / f)
             excess = count / sums[c] - elsewhere
-            scores[c][term] = excess * rarity if excess >= 3 * elsewhere * (1 - 1e-8) else 0.0
+            scores[c][term] = excess * rarity if excess >= 5 * elsewhere * (1 - 1e-8) else 0.0
     return scores
 
 
@@ -129,6 +129,65 @@ def test_stop_words_are_not_keywords_in_any_language(language):
     labels = [thing for thing in things for _ in STOP_WORDS[language]]
     for thing, keywords in terms.keywords(texts, labels).items():
         assert [word for word, _ in keywords] == [thing.lower()]
+
+
+FRAMES = [
+    "when should i {} {}",
+    "when do i have to {} the {} and when will they be done again",
+    "how can i {} my {}, i don't know how",
+    "what is the {} of a {} and where is it",
+    "please {} me about your {}; that's all i'm asking",
+    "he said she would {} her {} before them",
+]
+
+
+@pytest.mark.parametrize("n_categories", [2, 3, 5, 6])
+@pytest.mark.parametrize("n_texts", [10, 60])
+def test_a_stop_word_that_one_category_has_most_of_is_no_keyword(n_categories, n_texts):
+    rng = np.random.default_rng(n_texts)
+    texts, labels = [], []
+    for k in range(n_categories):
+        for _ in range(n_texts):
+            # A category mostly has a frame of its own.
+            frame = FRAMES[k] if rng.random() < 0.9 else FRAMES[rng.integers(len(FRAMES))]
+            texts.append(frame.format(f"verb{k}", f"thing{k}"))
+            labels.append(k)
+    words = {word for scored in terms.keywords(texts, labels).values() for word, _ in scored}
+    parts = {part.strip("',;") for word in words for part in word.split()}
+    stop_words = {part for frame in FRAMES for part in re.findall(r"[a-z']+", frame)}
+    assert not parts & stop_words - {"said", "asking", "know"}
+    assert {f"thing{k}" for k in range(n_categories)} <= parts
+
+
+@pytest.mark.parametrize("n_texts", [30, 200])
+def test_frequent_words_of_other_languages_are_no_keywords_of_five_categories(n_texts):
+    """Words whose frequencies differ between categories, as Zipf's law has it."""
+    rng = np.random.default_rng(n_texts)
+    common = "der die und in den von zu das mit sich des auf nicht ein als auch es an"
+    common = common.split(" ")
+    chances = 1 / np.arange(1, len(common) + 1)
+    texts, labels = [], []
+    for k in range(5):
+        weights = chances * rng.uniform(0.4, 1.6, size=len(common))
+        for _ in range(n_texts):
+            words = rng.choice(common, 8, p=weights / weights.sum()).tolist()
+            texts.append(" ".join([*words, *rng.choice([f"ding{k}", f"sache{k}"], 2)]))
+            labels.append(k)
+    for k, scored in terms.keywords(texts, labels).items():
+        assert {word for word, _ in scored if " " not in word} <= {f"ding{k}", f"sache{k}"}
+
+
+def test_words_of_the_list_may_be_keywords_if_they_have_a_meaning():
+    texts = ["pay my bill", "the bill is due", "a bill for me", "lost my card", "the card is lost"]
+    words = terms.keywords(texts, [0, 0, 0, 1, 1])
+    assert [word for word, _ in words[0]] == ["bill"]
+
+
+def test_a_given_vectorizer_has_its_own_stop_words():
+    texts = ["when", "when is it", "who", "who is it"]
+    words = terms.keywords(texts, [0, 0, 1, 1], vectorizer=CountVectorizer())
+    assert [[word for word, _ in scored] for scored in words.values()] == [["when"], ["who"]]
+    assert terms.keywords(texts, [0, 0, 1, 1]) == {0: [], 1: []}
 
 
 def test_a_phrase_replaces_its_parts():

@@ -19,6 +19,7 @@ from labelquorum._shared.label_reader import (
     only_column,
     read_labels,
 )
+from labelquorum._shared.names import natural_key
 
 
 class KnownLabels(NamedTuple):
@@ -158,12 +159,22 @@ def as_codes(labels: Any, name: str) -> tuple[list[Any], NDArray[np.int32]]:
     """Return the distinct labels in order, and each sample's index among them.
 
     The index is -1 where a sample has no label. If there are both integers and strings, integers
-    come first.
+    come first. Numbers within strings count as numbers: "new 2" comes before "new 10".
     """
-    classes, codes = read_labels(labels, name, mixed=True)
+    classes, codes = in_natural_order(read_labels(labels, name, mixed=True))
     if not len(codes):
         raise ValueError(f"{name} must hold at least one sample, got none")
     return classes.tolist(), codes
+
+
+def in_natural_order(labels: Labels) -> Labels:
+    """Return the labels with their classes in the order in which people list them."""
+    names = labels.classes.tolist()
+    order = np.array(sorted(range(len(names)), key=lambda i: natural_key(names[i])), dtype=np.intp)
+    ranks = np.empty(len(order) + 1, dtype=np.int32)
+    ranks[order] = np.arange(len(order))
+    ranks[-1] = -1  # for the code -1
+    return Labels(labels.classes[order], ranks[labels.codes])
 
 
 def has_label(labels: Any) -> NDArray[np.bool_]:

@@ -95,9 +95,9 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
     add(
         "--min-cluster-size",
         type=positive,
-        default=10,
         metavar="N",
-        help="smallest size of a category when --n-clusters is not given (default: 10)",
+        help="smallest size of a new category; samples of smaller ones join others (default: 10, "
+        "or 1 with --n-clusters)",
     )
     add(
         "--no-discover",
@@ -244,7 +244,9 @@ def _print_categories(model: Any, numbers: NDArray[np.int64] | None = None) -> N
     table = Table("category", "kind")
     for name in ("samples", "confidence"):
         table.add_column(name, justify="right")
-    for category in model.classes_[:_SHOWN_CATEGORIES].tolist():
+    categories = model.classes_.tolist()
+    for k in model.outcome_.listing(categories)[:_SHOWN_CATEGORIES]:
+        category = categories[k]
         confidence = model.confidence_[labels == category]
         if len(confidence):
             kind = "known" if category in names else "new"

@@ -239,6 +239,16 @@ class Ballots:
         best[~self.has_votes & ~stays] = -1
         return self._renumbered(best)
 
+    def joined(self, clusters: Integers, dissolved: Integers) -> NDArray[np.int32]:
+        """Move the signatures of some clusters to the others, by the largest share of their votes.
+
+        Other signatures stay. The result is as for `reassigned`.
+        """
+        moves = np.isin(clusters, dissolved)
+        numbers = self._renumbered(np.where(moves, np.int32(-1), clusters).astype(np.int32))
+        numbers[moves] = self.shares(numbers)[moves].argmax(axis=1)
+        return self._renumbered(numbers)
+
     def _renumbered(self, clusters: NDArray[np.int32]) -> NDArray[np.int32]:
         assigned = clusters >= 0
         names, firsts, codes = np.unique(clusters[assigned], return_index=True, return_inverse=True)

@@ -42,7 +42,7 @@ from labelquorum.clustering.base_partitions import (
 from labelquorum.clustering.consensus import ConsensusTree, elected_tree
 from labelquorum.clustering.explanation import Explanation, category_table, explain
 from labelquorum.clustering.novelty import Novelty, novelty
-from labelquorum.clustering.number_of_clusters import natural_number
+from labelquorum.clustering.number_of_clusters import check_number, natural_number
 from labelquorum.clustering.outcome import Categories, Outcome, categories_of, most_certain
 from labelquorum.clustering.views import Integers, Partitions
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # The frame checks whether all values are finite.
+_MIN_SIZE = 10  # of a new category, if their number is not given
 
 
 class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
@@ -60,9 +61,11 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
     n_clusters : int, optional
         Number of categories, known ones included. None chooses the number on which views of the
         samples agree most, at most about 190.
-    min_cluster_size : int, default=10
-        The smallest number of samples that make a category, if `n_clusters` is None, and in
-        `novelty`.
+    min_cluster_size : int, optional
+        The smallest number of samples of a new category. Samples of smaller ones join the
+        categories that get the largest shares of their votes, even if fewer than `n_clusters` are
+        left. Known categories are kept, whatever their size; so is a single one. None means 10, or
+        1 if the number of categories is given.
     n_partitions : int, default=32
         Number of base partitions.
     clusterers : scikit-learn clusterer or sequence of them, optional
@@ -141,7 +144,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         self,
         n_clusters: int | None = None,
         *,
-        min_cluster_size: int = 10,
+        min_cluster_size: int | None = None,
         n_partitions: int = 32,
         clusterers: Any = None,
         classifier: Any = None,
@@ -206,7 +209,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         -----
         UserWarning
             If X shows no clusters, if `n_clusters` is smaller than the number of known categories,
-            or if the partitions tell fewer categories apart.
+            or if the partitions tell fewer categories of `min_cluster_size` apart.
         """
         n_threads = self._check_parameters()
         X = validated_samples(self, X, reset=True, ensure_min_samples=3, ensure_all_finite=False)
@@ -216,7 +219,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         fixed = known  # the category that each sample has to stay in, also by its group
         if known is not None and group_numbers is not None:
             fixed = spread_over_groups(known, group_numbers, known_names)
-        self._check_n_clusters(n_samples, len(known_names))
+        check_number(self.n_clusters, n_samples, len(known_names))
         self._frame, features, distinct = Frame.fit(X, self.random_state, fixed)
         if fixed is not None and distinct.has_copies:
             is_free = fixed < 0
@@ -231,7 +234,8 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         else:
             self.partitions_ = self._base_partitions(X, features, distinct, n_wanted, n_threads)
         self._tree, n_clusters = self._linked(fixed, n_wanted, is_own, n_threads)
-        categories = self._categories(n_clusters, group_numbers)
+        min_size = self._min_size(self.n_clusters)
+        categories = self._categories(n_clusters, min_size, group_numbers)
         self.outcome_ = Outcome(
             categories,
             n_known=len(known_names),
@@ -248,27 +252,19 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
 
     def _check_parameters(self) -> int:
         """Check all parameters; return the number of threads."""
-        as_positive(self.min_cluster_size, "min_cluster_size")
+        if self.min_cluster_size is not None:
+            as_positive(self.min_cluster_size, "min_cluster_size")
         as_positive(self.n_partitions, "n_partitions")
         as_fraction(self.pseudo_share, "pseudo_share")
         if self.n_clusters is not None:
             as_positive(self.n_clusters, "n_clusters")
         return as_n_threads(self.n_jobs)
 
-    def _check_n_clusters(self, n_samples: int, n_known: int) -> None:
-        if self.n_clusters is None:
-            return
-        if self.n_clusters > n_samples:
-            raise ValueError(
-                f"n_clusters must be at most {n_samples}, the number of samples, "
-                f"got {self.n_clusters}"
-            )
-        if self.n_clusters < n_known:
-            warnings.warn(
-                f"n_clusters is {self.n_clusters}, but y has {n_known} categories: all of them are "
-                "kept",
-                stacklevel=3,
-            )
+    def _min_size(self, n_clusters: int | None) -> int:
+        """The smallest size of a new category, if this number of them is asked for."""
+        if self.min_cluster_size is not None:
+            return self.min_cluster_size
+        return _MIN_SIZE if n_clusters is None else 1
 
     def _n_wanted(
         self,
@@ -285,7 +281,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
             return None
         with progress(self.verbose) as show:
             number, agreement = natural_number(
-                features, counts, self.min_cluster_size, self.random_state, n_threads, show
+                features, counts, self._min_size(None), self.random_state, n_threads, show
             )
         if number is None:
             warnings.warn(
@@ -325,22 +321,27 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         with progress(self.verbose) as show:
             ballots = Ballots.of(list(self.partitions_.T), n_threads, show, known=fixed)
             tree = ConsensusTree(ballots, n_clusters=n_wanted, n_threads=n_threads, show=show)
-            n_clusters = n_wanted or tree.natural_size(self.min_cluster_size)
+            n_clusters = n_wanted or tree.natural_size(self._min_size(None))
             if not is_own:  # The package's own partitions suit the default rule.
                 tree = elected_tree(ballots, n_clusters, n_threads, show)
         return tree, n_clusters
 
-    def _categories(self, n_clusters: int, groups: NDArray[np.int32] | None) -> Categories:
-        return categories_of(self._tree.ballots, self._tree.cut(n_clusters), groups)
+    def _categories(
+        self, n_clusters: int, min_size: int, groups: NDArray[np.int32] | None
+    ) -> Categories:
+        clusters = self._tree.cut(n_clusters, min_size)
+        return categories_of(self._tree.ballots, clusters, groups, min_size)
 
     def _set_results(self, known_names: NDArray[Any]) -> None:
         """Set the public attributes that follow from the outcome."""
         categories = self.outcome_.categories
         self.n_clusters_ = categories.n_categories
         if self.n_clusters is not None and self.n_clusters_ < self.n_clusters:
+            min_size = self._min_size(self.n_clusters)
+            of_size = "" if min_size == 1 else f" of at least {min_size} samples"
             warnings.warn(
                 f"n_clusters is {self.n_clusters}, but the partitions tell only {self.n_clusters_} "
-                "categories apart",
+                f"categories{of_size} apart",
                 stacklevel=3,
             )
         self.classes_ = category_names(known_names, self.n_clusters_)
@@ -350,15 +351,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         self.labels_ = to_labels(self.classes_, numbers)
         self.pseudo_labels_ = to_labels(self.classes_, np.where(is_pseudo_label, numbers, -1))
         self.suspect_labels_ = self.outcome_.suspects()
-        self.history_ = [
-            {
-                "round": 0,
-                "n_partitions": self.partitions_.shape[1],
-                "n_clusters": self.n_clusters_,
-                "coverage": float(is_pseudo_label.mean()),
-                "confidence": float(self.confidence_.mean()),
-            }
-        ]
+        self.history_ = [self.outcome_.as_round(self.partitions_.shape[1])]
 
     def _trained_classifier(self, X: Any) -> Any:
         """Train on the most certain samples, including those of new categories.
@@ -437,7 +430,8 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         Parameters
         ----------
         n_clusters : int
-            Number of categories. All known ones are kept.
+            Number of categories. All known ones are kept; of the new ones, those of at least
+            `min_cluster_size` samples (1 if that is None).
 
         Returns
         -------
@@ -447,11 +441,12 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         check_is_fitted(self)
         n_known = self.outcome_.n_known
         n_clusters = max(n_known, as_positive(n_clusters, "n_clusters"))
-        categories = self._categories(n_clusters, self.outcome_.groups)
+        min_size = self._min_size(n_clusters)
+        categories = self._categories(n_clusters, min_size, self.outcome_.groups)
         names = category_names(self.classes_[:n_known], categories.n_categories)
         return to_labels(names, self.outcome_.as_labels(categories.numbers))
 
-    def novelty(self, X: Any, *, level: float = 0.05) -> Novelty:
+    def novelty(self, X: Any, *, level: float = 0.05, min_group_size: int = 5) -> Novelty:
         """Say how much new samples differ from the training data, and find emerging categories.
 
         Parameters
@@ -460,12 +455,15 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
             New samples.
         level : float in (0, 1), default=0.05
             The share of samples like the training data that may count as novel by chance.
+        min_group_size : int, default=5
+            The smallest number of new samples that make an emerging category. It has nothing to do
+            with `min_cluster_size`.
 
         Returns
         -------
         Novelty
             A score for each sample, the share of novel samples, and emerging categories: groups of
-            at least `min_cluster_size` samples that belong together. It prints as text.
+            at least `min_group_size` new samples that belong together. It prints as text.
 
         Raises
         ------
@@ -495,7 +493,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
             self.outcome_.distinct.counts,
             self._rows(X),
             level=float(level),
-            min_group_size=as_positive(self.min_cluster_size, "min_cluster_size"),
+            min_group_size=as_positive(min_group_size, "min_group_size"),
             n_threads=as_n_threads(self.n_jobs),
             verbose=self.verbose,
         )

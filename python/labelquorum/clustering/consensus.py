@@ -309,13 +309,15 @@ class ConsensusTree:
         ratios = costs[:most] / np.maximum(costs[1 : most + 1], 1e-12)
         return self.least_size + 1 + int(ratios.argmax())
 
-    def cut(self, n_clusters: int) -> NDArray[np.int32]:
+    def cut(self, n_clusters: int, min_size: int = 1) -> NDArray[np.int32]:
         """Cut the tree: the cluster of each signature, -1 without votes and for outliers.
 
-        By average linkage, clusters under a tenth of the mean size are outliers and do not count
-        towards `n_clusters`. `Ballots.reassigned` moves their signatures to other clusters.
+        New clusters of fewer than `min_size` samples are outliers; by average linkage, also those
+        under a tenth of the mean size. They do not count towards `n_clusters`.
+        `Ballots.reassigned` moves their signatures to other clusters. If there are not so many
+        clusters of `min_size`, there are fewer, but at least one.
         """
-        n_merges, is_counted = self._level(n_clusters)
+        n_merges, is_counted = self._level(n_clusters, min_size)
         root_of = list(range(self.n_groups + n_merges))
         # From the top down, so that a node has its root before its parts are reached.
         for m, (first, second) in reversed([*enumerate(self._merges[:n_merges].tolist())]):
@@ -329,23 +331,23 @@ class ConsensusTree:
         clusters[grouped] = clusters_of_groups[self._group_of[grouped]]
         return clusters
 
-    def _level(self, n_clusters: int) -> tuple[int, NDArray[np.bool_]]:
+    def _level(self, n_clusters: int, min_size: int) -> tuple[int, NDArray[np.bool_]]:
         """Return the number of merges that leave so many clusters, and which nodes are no outliers.
 
-        If there are not so many clusters of the least size, that is halved.
+        If there are not so many clusters of the least size, that is halved, down to `min_size`.
         """
-        least_size = self._outlier_share * self._sizes[: self.n_groups].sum() / n_clusters
+        n_samples = self._sizes[: self.n_groups].sum()
+        min_size = min(min_size, n_samples)  # so that there is a cluster
+        least_size = max(min_size, self._outlier_share * n_samples / n_clusters)
         while True:
             is_counted = (self._sizes >= least_size) | self._is_known
             n_parts = is_counted[self._merges].sum(axis=1)
             n_lost = n_parts - is_counted[self.n_groups :].astype(np.int64)
             n_left = is_counted[: self.n_groups].sum() - np.concatenate([[0], np.cumsum(n_lost)])
-            enough = np.flatnonzero(n_left >= n_clusters)
-            if len(enough):
-                return int(enough[-1]), is_counted
-            if least_size < 1:
-                return 0, is_counted
-            least_size /= 2
+            if n_left.max() >= n_clusters or least_size == min_size:
+                enough = n_left >= min(n_clusters, n_left.max())
+                return int(np.flatnonzero(enough)[-1]), is_counted
+            least_size = max(min_size, least_size / 2)
 
 
 def _groups(ballots: Ballots, max_groups: int) -> NDArray[np.int32]:

@@ -11,6 +11,7 @@ about 2.5 times the root of that: 190 clusters.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -48,6 +49,21 @@ class NaturalNumber(NamedTuple):
     """None where the views agree no more than views of noise do."""
     agreement: float
     """Mean adjusted mutual information of two views, at most 1."""
+
+
+def check_number(n_clusters: int | None, n_samples: int, n_known: int) -> None:
+    """Refuse more clusters than samples; warn of fewer clusters than known categories."""
+    if n_clusters is None:
+        return
+    if n_clusters > n_samples:
+        raise ValueError(
+            f"n_clusters must be at most {n_samples}, the number of samples, got {n_clusters}"
+        )
+    if n_clusters < n_known:
+        warnings.warn(
+            f"n_clusters is {n_clusters}, but y has {n_known} categories: all of them are kept",
+            stacklevel=3,
+        )
 
 
 def natural_number(

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -17,6 +18,7 @@ from scipy import sparse
 
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.frame import Rows
+from labelquorum._shared.names import natural_key
 from labelquorum.clustering.ballots import Ballots, Integers
 from labelquorum.clustering.views import RECALL
 from labelquorum.neighbors.search import kneighbors
@@ -84,10 +86,28 @@ class Outcome:
             return numbers
         return np.where(numbers < max(1, self.n_known), numbers, np.int32(-1))
 
+    def listing(self, names: Sequence[Any]) -> list[int]:
+        """Return the numbers of the categories in the order of lists, given their names.
+
+        Known categories come first, "part 2" before "part 10", then new ones by decreasing size.
+        """
+        known = sorted(range(self.n_known), key=lambda k: natural_key(names[k]))
+        return [*known, *range(self.n_known, len(names))]
+
     @cached_property
     def is_pseudo_label(self) -> NDArray[np.bool_]:
         """(n_samples,): whether the label of a sample is a pseudo-label."""
         return self.is_certain & (self.as_labels(self.categories.numbers) >= 0)
+
+    def as_round(self, n_partitions: int) -> dict[str, Any]:
+        """Return the entry of `ConsensusClusterer.history_` for a round with this outcome."""
+        return {
+            "round": 0,
+            "n_partitions": n_partitions,
+            "n_clusters": self.categories.n_categories,
+            "coverage": float(self.is_pseudo_label.mean()),
+            "confidence": float(self.categories.confidence.mean()),
+        }
 
     def suspects(self) -> NDArray[np.intp]:
         """Return the samples whose known label gets less than half of the largest share.
@@ -129,7 +149,9 @@ class Outcome:
         return shares
 
 
-def categories_of(ballots: Ballots, clusters: Integers, groups: Integers | None) -> Categories:
+def categories_of(
+    ballots: Ballots, clusters: Integers, groups: Integers | None, min_size: int = 1
+) -> Categories:
     """Count the ballots.
 
     Parameters
@@ -141,13 +163,34 @@ def categories_of(ballots: Ballots, clusters: Integers, groups: Integers | None)
     groups : integer array of shape (n_samples,), optional
         The group of each sample, -1 for none. If samples of a group are in several categories, the
         group goes to the one that gets the largest sum of its samples' shares.
+    min_size : int
+        The smallest number of samples of a new category, unless it is the only category. Signatures
+        of smaller ones join the others.
     """
-    numbers = ballots.reassigned(clusters)
-    categories = Categories(ballots.shares(numbers), ballots.ids, ballots.expand(numbers))
-    if groups is None:
-        return categories
     n_known = 0 if ballots.known is None else int(ballots.known.max()) + 1
-    return _without_empty(_grouped(categories, groups), n_known)
+    numbers = ballots.reassigned(clusters)
+    while True:
+        categories = Categories(ballots.shares(numbers), ballots.ids, ballots.expand(numbers))
+        if groups is not None:
+            categories = _grouped(categories, groups)
+        dissolved = _smallest(categories, n_known, min_size)
+        if not len(dissolved):
+            break
+        numbers = ballots.joined(numbers, dissolved)
+    return categories if groups is None else _without_empty(categories, n_known)
+
+
+def _smallest(categories: Categories, n_known: int, min_size: int) -> NDArray[np.intp]:
+    """The smaller half of the new categories under `min_size`, so that others may grow by them."""
+    numbers = categories.numbers
+    sizes = np.bincount(numbers[numbers >= 0], minlength=categories.n_categories)
+    occurs = sizes > 0
+    is_small = occurs & (sizes < min_size) & (np.arange(len(sizes)) >= n_known)
+    small = np.flatnonzero(is_small)
+    if occurs.sum() < 2:
+        return small[:0]
+    order = np.argsort(sizes[small], kind="stable")
+    return small[order[: (len(small) + 1) // 2]]
 
 
 def _grouped(categories: Categories, groups: Integers) -> Categories:
@@ -211,6 +254,6 @@ def most_certain(
 
 def least_confidence(confidence: NDArray[np.float32], share: float) -> np.float32:
     """Return the lowest confidence among the share of samples with the highest confidence."""
-    n = max(1, int(share * len(confidence)))
+    n = max(1, int(share * len(confidence) + 1e-6))  # 0.29 * 100 is less than 29
     least: np.float32 = np.partition(confidence, len(confidence) - n)[len(confidence) - n]
     return least

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,3 +35,17 @@ def shortened(text: str, n_characters: int) -> str:
     if len(line) <= n_characters:
         return line
     return line[: n_characters - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def width_of(text: str) -> int:
+    """The width of a text in letters; wide characters, such as Chinese ones, count as two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def fitted(text: str, width: int) -> str:
+    """The text on one line, cut with an ellipsis if it is wider than so many letters."""
+    line = shortened(text, width)
+    if width_of(line) <= width:
+        return line
+    widths = accumulate(map(width_of, line))
+    return line[: sum(w < width for w in widths)] + "\N{HORIZONTAL ELLIPSIS}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,23 +19,24 @@ from labelquorum._shared.arguments import (
 from labelquorum._shared.labels import as_codes
 from labelquorum._shared.samples import as_points, check_finite
 from labelquorum._shared.texts import as_texts
-from labelquorum.display.axes import new_axes, shortened
+from labelquorum.display.axes import fitted, new_axes, width_of
+from labelquorum.display.layout import GridLayout
 from labelquorum.text.terms import keywords, representatives
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-# The grid, in inches.
-_IMAGE_SIDE = 0.6
-_TITLE_HEIGHT, _LINE_HEIGHT = 0.35, 0.2
-_LEAST_WIDTH, _TEXT_WIDTH = 3.0, 9.0
-_MARGIN = 0.05
-_CHARACTERS_PER_LINE = 110
+# The grid.
+_SIZE, _SMALL_SIZE = 10, 9  # of titles and texts, in points
+_LETTERS_PER_INCH, _SMALL_LETTERS_PER_INCH = 11, 12
+_LEAST_NAME = 12  # letters
 
 # The heat map.
 _MOST_NAMED, _MOST_NUMBERED = 30, 8  # categories
 _CHARACTERS_PER_NAME = 18
+_POINTS_PER_INCH = 72
+_SHARE_OF_CELLS = 0.75  # of the height of the axes; names and the color bar take the rest
 _DARK_BELOW = 0.25  # cells with a smaller share are dark
 
 
@@ -126,8 +126,8 @@ class ClusterGridDisplay:
         X, image_shape, texts, n_samples, n_keywords, figure
             As for `from_labels`. X may differ from what the clusterer was fitted on.
         categories : iterable, optional
-            As for `from_labels`. If None, the order is that of the estimator's `classes_`, where it
-            has them: known categories first.
+            As for `from_labels`. If None, known categories come first, then new ones by decreasing
+            size; for other estimators, the order is that of `classes_`, where they have them.
 
         Returns
         -------
@@ -137,7 +137,10 @@ class ClusterGridDisplay:
         confidence = getattr(estimator, "confidence_", getattr(estimator, "probabilities_", None))
         if categories is None and hasattr(estimator, "classes_"):
             present = set(estimator.labels_.tolist())
-            categories = [name for name in estimator.classes_.tolist() if name in present]
+            names = estimator.classes_.tolist()
+            if hasattr(estimator, "outcome_"):
+                names = [names[k] for k in estimator.outcome_.listing(names)]
+            categories = [name for name in names if name in present]
         return cls.from_labels(
             estimator.labels_,
             X,
@@ -183,7 +186,7 @@ class ClusterGridDisplay:
             Texts to show instead of images: those that are typical of their category and differ
             from each other (see `labelquorum.text.representatives`).
         categories : iterable, optional
-            The categories to show, in this order; None for all, sorted.
+            The categories to show, in this order; None for all, sorted ("new 2" before "new 10").
         n_samples : int, default=10
             Most samples to show of a category.
         n_keywords : int, default=5
@@ -234,50 +237,40 @@ class ClusterGridDisplay:
         Parameters
         ----------
         figure : matplotlib Figure or SubFigure, optional
-            Where to draw; None for a new pyplot figure of a fitting size.
+            Where to draw; None for a new pyplot figure of a fitting size. Categories that make it
+            higher than 24 inches are put into columns, and made smaller if that is not enough.
 
         Returns
         -------
         ClusterGridDisplay
             Itself, with `figure_` and `axes_`.
         """
-        n_shown = max(len(members) for members in self.samples)
-        n_rows, n_columns = len(self.categories), 1
-        width, row_height = _TEXT_WIDTH, _LINE_HEIGHT * n_shown  # inches, without the title
-        if self.images is not None:
-            n_columns = n_shown
-            width, row_height = max(_LEAST_WIDTH, _IMAGE_SIDE * n_shown), _IMAGE_SIDE
-        height = (row_height + _TITLE_HEIGHT) * n_rows
+        layout = GridLayout.of(len(self.categories), self.samples, are_texts=self.images is None)
         if figure is None:
             import matplotlib.pyplot as plt
 
-            figure = plt.figure(figsize=(width, height))
-        spacing = {
-            "left": _MARGIN / width,
-            "right": 1 - _MARGIN / width,
-            "bottom": _MARGIN / height,
-            "top": 1 - (_TITLE_HEIGHT - _MARGIN) / height,
-            "hspace": _TITLE_HEIGHT / row_height,
-            "wspace": 0.05,
-        }
+            figure = plt.figure(figsize=layout.size)
         self.figure_ = figure
-        self.axes_ = figure.subplots(n_rows, n_columns, squeeze=False, gridspec_kw=spacing)
+        self.axes_ = layout.axes_on(figure)
         for axes in self.axes_.flat:
             axes.set_axis_off()
         for row, axes in enumerate(self.axes_[:, 0]):
-            axes.set_title(self._title(row), loc="left", size=10, parse_math=False)
+            title = self._title(row, int(layout.width * _LETTERS_PER_INCH))
+            axes.set_title(title, loc="left", size=_SIZE * layout.scale, parse_math=False)
         if self.images is not None:
             _draw_images(self.axes_, self.images)
         elif self.texts is not None:
             for axes, texts in zip(self.axes_[:, 0], self.texts, strict=True):
-                _write_texts(axes, texts)
+                _write_texts(axes, texts, layout)
         return self
 
-    def _title(self, row: int) -> str:
+    def _title(self, row: int, width: int) -> str:
         size = self.sizes[row]
-        title = f"{self.categories[row]} ({size:,} sample{'s' if size != 1 else ''})"
+        suffix = f" ({size:,} sample{'s' if size != 1 else ''})"
+        title = fitted(str(self.categories[row]), max(_LEAST_NAME, width - len(suffix))) + suffix
         words = self.keywords[row] if self.keywords is not None else []
-        return f"{title}: {', '.join(words)}" if words else title
+        n_left = width - width_of(title) - 2
+        return f"{title}: {fitted(', '.join(words), n_left)}" if words and n_left > 1 else title
 
 
 def _draw_images(grid: NDArray[Any], images: list[NDArray[Any]]) -> None:
@@ -289,9 +282,18 @@ def _draw_images(grid: NDArray[Any], images: list[NDArray[Any]]) -> None:
             axes.imshow(image, cmap="gray_r", vmin=low, vmax=high)
 
 
-def _write_texts(axes: Axes, texts: list[str]) -> None:
-    lines = [textwrap.shorten(text, _CHARACTERS_PER_LINE, placeholder=" ...") for text in texts]
-    axes.text(0, 1, "\n".join(lines), va="top", size=9, parse_math=False, transform=axes.transAxes)
+def _write_texts(axes: Axes, texts: list[str], layout: GridLayout) -> None:
+    lines = [fitted(text, int(layout.width * _SMALL_LETTERS_PER_INCH)) for text in texts]
+    axes.text(
+        0,
+        1,
+        "\n".join(lines),
+        va="top",
+        size=_SMALL_SIZE * layout.scale,
+        parse_math=False,
+        transform=axes.transAxes,
+        clip_on=True,
+    )
 
 
 def _codes_to_show(names: list[Any], categories: Iterable[Any] | None) -> list[int]:
@@ -470,9 +472,10 @@ class AgreementDisplay:
         if n > _MOST_NAMED:
             self.ax_.set(xticks=[], yticks=[], xlabel=f"{n} categories, similar ones side by side")
         else:
-            names = [shortened(str(name), _CHARACTERS_PER_NAME) for name in self.categories]
-            self.ax_.set_xticks(range(n), names, rotation=90, parse_math=False)
-            self.ax_.set_yticks(range(n), names, parse_math=False)
+            names = [fitted(str(name), _CHARACTERS_PER_NAME) for name in self.categories]
+            size = self._size_of_names()
+            self.ax_.set_xticks(range(n), names, rotation=90, parse_math=False, size=size)
+            self.ax_.set_yticks(range(n), names, parse_math=False, size=size)
         if n <= _MOST_NUMBERED:
             for (row, column), share in np.ndenumerate(self.agreement):
                 self.ax_.text(
@@ -484,6 +487,15 @@ class AgreementDisplay:
                     color="black" if share > _DARK_BELOW else "white",
                 )
         return self
+
+    def _size_of_names(self) -> float:
+        """The size of the style in points, or less if the names would overlap."""
+        from matplotlib import rcParams
+        from matplotlib.font_manager import FontProperties
+
+        height = self.ax_.get_window_extent().height / self.figure_.dpi * _POINTS_PER_INCH
+        usual = float(FontProperties(size=rcParams["ytick.labelsize"]).get_size_in_points())
+        return min(usual, _SHARE_OF_CELLS * height / len(self.categories))
 
 
 def agreement_of(

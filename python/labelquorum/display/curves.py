@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +19,8 @@ from labelquorum.quality.metrics import TO_MATCH, as_known_classes, is_right
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_CHARACTERS_PER_LINE = 70
 
 
 class CoveragePrecisionDisplay:
@@ -38,6 +41,8 @@ class CoveragePrecisionDisplay:
     in_use : tuple of float, optional
         Coverage and precision of the pseudo-labels; without `precision`, their coverage and mean
         confidence.
+    note : str, optional
+        What to know about the precision, written above the curves.
 
     Attributes
     ----------
@@ -71,12 +76,14 @@ class CoveragePrecisionDisplay:
         confidence: NDArray[np.float64],
         precision: NDArray[np.float64] | None = None,
         in_use: tuple[float, float] | None = None,
+        note: str | None = None,
     ) -> None:
         self.coverage = coverage
         self.threshold = threshold
         self.confidence = confidence
         self.precision = precision
         self.in_use = in_use
+        self.note = note
 
     @classmethod
     def from_estimator(
@@ -108,6 +115,9 @@ class CoveragePrecisionDisplay:
         Samples whose label was given to `fit` are left out, since they keep it. A known category is
         right where `y` has its name. New categories are matched with the other classes one to one,
         as in `clustering_accuracy`; with few true labels, this makes the precision look too good.
+        If `y` has none of the names of two or more known categories, all categories are matched,
+        and `note` says so. It also says which known categories `y` does not have, if it has others,
+        and whether at least twice as many labels would be right if all categories were matched.
         """
         check_is_fitted(estimator, "labels_")
         judgment = None if y is None else judge(estimator, y)
@@ -197,6 +207,9 @@ class CoveragePrecisionDisplay:
             xlim=(0, 1.02),
             ylim=(max(0.0, np.floor(10 * least - 1) / 10), 1.01),
         )
+        if self.note is not None:
+            lines_of_note = textwrap.wrap(self.note, _CHARACTERS_PER_LINE)
+            self.ax_.set_title("\n".join(lines_of_note), loc="left", size=9, parse_math=False)
         self.ax_.grid(alpha=0.3)
         self.ax_.legend(framealpha=0)
         return self
@@ -268,7 +281,8 @@ class LearningCurveDisplay:
             of unknown class are left out.
         y_pred : mapping of int to array-like of shape (n_samples,)
             For each number of labels given, the labels of all samples, in the same form. A label is
-            right where it equals the class: names are not matched.
+            right where it equals the class: names are not matched. At least one name must be that
+            of a class.
         name : str, optional
             Name of the curve, for the legend.
         ax : matplotlib Axes, optional
@@ -292,6 +306,7 @@ class LearningCurveDisplay:
         numbers = sorted(as_positive(number, "a key of y_pred") for number in y_pred)
         code_of = {name: code for code, name in enumerate(classes)}
         accuracy = []
+        all_names: set[Any] = set()
         for number in numbers:
             names, predicted = as_codes(y_pred[number], f"y_pred[{number}]")
             if len(predicted) != len(codes):
@@ -299,9 +314,15 @@ class LearningCurveDisplay:
                     f"y_pred[{number}] has {len(predicted)} values, but y_true has {len(codes)}: "
                     "they must have the same length"
                 )
+            all_names.update(names)
             # A name that is no class gets -2, and so does a sample without a label: the last one.
             class_of = np.array([code_of.get(name, -2) for name in names] + [-2])
             accuracy.append(float((class_of[predicted] == codes)[codes >= 0].mean()))
+        if all_names and all_names.isdisjoint(classes):
+            raise ValueError(
+                f"y_pred must hold names of classes in y_true, such as {classes[0]!r}, got only "
+                f"others, such as {next(iter(all_names))!r}: name them alike"
+            )
         return cls(n_labels=np.array(numbers), accuracy=np.array(accuracy), name=name).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:

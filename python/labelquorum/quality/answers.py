@@ -8,11 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelquorum._shared.label_reader import read_labels
+from labelquorum._shared.labels import in_natural_order
 
 
 def as_categories(labels: ArrayLike, name: str) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """The distinct labels, sorted, and the place of each sample's among them; -1 for none."""
-    categories, codes = read_labels(labels, name)
+    """The distinct labels, and the place of each sample's among them; -1 for none.
+
+    "new 2" comes before "new 10".
+    """
+    categories, codes = in_natural_order(read_labels(labels, name))
     if not len(categories):
         raise ValueError(f"{name} must hold at least one label, got -1 or None for all samples")
     if isinstance(categories.tolist()[0], bool):
@@ -52,4 +56,10 @@ def checked_labels(
         )
     code_of = {name: code for code, name in enumerate(names)}
     code_of_answer = np.array([code_of.get(answer, -1) for answer in given])
+    unknown = [answer for answer in given if isinstance(answer, str) or answer >= 0]
+    if len(unknown) > 1 and not (code_of_answer >= 0).any():
+        raise ValueError(
+            "oracle_labels must hold names that labels has, got only others, such as "
+            f"{unknown[0]!r}: use the names of labels, or bools for whether they are right"
+        )
     return samples, code_of_answer[answer_codes[samples]] == codes[samples]

@@ -297,8 +297,9 @@ def label_quality(
     oracle_labels : array-like of shape (n,)
         The true label of each sample that was checked; -1 or None for the others. Use the same
         names as in `labels`, and any other name, such as -2 or "none of them", where no category is
-        true. For clusters without names, give bools: whether the label is right. Checks of samples
-        without a label do not count.
+        true. Two or more names are refused if `labels` has none of them. For clusters without
+        names, give bools: whether the label is right. Checks of samples without a label do not
+        count.
     confidence : array-like of shape (n,), optional
         Confidence of each label, 0 to 1. Needed for `wanted_precision`.
     level : float, default=0.95

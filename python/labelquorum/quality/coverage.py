@@ -11,6 +11,8 @@ from labelquorum._shared.labels import as_codes
 from labelquorum.quality.metrics import TO_MATCH, UNMATCHED, is_right
 
 _MOST_POINTS = 1000
+_MOST_NAMES, _CHARACTERS_PER_NAME = 3, 40  # in a note
+_SUSPICIOUS_RATIO, _LEAST_MATCHED = 2, 0.5
 
 
 class Judgment(NamedTuple):
@@ -24,6 +26,8 @@ class Judgment(NamedTuple):
     """The distinct true labels."""
     codes: NDArray[np.int32]
     """(n_samples,): index of each true label in `classes`, -1 where unknown."""
+    note: str | None
+    """What to know about the names that were compared: a sentence; None if all is as expected."""
 
 
 class Coverage(NamedTuple):
@@ -42,13 +46,16 @@ class Coverage(NamedTuple):
     """Share of the labels kept that are right; None without true labels."""
     in_use: tuple[float, float] | None = None
     """Coverage and precision (or mean confidence) of the pseudo-labels."""
+    note: str | None = None
+    """What to know about the precision: a sentence."""
 
 
 def judge(estimator: Any, y: ArrayLike) -> Judgment:
     """Compare the labels of a fitted `ConsensusClusterer` with true ones.
 
     A known category is right where `y` has its name. New categories are matched with the other
-    classes one to one.
+    classes one to one. So are all categories if `y` has none of the names of two or more known
+    categories, since it then has other names for them.
     """
     classes, codes = as_codes(y, "y")
     n_samples = len(estimator.labels_)
@@ -66,12 +73,50 @@ def judge(estimator: Any, y: ArrayLike) -> Judgment:
             "other samples"
         )
     index_of = {name: index for index, name in enumerate(classes)}
-    class_of = np.full(estimator.n_clusters_, TO_MATCH)
-    for k, name in enumerate(estimator.classes_[: outcome.n_known].tolist()):
+    all_open = np.full(estimator.n_clusters_, TO_MATCH)
+    class_of = all_open.copy()
+    known_names = estimator.classes_[: outcome.n_known].tolist()
+    for k, name in enumerate(known_names):
         class_of[k] = index_of.get(name, UNMATCHED)
+    absent = [name for name in known_names if name not in index_of]
     labels = outcome.as_labels(outcome.categories.numbers)
-    right = is_right(np.where(counts, codes, -1), labels, len(classes), class_of)
-    return Judgment(samples, right, classes, codes)
+    counted = np.where(counts, codes, -1)
+    right = is_right(counted, labels, len(classes), class_of)
+    note = None
+    if len(known_names):
+        matched = is_right(counted, labels, len(classes), all_open)
+        if len(absent) == len(known_names) > 1:
+            right = matched
+            note = (
+                "y has none of the names of the known categories: all categories were matched with "
+                "its classes one to one"
+            )
+        else:
+            note = _note(absent, right[samples], matched[samples])
+    return Judgment(samples, right, classes, codes, note)
+
+
+def _note(absent: list[Any], right: NDArray[np.bool_], matched: NDArray[np.bool_]) -> str | None:
+    """Say which known categories count as wrong, and whether names seem to mean other things.
+
+    `matched` says which labels would be right if all categories were matched with the classes.
+    """
+    parts = []
+    if absent:
+        listed = [f"{name!s:.{_CHARACTERS_PER_NAME}}" for name in absent[:_MOST_NAMES]]
+        n_more = len(absent) - len(listed)
+        more = f" and {n_more} more" if n_more else ""
+        parts.append(
+            f"y does not have the known categories {', '.join(listed)}{more}: labels of these "
+            "count as wrong"
+        )
+    share, best = right.mean(), matched.mean()
+    if best >= _LEAST_MATCHED and best > _SUSPICIOUS_RATIO * share:
+        parts.append(
+            f"{best:.1%} of the labels instead of {share:.1%} would be right if all categories "
+            "were matched with the classes of y one to one: check that its names mean the same"
+        )
+    return "; ".join(parts) or None
 
 
 def coverage_of(estimator: Any, judgment: Judgment | None) -> Coverage:
@@ -82,6 +127,8 @@ def coverage_of(estimator: Any, judgment: Judgment | None) -> Coverage:
     right = None if judgment is None else judgment.right[samples]
     confidence = estimator.confidence_[samples]
     coverage = coverage_at_thresholds(has_label[samples], confidence, right)
+    if judgment is not None:
+        coverage = coverage._replace(note=judgment.note)
     is_pseudo_label = outcome.is_pseudo_label[samples]
     if not is_pseudo_label.any():
         return coverage

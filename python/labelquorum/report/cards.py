@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from labelquorum.display.axes import shortened
-from labelquorum.report.data import ReportData, clean, printable_name
+from labelquorum.report.data import ReportData, ShownName, clean, printable_name
 from labelquorum.report.samples import Sample, ShownSamples
 from labelquorum.report.selection import Selection
 from labelquorum.text.terms import keywords
@@ -24,7 +24,7 @@ class CategoryLink(NamedTuple):
     """A category named beside another one."""
 
     number: int
-    name: str
+    name: ShownName
     has_card: bool
     share: float
     """Mean share of the other one's samples in it; 0 where it is not shown."""
@@ -49,7 +49,7 @@ class CategoryRow(NamedTuple):
     """A row of the table, and what the card says where there is one."""
 
     number: int
-    name: str
+    name: ShownName
     has_card: bool
     kind: str
     """"known" or "new"."""

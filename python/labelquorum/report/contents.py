@@ -11,7 +11,7 @@ import numpy as np
 from labelquorum.clustering.outcome import LEAST_OF_SHARE, least_confidence
 from labelquorum.display.categories import agreement_of, like_side_by_side
 from labelquorum.report.cards import CategoryLink, category_link, category_rows
-from labelquorum.report.data import ReportData
+from labelquorum.report.data import ReportData, clean
 from labelquorum.report.drawing import category_map, coverage_curve, heat_map
 from labelquorum.report.samples import ShownSamples
 from labelquorum.report.selection import (
@@ -151,19 +151,24 @@ def _coverage(data: ReportData) -> dict[str, Any] | None:
     curve = data.coverage
     if curve is None:
         return None
+    # Of samples with equal confidence all are kept: a point may reach several shares.
+    share_of_point = {
+        int(np.searchsorted(curve.coverage, share * curve.coverage[-1] - 1e-9)): share
+        for share in _SHARES_KEPT
+    }
     rows = [_pseudo_label_row(data)]
-    for share in _SHARES_KEPT:
-        i = int(np.searchsorted(curve.coverage, share * curve.coverage[-1] - 1e-9))
-        rows.append(
-            CoverageRow(
-                name="all" if share == 1 else f"top {share:.0%}",
-                coverage=curve.coverage[i],
-                threshold=curve.threshold[i],
-                confidence=curve.confidence[i],
-                precision=None if curve.precision is None else curve.precision[i],
-            )
+    rows += [
+        CoverageRow(
+            name="all" if share == 1 else f"top {share:.0%}",
+            coverage=curve.coverage[i],
+            threshold=curve.threshold[i],
+            confidence=curve.confidence[i],
+            precision=None if curve.precision is None else curve.precision[i],
         )
+        for i, share in share_of_point.items()
+    ]
     return {
+        "note": None if curve.note is None else clean(curve.note),
         "svg": coverage_curve(curve),
         "pseudo_share": data.pseudo_share,
         "least_confidence": least_confidence(data.confidence, data.pseudo_share),

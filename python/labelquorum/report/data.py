@@ -6,6 +6,7 @@ not import it, and a clusterer can import the report.
 
 from __future__ import annotations
 
+import html
 import inspect
 import unicodedata
 from dataclasses import dataclass
@@ -21,6 +22,15 @@ from labelquorum.display.axes import shortened
 from labelquorum.quality.coverage import Coverage, Judgment, coverage_of
 
 _CHARACTERS_PER_NAME, _CHARACTERS_PER_VALUE = 100, 300
+_CHARACTERS_PER_FULL_NAME, _CHARACTERS_OF_FULL_NAMES = 250, 40_000  # the latter of all together
+_BYTES_PER_FULL_NAME = 600  # in the page
+
+
+class ShownName(str):
+    """A name, cut to be shown."""
+
+    full: str
+    """As much of it as the page has room for, to show where a pointer rests and in downloads."""
 
 
 class Setting(NamedTuple):
@@ -45,7 +55,7 @@ class ReportData:
     """The values of a fitted model, and the data of its samples."""
 
     outcome: Outcome
-    names: list[str]
+    names: list[ShownName]
     """Name of each category, clean and short enough to print."""
     confidence: NDArray[np.float32]
     """(n_samples,), 0 to 1."""
@@ -87,6 +97,11 @@ class ReportData:
         return len(self.numbers)
 
     @cached_property
+    def rank(self) -> NDArray[np.intp]:
+        """(n_categories,): the place of each category in lists."""
+        return np.argsort(self.outcome.listing([name.full for name in self.names]))
+
+    @cached_property
     def sums(self) -> CategorySums:
         """Size and mean shares of each category."""
         return CategorySums(*mean_shares(self.categories))
@@ -110,9 +125,11 @@ def report_data(
     has_label = outcome.as_labels(outcome.categories.numbers) >= 0
     counted = has_label if judgment is None else has_label[judgment.samples]
     feature_names = getattr(model, "feature_names_in_", None)
+    names = model.classes_.tolist()
+    n_characters = min(_CHARACTERS_PER_FULL_NAME, _CHARACTERS_OF_FULL_NAMES // len(names))
     return ReportData(
         outcome=outcome,
-        names=[printable_name(name) for name in model.classes_.tolist()],
+        names=[printable_name(name, n_characters) for name in names],
         confidence=model.confidence_,
         partitions=model.partitions_,
         suspects=model.suspect_labels_,
@@ -142,9 +159,17 @@ def _settings_of(model: Any) -> list[Setting]:
     ]
 
 
-def printable_name(name: Any) -> str:
-    """The name on one line, without control characters, at most 100 characters long."""
-    return shortened(clean(str(name)), _CHARACTERS_PER_NAME) or "(empty)"
+def printable_name(name: Any, n_characters: int = _CHARACTERS_PER_FULL_NAME) -> ShownName:
+    """The name on one line, without control characters, at most 100 characters long.
+
+    `n_characters` is the length of the full name, if it is more.
+    """
+    line = clean(str(name)).strip()
+    n_bytes = len(html.escape(line).encode())
+    n_characters = min(n_characters, _BYTES_PER_FULL_NAME * len(line) // max(1, n_bytes))
+    shown = ShownName(shortened(line, _CHARACTERS_PER_NAME) or "(empty)")
+    shown.full = shortened(line, max(n_characters, _CHARACTERS_PER_NAME)) or shown
+    return shown
 
 
 def clean(text: str) -> str:

@@ -7,7 +7,6 @@ give the same SVG, whatever style the user has set in matplotlib.
 from __future__ import annotations
 
 import io
-import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum.display.axes import shortened
+from labelquorum.display.axes import shortened, width_of
 from labelquorum.display.categories import AgreementDisplay
 from labelquorum.display.curves import CoveragePrecisionDisplay
 from labelquorum.quality.coverage import Coverage
@@ -77,9 +76,9 @@ def heat_map(agreement: NDArray[np.float64], names: list[str]) -> HeatMapPicture
 
 
 def coverage_curve(coverage: Coverage) -> str:
-    """Draw precision by coverage, as `CoveragePrecisionDisplay` does."""
+    """Draw precision by coverage, as `CoveragePrecisionDisplay` does, but for its note."""
     with _drawing(0.75 * _WIDTH) as drawing:
-        CoveragePrecisionDisplay(**coverage._asdict()).plot(ax=drawing.axes)
+        CoveragePrecisionDisplay(**coverage._replace(note=None)._asdict()).plot(ax=drawing.axes)
         return drawing.svg("coverage")
 
 
@@ -193,8 +192,7 @@ class Box(NamedTuple):
 def box_of(name: str, x: float, y: float, size: float) -> Box:
     """Estimate the box of a name centered at (x, y), moved so that it lies within the map."""
     font = size / (_POINTS_PER_INCH * _WIDTH)
-    n_letters = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in name)
-    width, height = n_letters * _LETTER_WIDTH * font, _LETTER_HEIGHT * font
+    width, height = width_of(name) * _LETTER_WIDTH * font, _LETTER_HEIGHT * font
     left = min(max(0.0, x - width / 2), 1 - width)
     return Box(left, y - height / 2, left + width, y + height / 2)
 

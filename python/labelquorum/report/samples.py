@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum.display.axes import shortened
-from labelquorum.report.data import ReportData, clean
+from labelquorum.report.data import ReportData, ShownName, clean
 from labelquorum.report.images import encoded
 
 _CHARACTERS_PER_TEXT = 280
@@ -20,9 +20,9 @@ class Sample(NamedTuple):
     """A sample that is shown."""
 
     number: int
-    category: str
+    category: ShownName
     confidence: float
-    runner_up: str | None
+    runner_up: ShownName | None
     """The category with the next largest share of its votes."""
     runner_up_share: float
     text: str | None

@@ -6,9 +6,13 @@ for (const tools of document.querySelectorAll(".tools")) tools.hidden = false;
 
 const collator = new Intl.Collator(undefined, { numeric: true });
 
+// The value of a number, or the full name where it is cut.
+function textOf(cell) {
+  return cell.dataset.value ?? (cell.title || cell.textContent.trim());
+}
+
 function valueOf(row, column) {
-  const cell = row.cells[column];
-  const text = cell.dataset.value ?? cell.textContent.trim();
+  const text = textOf(row.cells[column]);
   const number = Number(text);
   return text !== "" && !Number.isNaN(number) ? number : text;
 }
@@ -57,18 +61,21 @@ for (const input of document.querySelectorAll("[data-search]")) {
   search();
 }
 
-function field(text) {
-  // A spreadsheet would run a text that begins with one of these characters as a formula.
-  if (/^[=+@\t\r-]/.test(text) && Number.isNaN(Number(text))) text = `'${text}`;
+function field(cell) {
+  let text = textOf(cell);
+  // A spreadsheet would run a text that begins with one of these characters as a formula. Another
+  // apostrophe in front of one lets `review.read_csv` restore the text.
+  const isText = !cell.classList.contains("number");
+  if (isText && /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20']/.test(text)) text = `'${text}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 for (const button of document.querySelectorAll("[data-csv]")) {
   button.addEventListener("click", () => {
     const table = document.getElementById(button.dataset.csv);
-    const lines = [[...table.tHead.rows[0].cells].map((cell) => field(cell.textContent.trim()))];
+    const lines = [[...table.tHead.rows[0].cells].map(field)];
     for (const row of table.tBodies[0].rows) {
-      lines.push([...row.cells].map((cell) => field(cell.dataset.value ?? cell.textContent.trim())));
+      lines.push([...row.cells].map(field));
     }
     if (table.dataset.emptyColumn) {
       for (const [i, line] of lines.entries()) line.push(i ? "" : table.dataset.emptyColumn);

@@ -31,9 +31,9 @@ class Selection:
     """The categories and samples to show."""
 
     rows: CategoryNumbers
-    """Categories in the table, in ascending order."""
+    """Categories in the table, by their `ReportData.rank`."""
     cards: CategoryNumbers
-    """Categories with a card, in ascending order."""
+    """Categories with a card, in the same order."""
     card_of: NDArray[np.intp]
     """(n_categories + 1,): index of each category's card, -1 without one. The last is for -1."""
     members: list[SampleNumbers]
@@ -61,13 +61,13 @@ def select(data: ReportData) -> Selection:
     """Choose what to show."""
     n_categories = len(data.names)
     largest_first = np.argsort(-data.sums.sizes, kind="stable")
-    cards = np.sort(largest_first[:_MOST_CARDS])
+    cards = _ranked(data, largest_first[:_MOST_CARDS])
     card_of = np.full(n_categories + 1, -1, dtype=np.intp)
     card_of[cards] = np.arange(len(cards))
     members = _members(data)
     typical = _typical(data, cards, card_of, members)
     return Selection(
-        rows=np.sort(largest_first[:_MOST_ROWS]),
+        rows=_ranked(data, largest_first[:_MOST_ROWS]),
         cards=cards,
         card_of=card_of,
         members=members,
@@ -76,6 +76,11 @@ def select(data: ReportData) -> Selection:
         checks=_checks(data),
         suspects=data.suspects[:_MOST_CHECKS].astype(np.intp),
     )
+
+
+def _ranked(data: ReportData, categories: CategoryNumbers) -> CategoryNumbers:
+    ranked: CategoryNumbers = categories[np.argsort(data.rank[categories])]
+    return ranked
 
 
 def _members(data: ReportData) -> list[SampleNumbers]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 from sklearn.preprocessing import normalize
 
 from labelquorum._shared.arguments import as_confidence, as_positive
@@ -30,7 +30,38 @@ if TYPE_CHECKING:
 TEXTS_PER_CHUNK = 1 << 14
 _MAX_TERMS = 1 << 21  # distinct terms to count at once; if there are more, the rarest are dropped
 _MAX_MEMBERS = 1 << 16  # texts of a category among which representatives are searched
-_MIN_LIFT = 4  # a keyword's share in its category divided by its mean share in the others
+_MIN_LIFT = 6  # a keyword's share in its category divided by its mean share in the others
+# Scikit-learn's list has words that may be keywords (Nothman, Qin and Yurchak, "Stop word lists in
+# free open-source software packages", NLP-OSS 2018).
+_STOP_WORDS = ENGLISH_STOP_WORDS - {
+    "amount",
+    "bill",
+    "bottom",
+    "call",
+    "cry",
+    "describe",
+    "detail",
+    "empty",
+    "fill",
+    "find",
+    "fire",
+    "front",
+    "full",
+    "interest",
+    "mill",
+    "mine",
+    "move",
+    "name",
+    "part",
+    "serious",
+    "show",
+    "side",
+    "sincere",
+    "system",
+    "thick",
+    "thin",
+    "top",
+}
 _N_CANDIDATES = 50  # terms considered as keywords, or twice the number of keywords if that is more
 _CANDIDATES_PER_TEXT = 20
 _NEAR_DUPLICATE = 0.95  # cosine
@@ -129,6 +160,7 @@ def _terms(
     show: _Show,
 ) -> _Terms:
     """Find the terms of the texts that have a category, count and score them."""
+    has_own_terms = vectorizer is None
     if vectorizer is None:
         vectorizer = CountVectorizer(ngram_range=(1, 2), tokenizer=as_words, token_pattern=None)
     elif not hasattr(vectorizer, "build_analyzer"):
@@ -146,10 +178,19 @@ def _terms(
         members = sparse.csr_array(members, shape=(n_categories, len(chunk)))
         counts = counts + members @ _count(counter, chunk)
     counts.sort_indices()
-    return _Terms(names, counter, counts, *_scored(counts))
+    are_stop_words = np.array([has_own_terms and _is_stop_word(name) for name in names], dtype=bool)
+    return _Terms(names, counter, counts, *_scored(counts, are_stop_words))
 
 
-def _scored(counts: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.float64]]:
+def _is_stop_word(word: str) -> bool:
+    """Return whether this is an English stop word, or one with an ending such as "n't" or "'ll"."""
+    word = word.replace("\u2019", "'")
+    return not _STOP_WORDS.isdisjoint((word.removesuffix("n't"), word.partition("'")[0]))
+
+
+def _scored(
+    counts: sparse.csr_array, are_stop_words: NDArray[np.bool_]
+) -> tuple[sparse.csr_array, NDArray[np.float64]]:
     """Return the score of each term in each category, and the rarity of each term."""
     n_categories = counts.shape[0]
     sums = counts.sum(axis=1)
@@ -160,6 +201,7 @@ def _scored(counts: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.floa
     mean_elsewhere = (share_sums[counts.indices] - shares) / max(1, n_categories - 1)
     scores = counts.astype(np.float64)
     is_typical = shares >= _MIN_LIFT * (1 - 1e-9) * mean_elsewhere
+    is_typical &= ~are_stop_words[counts.indices]
     scores.data = np.where(is_typical, shares - mean_elsewhere, 0) * rarity[counts.indices]
     return scores, rarity
 
@@ -255,9 +297,11 @@ def keywords(
     TF-IDF procedure", arXiv:2203.05794, 2022): the share of a term among all terms of the category,
     times log(1 + A / f), where f counts the term in all categories and A is the mean number of
     terms of a category. Two things differ here: the term's mean share in the other categories is
-    subtracted from its share, and a term is left out if its share is less than four times that
+    subtracted from its share, and a term is left out if its share is less than six times that
     mean. So terms that occur in all categories, such as stop words of any language, are not
-    keywords.
+    keywords. Where there are few categories, one of them may still have most of a stop word. So
+    without `vectorizer`, English stop words are left out, too: those of scikit-learn's
+    ``ENGLISH_STOP_WORDS``, without words such as "bill" and "fire".
 
     A phrase must begin and end with words that are among the 50 best terms of the category (so not
     "my card"). If at least half of the occurrences of a term in the category are within a phrase,
