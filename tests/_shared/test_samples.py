@@ -67,6 +67,14 @@ def test_lists_of_unequal_length_in_a_column_are_refused():
         as_points(column, "X")
 
 
+@pytest.mark.parametrize("item", [np.array(1), np.array([1.0]), [1.0], np.array([None])])
+def test_arrays_among_other_objects_are_refused(item):
+    with pytest.raises((TypeError, ValueError), match="X must "):
+        as_points([item, None], "X")
+    with pytest.raises((TypeError, ValueError), match="X must "):
+        as_points([item, {}], "X")
+
+
 def test_arrays_of_any_type_are_read():
     assert as_array(["a", "b"], "labels").dtype.kind == "U"
     with pytest.raises(TypeError, match=r"rows\[1\] must be a plain array .* got a masked array"):

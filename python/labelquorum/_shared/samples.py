@@ -276,7 +276,9 @@ def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
 def _numbers_of_objects(array: NDArray[Any], name: str, column: Any = None) -> NDArray[Any]:
     """Return an array of float64, given one of Python's numbers, or of equally long lists."""
     if array.ndim == 1 and len(array) and isinstance(array[0], (list, tuple, np.ndarray)):
-        return _numbers(_array_of_list(array.tolist(), name, None), name)
+        joined = _array_of_list(array.tolist(), name, None)
+        if joined.ndim > 1:
+            return _numbers(joined, name)
     items = array.ravel().tolist()
     wrong_types = {kind for kind in set(map(type, items)) if not _is_real(kind)}
     if wrong_types:
