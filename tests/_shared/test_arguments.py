@@ -328,19 +328,19 @@ BAD_ARGUMENTS = {
         "y_true has 2 values, but y_pred has 1: they must have the same length",
     ),
     "accuracy floats": (
-        lambda: lq.clustering_accuracy([0, 1], [0.0, np.nan]),
+        lambda: lq.clustering_accuracy([0, 1], [0.0, 0.5]),
         TypeError,
-        "y_pred must hold integers, bools or strings, got dtype float64",
+        r"y_pred must hold integers, got floats \(float64\), 0.5 at position 1",
     ),
     "accuracy 2-D": (
         lambda: lq.clustering_accuracy([[0, 1]], [0, 1]),
         ValueError,
-        r"y_true must have shape \(n_samples,\), got \(1, 2\)",
+        r"y_true must be 1-D, \(n_samples,\), got shape \(1, 2\)",
     ),
     "accuracy mixed": (
         lambda: lq.clustering_accuracy(np.array(["a", 1], dtype=object), [0, 1]),
         TypeError,
-        "y_true must hold integers, bools or strings, got dtype object",
+        "y_true must hold labels of one kind, strings or integers, got mixed types",
     ),
     "accuracy empty": (
         lambda: lq.clustering_accuracy(np.empty(0, int), np.empty(0, int)),

@@ -81,6 +81,15 @@ class DistinctRows(NamedTuple):
         """Return the distinct rows of X, or X itself if all of its rows are distinct."""
         return X[self.samples] if self.has_copies else X
 
+    def spread(
+        self, codes: NDArray[np.int32], groups: NDArray[np.int32] | None = None
+    ) -> NDArray[np.int32]:
+        """Give each row's most frequent code to its samples without one, except those of groups."""
+        if not self.has_copies:
+            return codes
+        is_free = codes < 0 if groups is None else (codes < 0) & (groups < 0)
+        return np.where(is_free, self.expand(self.shared_codes(codes)), codes)
+
     def unified(self, partition: NDArray[np.int32]) -> NDArray[np.int32]:
         """Put samples with equal rows into the cluster that most of them are in."""
         return self.expand(self.shared_codes(partition)) if self.has_copies else partition

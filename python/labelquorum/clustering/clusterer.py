@@ -221,11 +221,8 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
             fixed = spread_over_groups(known, group_numbers, known_names)
         check_number(self.n_clusters, n_samples, len(known_names))
         self._frame, features, distinct = Frame.fit(X, self.random_state, fixed)
-        if fixed is not None and distinct.has_copies:
-            is_free = fixed < 0
-            if group_numbers is not None:
-                is_free &= group_numbers < 0
-            fixed = np.where(is_free, distinct.expand(distinct.shared_codes(fixed)), fixed)
+        if fixed is not None and partitions is None:
+            fixed = distinct.spread(fixed, group_numbers)
 
         is_own = partitions is None and self.clusterers is None
         n_wanted = self._n_wanted(features, distinct.counts, len(known_names), is_own, n_threads)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelquorum import _core
-from labelquorum._shared.labels import as_codes
+from labelquorum._shared.label_reader import read_labels
+from labelquorum._shared.labels import in_natural_order
 
 Integers = NDArray[np.integer[Any]]
 
@@ -104,10 +105,12 @@ def is_right(
 
 def as_known_classes(y: ArrayLike, name: str) -> tuple[list[Any], NDArray[np.int32]]:
     """The distinct classes, and each sample's place among them; at least one class is known."""
-    classes, codes = as_codes(y, name)
-    if not classes:
+    classes, codes = in_natural_order(read_labels(y, name))
+    if not len(codes):
+        raise ValueError(f"{name} must hold at least one sample, got none")
+    if not len(classes):
         raise ValueError(f"{name} must hold at least one label, got -1 or None for all samples")
-    return classes, codes
+    return classes.tolist(), codes
 
 
 def _counts(
