@@ -155,7 +155,7 @@ def test_fit_prints_few_of_many_categories(tmp_path, capsys):
         (["--n-clusters", "0"], 2, "must be an integer of at least 1, got '0'"),
         (["--min-cluster-size", "x"], 2, "must be an integer of at least 1, got 'x'"),
         (["--no-discover"], 2, "--no-discover needs known labels"),
-        (["--labels", "SHORT", "--label-column", "y"], 2, "not allowed with argument --labels"),
+        (["--labels", "SHORT", "--label-column", "y"], 1, "short.csv: no column 'y'; the"),
         (["--out", "SOURCE"], 1, "the extension must be .csv, .npz or .parquet, got '.npy'"),
         (["--out", "SHORT", "--labels", "SHORT"], 2, "--out must be another file than --labels"),
         (

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import labelquorum as lq
-from labelquorum.cli.files import columns
+from labelquorum.cli.files import delimited
 from labelquorum.cli.main import main
 
 
@@ -41,7 +41,7 @@ def test_labels_are_those_of_the_function(source, rows):
 
 
 def test_streamed_input_gives_the_same_labels(tmp_path, rows, monkeypatch):
-    monkeypatch.setattr(columns, "_BYTES_PER_BATCH", 1000)
+    monkeypatch.setattr(delimited, "_BYTES_PER_BATCH", 1000)
     source, out = tmp_path / "partitions.csv", tmp_path / "labels.npy"
     np.savetxt(source, rows, fmt="%d", delimiter=",")
     assert main(["mini-clusters", str(source), "--out", str(out), "--no-header"]) == 0

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelquorum import review
-from labelquorum.review.cells import unmarked
+from labelquorum._shared.cells import unmarked
 
 TEXTS = ["My card is lost", "=1+1", "", "How are you?"]
 LABELS = ["card", None, "other", "card"]

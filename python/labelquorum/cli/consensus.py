@@ -13,7 +13,7 @@ from labelquorum._shared.files import FileError, replacing
 from labelquorum._shared.progress import progress
 from labelquorum.cli.files.partitions import read_partitions, write_labels
 from labelquorum.cli.mini_clusters import PARTITIONS, add_partitions, labels_path
-from labelquorum.cli.options import add_run, one_line, positive
+from labelquorum.cli.options import add_run, one_line, positive, print_result
 from labelquorum.clustering.consensus import consensus
 
 CONSENSUS = f"""\
@@ -46,19 +46,20 @@ def add_consensus(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     out = labels_path(args)
+    columns = _read(args)
+    try:
+        labels = consensus(columns, args.n_clusters, n_jobs=args.n_jobs, verbose=not args.quiet)
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{args.file}: {one_line(error)}") from error
     with replacing(out) as file:
-        columns = _read(args)
-        try:
-            labels = consensus(columns, args.n_clusters, n_jobs=args.n_jobs, verbose=not args.quiet)
-        except (TypeError, ValueError) as error:
-            raise FileError(f"{args.file}: {one_line(error)}") from error
         write_labels(out, file, [labels], len(labels))
     if not args.quiet:
         sizes = np.bincount(labels[labels >= 0])
-        print(
+        print_result(
+            out,
             f"{args.file}: {len(labels):,} samples, {len(columns)} partitions\n"
             f"{len(sizes):,} clusters of {sizes.min():,} to {sizes.max():,} samples\n"
-            f"{out}: written after {time.perf_counter() - started:.1f} s"
+            f"{out}: written after {time.perf_counter() - started:.1f} s",
         )
 
 

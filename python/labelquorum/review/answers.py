@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.arguments import as_place, as_positive
+from labelquorum._shared.cells import unmarked
 from labelquorum._shared.files import fields_of_any_length
-from labelquorum.review.cells import unmarked
 
 _Votes: TypeAlias = dict[int, dict[Any, str]]
 """For each sample, the label that each person gave it."""

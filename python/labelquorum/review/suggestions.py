@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from labelquorum._shared.arguments import as_codes, as_confidence, as_place, as_texts
+from labelquorum._shared.cells import marked
 from labelquorum._shared.files import replacing
-from labelquorum.review.cells import marked
 
 _AGENT = "labelquorum"
 _COLUMNS = ("sample", "text", "suggestion", "confidence", "label")

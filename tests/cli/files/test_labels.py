@@ -70,7 +70,7 @@ def test_labels_of_arrays(tmp_path, array, expected):
         ("y.npy", np.array([True]), "labels must be integers or strings, got True"),
         ("y.npy", np.array([None]), "damaged or not a .npy file"),
         ("y.npy", np.array([1j]), r"labels must be integers or strings, got 1j"),
-        ("y.txt", "\xff\xfe", "damaged or not a .txt file"),
+        ("y.txt", "\xff\xfe", "the text must be UTF-8, got UTF-16"),
         ("y.txt", "", "the file is empty"),
     ],
 )

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError
-from labelquorum.cli.files.columns import Batch, is_number
+from labelquorum.cli.files.columns import Batch
+from labelquorum.cli.files.readers import is_number
 
 _INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _SHOWN_CHARACTERS = 60

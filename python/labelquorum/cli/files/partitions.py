@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError
 from labelquorum.cli.files import columns as tables
+from labelquorum.cli.files.arrays import open_npy, open_npz
 from labelquorum.cli.files.numeric import partition_columns
+from labelquorum.cli.files.results import format_of
 from labelquorum.cli.files.sources import Location, SourceFile, extension_of, find_files
 
 Chunk: TypeAlias = tuple[Any, float]
@@ -69,27 +71,14 @@ def _read_npy(file: SourceFile, key: str | None) -> Iterator[Chunk]:
         yield chunk, (start + len(chunk)) / len(array)
 
 
-def open_npy(file: SourceFile) -> NDArray[Any]:
-    """The array in an .npy file; a local one is memory-mapped."""
-    if file.filesystem is None:
-        array: NDArray[Any] = np.lib.format.open_memmap(file.path, mode="r")
-        return array
-    with file.open() as (content, _):
-        return np.lib.format.read_array(content, allow_pickle=False)
-
-
 def _read_npz(file: SourceFile, key: str | None) -> Iterator[Chunk]:
-    with file.open() as (content, _):
-        if not zipfile.is_zipfile(content):
-            raise FileError(f"{file.name}: damaged or not a .npz file")
-        content.seek(0)
-        with np.load(content, allow_pickle=False) as arrays:
-            if key is not None and key not in arrays.files:
-                raise FileError(
-                    f"{file.name}: no array {key!r}; the arrays are {', '.join(arrays.files)}"
-                )
-            keys = arrays.files if key is None else [key]
-            members = [arrays[name] for name in keys]
+    with open_npz(file) as archive:
+        if key is not None and key not in archive.names:
+            raise FileError(
+                f"{file.name}: no array {key!r}; the arrays are {', '.join(archive.names)}"
+            )
+        keys = archive.names if key is None else [key]
+        members = archive.read(keys)
     if len(members) == 1 and members[0].ndim != 1:
         _check_2d(members[0], f"{file.name}: the array {keys[0]!r}")
         yield members[0], 1.0
@@ -118,7 +107,7 @@ _ARRAY_READERS: dict[str, Callable[[SourceFile, str | None], Iterator[Chunk]]] =
 
 def write_labels(path: Path, file: BinaryIO, labels: Iterable[NDArray[np.int32]], n: int) -> None:
     """Write n labels, given in chunks, to an open file in the format of `path`."""
-    _WRITERS[path.suffix.lower()](file, labels, n)
+    _WRITERS[format_of(path)](file, labels, n)
 
 
 def _write_npy(file: BinaryIO, labels: Iterable[NDArray[np.int32]], n: int) -> None:

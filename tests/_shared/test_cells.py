@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labelquorum.review.cells import marked, unmarked
+from labelquorum._shared.cells import marked, unmarked
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\r=1", "'x", "''", "'=1", "a"])
