@@ -186,7 +186,7 @@ def _codes_of_objects(array: NDArray[Any], name: str) -> tuple[list[Any], NDArra
         else:
             raise TypeError(
                 f"{name} must hold strings or integers, with None or -1 for no label, got "
-                f"{value!r} ({type(value).__name__}) at position {i}"
+                f"{shown(value)} ({type(value).__name__}) at position {i}"
             )
     labels = sorted(first_seen, key=lambda value: (isinstance(value, str), value))
     # One more entry, the last, maps -1 to -1.
@@ -202,6 +202,14 @@ def _is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ == "NAType"  # pandas.NA
 
 
+def shown(value: Any) -> str:
+    """A value in a message. Lists may be nested too deeply to be shown."""
+    try:
+        return repr(value)
+    except RecursionError:
+        return f"a deeply nested {type(value).__name__}"
+
+
 def as_texts(texts: Any, name: str = "texts") -> list[str]:
     """Return the texts as a list of strings; a list is returned as it is."""
     if isinstance(texts, str) or not isinstance(texts, Iterable):
@@ -212,7 +220,7 @@ def as_texts(texts: Any, name: str = "texts") -> list[str]:
     for i, item in enumerate(items):
         if not isinstance(item, str):
             raise TypeError(
-                f"{name} must hold strings, with '' where there is no text, got {item!r} "
+                f"{name} must hold strings, with '' where there is no text, got {shown(item)} "
                 f"({type(item).__name__}) at position {i}"
             )
     return items
@@ -477,7 +485,7 @@ def as_non_negative(value: Any, name: str) -> float:
 def _as_float(value: Any, name: str, wanted: str, is_valid: Callable[[Any], bool]) -> float:
     is_number = isinstance(value, (int, float, np.floating, np.integer))
     if isinstance(value, (bool, np.bool_)) or not is_number:
-        raise TypeError(f"{name} must be {wanted}, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{name} must be {wanted}, got {shown(value)} ({type(value).__name__})")
     if not is_valid(value):
         raise ValueError(f"{name} must be {wanted}, got {value}")
     return float(value)
@@ -507,13 +515,13 @@ def _as_integer(value: Any, name: str, wanted: str) -> int:
             return operator.index(value)
         except TypeError:
             pass
-    raise TypeError(f"{name} must be {wanted}, got {value!r} ({type(value).__name__})")
+    raise TypeError(f"{name} must be {wanted}, got {shown(value)} ({type(value).__name__})")
 
 
 def as_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
     """Refuse a value that is none of the choices."""
     if value not in choices:
-        raise ValueError(f"{name} must be {_any_of(choices)}, got {value!r}")
+        raise ValueError(f"{name} must be {_any_of(choices)}, got {shown(value)}")
 
 
 def _any_of(choices: tuple[str, ...]) -> str:
@@ -547,7 +555,7 @@ def as_metric(metric: Any) -> str | int:
             "pair: compile it with "
             'numba.cfunc("float64(CPointer(float64), CPointer(float64), int64)")'
         )
-    raise TypeError(f"metric must be {wanted}, got {metric!r} ({type(metric).__name__})")
+    raise TypeError(f"metric must be {wanted}, got {shown(metric)} ({type(metric).__name__})")
 
 
 def _address_of_ctypes_function(function: Any, wanted: str) -> int:

@@ -57,8 +57,8 @@ def _run(args: argparse.Namespace) -> None:
         sizes = np.bincount(labels[labels >= 0])
         print_result(
             out,
-            f"{args.file}: {len(labels):,} samples, {len(columns)} partitions\n"
-            f"{len(sizes):,} clusters of {sizes.min():,} to {sizes.max():,} samples\n"
+            f"{args.file}: {len(labels):,} samples, {len(columns)} partitions",
+            f"{len(sizes):,} clusters of {sizes.min():,} to {sizes.max():,} samples",
             f"{out}: written after {time.perf_counter() - started:.1f} s",
         )
 

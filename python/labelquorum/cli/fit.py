@@ -165,9 +165,9 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
         _print_categories(model.estimator_, sys.stdout, model.sample_)
         print_result(
             folder.out,
-            f"(of the {len(model.sample_):,} samples that were drawn)\n"
+            f"(of the {len(model.sample_):,} samples that were drawn)",
             f"{folder.source}: {len(folder.files):,} files, {len(X):,} samples, "
-            f"{X.shape[1]:,} features\n"
+            f"{X.shape[1]:,} features",
             f"{folder.out}: written after {time.perf_counter() - started:.1f} s",
         )
 
@@ -209,7 +209,7 @@ def print_summary(model: Any, source: Location, X: NDArray[Any], out: Path, star
     _print_categories(model, summary_stream(out))
     print_result(
         out,
-        f"{source}: {X.shape[0]:,} samples, {X.shape[1]:,} features\n"
+        f"{source}: {X.shape[0]:,} samples, {X.shape[1]:,} features",
         f"{out}: written after {time.perf_counter() - started:.1f} s",
     )
 

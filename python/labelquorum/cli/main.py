@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _ended_by_signals():
             args.command(args)
-            _flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()  # while an error can still be reported
     except KeyboardInterrupt:
         return _fail("interrupted", 128 + signal.SIGINT)
     except _EndedError as error:
@@ -62,7 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + _SIGPIPE
     except MemoryError as error:
         return _fail(str(error) or "the memory is full", 1)
-    except (OSError, WorkLimitError) as error:
+    except OSError as error:
+        if isinstance(error, FileError) or error.filename is not None:
+            return _fail(str(error), 1)
+        _print_nowhere()  # errors of all files name them
+        return _fail(f"standard output: cannot be written: {error.strerror or error}", 1)
+    except WorkLimitError as error:
         return _fail(str(error), 1)
     return 0
 
@@ -102,20 +108,10 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _flush() -> None:
-    """Write what was printed, while an error can still be reported."""
-    if sys.stdout is not None:
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            _print_nowhere()
-            raise FileError(f"standard output: cannot be written: {error.strerror}") from error
-
-
 def _print_nowhere() -> None:
     """Let Python not report a second time, at exit, that standard output cannot be written."""
+    if sys.stdout is None:
+        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -138,9 +138,9 @@ def _run(args: argparse.Namespace) -> None:
         print_result(
             out,
             f"{args.file}: {table.n_samples:,} samples, {table.n_partitions} partitions, "
-            f"{len(table):,} signatures\n"
+            f"{len(table):,} signatures",
             f"{labels.max() + 1:,} mini-clusters cover {n_labeled:,} samples "
-            f"({n_labeled / table.n_samples:.1%})\n"
+            f"({n_labeled / table.n_samples:.1%})",
             f"{out}: written after {time.perf_counter() - started:.1f} s",
         )
 
@@ -176,9 +176,9 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
         print_result(
             folder.out,
             f"{folder.source}: {len(folder.files):,} files, {counts.n_samples:,} samples, "
-            f"{len(columns)} partitions, {counts.n_signatures:,} signatures\n"
+            f"{len(columns)} partitions, {counts.n_signatures:,} signatures",
             f"{counts.n_clusters:,} mini-clusters cover {counts.n_labeled:,} samples "
-            f"({counts.n_labeled / counts.n_samples:.1%})\n"
+            f"({counts.n_labeled / counts.n_samples:.1%})",
             f"{folder.out}: written after {time.perf_counter() - started:.1f} s",
         )
 

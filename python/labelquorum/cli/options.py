@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from labelquorum._shared.arguments import as_n_threads
 from labelquorum._shared.files import FileError, is_stdout
-from labelquorum._shared.terminal import visible
+from labelquorum._shared.terminal import visible_line
 from labelquorum.cli.files.sources import Location, extension_of, is_pattern
 
 if TYPE_CHECKING:
@@ -208,9 +208,9 @@ def summary_stream(out: Path) -> TextIO:
     return sys.stderr if is_stdout(out) else sys.stdout
 
 
-def print_result(out: Path, text: str) -> None:
+def print_result(out: Path, *lines: str) -> None:
     """Say what a command did, which wrote its result to `out`."""
-    print(visible(text), file=summary_stream(out))
+    print("\n".join(map(visible_line, lines)), file=summary_stream(out))
 
 
 def check_length(

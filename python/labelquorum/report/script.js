@@ -58,8 +58,9 @@ for (const input of document.querySelectorAll("[data-search]")) {
 }
 
 function field(text) {
-  // A spreadsheet would run a text that begins with one of these characters as a formula.
-  if (/^[=+@\t\r-]/.test(text) && Number.isNaN(Number(text))) text = `'${text}`;
+  // A spreadsheet would run a text that begins with one of these characters as a formula. An
+  // apostrophe is marked, too, so that removing the mark restores every text (see cells.py).
+  if (/^[-=+@\t\r\n\uff1d\uff0b\uff0d\uff20']/.test(text) && Number.isNaN(Number(text))) text = `'${text}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

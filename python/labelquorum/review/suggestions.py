@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labelquorum._shared.arguments import as_codes, as_confidence, as_place, as_texts
+from labelquorum._shared.arguments import as_codes, as_confidence, as_place, as_texts, shown
 from labelquorum._shared.cells import marked
 from labelquorum._shared.files import replacing
 
@@ -306,7 +306,7 @@ def _as_name(category: Any, name: str) -> str:
     if isinstance(category, (int, np.integer)) and not isinstance(category, bool):
         return str(category)
     if not isinstance(category, str):
-        raise TypeError(f"{name} must be strings or integers, got {category!r}")
+        raise TypeError(f"{name} must be strings or integers, got {shown(category)}")
     if not category or category != category.strip():
         raise ValueError(
             f"{name} must not be empty or have white space at the ends, got {category!r}"

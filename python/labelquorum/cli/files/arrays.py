@@ -72,17 +72,17 @@ class Archive:
         arrays = dict(zip(self.names, self.read(self.names), strict=True))
         kind = str(arrays["format"].item().decode())
         shape = tuple(int(n) for n in arrays["shape"])
-        if kind in ("csr", "csc", "bsr"):
-            parts: Any = (arrays["data"], arrays["indices"], arrays["indptr"])
-        elif kind == "coo":
-            parts = (arrays["data"], (arrays["row"], arrays["col"]))
-        else:
-            raise FileError(
-                f"{self._name}: a sparse matrix must be csr, csc, bsr or coo, got {kind}"
-            )
-        matrix = getattr(sparse, f"{kind}_array")(parts, shape=shape)
-        if kind != "coo":  # which is checked when it is made
+        data = arrays["data"]
+        if kind == "coo":
+            matrix = sparse.coo_array((data, (arrays["row"], arrays["col"])), shape=shape)
+        elif kind == "dia":
+            matrix = sparse.dia_array((data, arrays["offsets"]), shape=shape)
+        elif kind in ("csr", "csc", "bsr"):
+            parts = (data, arrays["indices"], arrays["indptr"])
+            matrix = getattr(sparse, f"{kind}_array")(parts, shape=shape)
             matrix.check_format(full_check=True)
+        else:
+            raise ValueError(f"the kind of the matrix is {kind!r}")
         rows = sparse.csr_array(matrix)
         rows.sum_duplicates()
         return rows
