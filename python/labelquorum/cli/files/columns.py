@@ -122,7 +122,11 @@ class Table:
     def declared_bytes(self, places: Iterable[int]) -> int:
         """The bytes of the values at these places, as far as the files declare it: .parquet."""
         names = [self.names[place] for place in places]
-        return sum(self._opened(file).declared_bytes(names) for file in self.files)
+        n_bytes = 0
+        for file in self.files:
+            with file.reading():
+                n_bytes += self._opened(file).declared_bytes(names)
+        return n_bytes
 
     def _opened(self, file: SourceFile) -> Reader:
         with file.reading():
