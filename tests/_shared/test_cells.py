@@ -7,7 +7,25 @@ import pytest
 from labelquorum._shared.cells import marked, unmarked
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\r=1", "'x", "''", "'=1", "a"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@x",
+        "\tx",
+        "\r=1",
+        "\uff1d1",
+        "\uff0b1",
+        "\uff0d1",
+        "\uff20x",
+        "'x",
+        "''",
+        "'=1",
+        "a",
+    ],
+)
 def test_only_marks_are_removed(cell):
     assert unmarked(marked(cell)) == cell
     assert unmarked("'tis") == "'tis"

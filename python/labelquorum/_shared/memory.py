@@ -27,19 +27,22 @@ def check_memory(name: str, n_bytes: int) -> None:
 
 
 class MemoryBudget:
-    """Counts the memory that content takes while it is read, where its size is not declared."""
+    """Counts the memory that content takes while it is read, where its size is not declared.
+
+    It may take half of what is available, since joining its parts takes as much again.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._available = available_memory()
+        self._limit = available_memory() // 2
         self._taken = 0
 
     def take(self, n_bytes: int) -> None:
-        """Count more bytes; raise FileError once they are more than were available."""
+        """Count more bytes; raise FileError once they are too many."""
         self._taken += n_bytes
-        if self._taken > self._available:
+        if self._taken > self._limit:
             raise FileError(
-                f"{self._name}: the content takes more than {shown_bytes(self._available)}, all "
+                f"{self._name}: the content takes more than {shown_bytes(self._limit)}, half of "
                 "the memory that is available"
             )
 

@@ -68,7 +68,7 @@ def _read(args: argparse.Namespace) -> list[NDArray[np.integer]]:
     chunks: list[list[NDArray[np.integer]]] = []
     with progress(not args.quiet) as show:
         for chunk, share in read_partitions(
-            args.file, key=args.key, header=args.header, columns=args.columns
+            args.file, key=args.key, header=args.header, columns=args.columns, whole=True
         ):
             try:
                 chunks.append(as_columns(chunk))
@@ -78,4 +78,4 @@ def _read(args: argparse.Namespace) -> list[NDArray[np.integer]]:
                 show("reading", share)
     if not chunks:
         raise FileError(f"{args.file}: the file has no samples")
-    return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+    return chunks[0] if len(chunks) == 1 else list(map(np.concatenate, zip(*chunks, strict=True)))

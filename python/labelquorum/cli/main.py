@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_nowhere()
         return 128 + _SIGPIPE
     except MemoryError as error:
-        return _fail(str(error) or "the memory is full", 1)
+        name = f"{args.file}: " if "file" in args else ""
+        return _fail(f"{name}not enough memory: {error}", 1)
     except OSError as error:
         if isinstance(error, FileError) or error.filename is not None:
             return _fail(str(error), 1)

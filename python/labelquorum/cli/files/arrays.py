@@ -22,10 +22,15 @@ _MEMBER = ".npy"  # the extension of each array in an .npz file
 _SPARSE = {"format", "shape", "data"}  # what scipy.sparse.save_npz writes for every kind
 
 
-def open_npy(file: SourceFile) -> NDArray[Any]:
-    """The array in an .npy file; a local one is memory-mapped."""
+def open_npy(file: SourceFile, *, whole: bool) -> NDArray[Any]:
+    """The array in an .npy file; a local one is memory-mapped.
+
+    If the caller needs all of it at once (`whole`), memory must have room for it.
+    """
     with file.open() as (content, _):
         n_bytes = _declared_bytes(content)
+        if whole:
+            check_memory(file.name, n_bytes)
         if file.filesystem is not None:
             return _read_array(file.name, content, n_bytes)
         n_missing = content.tell() + n_bytes - file.size

@@ -6,6 +6,7 @@ An .npy file is memory-mapped. Tables may hold known labels in one of their colu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -99,7 +100,7 @@ def _read_npz(file: SourceFile) -> Any:
 
 
 _ARRAY_READERS: dict[str, Callable[[SourceFile], Any]] = {
-    ".npy": open_npy,
+    ".npy": partial(open_npy, whole=True),
     ".npz": _read_npz,
 }
 EXTENSIONS = (*_ARRAY_READERS, *tables.EXTENSIONS)

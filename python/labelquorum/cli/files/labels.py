@@ -60,7 +60,7 @@ def read_labels(
         raise FileError(f"{file.name}: {extension} files have no named columns: {column!r}")
     with file.reading():
         if extension == ".npy":
-            array = open_npy(file)
+            array = open_npy(file, whole=True)
             check_memory(file.name, _BYTES_PER_LABEL * array.size)
             return as_labels(file.name, array)
         check_memory(file.name, file.size)

@@ -175,7 +175,7 @@ def _parsed(column: Any, name: str, batch: Batch, number: _NumberKind) -> NDArra
                 values.append(number.convert(field))
             except ValueError as error:
                 advice = number.advice
-                if ";" in field or "\t" in field:
+                if set(field.strip()) & set(";\t| "):
                     separator = "tabs" if ".tsv" in batch.file.lower() else "commas"
                     advice = f"fields must be separated by {separator}"
                 raise FileError(

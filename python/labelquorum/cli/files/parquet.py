@@ -56,7 +56,7 @@ class ParquetReader(Reader):
             row = next(content.iter_batches(1, columns=list(names)), None)
             if row is None:
                 return 1
-            return max(1, sum(self._unpacked(row.column(name)).nbytes for name in names))
+            return max(1, sum(int(self._unpacked(row.column(name)).nbytes) for name in names))
 
     def _opened(self, strings: Collection[str] = ()) -> Any:
         from pyarrow import parquet

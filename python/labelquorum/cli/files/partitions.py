@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError
+from labelquorum._shared.memory import MemoryBudget, check_memory
 from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.arrays import open_npy, open_npz
 from labelquorum.cli.files.numeric import partition_columns
@@ -33,6 +34,7 @@ def read_partitions(
     key: str | None = None,
     header: bool | None = None,
     columns: Sequence[str] | None = None,
+    whole: bool = False,
 ) -> Iterator[Chunk]:
     """Read partitions in chunks of samples.
 
@@ -46,24 +48,35 @@ def read_partitions(
         Whether a .csv or .tsv file starts with a line of names; None to tell by that line.
     columns : sequence of str, optional
         The columns of a table to read; None for all.
+    whole : bool, default=False
+        Whether the caller keeps all chunks, so that memory must have room for them.
     """
     if extension_of(location) in _ARRAY_READERS:
         for file in find_files(location, tuple(_ARRAY_READERS)):
             if columns is not None:
                 raise FileError(f"{file.name}: {file.extension} files have no named columns")
             with file.reading():
-                yield from _ARRAY_READERS[file.extension](file, key)
+                yield from _ARRAY_READERS[file.extension](file, key, whole)
         return
     table = tables.Table(
         location, header=header, header_names=columns or (), shown_extensions=EXTENSIONS
     )
-    places = None if columns is None else [table.place(name) for name in columns]
+    names = table.names if columns is None else columns
+    places = [table.place(name) for name in columns or ()]
+    if columns is None:
+        places = list(range(len(names)))
+    if whole:
+        check_memory(str(location), table.declared_bytes(places))
+    budget = MemoryBudget(str(location))
     for batch in table.batches(places):
-        yield partition_columns(batch, table.names if columns is None else columns), batch.share
+        chunk = partition_columns(batch, names)
+        if whole:
+            budget.take(sum(column.nbytes for column in chunk))
+        yield chunk, batch.share
 
 
-def _read_npy(file: SourceFile, key: str | None) -> Iterator[Chunk]:
-    array = open_npy(file)
+def _read_npy(file: SourceFile, key: str | None, whole: bool) -> Iterator[Chunk]:
+    array = open_npy(file, whole=whole)
     _check_2d(array, file.name)
     step = max(1, _VALUES_PER_CHUNK // max(1, array.shape[1]))
     for start in range(0, len(array), step):
@@ -71,7 +84,7 @@ def _read_npy(file: SourceFile, key: str | None) -> Iterator[Chunk]:
         yield chunk, (start + len(chunk)) / len(array)
 
 
-def _read_npz(file: SourceFile, key: str | None) -> Iterator[Chunk]:
+def _read_npz(file: SourceFile, key: str | None, whole: bool) -> Iterator[Chunk]:
     with open_npz(file) as archive:
         if key is not None and key not in archive.names:
             raise FileError(
@@ -99,7 +112,7 @@ def _check_2d(array: NDArray[Any], name: str) -> None:
         raise FileError(f"{name}: the shape must be (n_samples, n_partitions), got {array.shape}")
 
 
-_ARRAY_READERS: dict[str, Callable[[SourceFile, str | None], Iterator[Chunk]]] = {
+_ARRAY_READERS: dict[str, Callable[[SourceFile, str | None, bool], Iterator[Chunk]]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
 }

@@ -43,12 +43,22 @@ def write_columns(path: Path, file: BinaryIO, columns: dict[str, NDArray[Any]]) 
 
 def _write_csv(file: BinaryIO, columns: dict[str, NDArray[Any]]) -> None:
     text = TextIOWrapper(file, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(_Lines(text))
     writer.writerow(columns)
     # As strings, floats have only the digits that their type holds.
     fields = [_fields(column) for column in columns.values()]
     writer.writerows(zip(*fields, strict=True))
     text.detach()
+
+
+class _Lines:
+    """Ends lines with \\n. The csv module puts a \\r in quotes only if it ends lines with it."""
+
+    def __init__(self, target: TextIOWrapper) -> None:
+        self._target = target
+
+    def write(self, line: str) -> int:
+        return self._target.write(line.removesuffix("\r\n") + "\n")
 
 
 def _fields(column: NDArray[Any]) -> list[Any]:
