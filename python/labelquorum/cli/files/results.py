@@ -52,7 +52,7 @@ def _write_csv(file: BinaryIO, columns: dict[str, NDArray[Any]]) -> None:
 
 
 class _Lines:
-    """Ends lines with \\n. The csv module puts a \\r in quotes only if it ends lines with it."""
+    r"""Ends lines with \n. The csv module puts a \r in quotes only if it ends lines with it."""
 
     def __init__(self, target: TextIOWrapper) -> None:
         self._target = target
