@@ -6,7 +6,6 @@ import pytest
 
 from labelquorum._shared.cells import marked, unmarked
 
-
 WIDE = ["\uff1d1", "\uff0b1", "\uff0d1", "\uff20x"]
 
 
