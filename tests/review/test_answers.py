@@ -314,16 +314,18 @@ JSON = st.recursive(
                     "choices",
                     "from_name",
                     "label",
-                ]
-                + [
                     "id",
                     "fields",
                     "responses",
                     "label.responses",
                     "label.responses.users",
                     "skipped",
+                    "completed_by",
+                    "was_cancelled",
+                    "updated_at",
+                    "user_id",
+                    "status",
                 ]
-                + ["completed_by", "was_cancelled", "updated_at", "user_id", "status"]
             ),
             inner,
             max_size=5,
