@@ -18,7 +18,7 @@ from labelquorum._shared.files import FileError
 from labelquorum._shared.memory import MemoryBudget, check_memory
 from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.arrays import open_npy, open_npz
-from labelquorum.cli.files.labels import as_labels, label_items
+from labelquorum.cli.files.labels import BYTES_PER_LABEL, as_labels, label_items
 from labelquorum.cli.files.numeric import FeatureColumns
 from labelquorum.cli.files.sources import Location, SourceFile, extension_of, find_file
 
@@ -123,6 +123,7 @@ def _read_table(
     budget = MemoryBudget(str(location))
     for batch in table.batches([*places, *label_places]):
         if label_column is not None:
+            budget.take(batch.columns[-1].nbytes + BYTES_PER_LABEL * len(batch.columns[-1]))
             labels += label_items(batch)
         part = features.matrix(batch._replace(columns=batch.columns[: len(places)]))
         budget.take(part.nbytes)

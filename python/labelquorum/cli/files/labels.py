@@ -25,7 +25,7 @@ _MAX_LABEL = 1 << 62
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _ARRAYS = (".npy", ".txt")
 _EXTENSIONS = (*_ARRAYS, *tables.EXTENSIONS)
-_BYTES_PER_LABEL = 64  # of a Python object, and of its place in a list
+BYTES_PER_LABEL = 64  # of a Python object, and of its place in a list
 
 
 def read_labels(
@@ -61,7 +61,7 @@ def read_labels(
     with file.reading():
         if extension == ".npy":
             array = open_npy(file, whole=True)
-            check_memory(file.name, _BYTES_PER_LABEL * array.size)
+            check_memory(file.name, BYTES_PER_LABEL * array.size)
             return as_labels(file.name, array)
         check_memory(file.name, file.size)
         with file.open() as (content, _):
@@ -90,7 +90,7 @@ def _read_table(location: Location, column: str | None, option: str) -> NDArray[
     labels: list[Any] = []
     budget = MemoryBudget(str(location))
     for batch in table.batches([place]):
-        budget.take(batch.columns[0].nbytes + _BYTES_PER_LABEL * len(batch.columns[0]))
+        budget.take(batch.columns[0].nbytes + BYTES_PER_LABEL * len(batch.columns[0]))
         labels += label_items(batch)
     return as_labels(str(location), labels)
 
