@@ -328,9 +328,9 @@ BAD_ARGUMENTS = {
         "y_true has 2 values, but y_pred has 1: they must have the same length",
     ),
     "accuracy floats": (
-        lambda: lq.clustering_accuracy([0, 1], [0.0, 0.5]),
+        lambda: lq.clustering_accuracy([0, 1], [0.5, 1.0]),
         TypeError,
-        r"y_pred must hold integers, got floats \(float64\), 0.5 at position 1",
+        r"y_pred must hold integers, got floats \(float64\), 0.5 at position 0",
     ),
     "accuracy 2-D": (
         lambda: lq.clustering_accuracy([[0, 1]], [0, 1]),
@@ -406,3 +406,28 @@ def test_everything_public_is_there_and_documented(name):
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="'labelquorum' has no attribute 'nothing'"):
         lq.nothing  # noqa: B018
+
+
+def _nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda value: lq.kneighbors(np.eye(3), value),
+        lambda value: lq.review.label_studio_config(value),
+        lambda value: lq.review.label_studio_tasks(value, [0]),
+        lambda value: lq.n_checks_needed(value),
+        lambda value: lq.mini_clusters(value),
+        lambda value: lq.evaluate_sets(value, value),
+        lambda value: lq.clustering_accuracy(value, value),
+    ],
+)
+def test_lists_nested_too_deeply_are_refused(call):
+    for value in (_nested(10**4), [_nested(10**4)], [1, _nested(10**4)]):
+        with pytest.raises((TypeError, ValueError)):
+            call(value)

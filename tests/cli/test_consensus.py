@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import labelquorum as lq
-from labelquorum.cli.files import columns
+from labelquorum.cli.files import delimited
 from labelquorum.cli.main import main
 
 
@@ -38,7 +38,7 @@ def test_labels_are_those_of_the_function(tmp_path, partitions, capsys):
 
 
 def test_a_file_in_chunks_and_a_folder_give_the_same(tmp_path, partitions, monkeypatch):
-    monkeypatch.setattr(columns, "_BYTES_PER_BATCH", 1000)
+    monkeypatch.setattr(delimited, "_BYTES_PER_BATCH", 1000)
     expected = lq.consensus(partitions[:, :3])
     source = _write_csv(tmp_path / "partitions.csv", partitions)
     out = tmp_path / "out.npy"

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.datasets import make_blobs
 
 import labelquorum as lq
@@ -155,7 +156,7 @@ def test_fit_prints_few_of_many_categories(tmp_path, capsys):
         (["--n-clusters", "0"], 2, "must be an integer of at least 1, got '0'"),
         (["--min-cluster-size", "x"], 2, "must be an integer of at least 1, got 'x'"),
         (["--no-discover"], 2, "--no-discover needs known labels"),
-        (["--labels", "SHORT", "--label-column", "y"], 2, "not allowed with argument --labels"),
+        (["--labels", "SHORT", "--label-column", "y"], 1, "short.csv: no column 'y'; the"),
         (["--out", "SOURCE"], 1, "the extension must be .csv, .npz or .parquet, got '.npy'"),
         (["--out", "SHORT", "--labels", "SHORT"], 2, "--out must be another file than --labels"),
         (
@@ -239,3 +240,67 @@ def test_fit_says_which_columns_are_not_numbers(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "'q0' in row 0 (from 0), column 'id', is not a number" in error
     assert "Choose the columns of numbers with --columns" in error
+
+
+def test_labels_come_from_a_named_column_of_another_file(features, blobs, capsys):
+    names = np.array(["=card", "cash", "loan", "other"])[blobs[1]]
+    labels = features.with_name("y.csv")
+    labels.write_text("id,intent\n" + "".join(f"{i},{name}\n" for i, name in enumerate(names)))
+    call = ["fit", str(features), "--labels", str(labels), "--quiet"]
+    assert main(call) == 1
+    assert "name the column of the labels with --label-column" in capsys.readouterr().err
+    assert main([*call, "--label-column", "intent"]) == 0
+    rows = _rows_of(features.with_name("X-labels.csv"))
+    assert {row["label"] for row in rows} == {"'=card", "cash", "loan", "other"}
+    # The written table is read back: the mark of a formula is no part of the name.
+    out = features.with_name("again.npz")
+    table = str(features.with_name("X-labels.csv"))
+    assert main(["fit", str(features), "--labels", table, "--quiet", "--out", str(out)]) == 0
+    assert set(np.load(out)["label"]) == set(names)
+
+
+def test_one_column_of_another_name_hints_at_the_option(features, blobs, capsys):
+    labels = features.with_name("y.csv")
+    labels.write_text("intent\n" + "".join(f"c{label}\n" for label in blobs[1]))
+    call = ["fit", str(features), "--labels", str(labels), "--quiet"]
+    assert main(call) == 1
+    assert "'label' or be given with --label-column" in capsys.readouterr().err
+    assert main([*call, "--label-column", "intent"]) == 0
+    labels.write_text("".join(f"c{label}\n" for label in blobs[1]) + "\n\n")
+    assert main(call) == 1
+    assert "The last line is empty: delete empty lines at the end" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "bsr", "dia"])
+@pytest.mark.parametrize("container", ["array", "matrix"])
+def test_fit_reads_what_save_npz_writes(tmp_path, capsys, kind, container):
+    rng = np.random.default_rng(0)
+    X = rng.random((60, 8))
+    X[:30, :4] = X[30:, 4:] = 0
+    path = tmp_path / "tfidf.npz"
+    sparse.save_npz(path, getattr(sparse, f"csr_{container}")(X).asformat(kind))
+    assert main(["fit", str(path), "--n-clusters", "2", "--quiet"]) == 0
+    rows = _rows_of(tmp_path / "tfidf-labels.csv")
+    labels = lq.ConsensusClusterer(2, random_state=0).fit_predict(sparse.csr_array(X))
+    assert [int(row["label"]) for row in rows] == labels.tolist()
+    assert main(["report", str(path), "--n-clusters", "2", "--quiet"]) == 0
+    assert main(["report", str(path), "--n-clusters", "2", "--image-shape", "2x4"]) == 2
+    assert "is sparse" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", ["index", "negative", "pointer", "cut"])
+def test_damaged_sparse_files_are_refused(tmp_path, capsys, change):
+    X = sparse.csr_array(np.eye(30))
+    parts = {"indices": X.indices, "indptr": X.indptr, "data": X.data}
+    if change == "index":
+        parts["indices"][3] = 2**30
+    elif change == "negative":
+        parts["indices"][3] = -1
+    elif change == "pointer":
+        parts["indptr"][3] = 2**30
+    else:
+        parts["data"] = parts["data"][:-5]
+    path = tmp_path / "tfidf.npz"
+    np.savez(path, **parts, shape=np.array(X.shape), format=b"csr")
+    assert main(["fit", str(path), "--n-clusters", "2", "--quiet"]) == 1
+    assert "damaged or not a .npz file" in capsys.readouterr().err

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import labelquorum as lq
-from labelquorum.cli.files import columns
+from labelquorum.cli.files import delimited
 from labelquorum.cli.main import main
 
 
@@ -41,7 +42,7 @@ def test_labels_are_those_of_the_function(source, rows):
 
 
 def test_streamed_input_gives_the_same_labels(tmp_path, rows, monkeypatch):
-    monkeypatch.setattr(columns, "_BYTES_PER_BATCH", 1000)
+    monkeypatch.setattr(delimited, "_BYTES_PER_BATCH", 1000)
     source, out = tmp_path / "partitions.csv", tmp_path / "labels.npy"
     np.savetxt(source, rows, fmt="%d", delimiter=",")
     assert main(["mini-clusters", str(source), "--out", str(out), "--no-header"]) == 0
@@ -131,8 +132,12 @@ def test_wrong_usage_is_exit_code_2(source, capsys, options, message):
     assert source.read_bytes() == before
 
 
+def _has_opened(run, path):
+    return str(path) in Path(f"/proc/{run.pid}/maps").read_text()
+
+
 def _start_long_run(folder):
-    """A run that is busy for long, with its temporary file there."""
+    """A run that is busy for long, and has begun to read."""
     source = folder / "partitions.npy"
     rows = np.random.default_rng(0).integers(0, 10, size=(300_000, 16), dtype=np.int8)
     np.save(source, rows)
@@ -143,7 +148,7 @@ def _start_long_run(folder):
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not list(folder.glob(".*.tmp")):
+    while not _has_opened(run, source):
         assert run.poll() is None, run.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -153,6 +158,7 @@ def _start_long_run(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")
 def test_a_killed_run_leaves_no_half_file(tmp_path):
     run = _start_long_run(tmp_path)
     run.kill()
@@ -161,12 +167,20 @@ def test_a_killed_run_leaves_no_half_file(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-def test_an_interrupted_run_leaves_nothing(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (signal.SIGINT, "interrupted"),
+        (signal.SIGTERM, "ended by SIGTERM"),
+        (signal.SIGHUP, "ended by SIGHUP"),
+    ],
+)
+def test_an_interrupted_run_leaves_nothing(tmp_path, number, message):
     run = _start_long_run(tmp_path)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(number)
     _, error = run.communicate(timeout=30)
-    assert run.returncode == 130
-    assert error.splitlines()[-1] == "labelquorum: interrupted"
+    assert run.returncode == 128 + number
+    assert error.splitlines()[-1] == f"labelquorum: {message}"
     assert "Traceback" not in error
     assert [path.name for path in tmp_path.iterdir()] == ["partitions.npy"]

@@ -56,3 +56,18 @@ def test_the_command_writes_the_page_of_the_estimator(tmp_path, capsys, digits):
     expected = report_page(model, X=X, images=X.reshape(-1, 8, 8), y=y)
     without_settings = re.compile(r"<details>.*?</details>", re.DOTALL)
     assert without_settings.sub("", page) == without_settings.sub("", expected)
+
+
+def test_the_truth_may_have_a_column_of_its_own(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    X[:20] += 9
+    np.save(tmp_path / "X.npy", X)
+    truth = tmp_path / "y.csv"
+    truth.write_text("id,intent\n" + "".join(f"{i},c{i // 20}\n" for i in range(40)))
+    call = ["report", str(tmp_path / "X.npy"), "--n-clusters", "2", "--quiet"]
+    assert main([*call, "--truth", str(truth)]) == 1
+    assert "name the column of the labels with --truth-column" in capsys.readouterr().err
+    assert main([*call, "--truth", str(truth), "--truth-column", "intent"]) == 0
+    assert main([*call, "--truth-column", "intent"]) == 2
+    assert "--truth-column needs --truth" in capsys.readouterr().err

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelquorum import review
+from labelquorum._shared.cells import unmarked
 from labelquorum._shared.label_reader import is_no_label_word
-from labelquorum.review.cells import unmarked
 
 TEXTS = ["My card is lost", "=1+1", "", "How are you?"]
 LABELS = ["card", None, "other", "card"]
@@ -298,3 +298,113 @@ def test_a_wrong_table_is_named_with_the_line(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as error:
         review.read_csv(path, 2)
     assert str(path) in str(error.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "data",
+                    "sample",
+                    "annotations",
+                    "result",
+                    "value",
+                    "choices",
+                    "from_name",
+                    "label",
+                    "id",
+                    "fields",
+                    "responses",
+                    "label.responses",
+                    "label.responses.users",
+                    "skipped",
+                    "completed_by",
+                    "was_cancelled",
+                    "updated_at",
+                    "user_id",
+                    "status",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=12,
+)
+TASK = {"data": {"text": "x", "sample": 1}}
+RECORD = {"id": "1", "fields": {}}
+
+
+@given(st.one_of(JSON, JSON.map(lambda part: [{**TASK, "annotations": part}])))
+def test_any_json_is_read_as_tasks_or_refused(tasks):
+    try:
+        review.read_label_studio(tasks, 4)
+    except (TypeError, ValueError) as error:
+        assert "\n" not in str(error)
+
+
+@given(st.one_of(JSON, JSON.map(lambda part: [{**RECORD, "responses": part}])))
+def test_any_json_is_read_as_records_or_refused(records):
+    try:
+        review.read_argilla(records, 4)
+    except (TypeError, ValueError) as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "message"),
+    [
+        ("done", r"the annotations of tasks\[0\] must be a list of dicts, got str"),
+        (["done"], r"the annotations of tasks\[0\]\[0\] must be a dict, got str"),
+        ({"result": []}, r"the annotations of tasks\[0\] must be a list of dicts, got dict"),
+        ([{"result": "card"}], r"the result of tasks\[0\] must be a list of dicts, got str"),
+        ([{"result": ["card"]}], r"the result of tasks\[0\]\[0\] must be a dict, got str"),
+        (
+            [{"result": [{"from_name": "label", "value": 3}]}],
+            r"the answer of tasks\[0\] must be a string, got 3",
+        ),
+    ],
+)
+def test_exports_of_another_shape_are_named(annotations, message):
+    with pytest.raises(TypeError, match=message):
+        review.read_label_studio([{**TASK, "annotations": annotations}], 4)
+
+
+def test_an_answer_without_a_value_is_none():
+    annotations = [{"result": [{"from_name": "label"}]}]
+    assert review.read_label_studio([{**TASK, "annotations": annotations}], 4).labels[1] is None
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-1", "1.0", "x", [1], {"a": 1}, 1.5, True * 1.0])
+def test_ids_that_are_no_numbers_are_refused(number):
+    with pytest.raises(ValueError, match="must be a record made by argilla_records"):
+        review.read_argilla([{**RECORD, "id": number}], 4)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
+def test_tables_of_other_dialects_are_read(tmp_path, separator, end, quoting):
+    path = tmp_path / "review.csv"
+    rows = [["sample", "text", "label"], ["0", "x" * 200_000, "'=a"], ["2", "", "b"], []]
+    with open(path, "w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=separator, lineterminator=end, quoting=quoting).writerows(rows)
+    assert review.read_csv(path, 3).labels.tolist() == ["=a", None, "b"]
+
+
+def test_damaged_tables_are_named(tmp_path):
+    path = tmp_path / "review.csv"
+    review.write_csv(path, TEXTS, LABELS)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        damaged = bytearray(content)
+        damaged[rng.integers(len(content))] = rng.integers(256)
+        path.write_bytes(damaged[: rng.integers(1, len(content) + 1)])
+        try:
+            review.read_csv(path, 4)
+        except ValueError as error:
+            assert str(path) in str(error)

@@ -197,3 +197,16 @@ def test_bad_sets_are_named(args, error, message):
 def test_bad_lists_of_sets_are_named(args, settings, message):
     with pytest.raises(ValueError, match=message):
         lq.evaluate_sets(*args, **settings)
+
+
+@pytest.mark.parametrize("sets", [{1: 2}, {1, 2}, "ab", b"ab", 3, None])
+def test_sets_that_are_no_list_are_refused(sets):
+    right = [[0, 1], [0, 0]]
+    for true, found in [(sets, right), (right, sets)]:
+        with pytest.raises(TypeError, match="must be a list of arrays, one per set, got"):
+            lq.evaluate_sets(true, found)
+
+
+def test_any_iterable_of_sets_is_taken():
+    sets = [[0, 1], [0, 0]]
+    assert lq.evaluate_sets(iter(sets), tuple(sets)).n_sets == 2

@@ -141,6 +141,14 @@ def _as_array(value: Any, name: str, dtype: Any = None) -> NDArray[Any]:
         ) from error
 
 
+def shown(value: Any) -> str:
+    """A value in a message. Lists may be nested too deeply to be shown."""
+    try:
+        return repr(value)
+    except RecursionError:
+        return f"a deeply nested {type(value).__name__}"
+
+
 def as_confidence(confidence: Any, n: int) -> NDArray[np.float64] | None:
     """Return the confidence of each sample, finite and not negative; None stays None."""
     if confidence is None:
@@ -303,7 +311,7 @@ def as_non_negative(value: Any, name: str) -> float:
 def _as_float(value: Any, name: str, wanted: str, is_valid: Callable[[Any], bool]) -> float:
     is_number = isinstance(value, (int, float, np.floating, np.integer))
     if isinstance(value, (bool, np.bool_)) or not is_number:
-        raise TypeError(f"{name} must be {wanted}, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{name} must be {wanted}, got {shown(value)} ({type(value).__name__})")
     if not is_valid(value):
         raise ValueError(f"{name} must be {wanted}, got {value}")
     return float(value)
@@ -333,13 +341,13 @@ def _as_integer(value: Any, name: str, wanted: str) -> int:
             return operator.index(value)
         except TypeError:
             pass
-    raise TypeError(f"{name} must be {wanted}, got {value!r} ({type(value).__name__})")
+    raise TypeError(f"{name} must be {wanted}, got {shown(value)} ({type(value).__name__})")
 
 
 def as_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
     """Refuse a value that is none of the choices."""
     if value not in choices:
-        raise ValueError(f"{name} must be {_any_of(choices)}, got {value!r}")
+        raise ValueError(f"{name} must be {_any_of(choices)}, got {shown(value)}")
 
 
 def _any_of(choices: tuple[str, ...]) -> str:
@@ -373,7 +381,7 @@ def as_metric(metric: Any) -> str | int:
             "pair: compile it with "
             'numba.cfunc("float64(CPointer(float64), CPointer(float64), int64)")'
         )
-    raise TypeError(f"metric must be {wanted}, got {metric!r} ({type(metric).__name__})")
+    raise TypeError(f"metric must be {wanted}, got {shown(metric)} ({type(metric).__name__})")
 
 
 def _address_of_ctypes_function(function: Any, wanted: str) -> int:

@@ -17,6 +17,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from labelquorum._shared.arguments import shown
+
 Negatives: TypeAlias = Literal["none", "names", "refused"]
 """What negative integers other than -1 are: no labels, names of what is no category, or mistakes.
 No category has a negative number."""
@@ -186,7 +188,7 @@ class _Column(NamedTuple):
             types = set(map(type, values))
         if not types <= _BUILT_IN:
             wrong = next(i for i, value in enumerate(values) if type(value) not in _BUILT_IN)
-            if np.ndim(values[wrong]):
+            if isinstance(values[wrong], (list, tuple, np.ndarray)):
                 _check_is_column(_as_array(values, name), name)
             raise _unfit(name, values[wrong], wrong)
         if len(types) == 1 and types <= {int, float, bool}:
@@ -361,6 +363,6 @@ def _type_name(value: Any) -> str:
 
 def _unfit(name: str, value: Any, position: int, hint: str = "") -> TypeError:
     return TypeError(
-        f"{name} must hold {_WANTED}, got {value!r} ({_type_name(value)}) at position "
+        f"{name} must hold {_WANTED}, got {shown(value)} ({_type_name(value)}) at position "
         f"{position}{hint}"
     )

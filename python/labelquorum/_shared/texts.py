@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from labelquorum._shared.arguments import shown
 from labelquorum._shared.label_reader import only_column
 
 _METHODS = ("tolist", "to_list", "to_pylist")  # of NumPy and pandas, polars, pyarrow
@@ -21,7 +22,7 @@ def as_texts(texts: Any, name: str = "texts") -> list[str]:
     for i, item in enumerate(items):
         if not isinstance(item, str):
             raise TypeError(
-                f"{name} must hold strings, with '' where there is no text, got {item!r} "
+                f"{name} must hold strings, with '' where there is no text, got {shown(item)} "
                 f"({type(item).__name__}) at position {i}"
             )
     return items

@@ -13,7 +13,7 @@ from labelquorum._shared.files import FileError, replacing
 from labelquorum._shared.progress import progress
 from labelquorum.cli.files.partitions import read_partitions, write_labels
 from labelquorum.cli.mini_clusters import PARTITIONS, add_partitions, labels_path
-from labelquorum.cli.options import add_run, one_line, positive
+from labelquorum.cli.options import add_run, one_line, positive, print_result
 from labelquorum.clustering.consensus import consensus
 
 CONSENSUS = f"""\
@@ -46,19 +46,20 @@ def add_consensus(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     out = labels_path(args)
+    columns = _read(args)
+    try:
+        labels = consensus(columns, args.n_clusters, n_jobs=args.n_jobs, verbose=not args.quiet)
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{args.file}: {one_line(error)}") from error
     with replacing(out) as file:
-        columns = _read(args)
-        try:
-            labels = consensus(columns, args.n_clusters, n_jobs=args.n_jobs, verbose=not args.quiet)
-        except (TypeError, ValueError) as error:
-            raise FileError(f"{args.file}: {one_line(error)}") from error
         write_labels(out, file, [labels], len(labels))
     if not args.quiet:
         sizes = np.bincount(labels[labels >= 0])
-        print(
-            f"{args.file}: {len(labels):,} samples, {len(columns)} partitions\n"
-            f"{len(sizes):,} clusters of {sizes.min():,} to {sizes.max():,} samples\n"
-            f"{out}: written after {time.perf_counter() - started:.1f} s"
+        print_result(
+            out,
+            f"{args.file}: {len(labels):,} samples, {len(columns)} partitions",
+            f"{len(sizes):,} clusters of {sizes.min():,} to {sizes.max():,} samples",
+            f"{out}: written after {time.perf_counter() - started:.1f} s",
         )
 
 
@@ -67,7 +68,7 @@ def _read(args: argparse.Namespace) -> list[NDArray[np.integer]]:
     chunks: list[list[NDArray[np.integer]]] = []
     with progress(not args.quiet) as show:
         for chunk, share in read_partitions(
-            args.file, key=args.key, header=args.header, columns=args.columns
+            args.file, key=args.key, header=args.header, columns=args.columns, whole=True
         ):
             try:
                 chunks.append(as_columns(chunk))
@@ -77,4 +78,4 @@ def _read(args: argparse.Namespace) -> list[NDArray[np.integer]]:
                 show("reading", share)
     if not chunks:
         raise FileError(f"{args.file}: the file has no samples")
-    return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+    return chunks[0] if len(chunks) == 1 else list(map(np.concatenate, zip(*chunks, strict=True)))

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.files import replacing
+from labelquorum._shared.files import check_writable, replacing
 from labelquorum._shared.progress import progress
-from labelquorum.cli.options import add_seed, as_picture
+from labelquorum.cli.options import add_seed, as_picture, print_result
 from labelquorum.clustering.base_partitions import base_partitions
 from labelquorum.clustering.clusterer import ConsensusClusterer
 from labelquorum.quality.metrics import clustering_accuracy
@@ -80,16 +80,18 @@ def _run(args: argparse.Namespace) -> None:
     from sklearn.datasets import load_digits
 
     started = time.perf_counter()
+    picture: Path | None = args.out
+    if picture is not None:
+        check_writable(picture)
     X, y = load_digits(return_X_y=True)
     X = X / 16.0
     with progress(verbose=True) as show:
         assert show is not None
         result = _learned(X, args.seed, show)
     _print_table(result, y, time.perf_counter() - started)
-    picture: Path | None = args.out
     if picture is not None:
         _draw(picture, X[result.train], y[result.train], result.mini_clusters, args.seed)
-        print(f"{picture}: mean image and samples of each mini-cluster")
+        print_result(picture, f"{picture}: mean image and samples of each mini-cluster")
 
 
 def _learned(X: Float64Array, seed: int, show: Callable[[str, float], None]) -> _Result:

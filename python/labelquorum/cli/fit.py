@@ -7,13 +7,14 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError, replacing
 from labelquorum._shared.progress import progress
+from labelquorum._shared.terminal import visible_line
 from labelquorum.cli.files.features import Features, read_features
 from labelquorum.cli.files.labels import read_labels
 from labelquorum.cli.files.results import check_output, write_columns
@@ -36,6 +37,8 @@ from labelquorum.cli.options import (
     one_line,
     positive,
     print_complete,
+    print_result,
+    summary_stream,
 )
 from labelquorum.clustering.clusterer import ConsensusClusterer
 
@@ -77,12 +80,12 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say where samples are and how their categories are found."""
     add = parser.add_argument
     add_file(add)
-    known = parser.add_mutually_exclusive_group()
-    known.add_argument(
-        "--labels", type=as_file, metavar="FILE", help="known labels: .npy, .txt or a table"
-    )
-    known.add_argument(
-        "--label-column", metavar="NAME", help="the column of FILE that holds known labels"
+    add("--labels", type=as_file, metavar="FILE", help="known labels: .npy, .txt or a table")
+    add(
+        "--label-column",
+        metavar="NAME",
+        help="the column that holds known labels: of the table of --labels if that is given "
+        '(default: "label", or the only column), otherwise of FILE',
     )
     add_columns(add)
     add(
@@ -122,14 +125,14 @@ def _run(args: argparse.Namespace) -> None:
     out: Path = args.out or default_out(args.file, "-labels.csv")
     check_output(out)
     check_samples(args, out)
+    X, known = read_samples(args)
+    model = fitted(ConsensusClusterer, args, X, known)
+    columns = {
+        "label": model.labels_,
+        "confidence": model.confidence_,
+        "pseudo_label": model.pseudo_labels_,
+    }
     with replacing(out) as file:
-        X, known = read_samples(args)
-        model = fitted(ConsensusClusterer, args, X, known)
-        columns = {
-            "label": model.labels_,
-            "confidence": model.confidence_,
-            "pseudo_label": model.pseudo_labels_,
-        }
         write_columns(out, file, columns)
     if not args.quiet:
         print_summary(model, args.file, X, out, started)
@@ -159,12 +162,13 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
         with progress(not args.quiet) as show:
             folder.label_samples(workers, model, args.columns, args.label_column, show)
     if not args.quiet:
-        _print_categories(model.estimator_, model.sample_)
-        print(
-            f"(of the {len(model.sample_):,} samples that were drawn)\n"
+        _print_categories(model.estimator_, sys.stdout, model.sample_)
+        print_result(
+            folder.out,
+            f"(of the {len(model.sample_):,} samples that were drawn)",
             f"{folder.source}: {len(folder.files):,} files, {len(X):,} samples, "
-            f"{X.shape[1]:,} features\n"
-            f"{folder.out}: written after {time.perf_counter() - started:.1f} s"
+            f"{X.shape[1]:,} features",
+            f"{folder.out}: written after {time.perf_counter() - started:.1f} s",
         )
 
 
@@ -196,16 +200,17 @@ def fitted(kind: type[Any], args: argparse.Namespace, X: Any, known: Any) -> Any
             raise FileError(f"{args.file}: {one_line(error)}") from error
     if not args.quiet:
         for warning in caught:
-            print(f"labelquorum: {warning.message}", file=sys.stderr)
+            print(f"labelquorum: {visible_line(str(warning.message))}", file=sys.stderr)
     return model
 
 
 def print_summary(model: Any, source: Location, X: NDArray[Any], out: Path, started: float) -> None:
     """Print the categories, and what was read and written."""
-    _print_categories(model)
-    print(
-        f"{source}: {len(X):,} samples, {X.shape[1]:,} features\n"
-        f"{out}: written after {time.perf_counter() - started:.1f} s"
+    _print_categories(model, summary_stream(out))
+    print_result(
+        out,
+        f"{source}: {X.shape[0]:,} samples, {X.shape[1]:,} features",
+        f"{out}: written after {time.perf_counter() - started:.1f} s",
     )
 
 
@@ -215,22 +220,40 @@ def read_samples(args: argparse.Namespace) -> Features:
         X, known = read_features(
             args.file,
             columns=args.columns,
-            label_column=args.label_column,
+            label_column=args.label_column if args.labels is None else None,
             header=args.header,
             show=show,
         )
     if args.labels is not None:
-        known = read_labels(args.labels)
-        check_length(args.labels, len(known), args.file, len(X), "labels")
-    if args.n_clusters is not None and args.n_clusters > len(X):
+        known = checked_labels(args.labels, args.label_column, "--label-column", args, X)
+    if args.n_clusters is not None and args.n_clusters > X.shape[0]:
         raise UsageError(
-            f"--n-clusters must be at most the number of samples in {args.file}, {len(X):,}, got "
+            f"--n-clusters must be at most the number of samples in {args.file}, "
+            f"{X.shape[0]:,}, got "
             f"{args.n_clusters:,}"
         )
     return Features(X, known)
 
 
-def _print_categories(model: Any, numbers: NDArray[np.int64] | None = None) -> None:
+def checked_labels(
+    source: Location, column: str | None, option: str, args: argparse.Namespace, X: Any
+) -> NDArray[Any]:
+    """Read one label for each sample; `option` names the column."""
+    labels = read_labels(source, column, option)
+    ends_empty = bool(len(labels)) and labels[-1] in (-1, None)
+    check_length(
+        source,
+        len(labels),
+        args.file,
+        X.shape[0],
+        "labels",
+        "" if column else option,
+        ends_empty=ends_empty,
+    )
+    return labels
+
+
+def _print_categories(model: Any, stream: TextIO, numbers: NDArray[np.int64] | None = None) -> None:
     """Print a line for each category, and the known labels that look wrong.
 
     `numbers` are the row numbers of the samples, where these are not all samples.
@@ -251,18 +274,19 @@ def _print_categories(model: Any, numbers: NDArray[np.int64] | None = None) -> N
         if len(confidence):
             kind = "known" if category in names else "new"
             size, mean = f"{len(confidence):,}", f"{confidence.mean():.2f}"
-            table.add_row(Text(str(category)), kind, size, mean)
+            table.add_row(Text(visible_line(str(category))), kind, size, mean)
     n_more = len(model.classes_) - _SHOWN_CATEGORIES
     if n_more > 0:
         table.add_row(f"{n_more:,} more", "...")
     n_missing = np.count_nonzero(labels == (None if labels.dtype.kind == "O" else -1))
     if n_missing:
         table.add_row("", "none", f"{n_missing:,}")
-    Console().print(table)
+    Console(file=stream).print(table)
     suspects = model.suspect_labels_ if numbers is None else numbers[model.suspect_labels_]
     if len(suspects):
         rows = ", ".join(map(str, suspects[:_SHOWN_SUSPECTS].tolist()))
         rows += ", ..." if len(suspects) > _SHOWN_SUSPECTS else ""
         print(
-            f"{len(suspects):,} known labels look wrong, most suspect first: rows {rows} (from 0)"
+            f"{len(suspects):,} known labels look wrong, most suspect first: rows {rows} (from 0)",
+            file=stream,
         )

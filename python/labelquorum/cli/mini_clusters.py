@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.arguments import as_columns, as_min_agree, as_min_differ
-from labelquorum._shared.files import FileError, replacing
+from labelquorum._shared.files import FileError, is_stream, replacing
 from labelquorum._shared.progress import progress
 from labelquorum.cli.files.partitions import LABEL_EXTENSIONS, read_partitions, write_labels
-from labelquorum.cli.files.sources import check_extension, extension_of
+from labelquorum.cli.files.results import check_output
+from labelquorum.cli.files.sources import extension_of
 from labelquorum.cli.options import (
     FOLDERS,
     TABLES,
@@ -33,6 +34,7 @@ from labelquorum.cli.options import (
     one_line,
     positive,
     print_complete,
+    print_result,
     votes,
 )
 from labelquorum.votes.mini_clusters import mini_clusters
@@ -117,7 +119,8 @@ def _run(args: argparse.Namespace) -> None:
         _run_on_folder(args, started)
         return
     out = labels_path(args)
-    with replacing(out) as file, tempfile.TemporaryFile(dir=out.parent) as ids:
+    folder = None if is_stream(out) else out.parent  # more room than in the usual one
+    with tempfile.TemporaryFile(dir=folder) as ids:
         table = _collapsed(args, ids)
         labels = mini_clusters(
             table,
@@ -128,15 +131,17 @@ def _run(args: argparse.Namespace) -> None:
             n_jobs=args.n_jobs,
             verbose=not args.quiet,
         )
-        write_labels(out, file, _expanded(ids, labels), table.n_samples)
+        with replacing(out) as file:
+            write_labels(out, file, _expanded(ids, labels), table.n_samples)
     if not args.quiet:
         n_labeled = int(table.counts[labels >= 0].sum())
-        print(
+        print_result(
+            out,
             f"{args.file}: {table.n_samples:,} samples, {table.n_partitions} partitions, "
-            f"{len(table):,} signatures\n"
+            f"{len(table):,} signatures",
             f"{labels.max() + 1:,} mini-clusters cover {n_labeled:,} samples "
-            f"({n_labeled / table.n_samples:.1%})\n"
-            f"{out}: written after {time.perf_counter() - started:.1f} s"
+            f"({n_labeled / table.n_samples:.1%})",
+            f"{out}: written after {time.perf_counter() - started:.1f} s",
         )
 
 
@@ -147,7 +152,7 @@ def labels_path(args: argparse.Namespace) -> Path:
     if extension not in LABEL_EXTENSIONS:
         extension = ".csv"
     out: Path = args.out or default_out(source, f".labels{extension}")
-    check_extension(out, LABEL_EXTENSIONS)
+    check_output(out, LABEL_EXTENSIONS)
     check_other(out, source, "FILE")
     return out
 
@@ -168,12 +173,13 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
         options = {name: getattr(args, name) for name in (*names, "n_jobs")}
         counts = folder.label_mini_clusters(workers, columns, options, show)
     if not args.quiet:
-        print(
+        print_result(
+            folder.out,
             f"{folder.source}: {len(folder.files):,} files, {counts.n_samples:,} samples, "
-            f"{len(columns)} partitions, {counts.n_signatures:,} signatures\n"
+            f"{len(columns)} partitions, {counts.n_signatures:,} signatures",
             f"{counts.n_clusters:,} mini-clusters cover {counts.n_labeled:,} samples "
-            f"({counts.n_labeled / counts.n_samples:.1%})\n"
-            f"{folder.out}: written after {time.perf_counter() - started:.1f} s"
+            f"({counts.n_labeled / counts.n_samples:.1%})",
+            f"{folder.out}: written after {time.perf_counter() - started:.1f} s",
         )
 
 

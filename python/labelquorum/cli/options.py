@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from labelquorum._shared.arguments import as_n_threads
-from labelquorum._shared.files import FileError
+from labelquorum._shared.files import FileError, is_stdout
+from labelquorum._shared.terminal import visible_line
 from labelquorum.cli.files.sources import Location, extension_of, is_pattern
 
 if TYPE_CHECKING:
@@ -25,13 +27,14 @@ with the same columns are then read as one."""
 SAMPLES = f"""\
 FILE holds the features, one row per sample: integers or floats, with none missing.
   .npy           a 2-D array, memory-mapped
-  .npz           a 2-D array named X, or the only array
+  .npz           a 2-D array named X, or the only array, or a matrix of scipy.sparse.save_npz
 {TABLES}
 A column of lists (of equal length, such as an embedding) becomes one feature per item.
 
 Known labels are integers or strings; -1, an empty field and words such as nan, n/a, none and null
 mean "unlabeled". They come from a column of the same table (--label-column) or from another file
-(--labels): .npy; .txt, one label per line; or a table, its column "label" or its only column.
+(--labels): .npy; .txt, one label per line; or a table, its column "label", its only column, or the
+one that --label-column names.
 """
 
 FOLDERS = """\
@@ -62,11 +65,16 @@ def add_columns(add: Callable[..., object]) -> None:
         metavar="A,B,...",
         help="the columns of a table to use, separated by commas (default: all)",
     )
+    add_header(add)
+
+
+def add_header(add: Callable[..., object]) -> None:
+    """Add the option that says what the first line of a table of numbers is."""
     add(
         "--header",
         action=argparse.BooleanOptionalAction,
-        help="whether the first line of a .csv or .tsv file holds names (default: guess from its "
-        "fields)",
+        help="whether the first line of a .csv or .tsv file of numbers holds names (default: guess "
+        "from its fields)",
     )
 
 
@@ -191,16 +199,43 @@ def folder_of(args: argparse.Namespace, names: tuple[str, ...]) -> Folder:
 def print_complete(args: argparse.Namespace, folder: Folder) -> None:
     """Say that no file is missing."""
     if not args.quiet:
-        print(f"{folder.out}: all {len(folder.files):,} files are complete already")
+        print_result(
+            folder.out, f"{folder.out}: all {len(folder.files):,} files are complete already"
+        )
 
 
-def check_length(name: Location, n: int, source: Location, n_samples: int, what: str) -> None:
-    """Refuse a file with another number of items than there are samples."""
+def summary_stream(out: Path) -> TextIO:
+    """Where a command says what it did: standard error if the result goes to standard output."""
+    return sys.stderr if is_stdout(out) else sys.stdout
+
+
+def print_result(out: Path, *lines: str) -> None:
+    """Say what a command did, which wrote its result to `out`."""
+    print("\n".join(map(visible_line, lines)), file=summary_stream(out))
+
+
+def check_length(
+    name: Location,
+    n: int,
+    source: Location,
+    n_samples: int,
+    what: str,
+    option: str = "--label-column",
+    *,
+    ends_empty: bool = False,
+) -> None:
+    """Refuse a file with another number of items than there are samples.
+
+    `option` names the column of labels; it is empty if it was given. `ends_empty` tells that the
+    last item is empty.
+    """
     if n == n_samples:
         return
     message = f"{name}: {n:,} {what}, but {source} has {n_samples:,} samples: they must be equal"
-    if what == "labels" and n == n_samples + 1 and extension_of(name) != ".npy":
-        message += ". If the first line is a name, it must be 'label'"
+    if n > n_samples and ends_empty:
+        message += ". The last line is empty: delete empty lines at the end"
+    elif what == "labels" and option and n == n_samples + 1 and extension_of(name) != ".npy":
+        message += f". If the first line is a name, it must be 'label' or be given with {option}"
     raise FileError(message)
 
 

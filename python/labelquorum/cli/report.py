@@ -6,15 +6,22 @@ import argparse
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
-from labelquorum._shared.files import FileError, replacing
-from labelquorum.cli.files.labels import read_labels
-from labelquorum.cli.files.sources import Location
+from labelquorum._shared.files import FileError, check_writable, replacing
 from labelquorum.cli.files.texts import read_texts
-from labelquorum.cli.fit import add_samples, check_samples, fitted, print_summary, read_samples
+from labelquorum.cli.fit import (
+    add_samples,
+    check_samples,
+    checked_labels,
+    fitted,
+    print_summary,
+    read_samples,
+)
 from labelquorum.cli.options import (
     SAMPLES,
     UsageError,
@@ -67,6 +74,11 @@ def add_report(parser: argparse.ArgumentParser) -> None:
         "ignored",
     )
     add(
+        "--truth-column",
+        metavar="NAME",
+        help='the column of the true labels (default: "label", or the only column)',
+    )
+    add(
         "--out",
         "-o",
         type=Path,
@@ -93,23 +105,26 @@ def _run(args: argparse.Namespace) -> None:
     _check_usage(args, out)
     from labelquorum.report.page import report_page
 
+    X, known = read_samples(args)
+    # Before the long work.
+    texts = _read_texts(args, X.shape[0])
+    truth = None
+    if args.truth is not None:
+        truth = checked_labels(args.truth, args.truth_column, "--truth-column", args, X)
+    images = _as_images(args, X)
+    model = fitted(ConsensusClusterer, args, X, known)
+    try:
+        page = report_page(model, X=X, texts=texts, images=images, y=truth)
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{args.file}: {one_line(error)}") from error
     with replacing(out) as file:
-        X, known = read_samples(args)
-        # Before the long work.
-        texts = _read_texts(args, len(X))
-        truth = _read_truth(args, len(X))
-        images = _as_images(args, X)
-        model = fitted(ConsensusClusterer, args, X, known)
-        try:
-            page = report_page(model, X=X, texts=texts, images=images, y=truth)
-        except (TypeError, ValueError) as error:
-            raise FileError(f"{args.file}: {one_line(error)}") from error
-        file.write(page.encode())
+        file.write(page.encode(errors="replace"))
     if not args.quiet:
         print_summary(model, args.file, X, out, started)
 
 
 def _check_usage(args: argparse.Namespace, out: Path) -> None:
+    check_writable(out)
     check_samples(args, out)
     if args.texts is not None:
         check_other(out, args.texts, "--texts")
@@ -117,6 +132,8 @@ def _check_usage(args: argparse.Namespace, out: Path) -> None:
         raise UsageError("--text-column needs --texts")
     if args.truth is not None:
         check_other(out, args.truth, "--truth")
+    elif args.truth_column is not None:
+        raise UsageError("--truth-column needs --truth")
     if find_spec("jinja2") is None:
         raise FileError('the report needs Jinja2: pip install "labelquorum[report]"')
 
@@ -125,26 +142,21 @@ def _read_texts(args: argparse.Namespace, n_samples: int) -> list[str] | None:
     if args.texts is None:
         return None
     texts = read_texts(args.texts, args.text_column).items
-    check_length(args.texts, len(texts), args.file, n_samples, "texts")
+    n_texts, ends_empty = len(texts), not texts[-1]
+    check_length(args.texts, n_texts, args.file, n_samples, "texts", ends_empty=ends_empty)
     return texts
 
 
-def _read_truth(args: argparse.Namespace, n_samples: int) -> NDArray[np.generic] | None:
-    source: Location | None = args.truth
-    if source is None:
-        return None
-    labels = read_labels(source)
-    check_length(source, len(labels), args.file, n_samples, "labels")
-    return labels
-
-
-def _as_images(args: argparse.Namespace, X: NDArray[np.generic]) -> NDArray[np.generic] | None:
+def _as_images(args: argparse.Namespace, X: Any) -> NDArray[np.generic] | None:
     if args.image_shape is None:
         return None
+    if issparse(X):
+        raise UsageError(f"--image-shape needs a dense array of pixels, but {args.file} is sparse")
     height, width = args.image_shape
     if height * width != X.shape[1]:
         raise UsageError(
             f"--image-shape {height}x{width} needs {height * width} features, but {args.file} has "
             f"{X.shape[1]}"
         )
-    return X.reshape(-1, height, width)
+    images: NDArray[np.generic] = X.reshape(-1, height, width)
+    return images

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 from sklearn.utils import check_random_state
 
-from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.arguments import as_positive, shown
 from labelquorum._shared.samples import as_array
 from labelquorum.quality.answers import as_categories, checked_labels
 from labelquorum.quality.pivotal import pivotal_draw, spread_draw
@@ -512,7 +512,7 @@ def _as_confidence(confidence: ArrayLike, n_samples: int) -> NDArray[np.float64]
 
 def _as_open_fraction(value: Any, name: str) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{name} must be a number in (0, 1), got {value!r}")
+        raise TypeError(f"{name} must be a number in (0, 1), got {shown(value)}")
     if not 0 < value < 1:
         raise ValueError(f"{name} must be a number in (0, 1), got {value}")
     return float(value)
@@ -520,7 +520,7 @@ def _as_open_fraction(value: Any, name: str) -> float:
 
 def _as_count(value: Any, name: str) -> int:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be an integer of at least 0, got {value!r}")
+        raise TypeError(f"{name} must be an integer of at least 0, got {shown(value)}")
     if value < 0:
         raise ValueError(f"{name} must be an integer of at least 0, got {value}")
     return int(value)

@@ -15,7 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
-from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.arguments import as_positive, shown
 from labelquorum._shared.labels import as_codes, known_labels
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_samples
@@ -204,7 +204,7 @@ def evaluate_clustering(
 
 def _check_estimator(estimator: Any, name: str, method: str) -> None:
     if isinstance(estimator, type) or not hasattr(estimator, method):
-        raise TypeError(f"{name} must be an estimator with {method}, got {estimator!r}")
+        raise TypeError(f"{name} must be an estimator with {method}, got {shown(estimator)}")
 
 
 def _joined(figures: list[Figures]) -> Figures:

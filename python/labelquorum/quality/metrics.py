@@ -57,7 +57,7 @@ def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     from scipy.optimize import linear_sum_assignment
 
     class_names, classes = as_known_classes(y_true, "y_true")
-    cluster_names, clusters = as_codes(y_pred, "y_pred")
+    cluster_names, clusters = in_natural_order(read_labels(y_pred, "y_pred"))
     if len(classes) != len(clusters):
         raise ValueError(
             f"y_true has {len(classes)} values, but y_pred has {len(clusters)}: they must have the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
@@ -12,11 +13,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.arguments import as_place, as_positive
+from labelquorum._shared.arguments import as_place, as_positive, shown
+from labelquorum._shared.cells import unmarked
 from labelquorum._shared.files import fields_of_any_length
 from labelquorum._shared.label_reader import is_no_label_word
-from labelquorum.review.cells import unmarked
+from labelquorum._shared.memory import check_memory
 
+_DIGITS = re.compile(r"\d{1,18}")  # of an integer of 64 bits
 _Votes: TypeAlias = dict[int, dict[Any, str]]
 """For each sample, the label that each person gave it."""
 
@@ -91,7 +94,7 @@ def read_label_studio(
             )
         sample = as_place(data["sample"], f"the sample of {name}", n, "samples")
         if "data" in task:
-            for annotation in task.get("annotations") or ():
+            for annotation in _as_dicts(task.get("annotations"), f"the annotations of {name}"):
                 label = _choice_of(annotation, question, name)
                 person = annotation.get("completed_by")
                 annotations.append((_time_of(annotation), sample, person, label))
@@ -153,10 +156,10 @@ def read_argilla(
     votes: _Votes = {}
     for i, record in enumerate(_as_items(records, "records")):
         name = f"records[{i}]"
-        number = str(record.get("id"))
-        if not number.isdecimal():
+        number = record.get("id")
+        if not isinstance(number, (int, str)) or not _DIGITS.fullmatch(str(number)):
             raise ValueError(
-                f"{name} must be a record made by argilla_records, but its id is {number!r}"
+                f"{name} must be a record made by argilla_records, but its id is {shown(number)}"
             )
         sample = as_place(int(number), f"the id of {name}", n, "samples")
         for value, person, status in _responses(record, question, name):
@@ -173,7 +176,8 @@ def read_csv(
     Parameters
     ----------
     paths : path-like or list of path-like
-        One table per person, separated by commas, semicolons or tabs, with the columns sample and
+        One table per person, separated by commas, semicolons, tabs or
+        vertical bars, with the columns sample and
         label. Rows may be in any order, and some may be missing.
     n_samples : int
         Number of all samples, reviewed or not.
@@ -215,7 +219,7 @@ def read_csv(
     votes: _Votes = {}
     for person, path in enumerate(tables):
         for where, number, label in _read_table(Path(path)):
-            if not number.isdecimal():
+            if not _DIGITS.fullmatch(number):
                 raise ValueError(f"{where}: the sample must be an integer, got {number!r}")
             sample = as_place(int(number), f"the sample of {where}", n, "samples")
             _vote(votes, sample, person, label)
@@ -232,6 +236,15 @@ def _as_items(items: Any, name: str) -> list[Mapping[str, Any]]:
     return dicts
 
 
+def _as_dicts(items: Any, name: str) -> list[Mapping[str, Any]]:
+    """The dicts in a list, which may be missing."""
+    if items is None:
+        return []
+    if not isinstance(items, (list, tuple)):
+        raise TypeError(f"{name} must be a list of dicts, got {type(items).__name__}")
+    return _as_items(items, name)
+
+
 def _time_of(annotation: Mapping[str, Any]) -> str:
     """The time of the last change: ISO 8601 in one time zone, so that it sorts as text."""
     return str(annotation.get("updated_at") or annotation.get("created_at") or "")
@@ -241,12 +254,13 @@ def _choice_of(annotation: Mapping[str, Any], question: str, name: str) -> str |
     """The choice in an annotation of Label Studio; None without one."""
     if annotation.get("was_cancelled") or annotation.get("skipped"):
         return None
-    results = [r for r in annotation.get("result") or () if r.get("from_name") == question]
+    found = _as_dicts(annotation.get("result"), f"the result of {name}")
+    results = [result for result in found if result.get("from_name") == question]
     if len(results) > 1:
         raise ValueError(
             f"{name} must have at most one result for {question!r}, got {len(results)}"
         )
-    return _single(results[0]["value"], name) if results else None
+    return _single(results[0].get("value"), name) if results else None
 
 
 def _single(value: Any, name: str) -> str | None:
@@ -255,10 +269,10 @@ def _single(value: Any, name: str) -> str | None:
         value = value.get("choices")
     if isinstance(value, (list, tuple)):
         if len(value) > 1:
-            raise ValueError(f"{name} must have at most one choice, got {list(value)}")
+            raise ValueError(f"{name} must have at most one choice, got {shown(list(value))}")
         value = value[0] if value else None
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"the answer of {name} must be a string, got {value!r}")
+        raise TypeError(f"the answer of {name} must be a string, got {shown(value)}")
     return value
 
 
@@ -267,11 +281,16 @@ def _responses(
 ) -> list[tuple[Any, Any, str | None]]:
     """The value, the user and the status (None if unknown) of each response to the question."""
     if "fields" in record:
-        responses = (record.get("responses") or {}).get(question) or ()
+        all_responses = record.get("responses") or {}
+        if not isinstance(all_responses, Mapping):
+            raise TypeError(
+                f"the responses of {name} must be a dict, got {type(all_responses).__name__}"
+            )
+        responses = _as_dicts(all_responses.get(question), f"the responses of {name}")
         return [(r.get("value"), r.get("user_id"), r.get("status")) for r in responses]
-    values = record.get(f"{question}.responses") or []
-    users = record.get(f"{question}.responses.users") or [None] * len(values)
-    states = record.get(f"{question}.responses.status") or [None] * len(values)
+    values = _as_values(record, f"{question}.responses", name) or []
+    users = _as_values(record, f"{question}.responses.users", name) or [None] * len(values)
+    states = _as_values(record, f"{question}.responses.status", name) or [None] * len(values)
     if not len(values) == len(users) == len(states):
         raise ValueError(
             f"{name} has {len(values)} responses, {len(users)} users and {len(states)} states: "
@@ -280,15 +299,30 @@ def _responses(
     return list(zip(values, users, states, strict=True))
 
 
+def _as_values(record: Mapping[str, Any], field: str, name: str) -> Sequence[Any] | None:
+    values = record.get(field)
+    if values is None or isinstance(values, (list, tuple)):
+        return values
+    raise TypeError(f"{field!r} of {name} must be a list, got {type(values).__name__}")
+
+
 def _read_table(path: Path) -> list[tuple[str, str, str]]:
     """The place (for messages), the sample and the label of each row."""
+    check_memory(str(path), path.stat().st_size)
     try:
         content = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: must be UTF-8 ({error}): save it as CSV UTF-8") from error
+    try:
+        return _rows_of(path, content)
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a table of answers ({error})") from error
+
+
+def _rows_of(path: Path, content: str) -> list[tuple[str, str, str]]:
     answers = []
     with fields_of_any_length():
-        for separator in ",;\t":
+        for separator in ",;\t|":
             rows = csv.reader(StringIO(content, newline=""), delimiter=separator)
             names = next(rows, [])
             if {"sample", "label"} <= set(names):
@@ -314,7 +348,9 @@ def _identity(person: Any) -> Any:
     """A key for a person. Without one, a key that equals no other."""
     if isinstance(person, Mapping):
         person = person.get("id", person.get("email"))
-    return object() if person in (None, "None", "") else str(person)
+    if person in (None, "None", ""):
+        return object()
+    return str(person) if isinstance(person, (str, int)) else shown(person)
 
 
 def _vote(votes: _Votes, sample: int, person: Any, label: str | None) -> None:
@@ -333,7 +369,7 @@ def _combined(votes: _Votes, n: int, integers: bool) -> Answers:
         if second and second[0][1] == most:
             disputed.append(sample)
             continue
-        if integers and not label.isdecimal():
+        if integers and not _DIGITS.fullmatch(label):
             raise ValueError(f"the answer of sample {sample} must be an integer, got {label!r}")
         labels[sample] = int(label) if integers else label
     return Answers(labels, n_answers, np.array(sorted(disputed), dtype=np.int64))

@@ -13,13 +13,13 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labelquorum._shared.arguments import as_confidence, as_place
+from labelquorum._shared.arguments import as_confidence, as_place, shown
+from labelquorum._shared.cells import marked
 from labelquorum._shared.files import replacing
 from labelquorum._shared.label_reader import is_no_label_word
 from labelquorum._shared.labels import as_codes
 from labelquorum._shared.samples import as_array
 from labelquorum._shared.texts import as_texts
-from labelquorum.review.cells import marked
 
 _AGENT = "labelquorum"
 _COLUMNS = ("sample", "text", "suggestion", "confidence", "label")
@@ -311,7 +311,7 @@ def _as_name(category: Any, name: str) -> str:
     if isinstance(category, (int, np.integer)) and not isinstance(category, bool):
         return str(category)
     if not isinstance(category, str):
-        raise TypeError(f"{name} must be strings or integers, got {category!r}")
+        raise TypeError(f"{name} must be strings or integers, got {shown(category)}")
     if not category or category != category.strip():
         raise ValueError(
             f"{name} must not be empty or have white space at the ends, got {category!r}"

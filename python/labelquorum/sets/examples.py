@@ -6,6 +6,7 @@ the features either way, and `Examples` adds the known clusters and categories a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,6 +71,8 @@ def _features_of_list(sets: Any) -> list[Floats]:
             f"sets must be a list of arrays, one per set, got one array of shape {np.shape(sets)}: "
             "pass groups with it, the set of each row"
         )
+    if isinstance(sets, (str, Mapping)) or not hasattr(sets, "__getitem__"):
+        raise TypeError(f"sets must be a list of arrays, one per set, got {type(sets).__name__}")
     if not len(sets):
         raise ValueError("sets must hold at least one set, got none")
     n_columns = as_points(sets[0], "sets[0]").shape[1]

@@ -6,7 +6,7 @@ Each measure is a pair of ratios, precision and recall, combined to F1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -329,23 +329,31 @@ def _scores_of_sets(
     true_categories: Sequence[Any] | None,
     found_categories: Sequence[Any] | None,
 ) -> list[dict[str, SetScore]]:
-    if not len(true):
+    true_sets = _as_sets(true, "true")
+    if not true_sets:
         raise ValueError("true must hold at least one set, got none")
     _check_both_or_none(true_categories, found_categories)
-    arguments = {
+    others = []
+    for name, sets in {
         "found": found,
         "true_categories": true_categories,
         "found_categories": found_categories,
-    }
-    for name, sets in arguments.items():
-        if sets is not None and len(sets) != len(true):
-            raise ValueError(f"{name} must hold {len(true)} sets, as true does, got {len(sets)}")
-    return [
-        set_scores(
-            true[i],
-            found[i],
-            true_categories=None if true_categories is None else true_categories[i],
-            found_categories=None if found_categories is None else found_categories[i],
+    }.items():
+        items = (
+            [None] * len(true_sets) if sets is None and name != "found" else _as_sets(sets, name)
         )
-        for i in range(len(true))
+        if len(items) != len(true_sets):
+            raise ValueError(
+                f"{name} must hold {len(true_sets)} sets, as true does, got {len(items)}"
+            )
+        others.append(items)
+    return [
+        set_scores(of_true, of_found, true_categories=categories, found_categories=found_ones)
+        for of_true, of_found, categories, found_ones in zip(true_sets, *others, strict=True)
     ]
+
+
+def _as_sets(sets: Any, name: str) -> list[Any]:
+    if isinstance(sets, (str, bytes, Mapping, Set)) or not isinstance(sets, Iterable):
+        raise TypeError(f"{name} must be a list of arrays, one per set, got {type(sets).__name__}")
+    return list(sets)

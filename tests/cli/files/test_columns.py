@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelquorum._shared.files import FileError
-from labelquorum.cli.files import columns
+from labelquorum.cli.files import delimited, json_lines, parquet
 from labelquorum.cli.files.columns import Table
 
 ROWS = [(str(i), f"text, {i}") for i in range(50)]
@@ -54,9 +54,9 @@ def _rows(table, places=None):
 @pytest.mark.parametrize("size", [None, 100])
 def test_every_kind_gives_the_same_rows(tmp_path, monkeypatch, extension, size):
     if size:
-        monkeypatch.setattr(columns, "_BYTES_PER_BATCH", size)
-        monkeypatch.setattr(columns, "_VALUES_PER_BATCH", size)
-        monkeypatch.setattr(columns, "_LINES_PER_BATCH", size // 10)
+        monkeypatch.setattr(delimited, "_BYTES_PER_BATCH", size)
+        monkeypatch.setattr(parquet, "_VALUES_PER_BATCH", size)
+        monkeypatch.setattr(json_lines, "_LINES_PER_BATCH", size // 10)
     path = tmp_path / f"table{extension}"
     _write(path, ROWS)
     table = Table(path)
@@ -183,7 +183,7 @@ def test_any_bytes_give_rows_or_a_file_error(tmp_path_factory, content):
 
 
 def test_a_row_may_be_longer_than_a_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr(columns, "_BYTES_PER_BATCH", 64)
+    monkeypatch.setattr(delimited, "_BYTES_PER_BATCH", 64)
     path = tmp_path / "x.csv"
     path.write_text("a,b\n" + f"{'x' * 900},y\n" * 3)
     assert _rows(Table(path)) == [("x" * 900, "y")] * 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labelquorum._shared.files import FileError
-from labelquorum.cli.files import columns
+from labelquorum.cli.files import delimited, parquet
 from labelquorum.cli.files.features import read_features
 
 X = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
@@ -34,8 +34,8 @@ def _save(path, columns=None):
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_every_format_gives_the_same_features(tmp_path, monkeypatch, extension):
-    monkeypatch.setattr(columns, "_BYTES_PER_BATCH", 500)
-    monkeypatch.setattr(columns, "_VALUES_PER_BATCH", 400)
+    monkeypatch.setattr(delimited, "_BYTES_PER_BATCH", 500)
+    monkeypatch.setattr(parquet, "_VALUES_PER_BATCH", 400)
     shown = []
     path = _save(tmp_path / f"X{extension}")
     found = read_features(path, show=lambda stage, fraction: shown.append(fraction))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from labelquorum._shared.files import FileError
@@ -70,7 +74,7 @@ def test_labels_of_arrays(tmp_path, array, expected):
         ("y.npy", np.array([True]), "labels must be integers or strings, got True"),
         ("y.npy", np.array([None]), "damaged or not a .npy file"),
         ("y.npy", np.array([1j]), r"labels must be integers or strings, got 1j"),
-        ("y.txt", "\xff\xfe", "damaged or not a .txt file"),
+        ("y.txt", "\xff\xfe", "the text must be UTF-8, got UTF-16"),
         ("y.txt", "", "the file is empty"),
     ],
 )
@@ -82,3 +86,37 @@ def test_bad_labels_are_refused(tmp_path, name, content, message):
         np.save(path, content)
     with pytest.raises(FileError, match=message):
         read_labels(path)
+
+
+@pytest.mark.parametrize("extension", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_a_column_of_another_name_is_named(tmp_path, extension):
+    path = tmp_path / f"y{extension}"
+    names = ["card", "=cash", None]
+    if extension == ".parquet":
+        pq.write_table(pa.table({"id": [1, 2, 3], "intent": names}), path)
+    elif extension == ".jsonl":
+        path.write_text(
+            "".join(json.dumps({"id": i, "intent": name}) + "\n" for i, name in enumerate(names))
+        )
+    else:
+        rows = [["id", "intent"], *([str(i), name or ""] for i, name in enumerate(names))]
+        separator = "\t" if extension == ".tsv" else ","
+        path.write_text("".join(separator.join(row) + "\n" for row in rows))
+    assert read_labels(path, "intent").tolist() == names
+    with pytest.raises(FileError, match=r"got id, intent: name the column .* with --label-column"):
+        read_labels(path)
+    with pytest.raises(FileError, match="no column 'label'; the columns are id, intent"):
+        read_labels(path, "label")
+
+
+def test_files_without_columns_are_said_to_have_none(tmp_path):
+    path = tmp_path / "y.txt"
+    path.write_text("a\nb\n")
+    with pytest.raises(FileError, match=r"\.txt files have no named columns: 'intent'"):
+        read_labels(path, "intent")
+
+
+def test_marks_of_formulas_are_removed(tmp_path):
+    path = tmp_path / "y.csv"
+    path.write_text("label\n'=a\n'@b\n''c\n'tis\n\u2019d\n'-1x\n")
+    assert read_labels(path).tolist() == ["=a", "@b", "'c", "'tis", "\u2019d", "-1x"]

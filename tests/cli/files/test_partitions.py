@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from labelquorum._shared.files import FileError, replacing
-from labelquorum.cli.files import columns, partitions
+from labelquorum.cli.files import delimited, parquet, partitions
 from labelquorum.cli.files.partitions import read_partitions, write_labels
 
 ROWS = np.random.default_rng(0).integers(-1, 5, size=(1000, 4))
@@ -53,8 +53,8 @@ EXTENSIONS = [".npy", ".npz", ".parquet", ".csv"]
 def test_every_format_and_chunk_gives_the_same_samples(tmp_path, monkeypatch, extension, chunk):
     if chunk is not None:
         monkeypatch.setattr(partitions, "_VALUES_PER_CHUNK", 40 * chunk)
-        monkeypatch.setattr(columns, "_VALUES_PER_BATCH", 40 * chunk)
-        monkeypatch.setattr(columns, "_BYTES_PER_BATCH", 90 * chunk)
+        monkeypatch.setattr(parquet, "_VALUES_PER_BATCH", 40 * chunk)
+        monkeypatch.setattr(delimited, "_BYTES_PER_BATCH", 90 * chunk)
     path = _save(tmp_path / f"partitions{extension}")
     np.testing.assert_array_equal(_rows(read_partitions(path)), ROWS)
 
@@ -124,7 +124,7 @@ BAD_CSV = {
     ),
     "nothing": ("1,2\n3,\n", "'' in row 1 .*, column '1', is not an integer"),
     "text": ("a,b\n1,x\n", "'x' in row 0 .*, column 'b', is not an integer"),
-    "half a header": ("a,2\n1,2\n", "'a' in row 0 .*, column '0', is not an integer"),
+    "half a header": ("a,2\n1,2\n", "first line, a,2..., may hold names or a sample: say which"),
     "a long number": ("1,2\n3,99999999999999999999\n", "'99999999999999999999' in row 1"),
     "a cut line": (
         "1,2,3\n3,4,5\n3,4\n",
@@ -138,10 +138,10 @@ BAD_CSV = {
     "row numbers": (",a,b\n0,1,2\n", r"first column has no name, .* index=False"),
     "other separator": (
         "1;2\n3;4\n",
-        "'3;4' in row 0 .* is not an integer; fields must be separated by commas",
+        "fields must be separated by commas, got semicolons in the first line, '1;2'",
     ),
     "an empty first line": ("\n1,2\n", "the first line is empty"),
-    "bytes": ("1,2\n\x00\n", "has 1 field, but"),
+    "bytes": ("1,2\n\x00\n", "the text must be UTF-8, got NUL bytes"),
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from labelquorum._shared.files import FileError
 from labelquorum.cli.files.labels import read_labels
-from labelquorum.cli.files.results import check_output, write_columns
+from labelquorum.cli.files.results import check_output, format_of, write_columns
 
 
 def _columns(kind):
@@ -60,3 +62,29 @@ def test_writing_leaves_the_file_open():
     file = io.BytesIO()
     write_columns(Path("table.csv"), file, _columns("integers"))
     assert not file.closed
+
+
+WIDE = ["\uff1da", "\uff0ba", "\uff0da", "\uff20a"]
+NAMES = ["=1+1", "+a", "-a", "@a", "\tx", "\rx", "a\rb", "'a", "a", *WIDE]
+STARTS = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
+
+
+def test_names_are_no_formulas_and_come_back(tmp_path):
+    path = tmp_path / "labels.csv"
+    names = np.array([*NAMES, None], dtype=object)
+    with open(path, "wb") as file:
+        write_columns(path, file, {"label": names, "number": np.full(len(names), -1)})
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    assert not any(row[0].startswith(STARTS) for row in rows)
+    assert {row[1] for row in rows} == {"-1"}
+    expected = [name.strip() for name in NAMES]
+    assert read_labels(path).tolist() == [*expected, None]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="devices of POSIX")
+def test_devices_need_no_extension(tmp_path):
+    check_output(Path("/dev/null"))
+    assert format_of(Path("/dev/null")) == ".csv"
+    with pytest.raises(FileError, match="the extension must be"):
+        check_output(tmp_path / "null")

@@ -160,3 +160,23 @@ def test_a_full_disk_is_an_error_and_drops_the_answer(written, monkeypatch):
         os.close(kept)
         assert answers.events == EVENTS
     assert written.read_bytes() == content
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
+def test_links_are_followed_only_where_a_name_was_given(path, tmp_path):
+    target = tmp_path / "target"
+    path.symlink_to(target)
+    with pytest.raises(FileError, match="it is a link; to use it, name it with --answers"):
+        AnswersFile(path, ABOUT, follows_links=False)
+    assert not target.exists()
+    with AnswersFile(path, ABOUT) as answers:
+        answers.append(EVENTS[0])
+    assert path.is_symlink()
+    assert len(target.read_bytes().splitlines()) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
+def test_answers_are_kept_in_a_regular_file(path):
+    os.mkfifo(path)
+    with pytest.raises(FileError, match="the answers must be kept in a regular file"):
+        AnswersFile(path, ABOUT)

@@ -6,17 +6,20 @@ An .npy file is memory-mapped. Tables may hold known labels in one of their colu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from labelquorum._shared.files import FileError
+from labelquorum._shared.memory import MemoryBudget, check_memory
 from labelquorum._shared.samples import check_finite
 from labelquorum.cli.files import columns as tables
-from labelquorum.cli.files.labels import as_labels
+from labelquorum.cli.files.arrays import open_npy, open_npz
+from labelquorum.cli.files.labels import BYTES_PER_LABEL, as_labels, label_items
 from labelquorum.cli.files.numeric import FeatureColumns
-from labelquorum.cli.files.partitions import open_npy
 from labelquorum.cli.files.sources import Location, SourceFile, extension_of, find_file
 
 _Show: TypeAlias = Callable[[str, float], None] | None
@@ -25,8 +28,8 @@ _Show: TypeAlias = Callable[[str, float], None] | None
 class Features(NamedTuple):
     """The features of samples, and their known labels where a column holds them."""
 
-    X: NDArray[Any]
-    """(n_samples, n_features)."""
+    X: Any
+    """(n_samples, n_features): an array, or a sparse one of rows (CSR)."""
     labels: NDArray[Any] | None
     """(n_samples,): integers with -1, or strings with None, where there is no label."""
 
@@ -78,30 +81,26 @@ def read_features(
     if dtype.kind not in "iufb":
         raise FileError(f"{location}: the values must be integers or floats, got {dtype}")
     try:
-        check_finite(features.X, str(location))
+        check_finite(_stored(features.X), str(location))
     except ValueError as error:
         raise FileError(f"{error} (rows and columns count from 0)") from None
     return features
 
 
-def _read_npz(file: SourceFile) -> NDArray[Any]:
-    with (
-        file.open() as (content, _),
-        np.load(content, allow_pickle=False) as arrays,
-    ):
-        if not isinstance(arrays, np.lib.npyio.NpzFile):
-            raise FileError(f"{file.name}: damaged or not a .npz file")
-        names = arrays.files
+def _read_npz(file: SourceFile) -> Any:
+    with open_npz(file) as archive:
+        names = archive.names
+        if archive.is_sparse:
+            return archive.read_sparse()
         if "X" not in names and len(names) != 1:
             raise FileError(
                 f"{file.name}: the file must hold one array, or one named X, got {', '.join(names)}"
             )
-        array: NDArray[Any] = arrays["X" if "X" in names else names[0]]
-        return array
+        return archive.read(["X" if "X" in names else names[0]])[0]
 
 
-_ARRAY_READERS: dict[str, Callable[[SourceFile], NDArray[Any]]] = {
-    ".npy": open_npy,
+_ARRAY_READERS: dict[str, Callable[[SourceFile], Any]] = {
+    ".npy": partial(open_npy, whole=True),
     ".npz": _read_npz,
 }
 EXTENSIONS = (*_ARRAY_READERS, *tables.EXTENSIONS)
@@ -120,10 +119,15 @@ def _read_table(
     label_places = [] if label_column is None else [table.place(label_column)]
     features = FeatureColumns([table.names[place] for place in places])
     parts, labels = [], []
+    check_memory(str(location), table.declared_bytes(places))
+    budget = MemoryBudget(str(location))
     for batch in table.batches([*places, *label_places]):
         if label_column is not None:
-            labels += batch.columns[-1].to_pylist()
-        parts.append(features.matrix(batch._replace(columns=batch.columns[: len(places)])))
+            budget.take(batch.columns[-1].nbytes + BYTES_PER_LABEL * len(batch.columns[-1]))
+            labels += label_items(batch)
+        part = features.matrix(batch._replace(columns=batch.columns[: len(places)]))
+        budget.take(part.nbytes)
+        parts.append(part)
         if show is not None:
             show("reading", batch.share)
     if not parts:
@@ -131,6 +135,12 @@ def _read_table(
     else:
         X = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return Features(X, None if label_column is None else as_labels(str(location), labels))
+
+
+def _stored(X: Any) -> NDArray[Any]:
+    """The values that are in memory: all of them, or those of a sparse array."""
+    stored: NDArray[Any] = X.data[:, None] if issparse(X) else X
+    return stored
 
 
 def feature_places(

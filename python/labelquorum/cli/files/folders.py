@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError, differing_settings, replacing
-from labelquorum.cli.files.columns import Table, shown_names
+from labelquorum.cli.files.columns import Table
 from labelquorum.cli.files.features import feature_places, read_features
 from labelquorum.cli.files.numeric import FeatureColumns
 from labelquorum.cli.files.partitions import read_partitions, write_labels
+from labelquorum.cli.files.readers import shown_names
 from labelquorum.cli.files.results import write_columns
 from labelquorum.votes.signatures import SignatureTable
 

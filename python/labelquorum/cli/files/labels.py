@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelquorum._shared.cells import unmarked
 from labelquorum._shared.files import FileError
 from labelquorum._shared.label_reader import is_no_label_word
+from labelquorum._shared.memory import MemoryBudget, check_memory
 from labelquorum.cli.files import columns as tables
-from labelquorum.cli.files.partitions import open_npy
+from labelquorum.cli.files.arrays import open_npy
+from labelquorum.cli.files.readers import check_no_nul, check_not_utf_16, shown_names
 from labelquorum.cli.files.sources import Location, extension_of, find_file
 
 _LABEL = "label"  # the column of labels in the files that we write
@@ -21,14 +24,24 @@ _LABEL = "label"  # the column of labels in the files that we write
 _MAX_LABEL = 1 << 62
 # Not 007, which is a name. Integers are often saved as floats, 1.0 or 1.000e+00.
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
-_EXTENSIONS = (".npy", ".txt", *tables.EXTENSIONS)
+_ARRAYS = (".npy", ".txt")
+_EXTENSIONS = (*_ARRAYS, *tables.EXTENSIONS)
+BYTES_PER_LABEL = 64  # of a Python object, and of its place in a list
 
 
-def read_labels(location: Location) -> NDArray[Any]:
+def read_labels(
+    location: Location, column: str | None = None, option: str = "--label-column"
+) -> NDArray[Any]:
     """Read known labels, one for each sample.
 
-    They are the array of an .npy file, the lines of a .txt file, or a column of a table: the one
-    named label, or the only one.
+    Parameters
+    ----------
+    location : Location
+        An .npy file, for its array; a .txt file, for its lines; or a table.
+    column : str, optional
+        The column of a table; None for the one named label, or the only one.
+    option : str
+        The option that names the column, for messages.
 
     Returns
     -------
@@ -41,32 +54,52 @@ def read_labels(location: Location) -> NDArray[Any]:
         If the location cannot be read, or does not hold labels.
     """
     extension = extension_of(location)
-    if extension in (".npy", ".txt"):
-        file = find_file(location, (extension,))
-        with file.reading():
-            if extension == ".npy":
-                return as_labels(file.name, open_npy(file))
-            with file.open() as (content, _):
-                text = TextIOWrapper(content, encoding="utf-8-sig", newline="")
-                return as_labels(file.name, list(text))
-    return _read_table(location)
+    if extension not in _ARRAYS:
+        return _read_table(location, column, option)
+    file = find_file(location, (extension,))
+    if column is not None:
+        raise FileError(f"{file.name}: {extension} files have no named columns: {column!r}")
+    with file.reading():
+        if extension == ".npy":
+            array = open_npy(file, whole=True)
+            check_memory(file.name, BYTES_PER_LABEL * array.size)
+            return as_labels(file.name, array)
+        check_memory(file.name, file.size)
+        with file.open() as (content, _):
+            start = content.read(4096)
+            check_not_utf_16(file.name, start)
+            check_no_nul(file.name, start)
+            content.seek(0)
+            text = TextIOWrapper(content, encoding="utf-8-sig", newline="")
+            return as_labels(file.name, list(text))
 
 
-def _read_table(location: Location) -> NDArray[Any]:
+def _read_table(location: Location, column: str | None, option: str) -> NDArray[Any]:
     # Without a column named label, the first line of an only column is a label.
+    wanted = column or _LABEL
     table = tables.Table(location, header=True, keep_empty_rows=True, shown_extensions=_EXTENSIONS)
-    if _LABEL not in table.names and len(table.names) == 1:
+    if column is None and wanted not in table.names:
+        if len(table.names) != 1:
+            raise FileError(
+                f"{location}: the file must have one column, or one named {_LABEL}, got "
+                f"{shown_names(table.names)}: name the column of the labels with {option}"
+            )
         table = tables.Table(location, header=False, keep_empty_rows=True)
-    if _LABEL not in table.names and len(table.names) != 1:
-        raise FileError(
-            f"{location}: the file must have one column, or one named {_LABEL}, got "
-            f"{tables.shown_names(table.names)}"
-        )
-    place = table.names.index(_LABEL) if _LABEL in table.names else 0
+        place = 0
+    else:
+        place = table.place(wanted)
     labels: list[Any] = []
+    budget = MemoryBudget(str(location))
     for batch in table.batches([place]):
-        labels += batch.columns[0].to_pylist()
+        budget.take(batch.columns[0].nbytes + BYTES_PER_LABEL * len(batch.columns[0]))
+        labels += label_items(batch)
     return as_labels(str(location), labels)
+
+
+def label_items(batch: tables.Batch) -> list[Any]:
+    """The labels in the last column of a batch, as they were before they were written as text."""
+    items: list[Any] = batch.columns[-1].to_pylist()
+    return [unmarked(item) for item in items] if batch.is_text else items
 
 
 def as_labels(name: str, values: NDArray[Any] | Sequence[Any]) -> NDArray[Any]:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError
-from labelquorum.cli.files.columns import Batch, is_number
+from labelquorum.cli.files.columns import Batch
+from labelquorum.cli.files.readers import is_number
 
 _INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _SHOWN_CHARACTERS = 60
@@ -174,7 +175,7 @@ def _parsed(column: Any, name: str, batch: Batch, number: _NumberKind) -> NDArra
                 values.append(number.convert(field))
             except ValueError as error:
                 advice = number.advice
-                if ";" in field or "\t" in field:
+                if set(field.strip()) & set(";\t| "):
                     separator = "tabs" if ".tsv" in batch.file.lower() else "commas"
                     advice = f"fields must be separated by {separator}"
                 raise FileError(

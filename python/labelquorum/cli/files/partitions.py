@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError
+from labelquorum._shared.memory import MemoryBudget, check_memory
 from labelquorum.cli.files import columns as tables
+from labelquorum.cli.files.arrays import open_npy, open_npz
 from labelquorum.cli.files.numeric import partition_columns
+from labelquorum.cli.files.results import format_of
 from labelquorum.cli.files.sources import Location, SourceFile, extension_of, find_files
 
 Chunk: TypeAlias = tuple[Any, float]
@@ -31,6 +34,7 @@ def read_partitions(
     key: str | None = None,
     header: bool | None = None,
     columns: Sequence[str] | None = None,
+    whole: bool = False,
 ) -> Iterator[Chunk]:
     """Read partitions in chunks of samples.
 
@@ -44,24 +48,35 @@ def read_partitions(
         Whether a .csv or .tsv file starts with a line of names; None to tell by that line.
     columns : sequence of str, optional
         The columns of a table to read; None for all.
+    whole : bool, default=False
+        Whether the caller keeps all chunks, so that memory must have room for them.
     """
     if extension_of(location) in _ARRAY_READERS:
         for file in find_files(location, tuple(_ARRAY_READERS)):
             if columns is not None:
                 raise FileError(f"{file.name}: {file.extension} files have no named columns")
             with file.reading():
-                yield from _ARRAY_READERS[file.extension](file, key)
+                yield from _ARRAY_READERS[file.extension](file, key, whole)
         return
     table = tables.Table(
         location, header=header, header_names=columns or (), shown_extensions=EXTENSIONS
     )
-    places = None if columns is None else [table.place(name) for name in columns]
+    names = table.names if columns is None else columns
+    places = [table.place(name) for name in columns or ()]
+    if columns is None:
+        places = list(range(len(names)))
+    if whole:
+        check_memory(str(location), table.declared_bytes(places))
+    budget = MemoryBudget(str(location))
     for batch in table.batches(places):
-        yield partition_columns(batch, table.names if columns is None else columns), batch.share
+        chunk = partition_columns(batch, names)
+        if whole:
+            budget.take(sum(column.nbytes for column in chunk))
+        yield chunk, batch.share
 
 
-def _read_npy(file: SourceFile, key: str | None) -> Iterator[Chunk]:
-    array = open_npy(file)
+def _read_npy(file: SourceFile, key: str | None, whole: bool) -> Iterator[Chunk]:
+    array = open_npy(file, whole=whole)
     _check_2d(array, file.name)
     step = max(1, _VALUES_PER_CHUNK // max(1, array.shape[1]))
     for start in range(0, len(array), step):
@@ -69,27 +84,14 @@ def _read_npy(file: SourceFile, key: str | None) -> Iterator[Chunk]:
         yield chunk, (start + len(chunk)) / len(array)
 
 
-def open_npy(file: SourceFile) -> NDArray[Any]:
-    """The array in an .npy file; a local one is memory-mapped."""
-    if file.filesystem is None:
-        array: NDArray[Any] = np.lib.format.open_memmap(file.path, mode="r")
-        return array
-    with file.open() as (content, _):
-        return np.lib.format.read_array(content, allow_pickle=False)
-
-
-def _read_npz(file: SourceFile, key: str | None) -> Iterator[Chunk]:
-    with file.open() as (content, _):
-        if not zipfile.is_zipfile(content):
-            raise FileError(f"{file.name}: damaged or not a .npz file")
-        content.seek(0)
-        with np.load(content, allow_pickle=False) as arrays:
-            if key is not None and key not in arrays.files:
-                raise FileError(
-                    f"{file.name}: no array {key!r}; the arrays are {', '.join(arrays.files)}"
-                )
-            keys = arrays.files if key is None else [key]
-            members = [arrays[name] for name in keys]
+def _read_npz(file: SourceFile, key: str | None, whole: bool) -> Iterator[Chunk]:
+    with open_npz(file) as archive:
+        if key is not None and key not in archive.names:
+            raise FileError(
+                f"{file.name}: no array {key!r}; the arrays are {', '.join(archive.names)}"
+            )
+        keys = archive.names if key is None else [key]
+        members = archive.read(keys)
     if len(members) == 1 and members[0].ndim != 1:
         _check_2d(members[0], f"{file.name}: the array {keys[0]!r}")
         yield members[0], 1.0
@@ -110,7 +112,7 @@ def _check_2d(array: NDArray[Any], name: str) -> None:
         raise FileError(f"{name}: the shape must be (n_samples, n_partitions), got {array.shape}")
 
 
-_ARRAY_READERS: dict[str, Callable[[SourceFile, str | None], Iterator[Chunk]]] = {
+_ARRAY_READERS: dict[str, Callable[[SourceFile, str | None, bool], Iterator[Chunk]]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
 }
@@ -118,7 +120,7 @@ _ARRAY_READERS: dict[str, Callable[[SourceFile, str | None], Iterator[Chunk]]] =
 
 def write_labels(path: Path, file: BinaryIO, labels: Iterable[NDArray[np.int32]], n: int) -> None:
     """Write n labels, given in chunks, to an open file in the format of `path`."""
-    _WRITERS[path.suffix.lower()](file, labels, n)
+    _WRITERS[format_of(path)](file, labels, n)
 
 
 def _write_npy(file: BinaryIO, labels: Iterable[NDArray[np.int32]], n: int) -> None:

@@ -11,27 +11,60 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from labelquorum._shared.cells import marked
+from labelquorum._shared.files import check_writable, is_stream
 from labelquorum.cli.files.sources import check_extension
 
 
-def check_output(path: Path) -> None:
-    """Raise FileError if tables cannot be written to files with this extension."""
-    check_extension(path, tuple(_WRITERS))
+def check_output(path: Path, extensions: tuple[str, ...] = ()) -> None:
+    """Raise FileError if `path` clearly cannot be written.
+
+    It must have one of these extensions (by default, those of tables) unless it is a pipe or device
+    without one.
+    """
+    if not _is_nameless(path):
+        check_extension(path, extensions or tuple(_WRITERS))
+    check_writable(path)
+
+
+def format_of(path: Path) -> str:
+    """The extension that says how to write to `path`: .csv for a pipe or device without one."""
+    return ".csv" if _is_nameless(path) else path.suffix.lower()
+
+
+def _is_nameless(path: Path) -> bool:
+    return not path.suffix and is_stream(path)
 
 
 def write_columns(path: Path, file: BinaryIO, columns: dict[str, NDArray[Any]]) -> None:
     """Write columns of one length to an open file in the format of `path`; None is left empty."""
-    _WRITERS[path.suffix.lower()](file, columns)
+    _WRITERS[format_of(path)](file, columns)
 
 
 def _write_csv(file: BinaryIO, columns: dict[str, NDArray[Any]]) -> None:
     text = TextIOWrapper(file, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(_Lines(text))
     writer.writerow(columns)
     # As strings, floats have only the digits that their type holds.
-    fields = [c.astype(str) if c.dtype.kind == "f" else c for c in columns.values()]
-    writer.writerows(zip(*(column.tolist() for column in fields), strict=True))
+    fields = [_fields(column) for column in columns.values()]
+    writer.writerows(zip(*fields, strict=True))
     text.detach()
+
+
+class _Lines:
+    r"""Ends lines with \n. The csv module puts a \r in quotes only if it ends lines with it."""
+
+    def __init__(self, target: TextIOWrapper) -> None:
+        self._target = target
+
+    def write(self, line: str) -> int:
+        return self._target.write(line.removesuffix("\r\n") + "\n")
+
+
+def _fields(column: NDArray[Any]) -> list[Any]:
+    if column.dtype.kind == "f":
+        return list(column.astype(str).tolist())
+    return [marked(item) if isinstance(item, str) else item for item in column.tolist()]
 
 
 def _write_npz(file: BinaryIO, columns: dict[str, NDArray[Any]]) -> None:

@@ -6,7 +6,6 @@ with the plug-in for its kind.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import zipfile
 import zlib
@@ -84,8 +83,10 @@ class SourceFile(NamedTuple):
             yield
         except FileError:
             raise
-        except Exception as error:
-            message = " ".join(str(error).split())
+        except MemoryError as error:
+            raise FileError(f"{self.name}: not enough memory: {error}") from error
+        except Exception as error:  # damaged bytes make packages raise errors of any type
+            message = " ".join(str(error).split()) or type(error).__name__
             extension = self.extension
             if self.is_compressed and isinstance(error, _GZIP_ERRORS):
                 extension = _GZIP
@@ -93,8 +94,6 @@ class SourceFile(NamedTuple):
                 raise FileError(f"{self.name}: {error.strerror or message}") from error
             elif self.filesystem is not None and not isinstance(error, _FORMAT_ERRORS):
                 raise FileError(f"{self.name}: cannot be read: {message}") from error
-            elif not isinstance(error, (OSError, csv.Error, *_FORMAT_ERRORS)):
-                raise
             raise FileError(
                 f"{self.name}: damaged or not a {extension} file ({message})"
             ) from error

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
+from collections.abc import Iterable
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 from labelquorum._shared.files import FileError
+from labelquorum._shared.memory import MemoryBudget
 from labelquorum.cli.files import columns as tables
+from labelquorum.cli.files.readers import check_not_utf_16, longest_line, read_line
 from labelquorum.cli.files.sources import (
     Location,
     SourceFile,
@@ -16,6 +22,7 @@ from labelquorum.cli.files.sources import (
 
 _TEXT = "text"  # the column of texts where none is named
 _LINES = with_gzip(".txt")
+_BYTES_PER_TEXT = 64  # of a string without characters, and of its place in a list
 EXTENSIONS = (*_LINES, *tables.EXTENSIONS)
 
 
@@ -34,7 +41,7 @@ def read_texts(location: Location, column: str | None = None) -> Texts:
     Parameters
     ----------
     location : Location
-        A .txt file, whose lines end with \n or \r\n and nothing else, and where an empty line is
+        A .txt file, whose lines end with \n or \r\n (or all with \r), and where an empty line is
         an empty text; or a table.
     column : str, optional
         The column of a table; None for the one named text, or the only one.
@@ -58,21 +65,26 @@ def read_texts(location: Location, column: str | None = None) -> Texts:
 
 
 def _read_lines(file: SourceFile) -> Texts:
+    items, n_damaged = [], 0
+    budget, longest = MemoryBudget(file.name), longest_line()
     with file.open() as (stream, _):
-        content = stream.read()
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise FileError(f"{file.name}: the text must be UTF-8, got UTF-16")
-    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if not lines[-1]:
-        del lines[-1]
-    if not lines:
-        raise FileError(f"{file.name}: the file is empty")
-    items = [line.decode(errors="replace") for line in lines]
-    # U+FFFD may be in the file itself.
-    n_damaged = sum(
-        "\ufffd" in text and text.encode() != line for text, line in zip(items, lines, strict=True)
-    )
-    return Texts([text.removesuffix("\r") for text in items], n_damaged)
+        content = read_line(file.name, stream, longest)
+        check_not_utf_16(file.name, content)
+        content = content.removeprefix(BOM_UTF8)
+        if not content:
+            raise FileError(f"{file.name}: the file is empty")
+        if b"\r" in content and not content.endswith(b"\n"):  # the line ends of old Macintoshes
+            lines: Iterable[bytes] = content.removesuffix(b"\r").split(b"\r")
+        else:
+            lines = chain([content], iter(partial(read_line, file.name, stream, longest), b""))
+        for line in lines:
+            line = line.removesuffix(b"\n")
+            text = line.decode(errors="replace")
+            # U+FFFD may be in the file itself.
+            n_damaged += "\ufffd" in text and text.encode() != line
+            budget.take(_BYTES_PER_TEXT + len(line))
+            items.append(text.removesuffix("\r"))
+    return Texts(items, n_damaged)
 
 
 def _read_table(location: Location, column: str | None) -> Texts:
@@ -85,7 +97,9 @@ def _read_table(location: Location, column: str | None) -> Texts:
         hint = "" if column else "; name the column of the texts with --text-column"
         place = table.place(column or _TEXT, hint)
     items: list[str] = []
+    budget = MemoryBudget(str(location))
     for batch in table.batches([place]):
+        budget.take(batch.columns[0].nbytes + _BYTES_PER_TEXT * len(batch.columns[0]))
         items += _column_texts(batch, table.names[place])
     return Texts(items, table.n_damaged)
 

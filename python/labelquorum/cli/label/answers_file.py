@@ -7,8 +7,10 @@ damage is an error, and the file stays as it is.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +40,8 @@ class AnswersFile:
     about : dict
         What the answers depend on: digests of the texts, options. A file that was begun with other
         values is refused, and the message says which.
+    follows_links : bool, default=True
+        Whether `path` may be a link.
 
     Attributes
     ----------
@@ -47,16 +51,24 @@ class AnswersFile:
         What was done about an incomplete last line; empty without one.
     """
 
-    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+    def __init__(self, path: Path, about: dict[str, Any], follows_links: bool = True) -> None:
         self.path = path
         self.events: list[dict[str, Any]] = []
         self.message = ""
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+            if not follows_links:
+                flags |= getattr(os, "O_NOFOLLOW", 0)
             self._file = os.open(path, flags, 0o666)
         except OSError as error:
+            if error.errno == errno.ELOOP and not follows_links:
+                raise FileError(
+                    f"{path}: cannot be opened: it is a link; to use it, name it with --answers"
+                ) from error
             raise FileError(f"{path}: cannot be opened: {error.strerror}") from error
         try:
+            if not stat.S_ISREG(os.fstat(self._file).st_mode):
+                raise FileError(f"{path}: the answers must be kept in a regular file")
             self._lock()
             self._read(about)
         except BaseException:

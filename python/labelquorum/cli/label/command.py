@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from labelquorum._shared.files import FileError, replacing
 from labelquorum.active_learning.pre_clustering import PreClusteringSampler
@@ -26,7 +27,9 @@ from labelquorum.cli.label.answers_file import AnswersFile
 from labelquorum.cli.label.terminal import Terminal, TerminalClosedError, ask_all
 from labelquorum.cli.options import (
     TABLES,
+    UsageError,
     add_file,
+    add_header,
     add_n_jobs,
     add_seed,
     as_file,
@@ -76,6 +79,7 @@ def add_label(parser: argparse.ArgumentParser) -> None:
         help="embeddings of the texts, one row each: .npy, .npz or a table (default: the words of "
         "the texts)",
     )
+    add_header(add)
     add(
         "--answers",
         type=Path,
@@ -125,6 +129,7 @@ def _run(args: argparse.Namespace) -> None:
     source: Location = args.file
     out: Path = args.out or default_out(source, "-labels.csv")
     answers_path: Path = args.answers or default_out(source, "-answers.jsonl")
+    follows_links = args.answers is not None  # a name that nobody chose may lead anywhere
     check_output(out)
     check_other(out, source, "FILE")
     check_other(out, answers_path, "--answers")
@@ -137,7 +142,7 @@ def _run(args: argparse.Namespace) -> None:
         raise FileError(
             f"{source}: at least {_FEWEST_TEXTS} texts must not be empty, got {len(rows)}"
         )
-    features = _read_features(args.features, source, len(texts.items))
+    features = _read_features(args, len(texts.items))
     about = _about(args, texts.items, features)
     if features is None:
         X: Any = _tf_idf(source, [texts.items[row] for row in rows])
@@ -145,7 +150,7 @@ def _run(args: argparse.Namespace) -> None:
         X = features[rows]
     if sys.stdin is None or sys.stdout is None:
         raise FileError("standard input and output must be open")
-    with AnswersFile(answers_path, about) as answers, suppress(TerminalClosedError):
+    with AnswersFile(answers_path, about, follows_links) as answers, suppress(TerminalClosedError):
         terminal = Terminal(sys.stdin.fileno(), sys.stdout)
         terminal.show(_opening(source, answers, texts, len(rows)))
         session = _session(args, X, texts.items, rows, answers)
@@ -159,22 +164,28 @@ def _run(args: argparse.Namespace) -> None:
                 )
 
 
-def _read_features(path: Location | None, source: Location, n_texts: int) -> NDArray[Any] | None:
+def _read_features(args: argparse.Namespace, n_texts: int) -> Any:
+    path: Location | None = args.features
     if path is None:
+        if args.header is not None:
+            raise UsageError("--header and --no-header are about --features, which is not given")
         return None
-    X = read_features(path).X
-    if len(X) != n_texts:
+    X = read_features(path, header=args.header).X
+    if X.shape[0] != n_texts:
         raise FileError(
-            f"{path}: {len(X):,} rows, but {source} has {n_texts:,} texts: they must be equal"
+            f"{path}: {X.shape[0]:,} rows, but {args.file} has {n_texts:,} texts: they must be "
+            "equal"
         )
     return X
 
 
-def _about(
-    args: argparse.Namespace, texts: list[str], features: NDArray[Any] | None
-) -> dict[str, Any]:
+def _about(args: argparse.Namespace, texts: list[str], features: Any) -> dict[str, Any]:
     """What the answers depend on."""
-    rows = None if features is None else (np.ascontiguousarray(row).data for row in features)
+    rows: Iterable[Any] | None = features
+    if issparse(features):
+        rows = (features.indptr, features.indices, features.data)
+    if rows is not None:
+        rows = (np.ascontiguousarray(row).data for row in rows)
     return {
         "number of texts": len(texts),
         "digest of the texts": _digest(text.encode() for text in texts),

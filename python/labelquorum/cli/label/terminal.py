@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
 
 from labelquorum._shared.label_reader import NO_LABEL_WORDS, is_no_label_word
+from labelquorum._shared.terminal import visible
 from labelquorum.active_learning.session import LabelingSession, Offer, Question
 
 try:
@@ -43,36 +42,6 @@ class TerminalClosedError(Exception):
     """The input has ended, or the terminal is gone."""
 
 
-def visible(text: str) -> str:
-    r"""Replace all characters that control a terminal, except line breaks.
-
-    Control characters become their symbols (ESC: U+241B). Those without a symbol, and those that
-    change the direction of the text, become their number in angle brackets, such as <U+200E>. Half
-    a surrogate pair becomes U+FFFD, and a tab becomes four spaces.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_visible_character, text.replace("\r\n", "\n")))
-
-
-@lru_cache(maxsize=4096)
-def _visible_character(character: str) -> str:
-    kind, code = unicodedata.category(character), ord(character)
-    if character in "\n\u200c\u200d":  # joiners, which Persian and emoji need
-        return character
-    if character == "\t":
-        return "    "
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    if kind in ("Zl", "Zp"):
-        return "\n"
-    if kind == "Cs":
-        return "\ufffd"
-    return f"<U+{code:04X}>" if kind in ("Cc", "Cf") else character
-
-
 class _Screen(Console):
     def on_broken_pipe(self) -> None:  # instead of ending the program
         raise BrokenPipeError
@@ -90,8 +59,6 @@ class Terminal:
         self._target = target
         self._read_so_far = b""
         self.has_keys = _HAS_KEYS and os.isatty(source)
-        if hasattr(target, "reconfigure"):
-            target.reconfigure(errors="backslashreplace")
         self._screen = _Screen(file=target, highlight=False, markup=False, emoji=False)
 
     @property
