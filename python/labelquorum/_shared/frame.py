@@ -39,8 +39,9 @@ MAX_COLUMNS = 64
 """Columns of rows that are averaged over neighbors, or projected on directions of categories."""
 VARIANCE_ROWS = 10_000
 """Rows that are enough to estimate a covariance."""
+OUTLIER_RATIO = 100
+"""A sample is extremely far away if its distance from the median is this many times the usual."""
 _SPARSE_COLUMNS = 128
-_OUTLIER_RATIO = 100  # of distances from the median
 _FINEST_FLOAT32 = 1e-12  # Squares of smaller values, and their differences, underflow.
 _LOWEST_EXPONENT = -1000  # The scale of lower ones would overflow.
 _LARGEST_VALUE = {"float32": 1e15, "float64": 1e140}
@@ -90,8 +91,8 @@ class Frame:
         samples = distinct.rows_of(samples)
         projection = _sparse_projection(samples, random_state)
         points = _points(samples, projection)
-        center, usual_distance = _center(points)
-        largest = _largest_distance(points, center)
+        center, usual_distance = center_of_most(points)
+        largest = largest_distance(points, center)
         scale = 2.0 ** -max(math.frexp(largest)[1], _LOWEST_EXPONENT)
         frame = cls(center, scale, is_double=False, projection=projection)
         rows = frame._rows_of_points(points)
@@ -188,7 +189,7 @@ def _points(samples: Samples, projection: NDArray[np.floating[Any]] | None) -> P
     return points
 
 
-def _center(points: Points) -> tuple[Float64Array, float]:
+def center_of_most(points: Points) -> tuple[Float64Array, float]:
     """Return the mean of the points, and a usual distance from the median (in one column).
 
     Points that are more than 100 times as far away do not count: a single one of 1e10 would move
@@ -198,8 +199,8 @@ def _center(points: Points) -> tuple[Float64Array, float]:
     some = points[::step].astype(np.float64)
     median = np.median(some, axis=0)
     usual_distance = float(np.median(np.abs(some - median).max(axis=1)))
-    limit = _OUTLIER_RATIO * usual_distance
-    if usual_distance == 0 or _largest_distance(points, median) <= limit:
+    limit = OUTLIER_RATIO * usual_distance
+    if usual_distance == 0 or largest_distance(points, median) <= limit:
         return points.mean(axis=0, dtype=np.float64), usual_distance
     total, n_counted = np.zeros(points.shape[1]), 0
     for begin in range(0, len(points), _ROWS_PER_BLOCK):
@@ -224,7 +225,7 @@ def _n_distinct_values(points: Points) -> NDArray[np.intp]:
     return n_changes + 1
 
 
-def _largest_distance(points: Points, center: Float64Array) -> float:
+def largest_distance(points: Points, center: Float64Array) -> float:
     """Return the largest distance of a point from the center in one column."""
     above = points.max(axis=0).astype(np.float64) - center
     below = center - points.min(axis=0).astype(np.float64)

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from labelquorum._shared.arguments import as_choice, as_non_negative, as_positive
 from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.progress import progress
-from labelquorum._shared.samples import validated_samples
+from labelquorum._shared.samples import check_finite, validated_samples
 from labelquorum._shared.sealed import check_stored, reading
 from labelquorum.clustering.base_partitions import base_partitions
 from labelquorum.clustering.consensus import consensus
@@ -33,14 +33,12 @@ from labelquorum.deep.checkpoints import (
 )
 from labelquorum.deep.losses import CLUSTERING_LOSSES
 from labelquorum.deep.networks import Ensemble, LadderEnsemble, ModuleEnsemble
+from labelquorum.deep.scaling import Scaling
 from labelquorum.deep.training import Loss, Schedule, Training, device_of, predict
 
 Floats = NDArray[np.floating[Any]]
 Probabilities = NDArray[np.float32]
 
-# The standard deviation that all features together are scaled to. It is that of the pixels of
-# MNIST, for which the default noise is known to suit.
-_SPREAD = 0.3
 # Parameters that do not change the result.
 _NOT_SETTINGS = ("directory", "verbose", "device")
 
@@ -93,9 +91,7 @@ class DeepEstimator(BaseEstimator):
     def _learn_features(self, X: Any) -> torch.Tensor:
         """Store how to scale features, and return the scaled rows of X."""
         rows = self._checked_rows(X, reset=True)
-        self._mean = rows.mean(axis=0, dtype=np.float64)
-        spread = np.sqrt(np.mean([np.var(column, dtype=np.float64) for column in rows.T]))
-        self._factor = _SPREAD / float(spread) if spread > 0 else 1.0
+        self._scaling = Scaling.of(rows)
         return self._as_tensor(rows)
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
@@ -110,12 +106,11 @@ class DeepEstimator(BaseEstimator):
     def _checked_rows(self, X: Any, *, reset: bool) -> Floats:
         X = self._checked(X, reset=reset)
         rows: Floats = X.toarray() if sparse.issparse(X) else X
+        check_finite(rows, "X")
         return rows
 
     def _as_tensor(self, rows: Floats) -> torch.Tensor:
-        # In C order, whatever order X has: batches are rows, and checkpoints hash the memory.
-        scaled = ((rows - self._mean) * self._factor).astype(np.float32, order="C")
-        return torch.from_numpy(scaled).to(device_of(self.device))
+        return torch.from_numpy(self._scaling.features(rows)).to(device_of(self.device))
 
     def _build(self, n_outputs: int, seeds: list[int]) -> Ensemble:
         network = getattr(self, "network", None)
@@ -216,7 +211,7 @@ class DeepEstimator(BaseEstimator):
             "parameters": {k: v for k, v in self.get_params().items() if k != "network"},
             "seeds": self._seeds_,
             "n_outputs": self._n_outputs,
-            "factor": self._factor,
+            **self._scaling.facts(),
             "n_features_in_": self.n_features_in_,
         }
         for name in ("history_", "classes_", "feature_names_in_"):
@@ -224,7 +219,7 @@ class DeepEstimator(BaseEstimator):
                 facts[name] = np.asarray(getattr(self, name)).tolist()
         tensors = {f"network/{k}": v for k, v in self._networks.state_dict().items()}
         # Copies: joblib may have mapped the arrays into memory read-only.
-        tensors["mean"] = torch.tensor(self._mean)
+        tensors["mean"] = torch.tensor(self._scaling.mean)
         for name in self._ARRAYS:
             tensors[name] = torch.tensor(getattr(self, name))
         write(Path(path), facts, tensors)
@@ -278,7 +273,7 @@ class DeepEstimator(BaseEstimator):
         if "feature_names_in_" in facts:
             model.feature_names_in_ = np.array(facts["feature_names_in_"], dtype=object)
         model._seeds_, model._n_outputs = facts["seeds"], facts["n_outputs"]
-        model._factor, model._mean = facts["factor"], tensors["mean"].numpy()
+        model._scaling = Scaling.of_facts(facts, tensors["mean"].numpy())
         for name in cls._ARRAYS:
             array = tensors[name].numpy()
             check_stored(
@@ -306,7 +301,6 @@ def _check_facts(facts: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Non
     n_features = as_positive(facts["n_features_in_"], "n_features_in_")
     n_outputs = as_positive(facts["n_outputs"], "n_outputs")
     check_stored(facts["seeds"], "seeds", np.int64, (None,), (0, 2**31))
-    check_stored(facts["factor"], "factor", np.float64, ())
     check_stored(tensors["mean"].numpy(), "mean", np.float64, (n_features,))
     for name, n in (("feature_names_in_", n_features), ("classes_", n_outputs)):
         if name in facts and len(facts[name]) != n:

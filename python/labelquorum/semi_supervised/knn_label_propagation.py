@@ -21,7 +21,7 @@ from labelquorum._shared.labels import known_labels, to_labels
 from labelquorum._shared.samples import check_finite, validated_samples
 from labelquorum.graphs.affinity import METRICS
 from labelquorum.neighbors.search import kneighbors
-from labelquorum.semi_supervised.propagation import FLOATS
+from labelquorum.semi_supervised.graph_classifier import FLOATS
 
 WEIGHTS = ("uniform", "distance")
 _DEFAULT_N_NEIGHBORS = (1, 3, 5, 10, 20, 50)
