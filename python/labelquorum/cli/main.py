@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("interrupted", 130)
     except UsageError as error:
         return _fail(str(error), 2)
-    except (OSError, MemoryError, WorkLimitError) as error:
+    except (OSError, WorkLimitError) as error:
         return _fail(str(error), 1)
     return 0
 
