@@ -61,7 +61,7 @@ class ConsensusClusterer(ClusterMixin, BaseEstimator):
         The smallest number of samples that make a category, if `n_clusters` is None, and in
         `novelty`.
     n_partitions : int, default=32
-        Number of base partitions.
+        Number of base partitions, at most 65,535.
     clusterers : scikit-learn clusterer or sequence of them, optional
         Make the base partitions instead of the package's own clusterings; see `base_partitions`.
     classifier : scikit-learn classifier, optional

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from labelquorum._shared.arguments import as_choice, as_non_negative, as_positive
+from labelquorum._shared.arguments import as_choice, as_n_partitions, as_non_negative, as_positive
 from labelquorum._shared.progress import progress
 from labelquorum.clustering.base_partitions import base_partitions
 from labelquorum.clustering.consensus import consensus
@@ -79,7 +79,7 @@ class DeepEstimator(BaseEstimator):
         as_non_negative(self.mu, "mu")
         as_positive(self.labeled_batch_size, "labeled_batch_size")
         if self.n_partitions != 0:
-            as_positive(self.n_partitions, "n_partitions")
+            as_n_partitions(self.n_partitions)
         if as_positive(self.n_clusters, "n_clusters") > n_samples:
             raise ValueError(
                 f"n_clusters must be at most the number of samples, {n_samples}, got "
