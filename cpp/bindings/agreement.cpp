@@ -55,17 +55,13 @@ py::array_t<double> coassociation_of_graph(const py::list& columns, const Array<
                                            const Array<Index>& indices, int n_threads,
                                            const py::object& progress) {
     const Partitions partitions = view_columns(columns);
-    const Index* ends = readable(std::optional(indptr), partitions.n_rows + 1, "indptr");
+    readable(std::optional(indptr), partitions.n_rows + 1, "indptr");
     const auto n = static_cast<std::size_t>(indices.size());
+    const std::vector<Index> ends = copy_indptr(indptr, n);
     const Index* neighbors = readable(std::optional(indices), n, "indices");
-    if (static_cast<std::int64_t>(ends[partitions.n_rows]) != static_cast<std::int64_t>(n)) {
-        throw std::invalid_argument("indptr must end with the number of indices, " +
-                                    std::to_string(n) + ", got " +
-                                    std::to_string(ends[partitions.n_rows]) + ".");
-    }
     std::vector<double> out(n);
     run_kernel(n_threads, progress, [&](const Executor& executor) {
-        coassociation(partitions, ends, neighbors, out.data(), executor);
+        coassociation(partitions, ends.data(), neighbors, out.data(), executor);
     });
     return to_array(std::move(out));
 }

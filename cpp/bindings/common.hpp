@@ -69,25 +69,40 @@ const T* readable(const std::optional<Array<T>>& array, std::size_t n, const cha
     return array->data();
 }
 
-// A graph in CSR form. Kernels check its contents.
-template <class Index, class Weight>
-GraphView<Index, Weight> view_graph(const Array<Index>& indptr, const Array<Index>& indices,
-                                    const Array<Weight>& weights) {
+// Where each row of a CSR graph ends: a copy, because it must not change during a call.
+template <class Index>
+std::vector<Index> copy_indptr(const Array<Index>& indptr, std::size_t n_edges) {
     if (indptr.ndim() != 1 || indptr.shape(0) == 0) {
         throw std::invalid_argument("indptr must be a 1-D array of length n_nodes + 1.");
     }
-    const auto n_nodes = static_cast<std::size_t>(indptr.shape(0)) - 1;
-    const auto n_edges = static_cast<std::size_t>(indices.size());
-    const Index* ends = indptr.data();
-    const Index* targets = readable(std::optional(indices), n_edges, "indices");
-    const Weight* values = readable(std::optional(weights), n_edges, "weights");
-    if (static_cast<std::int64_t>(ends[n_nodes]) != static_cast<std::int64_t>(n_edges)) {
+    std::vector<Index> ends(indptr.data(), indptr.data() + indptr.shape(0));
+    if (static_cast<std::int64_t>(ends.back()) != static_cast<std::int64_t>(n_edges)) {
         throw std::invalid_argument("indptr must end with the number of indices, " +
                                     std::to_string(n_edges) + ", got " +
-                                    std::to_string(ends[n_nodes]) + ".");
+                                    std::to_string(ends.back()) + ".");
     }
-    return {ends, targets, values, n_nodes};
+    return ends;
 }
+
+// A graph in CSR form. Kernels check its contents.
+template <class Index, class Weight>
+class CsrGraph {
+public:
+    CsrGraph(const Array<Index>& indptr, const Array<Index>& indices, const Array<Weight>& weights)
+        : n_edges_(static_cast<std::size_t>(indices.size())),
+          indptr_(copy_indptr(indptr, n_edges_)),
+          view_{indptr_.data(), readable(std::optional(indices), n_edges_, "indices"),
+                readable(std::optional(weights), n_edges_, "weights"), indptr_.size() - 1} {}
+    CsrGraph(const CsrGraph&) = delete;
+    CsrGraph& operator=(const CsrGraph&) = delete;
+
+    const GraphView<Index, Weight>& view() const { return view_; }
+
+private:
+    std::size_t n_edges_;
+    std::vector<Index> indptr_;
+    GraphView<Index, Weight> view_;
+};
 
 // Turns a vector into an array without copying it.
 template <class T>

@@ -12,7 +12,7 @@ py::list communities_of(const Array<Index>& indptr, const Array<Index>& indices,
                         const Array<Real>& weights, const std::vector<double>& resolutions,
                         const std::vector<std::uint64_t>& seeds, std::size_t n_rounds,
                         int n_threads, const py::object& progress) {
-    const auto graph = view_graph(indptr, indices, weights);
+    const CsrGraph graph(indptr, indices, weights);
     if (resolutions.size() != seeds.size()) {
         throw std::invalid_argument("resolutions and seeds must have the same length, got " +
                                     std::to_string(resolutions.size()) + " and " +
@@ -22,7 +22,7 @@ py::list communities_of(const Array<Index>& indptr, const Array<Index>& indices,
     runs.reserve(seeds.size());
     for (std::size_t r = 0; r < seeds.size(); ++r) runs.push_back({resolutions[r], seeds[r]});
     auto results = run_kernel(n_threads, progress, [&](const Executor& executor) {
-        return communities(graph, std::span<const CommunityRun>(runs), n_rounds, executor);
+        return communities(graph.view(), std::span<const CommunityRun>(runs), n_rounds, executor);
     });
     py::list partitions;
     for (auto& result : results) partitions.append(to_array(std::move(result)));

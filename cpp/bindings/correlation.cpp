@@ -32,10 +32,10 @@ template <class Index, class Real>
 py::array of_graph(const Array<Index>& indptr, const Array<Index>& indices,
                    const Array<Real>& weights, const Groups& groups, int n_threads,
                    const py::object& progress) {
-    const auto graph = view_graph(indptr, indices, weights);
-    const auto of_nodes = view_groups(groups, graph.n_nodes);
+    const CsrGraph graph(indptr, indices, weights);
+    const auto of_nodes = view_groups(groups, graph.view().n_nodes);
     return to_array(run_kernel(n_threads, progress, [&](const Executor& executor) {
-        return correlation_clustering(graph, of_nodes, executor);
+        return correlation_clustering(graph.view(), of_nodes, executor);
     }));
 }
 

@@ -73,6 +73,8 @@ void register_executor(py::module_& module) {
             py::set_error(work_limit, e.what());
         } catch (const MemoryLimitError& e) {
             py::set_error(PyExc_MemoryError, e.what());
+        } catch (const std::bad_alloc&) {
+            py::set_error(PyExc_MemoryError, "the system has no more memory for this process.");
         } catch (const std::out_of_range& e) {
             py::set_error(PyExc_ValueError, e.what());
         }

@@ -51,11 +51,11 @@ py::tuple symmetrized_graph_of(const Array<Index>& indptr, const Array<Index>& i
                                const Array<Weight>& weights, const std::string& mode,
                                const std::string& combine, bool self_loops, int n_threads,
                                const py::object& progress) {
-    const auto view = view_graph(indptr, indices, weights);
+    const CsrGraph given(indptr, indices, weights);
     const Edges edges = edges_of(mode);
     const Combine combined = combine_of(combine);
     auto graph = run_kernel(n_threads, progress, [&](const Executor& executor) {
-        return symmetrized_graph(view, edges, combined, self_loops, executor);
+        return symmetrized_graph(given.view(), edges, combined, self_loops, executor);
     });
     return py::make_tuple(to_array(std::move(graph.indptr)), to_array(std::move(graph.indices)),
                           to_array(std::move(graph.weights)));
@@ -66,18 +66,19 @@ py::array_t<Weight> normalized_weights_of(const Array<Index>& indptr, const Arra
                                           const Array<Weight>& weights,
                                           const std::string& normalization, bool self_loops,
                                           int n_threads, const py::object& progress) {
-    const auto view = view_graph(indptr, indices, weights);
+    const CsrGraph graph(indptr, indices, weights);
     const Normalization chosen = normalization_of(normalization);
     return to_array(run_kernel(n_threads, progress, [&](const Executor& executor) {
-        return normalized_weights(view, chosen, self_loops, executor);
+        return normalized_weights(graph.view(), chosen, self_loops, executor);
     }));
 }
 
 template <class Index>
 py::array_t<Index> connected_components_of(const Array<Index>& indptr, const Array<Index>& indices,
                                            int n_threads, const py::object& progress) {
-    const auto view = view_graph(indptr, indices, indices);
+    const CsrGraph graph(indptr, indices, indices);
     return to_array(run_kernel(n_threads, progress, [&](const Executor& executor) {
+        const auto& view = graph.view();
         return connected_components(view.indptr, view.indices, view.n_nodes, executor);
     }));
 }

@@ -11,7 +11,7 @@ py::tuple propagation_of(const Array<Index>& indptr, const Array<Index>& indices
                          const Array<Real>& values, double from_neighbors, double from_seeds,
                          bool clamped, std::size_t max_iter, double tol, int n_threads,
                          const py::object& progress) {
-    const auto graph = view_graph(indptr, indices, weights);
+    const CsrGraph graph(indptr, indices, weights);
     if (nodes.ndim() != 1 || values.ndim() != 2 || nodes.shape(0) != values.shape(0)) {
         throw std::invalid_argument(
             "nodes and values must have shapes (n_seeds,) and (n_seeds, n_classes).");
@@ -20,12 +20,12 @@ py::tuple propagation_of(const Array<Index>& indptr, const Array<Index>& indices
                             static_cast<std::size_t>(values.shape(1))};
     const PropagationRule rule{from_neighbors, from_seeds, clamped, max_iter, tol};
     auto result = run_kernel(n_threads, progress, [&](const Executor& executor) {
-        return propagate(graph, seeds, rule, executor);
+        return propagate(graph.view(), seeds, rule, executor);
     });
-    return py::make_tuple(to_array(std::move(result.values),
-                                   {static_cast<py::ssize_t>(graph.n_nodes), values.shape(1)}),
-                          to_array(std::move(result.reached)), result.n_iter, result.converged,
-                          result.spreading);
+    return py::make_tuple(
+        to_array(std::move(result.values),
+                 {static_cast<py::ssize_t>(graph.view().n_nodes), values.shape(1)}),
+        to_array(std::move(result.reached)), result.n_iter, result.converged, result.spreading);
 }
 
 template <class Index, class Real>

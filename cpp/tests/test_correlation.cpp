@@ -147,6 +147,32 @@ TEST(the_same_for_any_number_of_threads) {
     CHECK(problem.allows(problem.solved(4)));
 }
 
+TEST(minus_infinity_keeps_nodes_apart) {
+    std::mt19937_64 random(6);
+    constexpr double never = -std::numeric_limits<double>::infinity();
+    double found = 0;
+    double best = 0;
+    for (int draw = 0; draw < 120; ++draw) {
+        Problem problem(1 + random() % 8, 1.0, draw % 3 == 0, random);
+        for (std::size_t i = 0; i < problem.n; ++i) {
+            problem.weights[i * problem.n + i] = never;  // does not count
+            for (std::size_t j = 0; j < i; ++j) {
+                if (random() % 4 != 0) continue;
+                problem.weights[i * problem.n + j] = problem.weights[j * problem.n + i] = never;
+            }
+        }
+        const double optimum = problem.best();
+        for (const Labels& labels : {problem.solved(), problem.solved_as_graph()}) {
+            CHECK(problem.allows(labels));
+            CHECK(std::isfinite(problem.within(labels)));
+            CHECK(problem.within(labels) <= optimum + 1e-9);
+            found += problem.within(labels) / 2;
+        }
+        best += optimum;
+    }
+    CHECK(found >= 0.99 * best);
+}
+
 TEST(limit_cases) {
     std::mt19937_64 random(4);
     CHECK(Problem(1, 1.0, true, random).solved() == Labels{0});

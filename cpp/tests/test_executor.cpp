@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <limits>
 #include <random>
 #include <stdexcept>
@@ -12,6 +13,11 @@
 #include <string_view>
 #include <thread>
 #include <vector>
+
+#ifdef __linux__
+#include <sys/resource.h>
+#include <unistd.h>
+#endif
 
 #include "check.hpp"
 
@@ -363,6 +369,32 @@ TEST(memory_that_cannot_be_had_is_refused_with_both_numbers) {
         CHECK(message.find("available") != std::string::npos);
     }
 }
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// Where the address space is limited (ulimit -v), fewer threads do the work.
+TEST(a_limited_address_space_is_no_reason_to_fail) {
+    rlimit before{};
+    CHECK(getrlimit(RLIMIT_AS, &before) == 0);
+    for (const std::size_t mebibytes : {0, 1, 20, 40, 100, 1000}) {
+        long pages = 0;
+        std::ifstream("/proc/self/statm") >> pages;
+        rlimit limit = before;
+        limit.rlim_cur = static_cast<rlim_t>(pages * sysconf(_SC_PAGESIZE)) + (mebibytes << 20);
+        CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+        CHECK(labelquorum::available_memory() <= mebibytes << 20);
+        std::atomic<int> n_run{0};
+        Executor(8).run(1000, [&](std::size_t, int) {
+            try {
+                throw Failure{0};  // exceptions need thread-local memory
+            } catch (const Failure&) {
+                ++n_run;
+            }
+        });
+        CHECK(n_run == 1000);
+        CHECK(setrlimit(RLIMIT_AS, &before) == 0);
+    }
+}
+#endif
 
 TEST(the_default_number_of_threads_heeds_the_environment) {
     const int available = labelquorum::available_n_threads();

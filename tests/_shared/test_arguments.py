@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 
 import numpy as np
 import pytest
@@ -431,3 +432,29 @@ def test_lists_nested_too_deeply_are_refused(call):
     for value in (_nested(10**4), [_nested(10**4)], [1, _nested(10**4)]):
         with pytest.raises((TypeError, ValueError)):
             call(value)
+
+
+# Limits
+
+
+@pytest.mark.parametrize("n_partitions", [65_536, 2**31, 2**80])
+def test_more_partitions_than_a_table_holds_are_refused_before_any_is_made(n_partitions):
+    X = np.random.default_rng(0).normal(size=(200, 4))
+    calls = {
+        "base_partitions": lambda: lq.base_partitions(X, 3, n_partitions=n_partitions),
+        "ConsensusClusterer": lambda: lq.ConsensusClusterer(3, n_partitions=n_partitions).fit(X),
+        "SignatureTable": lambda: lq.SignatureTable(n_partitions),
+    }
+    for call in calls.values():
+        with pytest.raises(ValueError, match="n_partitions must be from 1 to 65535, got"):
+            call()
+
+
+@pytest.mark.parametrize("is_nan", [False, True])
+def test_a_large_array_of_floats_is_refused_at_once(is_nan):
+    one = np.full((1, 1), np.nan if is_nan else 1.0)
+    rows = np.broadcast_to(one, (2**31, 8))  # takes no memory, and would take long to read
+    started = time.perf_counter()
+    with pytest.raises(TypeError, match="got NaN" if is_nan else "got floats"):
+        lq.mini_clusters(rows)
+    assert time.perf_counter() - started < 5

@@ -123,12 +123,12 @@ def test_without_edges_every_node_is_alone():
         (
             {"graph": -scipy.sparse.eye_array(3)},
             ValueError,
-            "graph must have weights from 0 to 1e30, got -1",
+            "graph must have weights from 0 to 1e30, got an edge of weight -1",
         ),
         (
             {"graph": np.nan * scipy.sparse.eye_array(3)},
             ValueError,
-            "graph must have weights from 0 to 1e30, got nan",
+            "graph must have weights that are numbers, got an edge of weight NaN",
         ),
         ({"resolution": 0}, ValueError, "resolution must be.* got 0"),
         ({"resolution": [1, np.inf]}, ValueError, r"resolution must be.* got \[1, inf\]"),

@@ -211,13 +211,13 @@ def test_edge_cases():
             [[0, np.nan], [np.nan, 0]],
             {},
             ValueError,
-            "weights must be.* got nan at row 0, column 1",
+            "weights must hold numbers, got NaN at row 0, column 1",
         ),
         (
             [[0, np.inf], [np.inf, 0]],
-            {},
+            {"groups": [0, 1]},
             ValueError,
-            "weights must be.* got inf at row 0, column 1",
+            "weights must not say both.* got inf, which puts nodes 0 and 1",
         ),
         (
             scipy.sparse.csr_array([[0, 1.0], [0, 0]]),
@@ -225,7 +225,7 @@ def test_edge_cases():
             ValueError,
             "weights must be.* got 1 at row 0, column 1, but 0 at row 1, column 0",
         ),
-        (scipy.sparse.csr_array([[0, np.nan], [1, 0]]), {}, ValueError, "nan at row 0, column 1"),
+        (scipy.sparse.csr_array([[0, np.nan], [1, 0]]), {}, ValueError, "NaN at row 0, column 1"),
         (np.ones((2, 2)), {"groups": [0]}, ValueError, "groups must have.* got 1"),
         ([np.ones((2, 2))], {"groups": [[0], [1]]}, ValueError, "groups must hold.* got 2"),
         ([np.ones((2, 2))], {"groups": [[0]]}, ValueError, r"groups\[0\] must have.* got 1"),
@@ -236,3 +236,154 @@ def test_edge_cases():
 def test_bad_input_is_named(weights, settings, error, message):
     with pytest.raises(error, match=message):
         lq.correlation_clustering(weights, **settings)
+
+
+# The diagonal, weights that decide alone, and rounding
+
+
+FORMS = {
+    "dense": lambda weights: weights,
+    "float32": lambda weights: weights.astype(np.float32),
+    "csr": scipy.sparse.csr_array,
+    "coo": scipy.sparse.coo_array,
+    "list": lambda weights: [weights],
+}
+
+
+def solved(weights, form, **settings):
+    if form == "list" and "groups" in settings:
+        settings["groups"] = [settings["groups"]]
+    with np.errstate(invalid="raise"):
+        labels = lq.correlation_clustering(FORMS[form](weights), **settings)
+    return labels[0] if form == "list" else labels
+
+
+def symmetric(rng, n, values, shares):
+    weights = np.triu(rng.choice(values, size=(n, n), p=shares), 1)
+    return np.where(np.tri(n, k=-1) > 0, weights.T, weights)
+
+
+def obeys(weights, labels):
+    same = labels[:, None] == labels
+    return not (np.isneginf(weights) & same).any() and not (np.isposinf(weights) & ~same).any()
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+@pytest.mark.parametrize("held", [np.inf, -np.inf, np.nan, 1e30, -5])
+def test_the_diagonal_does_not_count(form, held):
+    weights = random_weights(np.random.default_rng(0), 12)
+    expected = solved(weights, form)
+    np.fill_diagonal(weights, held)
+    before = weights.copy()
+    np.testing.assert_array_equal(solved(weights, form), expected)
+    np.testing.assert_array_equal(weights, before)
+
+
+def test_log_odds_of_affinities_are_taken_as_they_are():
+    p = np.array([[1, 0.9, 0.2, 0.4], [0.9, 1, 0.6, 0], [0.2, 0.6, 1, 0.8], [0.4, 0, 0.8, 1]])
+    with np.errstate(divide="ignore"):
+        weights = np.log(p / (1 - p))
+    for form in FORMS:
+        assert solved(weights, form).tolist() == [0, 0, 1, 1]
+
+
+@given(
+    st.integers(1, 7),
+    st.sampled_from([0.0, 0.05, 0.2]),
+    st.sampled_from([0.0, 0.1, 0.4]),
+    st.booleans(),
+    st.sampled_from(list(FORMS)),
+    st.integers(0, 2**32 - 1),
+)
+def test_infinite_weights_decide_alone(n, always, never, with_groups, form, seed):
+    rng = np.random.default_rng(seed)
+    finite = (1 - always - never) / 6
+    weights = symmetric(
+        rng, n, [np.inf, -np.inf, -2, -1, 0, 1, 2, 3], [always, never, *[finite] * 6]
+    )
+    groups = rng.integers(-1, 2, size=n) if with_groups else None
+    allowed = [p for p in partitions_of(n) if allows(p, groups) and obeys(weights, p)]
+    settings = {} if groups is None else {"groups": groups}
+    np.fill_diagonal(weights, rng.choice([0, np.inf, np.nan]))
+    if not allowed:
+        with pytest.raises(ValueError, match="weights must not say both always and never"):
+            solved(weights, form, **settings)
+        return
+    labels = solved(weights, form, **settings)
+    off_diagonal = np.where(np.eye(n) > 0, 0, weights)
+    assert allows(labels, groups)
+    assert obeys(np.where(np.eye(n) > 0, 0, weights), labels)
+    assert labels[0] == 0
+    assert sorted(set(labels)) == list(range(labels.max() + 1))
+    finite_weights = np.where(np.isfinite(off_diagonal), off_diagonal, 0)
+    optimum = max(within(finite_weights, p) for p in allowed)
+    assert within(finite_weights, labels) >= 0.75 * optimum - 1e-9
+
+
+def test_many_nodes_of_which_some_are_never_together():
+    rng = np.random.default_rng(1)
+    weights, classes = planted_weights(rng, 200, 6, 0.5)
+    apart = np.triu((classes[:, None] != classes) & (rng.random((200, 200)) < 0.3))
+    weights[apart | apart.T] = -np.inf
+    within_class = np.flatnonzero(classes == classes[0])[:9]
+    weights[np.ix_(within_class, within_class)] = np.inf
+    for form in FORMS:
+        assert lq.clustering_accuracy(classes, solved(weights, form)) == 1
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+@pytest.mark.parametrize("noise", [1e-16, 1e-12, 1e-7])
+def test_rounding_may_differ_between_the_triangles(form, noise):
+    rng = np.random.default_rng(2)
+    weights, classes = planted_weights(rng, 60, 4, 0.3)
+    weights -= weights.mean()
+    off = weights + noise * rng.normal(size=weights.shape)
+    assert lq.clustering_accuracy(classes, solved(off, form)) == 1
+    np.testing.assert_array_equal(solved(off, form), solved(off.T.copy(), form))
+
+
+def test_a_similarity_of_float32_less_a_threshold():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(50, 64)).astype(np.float32)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    similarity = np.stack([[np.dot(a, b) for b in X] for a in X]) + np.float32(1e-8) * rng.random(
+        (50, 50), dtype=np.float32
+    )
+    threshold = np.float32(np.median(similarity))
+    assert len(solved(similarity - threshold, "dense")) == 50
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+@pytest.mark.parametrize(
+    ("first", "second"), [(1, 1.01), (1, 0), (0, -1), (np.inf, 3), (2, -np.inf), (np.inf, -np.inf)]
+)
+def test_two_weights_of_a_pair_that_differ_are_named(form, first, second):
+    weights = random_weights(np.random.default_rng(4), 8)
+    weights[2, 5], weights[5, 2] = first, second
+    with pytest.raises(
+        ValueError, match=r"must be symmetric, got \S+ at row \d, column \d, but \S+ at row \d"
+    ):
+        solved(weights, form)
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_nan_is_named(form):
+    weights = random_weights(np.random.default_rng(5), 8)
+    weights[2, 5] = np.nan
+    with pytest.raises(
+        ValueError, match="must hold numbers, got NaN at row 2, column 5: use 0 where nothing"
+    ):
+        solved(weights, form)
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_always_and_never_is_refused_with_the_nodes(form):
+    weights = np.zeros((4, 4))
+    for i, j, weight in [(0, 1, np.inf), (1, 2, np.inf), (0, 2, -np.inf)]:
+        weights[i, j] = weights[j, i] = weight
+    with pytest.raises(ValueError, match="puts nodes 0 and 2 into one cluster, but -inf keeps"):
+        solved(weights, form)
+    weights[0, 2] = weights[2, 0] = 0
+    with pytest.raises(ValueError, match="puts nodes 0 and 2 into one cluster, but their groups"):
+        solved(weights, form, groups=["a", None, "b", None])
+    assert solved(weights, form, groups=["a", None, "a", "b"]).tolist() == [0, 0, 0, 1]

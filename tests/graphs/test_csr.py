@@ -202,6 +202,24 @@ def test_weights_that_cannot_be_normalized_are_refused(bad):
         lq.normalize_graph(graph)
 
 
+@pytest.mark.parametrize("function", [*FUNCTIONS, lq.communities])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_edge_of_weight_nan_is_named(function, dtype):
+    graph = scipy.sparse.csr_array(np.ones((3, 3), dtype=dtype))
+    graph.data[5] = np.nan
+    with pytest.raises(
+        ValueError, match=r"graph must have .* got an edge of weight NaN from node 1 to node 2"
+    ):
+        function(graph)
+
+
+@pytest.mark.parametrize("function", [lq.symmetrize_graph, lq.normalize_graph])
+def test_loops_that_do_not_count_may_hold_nan(function):
+    graph = scipy.sparse.csr_array(np.ones((3, 3)))
+    graph.data[4] = np.nan
+    assert np.isfinite(function(graph, self_loops=False).data).all()
+
+
 def test_bad_choices_are_named():
     graph = scipy.sparse.eye_array(3).tocsr()
     with pytest.raises(

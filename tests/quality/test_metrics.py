@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import permutations
 
 import numpy as np
@@ -41,9 +42,23 @@ def test_samples_of_unknown_class_are_left_out():
 
 
 def test_matching_too_many_clusters_is_refused():
-    labels = np.arange(10_001)
-    with pytest.raises(lq.WorkLimitError, match="100020001 combinations"):
-        lq.clustering_accuracy(labels, labels)
+    chain = np.arange(200_001)  # each class shares samples with two clusters, and so on
+    with pytest.raises(lq.WorkLimitError, match="10000200001 combinations"):
+        lq.clustering_accuracy(chain // 2, (chain + 1) // 2)
+
+
+def test_clusters_that_share_nothing_need_no_table():
+    labels = np.arange(200_000)
+    tracemalloc.start()
+    assert lq.clustering_accuracy(labels, labels[::-1]) == 1.0
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * 2**20
+
+
+def test_a_chain_of_classes_and_clusters_is_matched():
+    chain = np.arange(4001)
+    assert lq.clustering_accuracy(chain // 2, (chain + 1) // 2) == 2001 / 4001
 
 
 def test_a_cluster_that_stands_for_a_class_is_not_matched_with_another():

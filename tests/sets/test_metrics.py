@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import combinations, permutations
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 import labelquorum as lq
 
@@ -210,3 +212,52 @@ def test_sets_that_are_no_list_are_refused(sets):
 def test_any_iterable_of_sets_is_taken():
     sets = [[0, 1], [0, 0]]
     assert lq.evaluate_sets(iter(sets), tuple(sets)).n_sets == 2
+
+
+# Memory for what clusters share, not for all pairs of them
+
+
+@given(
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.integers(0, 2**32 - 1),
+)
+def test_scores_equal_those_of_the_whole_table(n, n_true, n_found, seed):
+    rng = np.random.default_rng(seed)
+    true, found = rng.integers(n_true, size=n), rng.integers(n_found, size=n)
+    table = np.zeros((n_true, n_found))
+    np.add.at(table, (true, found), 1)
+    table = table[table.any(axis=1)][:, table.any(axis=0)]
+    of_true, of_found = table.sum(axis=1), table.sum(axis=0)
+    scores = lq.set_scores(true, found)
+    for name, similarity, total_found, total_true in [
+        ("ceaf_m", table, n, n),
+        (
+            "ceaf_e",
+            2 * table / (of_true[:, None] + of_found),
+            len(of_found),
+            len(of_true),
+        ),
+    ]:
+        best = similarity[linear_sum_assignment(similarity, maximize=True)].sum()
+        assert scores[name].precision == pytest.approx(best / total_found)
+        assert scores[name].recall == pytest.approx(best / total_true)
+    assert scores["b_cubed"].precision == pytest.approx((table**2 / of_found).sum() / n)
+    assert scores["b_cubed"].recall == pytest.approx((table**2 / of_true[:, None]).sum() / n)
+
+
+@pytest.mark.parametrize("found", ["singletons", "pairs", "one", "chain"])
+def test_memory_is_linear_in_the_items(found):
+    n = 50_000
+    items = np.arange(n)
+    true = items // 2 if found == "pairs" else items
+    others = {"one": np.zeros(n, dtype=int), "chain": (items + 1) // 2 % (n // 2)}
+    labels = others.get(found, items[::-1])
+    tracemalloc.start()
+    scores = lq.set_scores(true, labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1000 * n
+    if found == "singletons":
+        assert all(score == pytest.approx((1, 1, 1)) for score in scores.values())

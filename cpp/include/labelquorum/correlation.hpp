@@ -22,6 +22,8 @@ struct DenseWeights {
 // follows from the weights. Returns the cluster of each node, numbered from 0 in the order of their
 // smallest nodes.
 //
+// A weight of -infinity means that two nodes are never in one cluster.
+//
 // groups: one per node, or empty. Nodes of two different groups are never in one cluster; a
 // negative group means none.
 //
@@ -33,9 +35,9 @@ struct DenseWeights {
 // problems are solved repeatedly, each time from the best result with some clusters dissolved.
 // Parts of the graph that no chain of positive weights connects are solved separately, in parallel.
 //
-// Weights must be symmetric. Throws std::invalid_argument for a weight that is not finite, sizes
-// that do not match, and an invalid graph. Dense: O(n^2) memory and a small multiple of O(n^2)
-// time. Sparse: nearly O(edges) of both.
+// Weights must be symmetric. Throws std::invalid_argument for a weight that is NaN or +infinity,
+// sizes that do not match, and an invalid graph. Dense: O(n^2) memory and a small multiple of
+// O(n^2) time. Sparse: nearly O(edges) of both.
 template <class Real>
 std::vector<std::int32_t> correlation_clustering(const DenseWeights<Real>& weights,
                                                  std::span<const std::int32_t> groups,

@@ -2,7 +2,8 @@
 //
 // A kernel gets an Executor and cuts its work into blocks. Worker threads take blocks from a
 // counter. The calling thread waits, calls `Hooks::poll` about 20 times a second, reports progress,
-// and rethrows the first exception once all workers have ended. So kernels read as if they were
+// and rethrows the first exception once all workers have ended. Where the system has no room for
+// more threads, fewer do the work, or the calling thread alone. So kernels read as if they were
 // serial, and only this file starts threads. Workers live for one call of `run`, so forking between
 // calls is safe. A `run` inside a worker runs serially on that worker.
 #pragma once
@@ -39,8 +40,9 @@ int default_n_threads();
 // The same without OMP_NUM_THREADS.
 int available_n_threads();
 
-// Bytes that can still be allocated: the minimum of MemAvailable and what the cgroup leaves. If the
-// system does not say, the largest size_t.
+// Bytes that can still be allocated: the minimum of MemAvailable, what the cgroup leaves, and what
+// the limit on the address space (ulimit -v) leaves. If the system does not say, the largest
+// size_t.
 std::size_t available_memory();
 
 class Executor {

@@ -21,7 +21,9 @@ struct Graph {
 // allowed. If an edge occurs more than once, its weights are added up, as in SciPy.
 //
 // Every function that takes one throws std::invalid_argument unless indptr ascends from 0 and all
-// indices are nodes.
+// indices are nodes. indptr must not change during a call. Indices and weights may, for example by
+// another thread: every index is checked where it is used, and the result is then unspecified, or
+// std::invalid_argument is thrown.
 template <class Index, class Weight>
 struct GraphView {
     const Index* indptr;   // n_nodes + 1
@@ -54,8 +56,8 @@ enum class Combine : std::uint8_t { larger, smaller, sum };
 // directed. Edges of weight 0 are kept. Edges from a node to itself keep their weights, or are
 // dropped if `loops` is false.
 //
-// Throws std::length_error if Index cannot hold the number of edges. Time and memory are
-// O(n_nodes + edges), apart from sorting each row.
+// Throws std::invalid_argument for a weight that is NaN, and std::length_error if Index cannot hold
+// the number of edges. Time and memory are O(n_nodes + edges), apart from sorting each row.
 template <class Index, class Weight>
 Graph<Index, Weight> symmetrized_graph(const GraphView<Index, Weight>& graph, Edges edges,
                                        Combine combine, bool loops, const Executor& executor);

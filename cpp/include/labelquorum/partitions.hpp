@@ -101,4 +101,7 @@ decltype(auto) visit(const Column& column, F&& f) {
 // column by column.
 void check_ids(const Partitions& partitions, std::size_t begin, std::size_t end);
 
+// The same where such an id has been read already. Throws std::invalid_argument if it is gone.
+[[noreturn]] void refuse_ids(const Partitions& partitions, std::size_t begin, std::size_t end);
+
 }  // namespace labelquorum

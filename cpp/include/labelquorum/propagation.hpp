@@ -47,8 +47,8 @@ struct Propagation {
 // precision and in the order of the rows.
 //
 // Throws std::invalid_argument for an invalid graph and for a seed that is not a node or occurs
-// twice. An iteration takes O(edges * n_classes) time. Memory is the result and twice F, with rows
-// padded to a multiple of 4 values.
+// twice. An iteration takes O(edges * n_classes) time. Memory is the result, twice F, with rows
+// padded to a multiple of 4 values, and a copy of the graph's indices.
 template <class Index, class Real>
 Propagation<Real> propagate(const GraphView<Index, Real>& graph, const Seeds<Real>& seeds,
                             const PropagationRule& rule, const Executor& executor);

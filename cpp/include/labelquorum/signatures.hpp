@@ -60,7 +60,8 @@ struct PackedSignatures {
 // may use a table at once: calls that change it take turns, calls that read it run in parallel.
 //
 // Memory: about 40 bytes per signature, plus 8 for every 64 bits of packed row. A partition takes
-// as many bits as its largest cluster id so far needs.
+// as many bits as its largest cluster id so far needs. An update of more than 2^21 rows, and a
+// merge of as many signatures, also copies the counts, to be able to take everything back.
 class SignatureTable {
 public:
     // Throws std::invalid_argument unless 1 <= n_partitions <= 65535.
@@ -77,7 +78,8 @@ public:
     // Counts the rows of `partitions` and writes the id of each to `out` (n_rows values). If
     // `eligible` is given, rows with eligible[i] == 0 are not counted and get -1. After an
     // exception the contents of `out` are unspecified. Expected time O(n_rows * n_partitions). Id
-    // is int32_t or int64_t.
+    // is int32_t or int64_t. `out` is never read. Other threads may write to the arrays meanwhile:
+    // what is counted is then unspecified.
     template <class Id>
     void update(const Partitions& partitions, Id* out, const Executor& executor,
                 const std::uint8_t* eligible = nullptr);

@@ -15,7 +15,10 @@
 #include <vector>
 
 #ifdef __linux__
+#include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #endif
 
 namespace labelquorum {
@@ -23,6 +26,10 @@ namespace {
 
 constexpr auto poll_interval = std::chrono::milliseconds(50);
 constexpr std::size_t max_unchecked_bytes = std::size_t{64} << 20;
+constexpr double unlimited = std::numeric_limits<double>::infinity();
+// Address space that must be left after a new thread has taken its stack from it. The C library
+// ends the process where a thread finds no memory for its thread-local data.
+constexpr double spare_address_space = 16 << 20;
 
 // The stop flag of the run that this thread works for, if any. Nested runs are serial and stop with
 // it.
@@ -110,12 +117,61 @@ double cgroup_memory() {
     return left;
 }
 
+// Bytes of address space that the process may still take (ulimit -v).
+double address_space() {
+#ifdef __linux__
+    rlimit limit{};
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return unlimited;
+    const double pages = read_number("/proc/self/statm", 0);
+    const auto page_size = static_cast<double>(sysconf(_SC_PAGESIZE));
+    return std::max(0.0, static_cast<double>(limit.rlim_cur) - pages * page_size);
+#else
+    return unlimited;
+#endif
+}
+
+double stack_size() {
+    std::size_t size = 0;
+#ifdef __linux__
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) return 0;
+    pthread_attr_getstacksize(&attributes, &size);
+    pthread_attr_destroy(&attributes);
+#endif
+    return static_cast<double>(size);
+}
+
 // Hands out blocks one at a time, keeps the first exception, and tells when workers have ended.
 class Run {
 public:
     using Body = std::function<void(std::size_t, int)>;
 
     Run(std::size_t n_blocks, const Body& body) : n_blocks_(n_blocks), body_(body) {}
+
+    // For a thread of its own. It first takes the memory of its thread-local data, and waits.
+    void work_when_open(int worker) noexcept {
+        current_stop = &stop_;
+        static_cast<void>(std::uncaught_exceptions());  // what exceptions need
+        {
+            std::unique_lock lock(mutex_);
+            ++n_waiting_;
+            waits_.notify_one();
+            opened_.wait(lock, [&] { return is_open_; });
+        }
+        work(worker);
+    }
+
+    // Waits until n threads have taken what they need.
+    void wait_for_threads(int n) {
+        std::unique_lock lock(mutex_);
+        waits_.wait(lock, [&] { return n_waiting_ == n; });
+    }
+
+    void open() {
+        const std::lock_guard lock(mutex_);
+        is_open_ = true;
+        opened_.notify_all();
+    }
 
     void work(int worker) noexcept {
         const auto* outer = current_stop;
@@ -165,7 +221,11 @@ private:
     std::atomic<std::size_t> done_{0};
     std::atomic<bool> stop_{false};
     std::mutex mutex_;
+    std::condition_variable waits_;
+    std::condition_variable opened_;
     std::condition_variable ended_;
+    int n_waiting_ = 0;
+    bool is_open_ = false;
     int n_ended_ = 0;
     std::exception_ptr error_;
 };
@@ -191,7 +251,7 @@ int default_n_threads() {
 }
 
 std::size_t available_memory() {
-    double left = std::numeric_limits<double>::infinity();
+    double left = address_space();
 #ifdef __linux__
     std::ifstream file("/proc/meminfo");
     for (std::string line; std::getline(file, line);) {
@@ -233,16 +293,24 @@ void Executor::run(std::size_t n_blocks, const std::function<void(std::size_t, i
     Run run(n_blocks, body);
     std::vector<std::thread> threads;
     threads.reserve(static_cast<std::size_t>(n));
+    // Where the address space is limited, only threads start that it has room for, and the work
+    // begins once they have taken it.
+    const bool is_limited = address_space() < unlimited;
+    if (!is_limited) run.open();
+    const double wanted = is_limited ? stack_size() + spare_address_space : 0;
     try {
         for (int worker = 0; worker < n; ++worker) {
-            threads.emplace_back([&run, worker] { run.work(worker); });
+            if (is_limited && address_space() < wanted) break;
+            threads.emplace_back([&run, worker] { run.work_when_open(worker); });
+            if (is_limited) run.wait_for_threads(worker + 1);
         }
-    } catch (const std::system_error&) {
-        // The system has no more threads. Those that started do the work; without any, this one.
-        if (threads.empty()) run.work(0);
+    } catch (const std::system_error&) {  // the system has no more threads
     } catch (...) {
         run.fail(std::current_exception());
     }
+    run.open();
+    // Those that started do the work; without any, this thread.
+    if (threads.empty()) run.work(0);
     const int n_started = std::max(1, static_cast<int>(threads.size()));
     while (!threads.empty() && !run.wait_for(n_started)) {
         if (run.stopped()) continue;

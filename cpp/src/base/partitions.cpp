@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "read_once.hpp"
+
 namespace labelquorum {
 
 void check_ids(const Partitions& partitions, std::size_t begin, std::size_t end) {
@@ -16,6 +18,11 @@ void check_ids(const Partitions& partitions, std::size_t begin, std::size_t end)
             }
         });
     }
+}
+
+void refuse_ids(const Partitions& partitions, std::size_t begin, std::size_t end) {
+    check_ids(partitions, begin, end);
+    throw_changed("partitions");
 }
 
 }  // namespace labelquorum

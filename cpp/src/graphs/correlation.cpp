@@ -49,10 +49,10 @@ void check_sizes(std::span<const std::int32_t> groups, std::size_t n) {
 
 template <class Real>
 void check_weight(Real weight, std::size_t v, std::size_t u) {
-    if (!std::isfinite(weight)) {
-        throw std::invalid_argument("weights must be finite, got " + std::to_string(weight) +
-                                    " between nodes " + std::to_string(v) + " and " +
-                                    std::to_string(u) + ".");
+    if (!(weight < std::numeric_limits<Real>::infinity())) {
+        throw std::invalid_argument("weights must be finite or -infinity, got " +
+                                    std::to_string(weight) + " between nodes " + std::to_string(v) +
+                                    " and " + std::to_string(u) + ".");
     }
 }
 
@@ -144,7 +144,7 @@ std::vector<std::int32_t> correlation_clustering(const GraphView<Index, Real>& g
     for (std::size_t v = 0; v < n; ++v) {
         const auto end = static_cast<std::size_t>(graph.indptr[v + 1]);
         for (auto e = static_cast<std::size_t>(graph.indptr[v]); e < end; ++e) {
-            const auto u = static_cast<std::size_t>(graph.indices[e]);
+            const std::size_t u = target_of(graph.indices, e, n);
             if (u == v) continue;
             check_weight(graph.weights[e], v, u);
             if (graph.weights[e] > 0) connected.unite(static_cast<Node>(u), static_cast<Node>(v));

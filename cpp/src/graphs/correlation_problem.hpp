@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "graph_check.hpp"
 #include "labelquorum/correlation.hpp"
 #include "links.hpp"
 
@@ -57,7 +58,7 @@ public:
         for (const Node node : nodes) {
             const auto end = static_cast<std::size_t>(graph.indptr[node + 1]);
             for (auto e = static_cast<std::size_t>(graph.indptr[node]); e < end; ++e) {
-                const auto target = static_cast<Node>(graph.indices[e]);
+                const auto target = static_cast<Node>(target_of(graph.indices, e, graph.n_nodes));
                 if (target == node || part_of[target] != part_of[node]) continue;
                 edges_.emplace_back(numbers[target], static_cast<double>(graph.weights[e]));
             }

@@ -83,7 +83,9 @@ public:
           links_(problem.size() + 1) {
         for (Node v = 0; v < problem.size(); ++v) {
             double total = 0;
-            problem.for_each(v, [&](Node, double weight) { total += std::abs(weight); });
+            problem.for_each(v, [&](Node, double weight) {
+                if (std::isfinite(weight)) total += std::abs(weight);
+            });
             least_gains_.push_back(rounding * total);
         }
     }
@@ -429,7 +431,8 @@ private:
     static std::size_t next_to_move(const Pair& pair) {
         std::size_t best = pair.nodes.size();
         for (std::size_t i = 0; i < pair.nodes.size(); ++i) {
-            if (pair.is_free[i] == 0) continue;
+            // Two nodes with a weight of -infinity stay on opposite sides.
+            if (pair.is_free[i] == 0 || !std::isfinite(pair.gains[i])) continue;
             if (best == pair.nodes.size() || pair.gains[i] > pair.gains[best]) best = i;
         }
         return best;

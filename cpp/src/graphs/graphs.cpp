@@ -7,6 +7,7 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "graph_check.hpp"
 
@@ -31,7 +32,9 @@ struct NeighborLists {
 
     std::size_t begin(std::size_t node) const { return node * k; }
     std::size_t end(std::size_t node) const { return (node + 1) * k; }
-    Edge<Weight> edge(std::size_t e) const { return {neighbors[e], distances[e]}; }
+    Edge<Weight> edge(std::size_t e) const {
+        return {static_cast<std::int64_t>(target_of(neighbors, e, n_nodes)), distances[e]};
+    }
 };
 
 template <class Index, class Weight>
@@ -45,7 +48,10 @@ struct CsrRows {
     std::size_t end(std::size_t node) const {
         return static_cast<std::size_t>(graph.indptr[node + 1]);
     }
-    Edge<Weight> edge(std::size_t e) const { return {graph.indices[e], graph.weights[e]}; }
+    Edge<Weight> edge(std::size_t e) const {
+        return {static_cast<std::int64_t>(target(e)), graph.weights[e]};
+    }
+    std::size_t target(std::size_t e) const { return target_of(graph.indices, e, n_nodes); }
 };
 
 // Adds up the weights of edges with the same target, which are next to each other.
@@ -122,8 +128,9 @@ Incoming<Weight> incoming(const Rows& rows, const Executor& executor) {
         if (i % grain == 0) executor.checkpoint();
         for (std::size_t e = rows.begin(i); e < rows.end(i); ++e) {
             const Edge<Weight> edge = rows.edge(e);
-            result.edges[next[static_cast<std::size_t>(edge.target)]++] = {
-                static_cast<std::int64_t>(i), edge.weight};
+            const auto target = static_cast<std::size_t>(edge.target);
+            if (next[target] == result.indptr[target + 1]) throw_changed("graph");
+            result.edges[next[target]++] = {static_cast<std::int64_t>(i), edge.weight};
         }
     }
     return result;
@@ -181,11 +188,13 @@ Graph<Index, Weight> build(const Rows& rows, Edges edges, Combine combine, bool 
                    [](std::size_t end) { return static_cast<Index>(end); });
     executor.run_ranges(n_nodes, grain, [&](std::size_t begin, std::size_t end, int) {
         std::size_t at = ends[begin];
-        for_each_edge_of(begin, end, [&](std::size_t, const Edge<Weight>& edge) {
+        for_each_edge_of(begin, end, [&](std::size_t node, const Edge<Weight>& edge) {
+            if (at == ends[node + 1]) throw_changed("graph");
             graph.indices[at] = static_cast<Index>(edge.target);
             graph.weights[at] = edge.weight;
             ++at;
         });
+        if (at != ends[end]) throw_changed("graph");
     });
     return graph;
 }
@@ -245,6 +254,53 @@ void check_graph(const Index* indptr, const Index* indices, std::size_t n_nodes,
     });
 }
 
+namespace {
+
+template <class Weight>
+bool is_wanted(Weight weight, Weights wanted) {
+    switch (wanted) {
+        case Weights::finite: return weight >= 0 && std::isfinite(weight);
+        case Weights::up_to_1e30: return weight >= 0 && static_cast<double>(weight) <= 1e30;
+        default: return !std::isnan(weight);
+    }
+}
+
+const char* words_for(Weights wanted) {
+    switch (wanted) {
+        case Weights::finite: return "finite weights of at least 0";
+        case Weights::up_to_1e30: return "weights from 0 to 1e30";
+        default: return "weights that are numbers";
+    }
+}
+
+template <class Weight>
+std::string in_words(Weight weight) {
+    return std::isnan(weight) ? "NaN" : std::to_string(weight);
+}
+
+}  // namespace
+
+template <class Index, class Weight>
+void check_weights(const GraphView<Index, Weight>& graph, Weights wanted, bool loops,
+                   const Executor& executor) {
+    const auto n_edges = static_cast<std::size_t>(graph.indptr[graph.n_nodes]);
+    executor.run_ranges(n_edges, 16 * grain, [&](std::size_t begin, std::size_t end, int) {
+        for (std::size_t e = begin; e < end; ++e) {
+            const Weight weight = read_once(graph.weights + e);
+            if (is_wanted(weight, wanted)) continue;
+            const Index* row_end = std::upper_bound(graph.indptr, graph.indptr + graph.n_nodes + 1,
+                                                    static_cast<Index>(e));
+            const auto node = static_cast<std::size_t>(row_end - graph.indptr) - 1;
+            const std::size_t target = target_of(graph.indices, e, graph.n_nodes);
+            if (!loops && target == node) continue;
+            throw std::invalid_argument(std::string("graph must have ") + words_for(wanted) +
+                                        ", got an edge of weight " + in_words(weight) +
+                                        " from node " + std::to_string(node) + " to node " +
+                                        std::to_string(target) + ".");
+        }
+    });
+}
+
 template <class Index, class Weight>
 Graph<Index, Weight> neighbor_graph(const std::int64_t* neighbors, const Weight* distances,
                                     std::size_t n_nodes, std::size_t k, Edges edges,
@@ -252,7 +308,7 @@ Graph<Index, Weight> neighbor_graph(const std::int64_t* neighbors, const Weight*
     executor.stage("graph");
     executor.run_ranges(n_nodes * k, grain, [&](std::size_t begin, std::size_t end, int) {
         for (std::size_t e = begin; e < end; ++e) {
-            if (neighbors[e] >= 0 && neighbors[e] < static_cast<std::int64_t>(n_nodes)) continue;
+            if (neighbors[e] >= 0 && std::cmp_less(neighbors[e], n_nodes)) continue;
             throw std::invalid_argument(
                 "neighbors must hold nodes from 0 to " + std::to_string(n_nodes - 1) + ", got " +
                 std::to_string(neighbors[e]) + " for node " + std::to_string(e / k) + ".");
@@ -268,6 +324,7 @@ Graph<Index, Weight> symmetrized_graph(const GraphView<Index, Weight>& graph, Ed
                                        Combine combine, bool loops, const Executor& executor) {
     executor.stage("graph");
     check_graph(graph.indptr, graph.indices, graph.n_nodes, executor);
+    check_weights(graph, Weights::numbers, loops, executor);
     return build<Index, Weight>(CsrRows<Index, Weight>{graph}, edges, combine, loops, executor);
 }
 
@@ -278,20 +335,11 @@ std::vector<Weight> normalized_weights(const GraphView<Index, Weight>& graph,
     executor.stage("degrees");
     const std::size_t n = graph.n_nodes;
     check_graph(graph.indptr, graph.indices, n, executor);
+    check_weights(graph, Weights::finite, loops, executor);
     const auto n_edges = static_cast<std::size_t>(graph.indptr[n]);
-    executor.run_ranges(n_edges, 16 * grain, [&](std::size_t begin, std::size_t end, int) {
-        for (std::size_t e = begin; e < end; ++e) {
-            if (graph.weights[e] >= 0 && std::isfinite(graph.weights[e])) continue;
-            throw std::invalid_argument(
-                "graph must have finite weights of at least 0, got an edge of "
-                "weight " +
-                std::to_string(graph.weights[e]) + ".");
-        }
-    });
     const CsrRows<Index, Weight> rows{graph};
-    const auto weight = [&](std::size_t node, std::size_t e) {
-        const bool counts = loops || static_cast<std::size_t>(graph.indices[e]) != node;
-        return counts ? static_cast<double>(graph.weights[e]) : 0.0;
+    const auto weight = [&](std::size_t node, std::size_t target, std::size_t e) {
+        return loops || target != node ? static_cast<double>(graph.weights[e]) : 0.0;
     };
     const bool symmetric = normalization == Normalization::symmetric;
     std::vector<double> degrees(n, 0.0);
@@ -300,7 +348,8 @@ std::vector<Weight> normalized_weights(const GraphView<Index, Weight>& graph,
         for (std::size_t i = 0; i < n; ++i) {
             if (i % grain == 0) executor.checkpoint();
             for (std::size_t e = rows.begin(i); e < rows.end(i); ++e) {
-                degrees[static_cast<std::size_t>(graph.indices[e])] += weight(i, e);
+                const std::size_t target = rows.target(e);
+                degrees[target] += weight(i, target, e);
             }
         }
         for (double& degree : degrees) degree = degree > 0 ? std::sqrt(degree) : 1.0;
@@ -310,12 +359,15 @@ std::vector<Weight> normalized_weights(const GraphView<Index, Weight>& graph,
         for (std::size_t i = begin; i < end; ++i) {
             if (!symmetric) {
                 double degree = 0;
-                for (std::size_t e = rows.begin(i); e < rows.end(i); ++e) degree += weight(i, e);
+                for (std::size_t e = rows.begin(i); e < rows.end(i); ++e) {
+                    degree += weight(i, rows.target(e), e);
+                }
                 degrees[i] = degree > 0 ? degree : 1.0;
             }
             for (std::size_t e = rows.begin(i); e < rows.end(i); ++e) {
-                double share = weight(i, e) / degrees[i];
-                if (symmetric) share /= degrees[static_cast<std::size_t>(graph.indices[e])];
+                const std::size_t target = rows.target(e);
+                double share = weight(i, target, e) / degrees[i];
+                if (symmetric) share /= degrees[target];
                 weights[e] = static_cast<Weight>(share);
             }
         }
@@ -340,7 +392,8 @@ std::vector<Index> connected_components(const Index* indptr, const Index* indice
         for (std::size_t i = begin; i < end; ++i) {
             const auto row_end = static_cast<std::size_t>(indptr[i + 1]);
             for (auto e = static_cast<std::size_t>(indptr[i]); e < row_end; ++e) {
-                unite(components, static_cast<Index>(i), indices[e]);
+                const std::size_t target = target_of(indices, e, n_nodes);
+                unite(components, static_cast<Index>(i), static_cast<Index>(target));
             }
         }
     });
@@ -359,7 +412,8 @@ std::vector<Index> connected_components(const Index* indptr, const Index* indice
     template Graph<Index, Weight> symmetrized_graph(const GraphView<Index, Weight>&, Edges,       \
                                                     Combine, bool, const Executor&);              \
     template std::vector<Weight> normalized_weights(const GraphView<Index, Weight>&,              \
-                                                    Normalization, bool, const Executor&);
+                                                    Normalization, bool, const Executor&);        \
+    template void check_weights(const GraphView<Index, Weight>&, Weights, bool, const Executor&);
 LABELQUORUM_INSTANTIATE(std::int32_t, float)
 LABELQUORUM_INSTANTIATE(std::int32_t, double)
 LABELQUORUM_INSTANTIATE(std::int64_t, float)

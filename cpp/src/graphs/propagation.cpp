@@ -66,7 +66,7 @@ public:
           n_reached_(seeds.n_seeds) {
         const auto from_seeds = clamped_ ? Real{1} : static_cast<Real>(rule.from_seeds);
         for (std::size_t s = 0; s < seeds.n_seeds; ++s) {
-            const std::int64_t node = seeds.nodes[s];
+            const std::int64_t node = read_once(seeds.nodes + s);
             if (node < 0 || static_cast<std::size_t>(node) >= graph.n_nodes ||
                 seed_of_[static_cast<std::size_t>(node)] != no_seed) {
                 throw std::invalid_argument(
@@ -242,7 +242,18 @@ Propagation<Real> propagate(const GraphView<Index, Real>& graph, const Seeds<Rea
     executor.require_memory(
         graph.n_nodes * ((2 * padded(seeds.n_classes) + seeds.n_classes) * sizeof(Real) + 10),
         "the labels of all nodes");
-    return Iteration<Index, Real>(graph, seeds, rule, executor).run();
+    // A copy, so that the inner loops need not check indices, which others may change.
+    const auto n_edges = static_cast<std::size_t>(graph.indptr[graph.n_nodes]);
+    executor.require_memory(n_edges * sizeof(Index), "the edges of the graph");
+    std::vector<Index> targets(n_edges);
+    executor.run_ranges(n_edges, 16 * grain, [&](std::size_t begin, std::size_t end, int) {
+        for (std::size_t e = begin; e < end; ++e) {
+            targets[e] = static_cast<Index>(target_of(graph.indices, e, graph.n_nodes));
+        }
+    });
+    const GraphView<Index, Real> own_graph{graph.indptr, targets.data(), graph.weights,
+                                           graph.n_nodes};
+    return Iteration<Index, Real>(own_graph, seeds, rule, executor).run();
 }
 
 template Propagation<float> propagate(const GraphView<std::int32_t, float>&, const Seeds<float>&,

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/read_once.hpp"
 #include "cell_search.hpp"
 #include "cells.hpp"
 #include "exact_neighbors.hpp"
@@ -288,6 +289,7 @@ private:
     template <class Distance>
     void write(std::vector<Measured>& measured, std::size_t query,
                Neighbors<Distance>& result) const {
+        if (measured.size() < k_) throw_changed("X and Y");
         std::partial_sort(measured.begin(), measured.begin() + static_cast<std::ptrdiff_t>(k_),
                           measured.end());
         for (std::size_t j = 0; j < k_; ++j) {

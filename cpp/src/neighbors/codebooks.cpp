@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "base/aligned_buffer.hpp"
+#include "base/read_once.hpp"
 #include "estimates.hpp"
 #include "measure.hpp"
 #include "packed_rows.hpp"
@@ -108,12 +109,16 @@ private:
 void Subspace::add(const Codebook& codebook, std::size_t number, const Executor& executor) {
     const Points& from = codebook.centers;
     const std::string name = "codebooks[" + std::to_string(number) + "]";
-    survey(from, name.c_str(), measure_, executor);
     executor.require_memory(2 * from.n_rows * n_columns_ * sizeof(double), "the codebooks");
     Centers centers{number, from.n_rows, std::vector<double>(from.n_rows * n_columns_)};
-    for (std::size_t i = 0; i < from.n_rows; ++i) {
-        measure_.read(from, i, centers.rows.data() + i * n_columns_);
-    }
+    executor.run_ranges(from.n_rows, 1024, [&](std::size_t begin, std::size_t end, int) {
+        for (std::size_t i = begin; i < end; ++i) {
+            double* row = centers.rows.data() + i * n_columns_;
+            read_row(from, i, row);
+            check_finite(from, i, row, name.c_str());
+            measure_.prepare(row);
+        }
+    });
     n_centers_ += centers.n;
     codebooks_.push_back(std::move(centers));
 }
@@ -470,8 +475,12 @@ void assign_signatures(const Points& rows, std::span<const Codebook> codebooks, 
         new_table.update(chunk, ids + begin, quiet);
     }
     const std::vector<std::int32_t> id_of = table.merge(new_table, quiet);
-    // The table has changed, so nothing may throw from here on.
-    for (std::size_t i = 0; i < n; ++i) ids[i] = id_of[static_cast<std::size_t>(ids[i])];
+    // The table has changed, so nothing may throw from here on, even if somebody else has written
+    // to the ids.
+    for (std::size_t i = 0; i < n; ++i) {
+        const auto id = static_cast<std::size_t>(read_once(ids + i));
+        ids[i] = id < id_of.size() ? id_of[id] : -1;
+    }
 }
 
 template void assign_signatures(const Points&, std::span<const Codebook>, Metric, SignatureTable&,

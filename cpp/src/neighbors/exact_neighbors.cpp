@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.hpp"
+#include "base/read_once.hpp"
 #include "dot_tile.hpp"
 #include "estimates.hpp"
 
@@ -171,6 +172,7 @@ public:
     std::vector<Neighbor> nearest(std::size_t query, Ruler& ruler) {
         rule_out(query - begin_);
         std::vector<Neighbor> measured = ruler(query, kept(query - begin_));
+        if (measured.size() < k_) throw_changed("X and Y");  // into values that cannot be compared
         const auto end = measured.begin() + static_cast<std::ptrdiff_t>(k_);
         std::partial_sort(measured.begin(), end, measured.end());
         measured.resize(k_);
@@ -186,6 +188,7 @@ private:
     // Drops candidates that the bounds of the others rule out.
     void rule_out(std::size_t q) {
         const std::span<Candidate> all = kept(q);
+        if (all.size() < k_) return;
         const auto kth = all.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
         std::nth_element(all.begin(), kth, all.end(),
                          [](const Candidate& a, const Candidate& b) { return a.high < b.high; });

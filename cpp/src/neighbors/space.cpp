@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/read_once.hpp"
+
 namespace labelquorum {
 namespace {
 
@@ -68,6 +70,15 @@ void orthonormalize(std::vector<double>& rows, std::size_t n_columns, const Exec
             for (std::size_t i = end + first; i < end + last; ++i) take_out(begin, end, i);
         });
     }
+}
+
+// Rows are checked before they become coordinates, and scaled so that no value exceeds 1. They may
+// have changed since then, but what is sorted and compared has to be made of numbers.
+void check_unchanged(const float* coordinates, std::size_t n) {
+    constexpr float max_squares = 1e30F;
+    float squares = 0;
+    for (std::size_t c = 0; c < n; ++c) squares += coordinates[c] * coordinates[c];
+    if (!(squares <= max_squares)) throw_changed("X and Y");
 }
 
 }  // namespace
@@ -152,7 +163,10 @@ Coordinates Space::coordinates(const Points& from, bool as_points, const Executo
             }
         };
         if (n_directions_ == 0) {
-            for (std::size_t i = begin; i < end; ++i) read(i - begin, to.values.data() + i * m);
+            for (std::size_t i = begin; i < end; ++i) {
+                read(i - begin, to.values.data() + i * m);
+                check_unchanged(to.values.data() + i * m, m);
+            }
             return;
         }
         multiply(end - begin, read, directions_, 0, directions_.n_panels(),
@@ -163,6 +177,7 @@ Coordinates Space::coordinates(const Points& from, bool as_points, const Executo
                  });
         for (std::size_t i = begin; i < end; ++i) {
             const float* values = to.values.data() + i * m;
+            check_unchanged(values, m);
             float squares = 0;
             for (std::size_t c = 0; c < n_directions_; ++c) squares += values[c] * values[c];
             to.rests[i] = std::max(0.0F, to.rests[i] - squares);

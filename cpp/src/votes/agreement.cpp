@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/read_once.hpp"
 #include "code_columns.hpp"
 #include "degrees.hpp"
 #include "row_scan.hpp"
@@ -95,11 +96,11 @@ void write_shares(const std::uint32_t* agree, const std::uint32_t* both, std::si
 }
 
 template <class Index>
-void check_row(Index row, std::size_t n_rows, const char* name) {
-    if (row < 0 || static_cast<std::uint64_t>(row) >= n_rows) {
-        throw std::out_of_range(std::string(name) + " must hold rows from 0 to " +
-                                std::to_string(n_rows) + " - 1, got " + std::to_string(row) + ".");
-    }
+std::size_t checked_row(const Index* from, std::size_t n_rows) {
+    const Index row = read_once(from);
+    if (row >= 0 && static_cast<std::uint64_t>(row) < n_rows) return static_cast<std::size_t>(row);
+    throw std::out_of_range("pairs must hold rows from 0 to " + std::to_string(n_rows) +
+                            " - 1, got " + std::to_string(row) + ".");
 }
 
 }  // namespace
@@ -163,17 +164,15 @@ void coassociation(const Partitions& partitions, const Index* pairs, std::size_t
     check_all_ids(partitions, executor);
     executor.stage("co-association");
     executor.run_ranges(n_pairs, pair_block, [&](std::size_t begin, std::size_t end, int) {
-        for (std::size_t k = 2 * begin; k < 2 * end; ++k) {
-            check_row(pairs[k], partitions.n_rows, "pairs");
+        std::vector<std::size_t> rows(2 * (end - begin));  // others may change the pairs
+        for (std::size_t k = 0; k < rows.size(); ++k) {
+            rows[k] = checked_row(pairs + 2 * begin + k, partitions.n_rows);
         }
         std::vector<std::uint32_t> agree(end - begin, 0);
         std::vector<std::uint32_t> both(end - begin, 0);
-        const Index* first = pairs + 2 * begin;
         count_votes(
-            partitions, end - begin,
-            [&](std::size_t k) { return static_cast<std::size_t>(first[2 * k]); },
-            [&](std::size_t k) { return static_cast<std::size_t>(first[2 * k + 1]); }, agree.data(),
-            both.data());
+            partitions, end - begin, [&](std::size_t k) { return rows[2 * k]; },
+            [&](std::size_t k) { return rows[2 * k + 1]; }, agree.data(), both.data());
         write_shares(agree.data(), both.data(), end - begin, out + begin);
     });
 }
@@ -197,17 +196,17 @@ void coassociation(const Partitions& partitions, const Index* indptr, const Inde
         const Index* row_end =
             std::upper_bound(indptr, indptr + partitions.n_rows + 1, static_cast<Index>(begin));
         std::vector<std::size_t> row(end - begin);
+        std::vector<std::size_t> other(end - begin);  // others may change the indices
         for (std::size_t k = begin; k < end; ++k) {
             while (static_cast<std::size_t>(*row_end) <= k) ++row_end;
             row[k - begin] = static_cast<std::size_t>(row_end - indptr) - 1;
-            check_row(indices[k], partitions.n_rows, "pairs");
+            other[k - begin] = checked_row(indices + k, partitions.n_rows);
         }
         std::vector<std::uint32_t> agree(end - begin, 0);
         std::vector<std::uint32_t> both(end - begin, 0);
         count_votes(
             partitions, end - begin, [&](std::size_t k) { return row[k]; },
-            [&](std::size_t k) { return static_cast<std::size_t>(indices[begin + k]); },
-            agree.data(), both.data());
+            [&](std::size_t k) { return other[k]; }, agree.data(), both.data());
         write_shares(agree.data(), both.data(), end - begin, out + begin);
     });
 }

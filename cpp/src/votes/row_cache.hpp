@@ -36,9 +36,8 @@ public:
     // `unknown`. Writes the numbers of the unknown rows to `missed`, which has room for n, and
     // returns how many there are. If `counted` is given, rows with counted[i] == 0 are not counted
     // and get the id `uncounted`.
-    template <class Id>
     std::size_t look_up(const ByteRows& rows, std::size_t n, const std::uint8_t* counted,
-                        Id uncounted, Id* out, std::uint32_t* missed) {
+                        std::int32_t uncounted, std::int32_t* out, std::uint32_t* missed) {
         switch (n_words_) {
             case 1: return look_up_words<1>(rows, n, counted, uncounted, out, missed);
             case 2: return look_up_words<2>(rows, n, counted, uncounted, out, missed);
@@ -105,9 +104,9 @@ private:
     }
 
     // fixed_words: the number of words of a row, or 0 if it is only known at run time.
-    template <std::size_t fixed_words, class Id>
+    template <std::size_t fixed_words>
     std::size_t look_up_words(const ByteRows& rows, std::size_t n, const std::uint8_t* counted,
-                              Id uncounted, Id* out, std::uint32_t* missed) {
+                              std::int32_t uncounted, std::int32_t* out, std::uint32_t* missed) {
         // Local copies: the compiler must assume that writing to `out` changes members.
         const std::size_t n_words = fixed_words > 0 ? fixed_words : n_words_;
         const std::size_t slot_words = fixed_words == 2 ? 4 : n_words + 1;
@@ -131,7 +130,7 @@ private:
             const bool counts = counted == nullptr || counted[i] != 0;
             const std::int32_t id =
                 unknown ^ ((unknown ^ id_of(slot[0])) & -static_cast<std::int32_t>(known));
-            out[i] = counts ? static_cast<Id>(id) : uncounted;
+            out[i] = counts ? id : uncounted;
             slot[0] += static_cast<std::uint64_t>(known & counts) << 32;
             missed[n_missed] = static_cast<std::uint32_t>(i);
             n_missed += static_cast<std::size_t>(!known);

@@ -7,8 +7,9 @@
 // At the end of a segment, new signatures are numbered in the order of their first rows. So ids
 // depend neither on chunks nor on threads.
 //
-// If anything fails, the ids written so far tell what to take back: a row has been counted if and
-// only if its id has been written.
+// Ids are kept in memory of our own until a segment ends, since others may write to the caller's
+// array meanwhile. If anything fails, they tell what to take back: a row has been counted if and
+// only if it has an id. Earlier segments are taken back by restoring the counts from before.
 #include "row_counter.hpp"
 
 #include <optional>
@@ -57,27 +58,19 @@ struct Segment {
 };
 
 template <class Id>
-void take_back(const RowsToCount<Id>& rows, std::size_t begin, std::size_t end,
-               std::size_t n_signatures, SignatureStore& store) noexcept {
-    for (std::size_t row = begin; row < end; ++row) {
-        const Id id = rows.ids[row];
-        if (id < 0 || static_cast<std::size_t>(id) >= n_signatures) continue;
-        store.add_samples(static_cast<std::int32_t>(id), -rows.weight(row));
-    }
-}
-
-template <class Id>
 class RowCounter {
 public:
     RowCounter(const RowsToCount<Id>& rows, SignatureStore& store, const Executor& executor)
         : rows_(rows),
           store_(store),
           executor_(executor),
-          in_place_(rows_in_place(rows.partitions)) {}
+          in_place_(rows_in_place(rows.partitions)),
+          ids_(std::min(rows.partitions.n_rows, segment_rows)) {}
 
     void run() {
         const std::size_t n = rows_.partitions.n_rows;
-        const std::size_t size_before = store_.size();
+        std::vector<std::int64_t> counts_before;
+        if (n > segment_rows) counts_before = store_.counts();
         std::size_t n_done = 0;
         try {
             while (n_done < n) {
@@ -85,17 +78,12 @@ public:
                 executor_.stage("collapse", static_cast<double>(n_done) / static_cast<double>(n),
                                 static_cast<double>(end) / static_cast<double>(n));
                 if (store_.size() == 0) widen(n_done, end);
-                try {
-                    count_segment(n_done, end);
-                } catch (const LayoutTooNarrow&) {
-                    widen(n_done, end);
-                    count_segment(n_done, end);
-                }
+                while (!fits(n_done, end)) widen(n_done, end);
                 n_done = end;
             }
             store_.forget_new(true);
         } catch (...) {
-            if (n_done > 0) uncount_rows(rows_, 0, n_done, size_before, store_);
+            if (n_done > 0) store_.restore(counts_before);
             throw;
         }
     }
@@ -104,6 +92,17 @@ private:
     void widen(std::size_t begin, std::size_t end) {
         workers_.clear();  // their caches hold rows of the old layout
         store_.widen(rows_.partitions, begin, end, executor_);
+    }
+
+    // Counts rows [begin, end), or returns false if the layout is too narrow for them.
+    bool fits(std::size_t begin, std::size_t end) {
+        executor_.checkpoint();
+        try {
+            count_segment(begin, end);
+            return true;
+        } catch (const LayoutTooNarrow&) {
+            return false;
+        }
     }
 
     // Counts rows [begin, end), at most segment_rows, or throws and takes them back.
@@ -134,7 +133,7 @@ private:
             for (std::size_t block = 0; block < segment.n_blocks(); ++block) {
                 if (has_ids[block] == 0) continue;
                 const auto [first, last] = segment.block(block);
-                take_back(rows_, first, last, size_before, store_);
+                take_back(begin, first, last, size_before);
             }
             store_.truncate(size_before);
             throw;
@@ -147,11 +146,11 @@ private:
                      std::uint8_t& has_ids) {
         const std::size_t n = end - begin;
         const ByteRows rows = comparable_rows(begin, n, worker);
-        Id* ids = rows_.ids + begin;
+        std::int32_t* ids = ids_.data() + (begin - segment_begin);
         const std::uint8_t* eligible = rows_.eligible == nullptr ? nullptr : rows_.eligible + begin;
         worker.missed.resize(n);
-        worker.missed.resize(worker.cache.look_up(rows, n, eligible, static_cast<Id>(ineligible),
-                                                  ids, worker.missed.data()));
+        worker.missed.resize(
+            worker.cache.look_up(rows, n, eligible, ineligible, ids, worker.missed.data()));
         has_ids = 1;
         const ByteRows missed = pack_missed(rows, begin, end, worker);
         group_by_shard(worker);
@@ -160,11 +159,21 @@ private:
         }
     }
 
+    // Takes back what was counted for rows [begin, end), except for new signatures.
+    void take_back(std::size_t segment_begin, std::size_t begin, std::size_t end,
+                   std::size_t n_signatures) noexcept {
+        for (std::size_t row = begin; row < end; ++row) {
+            const std::int32_t id = ids_[row - segment_begin];
+            if (id < 0 || static_cast<std::size_t>(id) >= n_signatures) continue;
+            store_.add_samples(id, -rows_.weight(row));
+        }
+    }
+
     // Rows [begin, begin + n) in a form whose bytes can be compared.
     ByteRows comparable_rows(std::size_t begin, std::size_t n, Worker& worker) const {
         if (in_place_) return {in_place_->row(begin), in_place_->stride, in_place_->size};
         const Packing packing = pack(rows_.partitions, begin, n, worker.packed);
-        if (packing == Packing::invalid_id) check_ids(rows_.partitions, begin, begin + n);
+        if (packing == Packing::invalid_id) refuse_ids(rows_.partitions, begin, begin + n);
         return words_as_bytes(worker.packed.data(), store_.layout().n_words);
     }
 
@@ -182,7 +191,7 @@ private:
         // Including ineligible rows: an invalid id is an error wherever it is.
         const Packing packing =
             pack(columns_of(rows_.partitions, missed), 0, n_missed, worker.missed_words);
-        if (packing == Packing::invalid_id) check_ids(rows_.partitions, begin, end);
+        if (packing == Packing::invalid_id) refuse_ids(rows_.partitions, begin, end);
         return missed;
     }
 
@@ -227,11 +236,10 @@ private:
         for (std::size_t i = begin; i < end; ++i) {
             const std::size_t k = worker.by_shard[i];
             const std::size_t row = block_begin + worker.missed[k];
-            if (rows_.ids[row] == static_cast<Id>(ineligible)) continue;
-            const std::int32_t id =
-                store_.count_row(worker.missed_tags[k], worker.missed_words.data() + k * n_words,
-                                 row - segment_begin, rows_.weight(row));
-            rows_.ids[row] = id;
+            std::int32_t& id = ids_[row - segment_begin];
+            if (id == ineligible) continue;
+            id = store_.count_row(worker.missed_tags[k], worker.missed_words.data() + k * n_words,
+                                  row - segment_begin, rows_.weight(row));
             if (rows_.weights == nullptr) worker.cache.insert(missed.row(k), missed.size, id);
         }
     }
@@ -246,32 +254,32 @@ private:
 
     // Ends a segment: from here on, its signatures have their final ids.
     void number_new(const Segment& segment) {
-        if (store_.number_new(segment.size(), executor_)) {
-            executor_.run(segment.n_blocks(), [&](std::size_t block, int) {
-                const auto [first, last] = segment.block(block);
-                set_final_ids(rows_.ids + first, rows_.ids + last);
-            });
-        }
+        store_.number_new(segment.size(), executor_);
+        executor_.run(segment.n_blocks(), [&](std::size_t block, int) {
+            const auto [first, last] = segment.block(block);
+            write_final_ids(ids_.data() + (first - segment.begin), last - first, rows_.ids + first);
+        });
         for (Worker& worker : workers_) {
             worker.cache.begin_period([&](std::int32_t id) { return store_.final_id(id); });
         }
         store_.forget_new(false);
     }
 
-    // Replaces provisional ids.
-    void set_final_ids(Id* begin, Id* end) const {
-        constexpr std::ptrdiff_t chunk = 16;
-        while (begin < end) {
-            Id* const chunk_end = begin + std::min(chunk, end - begin);
+    // Writes n ids to `out`, the final ones instead of provisional ones.
+    void write_final_ids(const std::int32_t* ids, std::size_t n, Id* out) const {
+        constexpr std::size_t chunk = 16;
+        for (std::size_t begin = 0; begin < n; begin += chunk) {
+            const std::size_t end = std::min(n, begin + chunk);
             // Most chunks hold no negative id: the OR of all ids then has no sign bit.
-            Id all_bits = 0;
-            for (const Id* id = begin; id < chunk_end; ++id) all_bits |= *id;
-            if (all_bits < 0) {
-                for (Id* id = begin; id < chunk_end; ++id) {
-                    if (*id < ineligible) *id = store_.final_id(static_cast<std::int32_t>(*id));
-                }
+            std::int32_t all_bits = 0;
+            for (std::size_t i = begin; i < end; ++i) all_bits |= ids[i];
+            if (all_bits >= 0) {
+                std::copy(ids + begin, ids + end, out + begin);
+                continue;
             }
-            begin = chunk_end;
+            for (std::size_t i = begin; i < end; ++i) {
+                out[i] = ids[i] < ineligible ? store_.final_id(ids[i]) : ids[i];
+            }
         }
     }
 
@@ -279,6 +287,7 @@ private:
     SignatureStore& store_;
     const Executor& executor_;
     const std::optional<ByteRows> in_place_;
+    std::vector<std::int32_t> ids_;  // of the rows of the segment at hand
     std::vector<Worker> workers_;
 };
 
@@ -289,16 +298,7 @@ void count_rows(const RowsToCount<Id>& rows, SignatureStore& store, const Execut
     RowCounter<Id>(rows, store, executor).run();
 }
 
-template <class Id>
-void uncount_rows(const RowsToCount<Id>& rows, std::size_t begin, std::size_t end,
-                  std::size_t n_signatures, SignatureStore& store) noexcept {
-    take_back(rows, begin, end, n_signatures, store);
-    store.truncate(n_signatures);
-}
-
 template void count_rows(const RowsToCount<std::int32_t>&, SignatureStore&, const Executor&);
 template void count_rows(const RowsToCount<std::int64_t>&, SignatureStore&, const Executor&);
-template void uncount_rows(const RowsToCount<std::int32_t>&, std::size_t, std::size_t, std::size_t,
-                           SignatureStore&) noexcept;
 
 }  // namespace labelquorum

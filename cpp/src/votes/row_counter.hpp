@@ -16,7 +16,7 @@ struct RowsToCount {
     const Partitions& partitions;
     const std::uint8_t* eligible;  // null: all rows are
     const std::int64_t* weights;   // samples per row; null: 1 each
-    Id* ids;                       // written: the signature of each row, or -1 if not eligible
+    Id* ids;  // written, never read: the signature of each row, or -1 if not eligible
 
     std::int64_t weight(std::size_t row) const { return weights == nullptr ? 1 : weights[row]; }
 };
@@ -24,10 +24,5 @@ struct RowsToCount {
 // Counts all rows, or throws and leaves the store as it was.
 template <class Id>
 void count_rows(const RowsToCount<Id>& rows, SignatureStore& store, const Executor& executor);
-
-// Takes back what was counted for rows [begin, end), and all signatures but the first n.
-template <class Id>
-void uncount_rows(const RowsToCount<Id>& rows, std::size_t begin, std::size_t end,
-                  std::size_t n_signatures, SignatureStore& store) noexcept;
 
 }  // namespace labelquorum

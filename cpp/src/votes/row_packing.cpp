@@ -58,7 +58,7 @@ void find_used_bits(const Partitions& partitions, std::size_t begin, std::size_t
                 valid &= is_valid_id(value);
                 bits |= to_code(value);
             }
-            if (!valid) check_ids(partitions, begin, end);
+            if (!valid) refuse_ids(partitions, begin, end);
             used[j] |= bits;
         });
     }

@@ -97,10 +97,10 @@ void SignatureStore::add_samples(std::int32_t id, std::int64_t n) noexcept {
     }
 }
 
-bool SignatureStore::number_new(std::size_t n_segment_rows, const Executor& executor) {
+void SignatureStore::number_new(std::size_t n_segment_rows, const Executor& executor) {
     std::size_t n_new = 0;
     for (const Shard& shard : shards_) n_new += shard.fresh.size();
-    if (n_new == 0) return false;
+    if (n_new == 0) return;
     const std::size_t size_before = size();
     if (size_before + n_new > max_signatures) {
         throw std::length_error("partitions must have at most " + std::to_string(max_signatures) +
@@ -124,7 +124,6 @@ bool SignatureStore::number_new(std::size_t n_segment_rows, const Executor& exec
         }
         shards_[s].set_final_ids();
     });
-    return true;
 }
 
 void SignatureStore::forget_new(bool release) noexcept {
@@ -143,6 +142,11 @@ void SignatureStore::truncate(std::size_t n) noexcept {
     counts_.resize(n);
     rows_.resize(n * layout_.n_words);
     rebuild_index();
+}
+
+void SignatureStore::restore(std::vector<std::int64_t>& counts_before) noexcept {
+    truncate(counts_before.size());
+    counts_.swap(counts_before);
 }
 
 void SignatureStore::widen(const Partitions& partitions, std::size_t begin, std::size_t end,

@@ -51,9 +51,9 @@ public:
     // Adds n samples, possibly fewer than 0, to a signature whose id may be provisional.
     void add_samples(std::int32_t id, std::int64_t n) noexcept;
 
-    // Ends a segment: numbers the new signatures in the order of their first rows. Returns false if
-    // there are none. The new signatures keep their provisional ids, too, until forget_new().
-    bool number_new(std::size_t n_segment_rows, const Executor& executor);
+    // Ends a segment: numbers the new signatures in the order of their first rows. They keep their
+    // provisional ids, too, until forget_new().
+    void number_new(std::size_t n_segment_rows, const Executor& executor);
 
     // The final id of a signature, once the new ones are numbered.
     std::int32_t final_id(std::int32_t id) const {
@@ -66,6 +66,9 @@ public:
 
     // Forgets all signatures but the first n.
     void truncate(std::size_t n) noexcept;
+
+    // Forgets all signatures but the first ones, which get the counts that they had before.
+    void restore(std::vector<std::int64_t>& counts_before) noexcept;
 
     // Makes every field of the layout wide enough for rows [begin, end). Strong guarantee.
     void widen(const Partitions& partitions, std::size_t begin, std::size_t end,

@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "base/read_once.hpp"
 #include "row_counter.hpp"
 #include "row_packing.hpp"
 #include "signature_store.hpp"
@@ -95,7 +96,8 @@ std::vector<std::int32_t> add_signatures(const SignatureStore& from, SignatureSt
     Partitions chunk = view_decoded(decoded, m);
     const std::vector<std::int64_t> weights = from.counts();
     std::vector<std::int32_t> ids(from.size());
-    const std::size_t size_before = to.size();
+    std::vector<std::int64_t> counts_before;
+    if (chunk_rows < from.size()) counts_before = to.counts();
     std::size_t n_done = 0;
     try {
         while (n_done < from.size()) {
@@ -111,8 +113,7 @@ std::vector<std::int32_t> add_signatures(const SignatureStore& from, SignatureSt
             n_done = end;
         }
     } catch (...) {
-        uncount_rows(RowsToCount<std::int32_t>{chunk, nullptr, weights.data(), ids.data()}, 0,
-                     n_done, size_before, to);
+        if (n_done > 0) to.restore(counts_before);
         throw;
     }
     return ids;
@@ -174,15 +175,17 @@ void SignatureTable::update_counted(const Partitions& rows, const std::int64_t* 
     check_n_partitions(rows, n_partitions());
     const auto lock = lock_table<WriteLock>(executor, state_->mutex);
     std::int64_t total = state_->n_samples;
+    const std::vector<std::int64_t> weights(counts, counts + rows.n_rows);
     for (std::size_t i = 0; i < rows.n_rows; ++i) {
-        if (counts[i] < 1) {
+        if (weights[i] < 1) {
             throw std::invalid_argument("counts must be at least 1, got " +
-                                        std::to_string(counts[i]) + " at position " +
+                                        std::to_string(weights[i]) + " at position " +
                                         std::to_string(i) + ".");
         }
-        total = checked_sum(total, counts[i]);
+        total = checked_sum(total, weights[i]);
     }
-    count_rows(RowsToCount<std::int32_t>{rows, nullptr, counts, out}, state_->store, executor);
+    count_rows(RowsToCount<std::int32_t>{rows, nullptr, weights.data(), out}, state_->store,
+               executor);
     state_->n_samples = total;
 }
 
@@ -218,7 +221,7 @@ void SignatureTable::lookup(const Partitions& partitions, std::int32_t* out,
         std::vector<std::uint8_t> is_too_large(n, 0);
         if (pack_rows(partitions, store.layout(), begin, n, words.data(), is_too_large.data()) ==
             Packing::invalid_id) {
-            check_ids(partitions, begin, end);
+            refuse_ids(partitions, begin, end);
         }
         for (std::size_t i = 0; i < n; ++i) {
             tags[i] = tag_of(words.data() + i * n_words, n_words);
@@ -259,7 +262,7 @@ void expand(const std::int32_t* ids, std::size_t n, const Value* values, std::si
     executor.stage("expand");
     executor.run_ranges(n, std::size_t{1} << 16, [&](std::size_t begin, std::size_t end, int) {
         for (std::size_t i = begin; i < end; ++i) {
-            const std::int32_t id = ids[i];
+            const std::int32_t id = read_once(ids + i);
             if (id >= 0 && static_cast<std::size_t>(id) >= n_values) {
                 throw std::out_of_range("ids must be below the number of values, " +
                                         std::to_string(n_values) + ", got " + std::to_string(id) +

@@ -36,6 +36,7 @@ INT32_MAX = int(np.iinfo(np.int32).max)
 _INT64_MAX = int(np.iinfo(np.int64).max)
 MAX_PARTITIONS = 65_535
 _MAX_THREADS = 4_096
+_VALUES_PER_CHECK = 1 << 20
 
 
 def as_columns(
@@ -119,8 +120,8 @@ def _refuse_non_integers(array: NDArray[Any], value: Any, name: str) -> NoReturn
     if array.dtype.kind == "O" and array.ndim == 0:
         raise TypeError(f"{name} must be an array of integers, got {type(value).__name__}")
     if array.dtype.kind == "f":
-        # min() is NaN if any value is, and needs no array of flags.
-        has_nan = array.size > 0 and np.isnan(array.min())
+        # Not all of a large array: the message does not need it.
+        has_nan = bool(np.isnan(array.flat[:_VALUES_PER_CHECK]).any())
         problem = (
             f"{'NaN' if has_nan else f'floats ({array.dtype})'}: fill missing values with -1, then "
             "convert to int64"
@@ -324,6 +325,14 @@ def as_positive(value: Any, name: str) -> int:
     if number < 1:
         raise ValueError(f"{name} must be {wanted}, got {number}")
     return min(number, _INT64_MAX)
+
+
+def as_n_partitions(value: Any) -> int:
+    """Return the value as a number of partitions that a signature table can hold."""
+    number = as_positive(value, "n_partitions")
+    if number > MAX_PARTITIONS:
+        raise ValueError(f"n_partitions must be from 1 to {MAX_PARTITIONS}, got {number}")
+    return number
 
 
 def as_place(value: Any, name: str, n: int, what: str) -> int:

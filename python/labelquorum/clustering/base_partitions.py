@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from labelquorum._shared.arguments import as_columns, as_n_threads, as_positive
+from labelquorum._shared.arguments import as_columns, as_n_partitions, as_n_threads, as_positive
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.files import differing_settings, replacing
 from labelquorum._shared.fingerprint import fingerprint
@@ -65,7 +65,7 @@ def base_partitions(
         The number of clusters that the consensus will have. Each partition has from this number to
         four times as many. A pair gives the fewest and the most clusters of a partition.
     n_partitions : int, default=32
-        Number of partitions. Ignored if `clusterers` is given.
+        Number of partitions, at most 65,535. Ignored if `clusterers` is given.
     clusterers : scikit-learn clusterer or sequence of them, optional
         Used instead of the package's own clusterings; each makes one partition. If a clusterer has
         a `random_state` that is None, it gets a seed of its own. Samples with the label -1
@@ -130,7 +130,7 @@ def base_partitions(
     n_threads = as_n_threads(n_jobs)
     settings = PartitionSettings(
         cluster_limits(n_clusters),
-        as_positive(n_partitions, "n_partitions"),
+        n_partitions,
         clusterers,
         directory,
         random_state,
@@ -151,6 +151,9 @@ class PartitionSettings:
     clusterers: Any = None
     directory: str | Path | None = None
     random_state: Any = None
+
+    def __post_init__(self) -> None:
+        as_n_partitions(self.n_partitions)
 
     def limits_for(self, n_samples: int) -> tuple[int, int]:
         """Return the limits, which so few samples may lower."""

@@ -67,7 +67,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         left. Known categories are kept, whatever their size; so is a single one. None means 10, or
         1 if the number of categories is given.
     n_partitions : int, default=32
-        Number of base partitions.
+        Number of base partitions, at most 65,535.
     clusterers : scikit-learn clusterer or sequence of them, optional
         Make the base partitions instead of the package's own clusterings; see `base_partitions`.
     classifier : scikit-learn classifier, optional

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from labelquorum._shared.arguments import as_choice, as_non_negative, as_positive
+from labelquorum._shared.arguments import as_choice, as_n_partitions, as_non_negative, as_positive
 from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import check_finite, validated_samples
@@ -81,7 +81,7 @@ class DeepEstimator(BaseEstimator):
         as_non_negative(self.mu, "mu")
         as_positive(self.labeled_batch_size, "labeled_batch_size")
         if self.n_partitions != 0:
-            as_positive(self.n_partitions, "n_partitions")
+            as_n_partitions(self.n_partitions)
         if as_positive(self.n_clusters, "n_clusters") > n_samples:
             raise ValueError(
                 f"n_clusters must be at most the number of samples, {n_samples}, got "

@@ -55,7 +55,7 @@ def symmetrize_graph(
     Raises
     ------
     TypeError, ValueError
-        If an argument has the wrong type, shape or range.
+        If an argument has the wrong type, shape or range, or a weight is NaN.
     MemoryError
         If too little memory is available.
 
@@ -171,6 +171,7 @@ def connected_components(
     ----------
     graph : SciPy sparse matrix or array of shape (n_nodes, n_nodes)
         Each stored edge connects its nodes, whatever its direction and weight; so does a stored 0.
+        NaN is no weight.
     n_jobs : int, optional
         Number of threads; -1 for all cores available. The result does not depend on it.
     verbose : bool, default=False
@@ -186,7 +187,7 @@ def connected_components(
     Raises
     ------
     TypeError, ValueError
-        If the graph has the wrong type or shape.
+        If the graph has the wrong type or shape, or a weight is NaN.
 
     Notes
     -----
@@ -206,6 +207,13 @@ def connected_components(
     (3, [0, 1, 0, 1, 2])
     """
     csr = as_graph(graph)
+    if np.isnan(csr.data.min(initial=0)):  # NaN if any weight is
+        edge = int(np.flatnonzero(np.isnan(csr.data))[0])
+        node = int(np.searchsorted(csr.indptr, edge, side="right")) - 1
+        raise ValueError(
+            "graph must have weights that are numbers, got an edge of weight NaN from node "
+            f"{node} to node {csr.indices[edge]}"
+        )
     with progress(verbose) as show:
         components = _core.connected_components(csr.indptr, csr.indices, as_n_threads(n_jobs), show)
     return int(components.max()) + 1, components

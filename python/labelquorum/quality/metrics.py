@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelquorum import _core
 from labelquorum._shared.label_reader import read_labels
 from labelquorum._shared.labels import in_natural_order
+from labelquorum._shared.matching import best_matching, shared_counts
 
 Integers = NDArray[np.integer[Any]]
 
 UNMATCHED, TO_MATCH = -1, -2
 """In `is_right`: a cluster that stands for no class, and one that is to be matched with a class."""
-_MAX_CELLS = 10**8
 
 
 def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -39,14 +38,15 @@ def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     TypeError, ValueError
         If an argument holds no labels, is not 1-D, is empty, or the lengths differ.
     WorkLimitError
-        If there are more than 10^8 combinations of a class and a cluster.
+        If classes and clusters that share samples, directly or through others, make more than 10^10
+        combinations.
 
     Notes
     -----
-    O(n log n) to count the combinations, then the Hungarian method on the table of k classes and
-    m clusters, O(min(k, m)^2 * max(k, m)), by `scipy.optimize.linear_sum_assignment`. As in Yang
-    et al., "Image clustering using local discriminant models and global integration", IEEE TIP
-    19(10), 2010.
+    O(n log n) to count the combinations that occur, in O(n) memory. Then each connected part of
+    them, with k classes and m clusters, is matched on its own in O(min(k, m)^2 * max(k, m)) at
+    most, by SciPy. As in Yang et al., "Image clustering using local discriminant models and global
+    integration", IEEE TIP 19(10), 2010.
 
     Examples
     --------
@@ -54,8 +54,6 @@ def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> lq.clustering_accuracy(["cat", "cat", "dog", "dog"], [1, 1, 0, -1])
     0.75
     """
-    from scipy.optimize import linear_sum_assignment
-
     class_names, classes = as_known_classes(y_true, "y_true")
     cluster_names, clusters = in_natural_order(read_labels(y_pred, "y_pred"))
     if len(classes) != len(clusters):
@@ -65,11 +63,13 @@ def clustering_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
         )
     is_known = classes >= 0
     is_counted = is_known & (clusters >= 0)
-    counts = _counts(
-        classes[is_counted], clusters[is_counted], len(class_names), len(cluster_names)
-    )
-    matched = counts[linear_sum_assignment(counts, maximize=True)]
-    return float(matched.sum() / is_known.sum())
+    shape = len(class_names), len(cluster_names)
+    counts = shared_counts(classes[is_counted], clusters[is_counted], shape)
+    rows, columns = best_matching(counts)
+    matched = np.full(len(class_names), UNMATCHED)
+    matched[rows] = columns
+    is_matched = matched[classes[is_counted]] == clusters[is_counted]
+    return float(np.count_nonzero(is_matched) / np.count_nonzero(is_known))
 
 
 def is_right(
@@ -87,17 +87,16 @@ def is_right(
         The class that each cluster stands for; UNMATCHED for none; TO_MATCH for one that no other
         cluster stands for, chosen by one-to-one matching as in `clustering_accuracy`.
     """
-    from scipy.optimize import linear_sum_assignment
-
     is_counted = (classes >= 0) & (clusters >= 0)
-    counts = _counts(classes[is_counted], clusters[is_counted], n_classes, len(class_of))
-    open_clusters = np.flatnonzero(class_of == TO_MATCH)
-    open_classes = np.setdiff1d(np.arange(n_classes), class_of)
-    rows, columns = linear_sum_assignment(
-        counts[np.ix_(open_classes, open_clusters)], maximize=True
+    is_open_class = ~np.isin(np.arange(n_classes), class_of)
+    is_open = is_counted.copy()
+    is_open[is_counted] = is_open_class[classes[is_counted]]
+    is_open[is_counted] &= class_of[clusters[is_counted]] == TO_MATCH
+    rows, columns = best_matching(
+        shared_counts(classes[is_open], clusters[is_open], (n_classes, len(class_of)))
     )
     matched = np.where(class_of >= 0, class_of, UNMATCHED)
-    matched[open_clusters[columns]] = open_classes[rows]
+    matched[columns] = rows
     right: NDArray[np.bool_] = is_counted.copy()
     right[is_counted] = matched[clusters[is_counted]] == classes[is_counted]
     return right
@@ -111,17 +110,3 @@ def as_known_classes(y: ArrayLike, name: str) -> tuple[list[Any], NDArray[np.int
     if not len(classes):
         raise ValueError(f"{name} must hold at least one label, got -1 or None for all samples")
     return classes.tolist(), codes
-
-
-def _counts(
-    classes: Integers, clusters: Integers, n_classes: int, n_clusters: int
-) -> NDArray[np.int64]:
-    """(n_classes, n_clusters): number of samples in each class and cluster."""
-    n_cells = n_classes * n_clusters
-    if n_cells > _MAX_CELLS:
-        raise _core.WorkLimitError(
-            f"{n_classes} classes and {n_clusters} clusters make {n_cells} combinations: at most "
-            f"{_MAX_CELLS} can be matched"
-        )
-    cells = classes.astype(np.int64) * n_clusters + clusters
-    return np.bincount(cells, minlength=n_cells).reshape(n_classes, n_clusters)

@@ -1,6 +1,7 @@
 """How well the clusters within sets were found: the measures of coreference resolution.
 
-All measures follow from one table: how many items each true cluster shares with each found one.
+All measures follow from how many items each true cluster shares with each found one. Only pairs of
+clusters that share an item are held, so that memory is linear in the items.
 Each measure is a pair of ratios, precision and recall, combined to F1.
 """
 
@@ -12,10 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+from scipy import sparse
 
 from labelquorum._shared.arguments import as_positive
 from labelquorum._shared.labels import as_codes
+from labelquorum._shared.matching import best_matching, shared_counts
 
 Counts = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
@@ -24,9 +26,27 @@ Integers = NDArray[np.integer[Any]]
 class _Overlap(NamedTuple):
     """How many items each true and each found cluster share, and the sizes of both."""
 
-    counts: Counts  # (n_true, n_found)
+    shared: sparse.coo_array  # (n_true, n_found), each pair stored once
     true: Counts  # (n_true,)
     found: Counts  # (n_found,)
+
+    @property
+    def counts(self) -> Counts:
+        """(n_pairs,): the number of shared items."""
+        counts: Counts = self.shared.data
+        return counts
+
+    @property
+    def true_sizes(self) -> Counts:
+        """(n_pairs,): the size of the true cluster."""
+        sizes: Counts = self.true[self.shared.coords[0]]
+        return sizes
+
+    @property
+    def found_sizes(self) -> Counts:
+        """(n_pairs,): the size of the found cluster."""
+        sizes: Counts = self.found[self.shared.coords[1]]
+        return sizes
 
 
 class _Ratios(NamedTuple):
@@ -50,45 +70,42 @@ def _pairwise(overlap: _Overlap) -> _Ratios:
 def _b_cubed(overlap: _Overlap) -> _Ratios:
     squares = overlap.counts**2
     n = overlap.true.sum()
-    return _Ratios((squares / overlap.found).sum(), n, (squares / overlap.true[:, None]).sum(), n)
+    found_right = (squares / overlap.found_sizes).sum()
+    return _Ratios(found_right, n, (squares / overlap.true_sizes).sum(), n)
 
 
 def _muc(overlap: _Overlap) -> _Ratios:
-    n, n_parts = overlap.true.sum(), np.count_nonzero(overlap.counts)
+    n, n_parts = overlap.true.sum(), len(overlap.counts)
     right = n - n_parts
     return _Ratios(right, n - len(overlap.found), right, n - len(overlap.true))
 
 
-def _ceaf(similarity: Counts, found_total: float, true_total: float) -> _Ratios:
-    total = similarity[linear_sum_assignment(similarity, maximize=True)].sum()
+def _ceaf(overlap: _Overlap, similarity: Counts, found_total: float, true_total: float) -> _Ratios:
+    table = sparse.coo_array((similarity, overlap.shared.coords), shape=overlap.shared.shape)
+    total = table.tocsr()[best_matching(table)].sum()
     return _Ratios(total, found_total, total, true_total)
 
 
 def _ceaf_m(overlap: _Overlap) -> _Ratios:
-    return _ceaf(overlap.counts, overlap.found.sum(), overlap.true.sum())
+    return _ceaf(overlap, overlap.counts, overlap.found.sum(), overlap.true.sum())
 
 
 def _ceaf_e(overlap: _Overlap) -> _Ratios:
-    dice = 2 * overlap.counts / (overlap.true[:, None] + overlap.found)
-    return _ceaf(dice, len(overlap.found), len(overlap.true))
+    dice = 2 * overlap.counts / (overlap.true_sizes + overlap.found_sizes)
+    return _ceaf(overlap, dice, len(overlap.found), len(overlap.true))
 
 
 def _lea(overlap: _Overlap) -> _Ratios:
-    def resolved(counts: Counts, own_sizes: Counts, other_sizes: Counts) -> float:
-        links = _n_pairs(counts).sum(axis=1)
+    def resolved(own_sizes: Counts, other_sizes: Counts) -> float:
         # A cluster of one item has one link, to itself. The other side must have it alone too.
         is_single = own_sizes == 1
-        links[is_single] = counts[is_single][:, other_sizes == 1].sum(axis=1)
+        links = np.where(is_single, other_sizes == 1, _n_pairs(overlap.counts))
         n_links = np.where(is_single, 1, _n_pairs(own_sizes))
         return float((own_sizes * links / n_links).sum())
 
     n = overlap.true.sum()
-    return _Ratios(
-        resolved(overlap.counts.T, overlap.found, overlap.true),
-        n,
-        resolved(overlap.counts, overlap.true, overlap.found),
-        n,
-    )
+    true_sizes, found_sizes = overlap.true_sizes, overlap.found_sizes
+    return _Ratios(resolved(found_sizes, true_sizes), n, resolved(true_sizes, found_sizes), n)
 
 
 MEASURES: dict[str, Callable[[_Overlap], _Ratios]] = {
@@ -164,8 +181,9 @@ def set_scores(
 
     Notes
     -----
-    All scores are exact. They follow from the table of items that clusters share, in
-    O(n_items log n_items); "ceaf_m" and "ceaf_e" also solve an assignment problem on that table.
+    All scores are exact. They follow from the items that clusters share, in O(n_items log n_items)
+    time and O(n_items) memory. "ceaf_m" and "ceaf_e" also solve an assignment problem for each part
+    of the clusters that shared items connect.
 
     Examples
     --------
@@ -186,8 +204,9 @@ def set_scores(
     scores["conll"] = SetScore(*conll.tolist())
     if true_categories is not None:
         is_right = _same_names(true_categories, found_categories, n)
-        counts = _table(true_codes[is_right], found_codes[is_right], overlap.counts.shape)
-        scores["joint_b_cubed"] = _score(_b_cubed(overlap._replace(counts=counts)))
+        shape = overlap.shared.shape
+        shared = shared_counts(true_codes[is_right], found_codes[is_right], shape)
+        scores["joint_b_cubed"] = _score(_b_cubed(overlap._replace(shared=shared)))
     return scores
 
 
@@ -200,14 +219,8 @@ def set_f1(true: Integers, found: Integers, measure: str) -> float:
 
 
 def _overlap(true: Integers, found: Integers) -> _Overlap:
-    counts = _table(true, found, (int(true.max()) + 1, int(found.max()) + 1))
-    return _Overlap(counts, counts.sum(axis=1), counts.sum(axis=0))
-
-
-def _table(true: Integers, found: Integers, shape: tuple[int, ...]) -> Counts:
-    counts = np.zeros(shape)
-    np.add.at(counts, (true, found), 1)
-    return counts
+    shared = shared_counts(true, found, (int(true.max()) + 1, int(found.max()) + 1))
+    return _Overlap(shared, shared.sum(axis=1), shared.sum(axis=0))
 
 
 def _codes(labels: Any, name: str) -> NDArray[np.int32]:

@@ -15,11 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelquorum import _core
 from labelquorum._shared.arguments import (
-    MAX_PARTITIONS,
     as_columns,
+    as_n_partitions,
     as_n_threads,
     as_out,
-    as_positive,
 )
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_array
@@ -79,10 +78,7 @@ class SignatureTable:
     """The extension's table, for the kernels of this package. Its methods may change."""
 
     def __init__(self, n_partitions: int) -> None:
-        number = as_positive(n_partitions, "n_partitions")
-        if number > MAX_PARTITIONS:
-            raise ValueError(f"n_partitions must be from 1 to {MAX_PARTITIONS}, got {number}")
-        self.kernel_table = _core.SignatureTable(number)
+        self.kernel_table = _core.SignatureTable(as_n_partitions(n_partitions))
 
     @classmethod
     def from_counts(cls, signatures: Any, counts: ArrayLike) -> SignatureTable:
