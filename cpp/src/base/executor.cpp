@@ -258,7 +258,9 @@ std::size_t available_memory() {
         std::istringstream words(line);
         std::string key;
         double kibibytes = 0;
-        if (words >> key >> kibibytes && key == "MemAvailable:") left = kibibytes * 1024;
+        if (words >> key >> kibibytes && key == "MemAvailable:") {
+            left = std::min(left, kibibytes * 1024);
+        }
     }
     left = std::min(left, cgroup_memory());
 #endif
