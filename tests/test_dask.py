@@ -359,7 +359,7 @@ def test_the_estimator_is_cloned_and_pickled(blobs):
             np.zeros(8),
             {},
             ValueError,
-            "X has 9 rows, but y has 8 values: they must have the same length",
+            "y must have 9 values, one per row of X, got 8",
         ),
         (
             da.zeros((9, 2)),

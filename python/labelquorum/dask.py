@@ -329,10 +329,7 @@ class ConsensusClusterer(BaseEstimator):
         rows = _as_rows(X)
         known = None if y is None else _as_labels(y)
         if known is not None and len(known) != len(rows):
-            raise ValueError(
-                f"X has {len(rows)} rows, but y has {len(known)} values: they must have the same "
-                "length"
-            )
+            raise ValueError(f"y must have {len(rows)} values, one per row of X, got {len(known)}")
         params = self.get_params(deep=False)
         del params["max_samples"]
         self.sample_ = _drawn(len(rows), known, self.max_samples, self.random_state)

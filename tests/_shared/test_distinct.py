@@ -82,6 +82,6 @@ def test_equal_samples_go_where_most_of_them_are():
     distinct = DistinctRows.of(np.array([[0.0], [0.0], [0.0], [1.0], [2.0], [2.0]]))
     partition = np.array([4, 1, 4, -1, 3, 2], dtype=np.int32)
     np.testing.assert_array_equal(distinct.shared_codes(partition), [4, -1, 2])
-    np.testing.assert_array_equal(distinct.unified(partition), [4, 4, 4, -1, 2, 2])
+    np.testing.assert_array_equal(distinct.unified(partition[:, None])[:, 0], [4, 4, 4, -1, 2, 2])
     nothing = np.full(6, -1, dtype=np.int32)
     np.testing.assert_array_equal(distinct.shared_codes(nothing), [-1, -1, -1])

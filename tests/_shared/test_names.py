@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import labelquorum as lq
-from labelquorum._shared.arguments import as_codes
+from labelquorum._shared.labels import as_codes
 from labelquorum._shared.names import natural_key
 
 NAMES = ["", "2 b", "10 a", "a1b2", "a1b10", "a10b1", "new", "new 1", "new 2", "new 10", "new x"]

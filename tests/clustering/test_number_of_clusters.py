@@ -7,11 +7,12 @@ import pytest
 from sklearn.datasets import make_blobs
 
 import labelquorum as lq
+from labelquorum._shared.frame import Frame
 from labelquorum.clustering.number_of_clusters import natural_number
 
 
 def test_clusters_that_lie_apart_are_counted(blobs):
-    number = natural_number(blobs[0].astype(np.float32), np.ones(len(blobs[0])), 10, 0, 1)
+    number = natural_number(Frame.fit(blobs[0]), 10, 0, 1)
     assert number.n_clusters == 5
     assert 0.9 < number.agreement <= 1
 
@@ -53,12 +54,5 @@ def test_noise_has_one_category_and_a_warning(digits, kind):
 
 def test_progress_is_shown(blobs):
     calls = []
-    natural_number(
-        blobs[0].astype(np.float32),
-        np.ones(len(blobs[0])),
-        10,
-        0,
-        1,
-        lambda *call: calls.append(call),
-    )
+    natural_number(Frame.fit(blobs[0]), 10, 0, 1, lambda *call: calls.append(call))
     assert calls == [("number of clusters", (v + 1) / 4) for v in range(4)]

@@ -21,9 +21,20 @@ WIDE = ["\uff1d1", "\uff0b1", "\uff0d1", "\uff20x"]
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js runs the script")
 def test_cells_are_marked_as_in_all_other_tables():
-    function = re.search(r"function field.*?\n}\n", SCRIPT.read_text(encoding="utf-8"), re.DOTALL)
+    script = SCRIPT.read_text(encoding="utf-8")
+    functions = [
+        re.search(rf"function {name}.*?\n}}\n", script, re.DOTALL)[0]
+        for name in ("textOf", "field")
+    ]
     texts = [*TEXTS, *WIDE, "-1", "+0.5"]
-    code = f"{function[0]}console.log(JSON.stringify({json.dumps(texts)}.map(field)))"
+    code = f"""{"".join(functions)}
+    const cell = (text) => ({{
+      dataset: {{ value: text }},
+      title: "",
+      classList: {{ contains: () => ["-1", "+0.5"].includes(text) }},
+    }});
+    console.log(JSON.stringify({json.dumps(texts)}.map((text) => field(cell(text)))));
+    """
     run = subprocess.run(
         ["node", "-e", code], capture_output=True, text=True, timeout=60, check=True
     )

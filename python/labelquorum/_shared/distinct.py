@@ -90,9 +90,15 @@ class DistinctRows(NamedTuple):
         is_free = codes < 0 if groups is None else (codes < 0) & (groups < 0)
         return np.where(is_free, self.expand(self.shared_codes(codes)), codes)
 
-    def unified(self, partition: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Put samples with equal rows into the cluster that most of them are in."""
-        return self.expand(self.shared_codes(partition)) if self.has_copies else partition
+    def unified(self, partitions: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Put samples with equal rows into the cluster that most of them are in, by partition.
+
+        `partitions` has shape (n_samples, n_partitions), and so has the result.
+        """
+        if not self.has_copies:
+            return partitions
+        columns = [self.expand(self.shared_codes(partition)) for partition in partitions.T]
+        return np.array(columns).T
 
     def expand(self, values: NDArray[Any]) -> NDArray[Any]:
         """Turn one value for each row into one value for each sample."""

@@ -67,8 +67,8 @@ class Frame:
     @classmethod
     def fit(
         cls, X: Any, random_state: Any = None, known: NDArray[np.int32] | None = None
-    ) -> tuple[Frame, Rows, DistinctRows]:
-        """Learn a frame from the distinct samples; return it with their rows, and which they are.
+    ) -> Framed:
+        """Learn a frame from the distinct samples.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class Frame:
         if metric is not None:
             frame = replace(frame, metric=metric)
             rows = frame._rows_of_points(points)
-        return frame, rows, distinct
+        return Framed(frame, rows, distinct)
 
     def rows(self, X: Any) -> Rows:
         """Turn samples into rows of shape (n_samples, n_columns) or (n_samples, n_directions).
@@ -153,6 +153,15 @@ class Frame:
             )
         is_double = "is_double" in state  # Files of before have only rows of float32.
         return cls(state["mean"], float(state["scale"]), is_double, directions)
+
+
+class Framed(NamedTuple):
+    """Samples in their frame."""
+
+    frame: Frame
+    rows: Rows
+    """(n_rows, n_columns): the distinct samples."""
+    distinct: DistinctRows
 
 
 def unit_rows(rows: Rows) -> Rows:

@@ -47,8 +47,7 @@ class PreClusteringSampler(SemiSupervisedClassifierMixin, BaseEstimator):
     Parameters
     ----------
     n_clusters : int, optional
-        Number of small clusters that the samples are grouped into; fewer if there are fewer
-        samples. None for 2,000; at most 10,000.
+        Number of small clusters, at most 10,000; fewer if there are fewer samples. None for 2,000.
     metric : {"euclidean", "cosine"}, default="euclidean"
         The distance between samples. "cosine" compares samples after their mean is subtracted; use
         it for embeddings.
@@ -211,8 +210,8 @@ class PreClusteringSampler(SemiSupervisedClassifierMixin, BaseEstimator):
         Returns
         -------
         int64 array of shape (n,)
-            Samples that were neither labeled nor skipped, audits first; fewer if fewer are
-            left. A second call returns the same samples unless `teach` or `forget` came between.
+            Samples that were neither labeled nor skipped, audits first; fewer if fewer are left.
+            A second call returns the same ones unless `teach` or `forget` came between.
 
         Raises
         ------
@@ -230,8 +229,8 @@ class PreClusteringSampler(SemiSupervisedClassifierMixin, BaseEstimator):
             chooser = chooser or self._question_chooser(asked)
             if (sample := chooser.next()) is None:
                 break
-            # Which samples were drawn as audits must not influence what is asked. So an audit that
-            # is chosen becomes an ordinary sample, and the model learns its label if it has one.
+            # Which samples were drawn as audits must not influence what is asked. So a chosen audit
+            # becomes an ordinary sample, and the model learns its label if it has one.
             if book.is_audit[sample] and book.release_audit(sample):
                 chooser = None
                 continue
@@ -380,9 +379,7 @@ class PreClusteringSampler(SemiSupervisedClassifierMixin, BaseEstimator):
     @property
     def labels_given_(self) -> NDArray[Any]:
         """The labels of `labeled_indices_`."""
-        codes = self._book.codes[self.labeled_indices_]
-        labels: NDArray[Any] = array_of_names(self._book.names)[codes]
-        return labels
+        return array_of_names(self._book.names)[self._book.codes[self.labeled_indices_]]
 
     @property
     def categories_(self) -> NDArray[Any]:

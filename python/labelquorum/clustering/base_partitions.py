@@ -23,7 +23,7 @@ from labelquorum._shared.arguments import as_columns, as_n_partitions, as_n_thre
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.files import differing_settings, replacing
 from labelquorum._shared.fingerprint import fingerprint
-from labelquorum._shared.frame import Frame, Rows
+from labelquorum._shared.frame import Frame, Framed, Rows
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_samples
 from labelquorum._shared.sealed import array_of, new_digest, sealed_array
@@ -137,8 +137,8 @@ def base_partitions(
     )
     if clusterers is not None:
         return partitions_by_clusterers(as_samples(X, "X"), settings, verbose=verbose)
-    _, rows, distinct = Frame.fit(X, random_state)
-    return partitions_by_views(rows, distinct, settings, n_threads=n_threads, verbose=verbose)
+    framed = Frame.fit(X, random_state)
+    return partitions_by_views(framed, settings, n_threads=n_threads, verbose=verbose)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,17 +191,13 @@ def given_partitions(partitions: Any, n_samples: int) -> Partitions:
 
 
 def partitions_by_views(
-    rows: Rows,
-    distinct: DistinctRows,
-    settings: PartitionSettings,
-    *,
-    n_threads: int,
-    verbose: bool = False,
+    framed: Framed, settings: PartitionSettings, *, n_threads: int, verbose: bool = False
 ) -> Partitions:
-    """Make partitions by the package's own views of the distinct rows of a `Frame`.
+    """Make partitions by the package's own views of the samples.
 
     Returns what `base_partitions` does.
     """
+    _, rows, distinct = framed
     n_samples = len(distinct.numbers)
     limits = settings.limits_for(n_samples)
     store = _Store.of(rows, distinct.counts, settings, limits)

@@ -18,10 +18,9 @@ from sklearn.utils import ClassifierTags
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_fraction, as_n_threads, as_place, as_positive
-from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.estimators import SemiSupervisedClusterMixin
 from labelquorum._shared.files import replacing
-from labelquorum._shared.frame import Frame, Rows
+from labelquorum._shared.frame import Frame, Framed, Rows
 from labelquorum._shared.labels import (
     category_names,
     group_codes,
@@ -44,7 +43,7 @@ from labelquorum.clustering.explanation import Explanation, category_table, expl
 from labelquorum.clustering.novelty import Novelty, novelty
 from labelquorum.clustering.number_of_clusters import check_number, natural_number
 from labelquorum.clustering.outcome import Categories, Outcome, categories_of, most_certain
-from labelquorum.clustering.views import Integers, Partitions
+from labelquorum.clustering.views import Partitions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,7 +179,8 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or SciPy sparse matrix of shape (n_samples, n_features)
-            At least 3 samples. Dense: float16, float32, float64 or integers.
+            At least 3 samples. Equal ones get equal labels, unless `y`, `groups` or `partitions`
+            tell them apart.
         y : array-like of shape (n_samples,), optional
             Known categories: integers, with -1 for unknown ones, or strings, with None for unknown
             ones; bools too. docs/inputs.md lists all forms.
@@ -220,16 +220,17 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         if known is not None and group_numbers is not None:
             fixed = spread_over_groups(known, group_numbers, known_names)
         check_number(self.n_clusters, n_samples, len(known_names))
-        self._frame, features, distinct = Frame.fit(X, self.random_state, fixed)
+        framed = Frame.fit(X, self.random_state, fixed)
+        self._frame = framed.frame
         if fixed is not None and partitions is None:
-            fixed = distinct.spread(fixed, group_numbers)
+            fixed = framed.distinct.spread(fixed, group_numbers)
 
         is_own = partitions is None and self.clusterers is None
-        n_wanted = self._n_wanted(features, distinct.counts, len(known_names), is_own, n_threads)
+        n_wanted = self._n_wanted(framed, len(known_names), is_own, n_threads)
         if partitions is not None:
             self.partitions_ = given_partitions(partitions, n_samples)
         else:
-            self.partitions_ = self._base_partitions(X, features, distinct, n_wanted, n_threads)
+            self.partitions_ = self._base_partitions(X, framed, n_wanted, n_threads)
         self._tree, n_clusters = self._linked(fixed, n_wanted, is_own, n_threads)
         min_size = self._min_size(self.n_clusters)
         categories = self._categories(n_clusters, min_size, group_numbers)
@@ -238,8 +239,8 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
             n_known=len(known_names),
             known=known,
             groups=group_numbers,
-            distinct=distinct,
-            features=features,
+            distinct=framed.distinct,
+            features=framed.rows,
             is_certain=most_certain(categories.numbers, categories.confidence, self.pseudo_share),
             discover=self.discover,
         )
@@ -263,53 +264,31 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
             return self.min_cluster_size
         return _MIN_SIZE if n_clusters is None else 1
 
-    def _n_wanted(
-        self,
-        features: Rows,
-        counts: Integers,
-        n_known: int,
-        is_own: bool,
-        n_threads: int,
-    ) -> int | None:
+    def _n_wanted(self, framed: Framed, n_known: int, is_own: bool, n_threads: int) -> int | None:
         """The number of categories to look for; None if it depends on the partitions."""
         if self.n_clusters is not None:
             return max(self.n_clusters, n_known)
         if not is_own:
             return None
         with progress(self.verbose) as show:
-            number, agreement = natural_number(
-                features, counts, self._min_size(None), self.random_state, n_threads, show
+            number = natural_number(
+                framed, self._min_size(None), self.random_state, n_threads, show
             )
-        if number is None:
-            warnings.warn(
-                f"X shows no clusters: views of it agree by {agreement:.2f}, no more than views of "
-                "noise do. Set n_clusters to look for that many anyway",
-                stacklevel=3,
-            )
-        return max(number or 1, n_known)
+        return max(number.or_one(), n_known)
 
     def _base_partitions(
-        self,
-        X: Any,
-        features: Rows,
-        distinct: DistinctRows,
-        n_wanted: int | None,
-        n_threads: int,
+        self, X: Any, framed: Framed, n_wanted: int | None, n_threads: int
     ) -> Partitions:
-        limits = (2, max(2, int(np.sqrt(len(distinct.numbers)))))
+        limits = (2, max(2, int(np.sqrt(X.shape[0]))))
         if n_wanted is not None:
             limits = cluster_limits(n_wanted)
         settings = PartitionSettings(
             limits, self.n_partitions, self.clusterers, self.directory, self.random_state
         )
-        if self.clusterers is None:
-            return partitions_by_views(
-                features, distinct, settings, n_threads=n_threads, verbose=self.verbose
-            )
-        partitions = partitions_by_clusterers(X, settings, verbose=self.verbose)
-        for partition in partitions.T:
-            partition[:] = distinct.unified(partition)
-        return partitions
+        if self.clusterers is not None:
+            partitions = partitions_by_clusterers(X, settings, verbose=self.verbose)
+            return framed.distinct.unified(partitions)
+        return partitions_by_views(framed, settings, n_threads=n_threads, verbose=self.verbose)
 
     def _linked(
         self, fixed: NDArray[np.int32] | None, n_wanted: int | None, is_own: bool, n_threads: int

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.utils import check_random_state
 
-from labelquorum._shared.frame import Rows
+from labelquorum._shared.frame import Framed, Rows
 from labelquorum.clustering.views import (
     Integers,
     Partitions,
@@ -50,6 +50,17 @@ class NaturalNumber(NamedTuple):
     agreement: float
     """Mean adjusted mutual information of two views, at most 1."""
 
+    def or_one(self) -> int:
+        """Return the number of clusters; 1, with a warning to the caller's caller, for None."""
+        if self.n_clusters is not None:
+            return self.n_clusters
+        warnings.warn(
+            f"X shows no clusters: views of it agree by {self.agreement:.2f}, no more than views "
+            "of noise do. Set n_clusters to look for that many anyway",
+            stacklevel=4,
+        )
+        return 1
+
 
 def check_number(n_clusters: int | None, n_samples: int, n_known: int) -> None:
     """Refuse more clusters than samples; warn of fewer clusters than known categories."""
@@ -67,18 +78,17 @@ def check_number(n_clusters: int | None, n_samples: int, n_known: int) -> None:
 
 
 def natural_number(
-    rows: Rows,
-    counts: Integers,
+    framed: Framed,
     min_size: int,
     random_state: Any,
     n_threads: int,
     show: Callable[..., None] | None = None,
 ) -> NaturalNumber:
-    """Find the number of clusters on which views of distinct rows agree most.
+    """Find the number of clusters on which views of the samples agree most.
 
-    Each row stands for as many samples as `counts` says. Clusters of fewer than `min_size` samples
-    are not counted. `show` reports progress.
+    Clusters of fewer than `min_size` samples are not counted. `show` reports progress.
     """
+    rows, counts = framed.rows, framed.distinct.counts
     if len(rows) <= _TOO_FEW_ROWS:
         is_frequent = counts >= min_size
         if 2 * counts[is_frequent].sum() >= counts.sum():
