@@ -220,6 +220,16 @@ def center_of_most(points: Points) -> tuple[Float64Array, float]:
     return total / n_counted, usual_distance
 
 
+def without_outliers(points: Points) -> Points:
+    """Return the points that are not extremely far away from the median."""
+    center, usual_distance = center_of_most(points)
+    limit = OUTLIER_RATIO * usual_distance
+    if not 0 < limit < largest_distance(points, center):
+        return points
+    near: Points = points[np.abs(points - center).max(axis=1) <= limit]
+    return near
+
+
 def _is_coarser(rows: Rows, points: Points) -> bool:
     """Say whether rows are equal, or most values of a column are, that differ in the points."""
     some = slice(None, None, -(-len(points) // VARIANCE_ROWS))

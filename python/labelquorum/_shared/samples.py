@@ -536,9 +536,11 @@ def _check_compressed(matrix: Any, name: str, found: str) -> None:
 def _check_indices(indices: NDArray[Any], n: int, name: str, found: str) -> None:
     if indices.dtype.kind not in "iu":
         raise _damaged(name, f"indices of dtype {indices.dtype}")
-    if len(indices) and (indices.min() < 0 or indices.max() >= n):
-        wrong = indices[(indices < 0) | (indices >= n)][0]
+    if not len(indices):
+        return
+    lowest, highest = int(indices.min()), int(indices.max())
+    if lowest < 0 or highest >= n:
         raise ValueError(
-            f"{name} must hold indices from 0 to {n - 1}, got {found} {wrong}: the sparse matrix "
-            "is damaged"
+            f"{name} must hold indices from 0 to {n - 1}, got {found} "
+            f"{lowest if lowest < 0 else highest}: the sparse matrix is damaged"
         )

@@ -20,9 +20,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_choice, as_n_threads, as_non_negative, as_positive
 from labelquorum._shared.estimators import SemiSupervisedClassifierMixin, forget
+from labelquorum._shared.frame import without_outliers
 from labelquorum._shared.labels import known_labels
 from labelquorum._shared.progress import progress
-from labelquorum._shared.samples import as_array, validated_samples
+from labelquorum._shared.samples import as_array, check_finite, validated_samples
 from labelquorum.semi_supervised.propagation import LabelSpreading
 from labelquorum.semi_supervised.separators import (
     Attempt,
@@ -39,6 +40,8 @@ KERNELS = ("linear", "rbf")
 # Standard errors from the share of a class among the labels up to which shares are tried. With more
 # than two classes, samples of other classes among the unlabeled ones make a wider search worse.
 _N_STANDARD_ERRORS, _N_STANDARD_ERRORS_OF_PAIRS = 2, 1
+# The solver takes smaller differences for none; with "rbf", their squares underflow.
+_LEAST_SPREAD = {"linear": 1e-12, "rbf": 1e-140}
 
 
 class S3VM(SemiSupervisedClassifierMixin, BaseEstimator):
@@ -201,6 +204,7 @@ class S3VM(SemiSupervisedClassifierMixin, BaseEstimator):
         n_components = as_positive(self.n_components, "n_components")
         n_threads = as_n_threads(self.n_jobs)
         X = self._validated(X, reset=True)
+        check_finite(X, "X")
         known = known_labels(y, X.shape[0], type(self).__name__, shares=False)
         self.classes_ = known.classes
         n_classes = len(known.classes)
@@ -208,7 +212,7 @@ class S3VM(SemiSupervisedClassifierMixin, BaseEstimator):
             only = known.classes.tolist()[0]
             raise ValueError(f"y must hold labels of two or more classes, got one class, {only!r}")
         class_shares = self._as_class_shares(n_classes)
-        forget(self, "coef_", "gamma_", "_map")  # Only one kernel sets them.
+        forget(self, "coef_", "gamma_", "_map", "_center")  # Only one kernel sets them.
         features = self._fit_features(X, n_components)
         self.C_ = _as_scaled(self.C, "C", lambda: _total_variance(features))
         codes = np.full(X.shape[0], -1)
@@ -251,15 +255,20 @@ class S3VM(SemiSupervisedClassifierMixin, BaseEstimator):
 
     def _fit_features(self, X: Any, n_components: int) -> Any:
         """Return the features in which separators are linear."""
+        _check_spread(X, self.kernel)
         if self.kernel == "linear":
             return X
-        self.gamma_ = _as_scaled(self.gamma, "gamma", lambda: X.shape[1] * float(X.var()) or 1.0)
+        usual = without_outliers(X)
+        self.gamma_ = _as_scaled(
+            self.gamma, "gamma", lambda: X.shape[1] * float(usual.var()) or 1.0
+        )
+        self._center = usual.mean(axis=0)  # The kernel's distances lose digits far from zero.
         self._map = Nystroem(
             gamma=self.gamma_,
             n_components=min(n_components, X.shape[0]),
             random_state=self.random_state,
         ).set_output(transform="default")  # whatever scikit-learn's global settings are
-        return self._map.fit_transform(X)
+        return self._map.fit_transform(X - self._center)
 
     def _spread_codes(self, X: Any, codes: NDArray[np.intp], n_threads: int) -> NDArray[np.intp]:
         """With "rbf", spread labels over the nearest neighbors for a second start; -1 for none."""
@@ -319,7 +328,7 @@ class S3VM(SemiSupervisedClassifierMixin, BaseEstimator):
     def _values_of_new(self, X: Any) -> Float64Array:
         check_is_fitted(self)
         X = self._validated(X, reset=False)
-        return self._values(self._map.transform(X) if self.kernel == "rbf" else X)
+        return self._values(self._map.transform(X - self._center) if self.kernel == "rbf" else X)
 
     def decision_function(self, X: Any) -> Float64Array:
         """Compute on which side of the separators samples lie, and how far away.
@@ -515,10 +524,25 @@ def _as_scaled(value: Any, name: str, scale: Callable[[], float]) -> float:
     return number
 
 
+def _check_spread(X: Any, kernel: str) -> None:
+    """Refuse samples so close to each other that the solver sees none of their differences."""
+    lowest, highest = X.min(axis=0), X.max(axis=0)
+    spread = float((highest - lowest).max())
+    least = _LEAST_SPREAD[kernel]
+    if 0 < spread < least:
+        raise ValueError(
+            f"X must vary by at least {least:g} in some column for the kernel {kernel!r}, got "
+            f"{spread:g}: multiply it by a constant"
+        )
+
+
 def _total_variance(features: Any) -> float:
-    """Return the mean squared distance of the samples from their mean; 1 if they are all equal."""
+    """Return the mean squared distance of the samples from their mean; 1 if they are all equal.
+
+    Dense samples that are extremely far away do not count: a single one would decide.
+    """
     if sparse.issparse(features):
         variance = float(mean_variance_axis(features, axis=0)[1].sum())
     else:
-        variance = float(features.var(axis=0).sum())
+        variance = float(without_outliers(features).var(axis=0).sum())
     return variance if variance > 0 else 1.0
