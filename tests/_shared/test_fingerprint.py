@@ -20,6 +20,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from labelquorum._shared.fingerprint import fingerprint
+from strategies import share
 
 rng = np.random.default_rng(0)
 DENSE = rng.normal(size=(5, 4))
@@ -153,6 +154,7 @@ def test_a_frame_may_be_built_from_parts_and_be_a_slice():
     assert of(frame) == of(parts) == of(pandas.concat([frame, frame])[:5])
 
 
+@share(0.2)
 @given(
     st.sampled_from([np.float64, np.int8, np.bool_, "U3", "datetime64[s]"]).flatmap(
         lambda dtype: arrays(dtype, array_shapes(min_dims=1, max_dims=3, min_side=0))

@@ -18,6 +18,7 @@ from labelquorum._shared.label_reader import (
     is_no_label_word,
     read_labels,
 )
+from strategies import share
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -42,6 +43,7 @@ def columns(draw, kind):
 
 @pytest.mark.parametrize(("kind", "form"), [(kind, form) for kind in FORMS for form in FORMS[kind]])
 @given(st.data())
+@share(0.03)
 def test_every_form_is_read_like_a_list_value_by_value(kind, form, data):
     labels = data.draw(columns(kind))
     if form.startswith(WITHOUT_NAN):

@@ -25,10 +25,12 @@ from labelquorum._shared.sealed import (
     sealed_json,
     values_of_json,
 )
+from strategies import share
 
 KEY, OTHER_KEY = b"call 1", b"call 2"
 
 
+@share(0.2)
 @given(scalar_dtypes().flatmap(lambda dtype: arrays(dtype, array_shapes(min_dims=0, min_side=0))))
 def test_arrays_are_read_as_written(array):
     for stored in (array, np.asfortranarray(array)):
@@ -53,6 +55,7 @@ json_values = st.recursive(
 )
 
 
+@share(0.1)
 @given(st.dictionaries(st.text().filter(lambda name: name != "digest"), json_values), st.data())
 def test_values_are_read_as_written_and_changes_are_noticed(values, data):
     content = bytearray(sealed_json(values))

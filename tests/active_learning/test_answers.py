@@ -34,8 +34,20 @@ def test_minus_one_and_none_skip_a_sample():
         ([0.5], 1, [], TypeError, r"labels must hold integers, got floats .*, 0\.5"),
         ([-2], 1, [], ValueError, "labels must hold integers of at least 0, .* got -2"),
         ([b"x"], 1, [], TypeError, "labels must hold integers, strings or bools, .*, got b'x'"),
-        (["x"], 1, [1], TypeError, "labels must be all strings or all integers, .*, got both"),
-        (["x", 1], 2, [], TypeError, "labels must be all strings or all integers, .*, got both"),
+        (
+            ["x"],
+            1,
+            [1],
+            TypeError,
+            "labels must be all strings, all integers or all bools, .*, got int and str",
+        ),
+        (
+            ["x", 1],
+            2,
+            [],
+            TypeError,
+            "labels must be all strings, all integers or all bools, .*, got int and str",
+        ),
     ],
 )
 def test_bad_labels_are_refused(labels, n, known_names, error, message):

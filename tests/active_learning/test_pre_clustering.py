@@ -498,8 +498,18 @@ def test_bad_parameters_are_refused(three_blobs, parameters, error, message):
         ([1], [0.5], TypeError, r"labels must hold integers, got floats .*, 0\.5"),
         ([1], [-2], ValueError, "labels must hold integers of at least 0, .*, got -2"),
         ([1], [b"x"], TypeError, "labels must hold integers, strings or bools, .*, got b'x'"),
-        ([1], ["x"], TypeError, "labels must be all strings or all integers, .*, got both"),
-        ([1, 2], ["x", 1], TypeError, "labels must be all strings or all integers, .*, got both"),
+        (
+            [1],
+            ["x"],
+            TypeError,
+            "labels must be all strings, all integers or all bools, .*, got int and str",
+        ),
+        (
+            [1, 2],
+            ["x", 1],
+            TypeError,
+            "labels must be all strings, all integers or all bools, .*, got int and str",
+        ),
     ],
 )
 def test_bad_answers_change_nothing(three_blobs, indices, labels, error, message):

@@ -77,11 +77,27 @@ def test_finished_partitions_are_kept_and_read_by_the_next_call(digits, tmp_path
     np.testing.assert_array_equal(first, expected)
     (tmp_path / "partitions-001.npy").unlink()
     (tmp_path / "partitions-002.npy").unlink()
-    changed = np.load(tmp_path / "partitions-000.npy") + 1
-    np.save(tmp_path / "partitions-000.npy", changed)
+    kept = (tmp_path / "partitions-000.npy").stat()
     again = lq.base_partitions(X, 10, directory=tmp_path, **arguments)
-    np.testing.assert_array_equal(again[:, :4], changed)  # read from the folder
-    np.testing.assert_array_equal(again[:, 4:], expected[:, 4:])  # made again
+    np.testing.assert_array_equal(again, expected)
+    now = (tmp_path / "partitions-000.npy").stat()
+    assert (now.st_ino, now.st_mtime_ns) == (kept.st_ino, kept.st_mtime_ns)  # only read
+    assert (tmp_path / "partitions-002.npy").exists()  # made again
+
+
+def test_files_of_others_are_no_partitions(digits, tmp_path):
+    X = digits[0][:300]
+    arguments = {"n_partitions": 8, "random_state": 0, "directory": tmp_path}
+    expected = lq.base_partitions(X, 10, **arguments)
+    first, second = (tmp_path / f"partitions-00{i}.npy" for i in range(2))
+    np.save(first, np.load(first) + 1)  # without a digest
+    np.testing.assert_array_equal(lq.base_partitions(X, 10, **arguments), expected)
+    first.write_bytes(second.read_bytes())  # of another number
+    np.testing.assert_array_equal(lq.base_partitions(X, 10, **arguments), expected)
+    first.unlink()
+    first.mkdir()
+    with pytest.raises(ValueError, match=r"partitions-000.npy must be a file of partitions"):
+        lq.base_partitions(X, 10, **arguments)
 
 
 def test_partitions_by_clusterers_are_kept_too(four_blobs, tmp_path):

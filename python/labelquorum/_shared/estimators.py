@@ -69,7 +69,7 @@ class SemiSupervisedClassifierMixin(ClassifierMixin):
         """
         predicted = self.predict(X)
         known = known_labels(y, len(predicted), type(self).__name__, shares=False)
-        if _are_numbers(known.classes) != _are_numbers(self.classes_):
+        if _kind(known.classes) != _kind(self.classes_):
             raise TypeError(
                 f"y must hold labels like those of fit, {self.classes_[:3].tolist()}, got "
                 f"{known.classes[:3].tolist()}"
@@ -78,11 +78,17 @@ class SemiSupervisedClassifierMixin(ClassifierMixin):
         if sample_weight is not None:
             check_consistent_length(predicted, sample_weight)
             sample_weight = np.asarray(sample_weight, dtype=np.float64)[known.samples]
+            if not (sample_weight >= 0).all() or not 0 < sample_weight.sum() < np.inf:
+                raise ValueError(
+                    "sample_weight must be finite numbers of at least 0, of which one is above 0, "
+                    "for the samples with a label"
+                )
         return float(np.average(is_right, weights=sample_weight))
 
 
-def _are_numbers(classes: NDArray[Any]) -> bool:
-    return classes.dtype.kind in "iufb"
+def _kind(classes: NDArray[Any]) -> str:
+    kind = classes.dtype.kind
+    return "number" if kind in "iuf" else "bool" if kind == "b" else "name"
 
 
 def forget(estimator: Any, *names: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -159,13 +160,14 @@ def _target(path: Path) -> Path:
 
 
 _RANDOM = 8  # bytes in a temporary name, in hexadecimal digits
+_LONGEST_PREFIX = 200  # bytes of a name; files may have names of 255
 
 
 def _open_temporary(target: Path) -> tuple[BinaryIO, Path]:
     """Create and lock a file beside `target`."""
     while True:
         # mkstemp would make it readable by its owner only.
-        path = target.with_name(f".{target.name}.{secrets.token_hex(_RANDOM)}.tmp")
+        path = target.with_name(f"{_prefix(target)}{secrets.token_hex(_RANDOM)}.tmp")
         file = open(path, "xb")  # noqa: SIM115
         if fcntl is None:
             return file, path
@@ -177,11 +179,18 @@ def _open_temporary(target: Path) -> tuple[BinaryIO, Path]:
         file.close()
 
 
+def _prefix(target: Path) -> str:
+    """How the names of this target's temporary files begin; no longer than names may be."""
+    name = os.fsencode(target.name)
+    is_long = len(name) > _LONGEST_PREFIX
+    return f".{hashlib.blake2b(name, digest_size=16).hexdigest() if is_long else target.name}."
+
+
 def _remove_leftovers(target: Path) -> None:
     """Remove the temporary files of this target that no process has locked."""
     if fcntl is None:
         return
-    pattern = re.compile(re.escape(f".{target.name}.") + rf"[0-9a-f]{{{2 * _RANDOM}}}\.tmp")
+    pattern = re.compile(re.escape(_prefix(target)) + rf"[0-9a-f]{{{2 * _RANDOM}}}\.tmp")
     with os.scandir(target.parent) as entries:
         leftovers = [entry.path for entry in entries if pattern.fullmatch(entry.name)]
     for leftover in leftovers:

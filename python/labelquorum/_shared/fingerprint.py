@@ -76,7 +76,7 @@ def _by_value(value: Any) -> Any:
     if isinstance(value, type):
         return "class", _class_name(value)
     if hasattr(value, "get_params"):
-        return "estimator", _class_name(type(value)), _by_value(value.get_params(deep=False))
+        return "estimator", _class(type(value)), _by_value(value.get_params(deep=False))
     if hasattr(value, "columns"):
         return _columns(value)
     if hasattr(value, "__array__"):
@@ -122,6 +122,18 @@ def _columns(frame: Any) -> Any:
         [str(column.type) for column in table.columns],
         [_array(column.to_numpy()) for column in table.columns],
     )
+
+
+def _class(of: type) -> Any:
+    """Return the name of a class, and the code of its methods where no version stands for it."""
+    methods = [
+        (base.__qualname__, name, _function(item))
+        for base in of.__mro__
+        if base.__module__ != "builtins" and not _class_name(base)[-1]
+        for name, item in vars(base).items()
+        if isinstance(item, FunctionType)
+    ]
+    return _class_name(of), methods
 
 
 def _class_name(of: type) -> tuple[str, str, str]:

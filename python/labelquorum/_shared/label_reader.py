@@ -32,6 +32,7 @@ _WANTED = "integers, strings or bools, with -1, None or NaN for no label"
 _MAX_INT = int(np.iinfo(np.int64).max)
 _MAX_UINT = int(np.iinfo(np.uint64).max)
 _MAX_EXACT_FLOAT = 2.0**53
+_NOT_IN_ARROW = {"Object", "Int128", "UInt128"}  # of the types of polars
 _BUILT_IN = {str, int, float, bool, type(None)}
 _MISSING_TYPES = {"NAType", "NaTType", "MaskedConstant"}  # of pandas and NumPy
 
@@ -137,6 +138,8 @@ class _Column(NamedTuple):
         if hasattr(values, "dictionary_encode"):  # pyarrow
             return cls._of_arrow(values, name)
         if hasattr(values, "to_arrow"):  # polars
+            if str(values.dtype) in _NOT_IN_ARROW:
+                return cls._of_list(values.to_list(), name)
             return cls._of_arrow(values.to_arrow(), name)
         return cls._of_array(_as_array(values, name), name)
 
@@ -161,7 +164,8 @@ class _Column(NamedTuple):
         # A dictionary may hold values that no sample has.
         is_used = np.bincount(places + 1, minlength=len(encoded.dictionary) + 1)[1:] > 0
         place_of = np.append(np.where(is_used, np.cumsum(is_used) - 1, -1), -1)
-        distinct = encoded.dictionary.filter(is_used).to_pylist()
+        values_of_places = encoded.dictionary.to_pylist()
+        distinct = [values_of_places[place] for place in np.flatnonzero(is_used)]
         return cls(_plain_values(distinct), place_of[places])
 
     @classmethod

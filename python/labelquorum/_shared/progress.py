@@ -6,7 +6,7 @@ rich is imported only when progress is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeAlias
 
 # What kernels call with the name of a stage and the share of it that is done, 0 to 1.
@@ -32,16 +32,27 @@ def progress(verbose: bool) -> Iterator[_ShowWithNote | None]:
 
     display = Progress(console=Console(stderr=True))
     tasks: dict[str, TaskID] = {}
+    is_broken = False
 
-    def show(stage: str, fraction: float, note: str = "") -> None:
+    def draw(stage: str, fraction: float, note: str) -> None:
         if not tasks:
             display.start()
         if stage not in tasks:
             tasks[stage] = display.add_task(stage, total=1.0)
         display.update(tasks[stage], completed=fraction, description=f"{stage}{note}")
 
+    def show(stage: str, fraction: float, note: str = "") -> None:
+        nonlocal is_broken
+        if is_broken:
+            return
+        try:
+            draw(stage, fraction, note)
+        except OSError:  # Nobody reads it, or the disk is full: the work goes on.
+            is_broken = True
+
     try:
         yield show
     finally:
         if tasks:
-            display.stop()
+            with suppress(OSError):
+                display.stop()

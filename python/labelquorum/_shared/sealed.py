@@ -110,18 +110,17 @@ def sealed_array(array: NDArray[Any], key: bytes) -> bytes:
 def array_of(content: bytes, key: bytes) -> NDArray[Any]:
     """Return the array of an .npy file, which `sealed_array` wrote with the same key.
 
-    It may also be a plain one, as `np.save` writes it. Raises ValueError, or an error of NumPy's,
-    if the content is damaged or anything else.
+    Raises ValueError, or an error of NumPy's, if the content is damaged or anything else.
     """
-    end = len(content) - len(_SEAL) - _DIGEST_SIZE
-    if content[max(0, end) :].startswith(_SEAL):
-        array, seal = content[:end], content[end + len(_SEAL) :]
-        digest = new_digest(key)
-        digest.update(array)
-        if digest.digest() != seal:
-            raise ValueError("its digest is that of other content")
-        return _decoded(array)
-    return _decoded(content)
+    end = max(0, len(content) - len(_SEAL) - _DIGEST_SIZE)
+    if not content[end:].startswith(_SEAL):
+        raise ValueError("it has no digest")
+    array, seal = content[:end], content[end + len(_SEAL) :]
+    digest = new_digest(key)
+    digest.update(array)
+    if digest.digest() != seal:
+        raise ValueError("its digest is that of other content")
+    return _decoded(array)
 
 
 def read_arrays(file: BinaryIO) -> dict[str, NDArray[Any]]:

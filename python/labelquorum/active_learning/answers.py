@@ -40,9 +40,12 @@ def as_names(labels: Any, n: int, known_names: list[Any]) -> list[Any]:
             f"labels must have shape ({n},), one label per index, got {read.codes.shape}"
         )
     names: list[Any] = read.as_objects().tolist() * (n if is_single else 1)
-    kinds = {isinstance(name, str) for name in (*known_names, *names) if name is not None}
+    kinds = {type(name).__name__ for name in (*known_names, *names) if name is not None}
     if len(kinds) > 1:
-        raise TypeError("labels must be all strings or all integers, like earlier labels, got both")
+        raise TypeError(
+            "labels must be all strings, all integers or all bools, like earlier labels, got "
+            f"{' and '.join(sorted(kinds))}"
+        )
     return names
 
 

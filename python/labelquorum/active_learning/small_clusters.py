@@ -75,7 +75,10 @@ class SmallClusters(NamedTuple):
         centers = cluster_means(rows, clusters)
         distances = distinct.expand(distances_to_means(rows, centers, clusters))
         cluster_of_sample = distinct.expand(clusters)
-        order = np.lexsort((distances, cluster_of_sample)).astype(np.int32)
+        # Equal samples come last: one answer is enough for them.
+        is_copy = np.ones(len(cluster_of_sample), dtype=bool)
+        is_copy[distinct.samples] = False
+        order = np.lexsort((distances, is_copy, cluster_of_sample)).astype(np.int32)
         graph = _graph_of_centers(centers, n_threads)
         return cls(frame, metric, cluster_of_sample, centers, order, graph)
 

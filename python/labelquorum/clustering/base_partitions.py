@@ -345,9 +345,8 @@ def _partition_by(model: Any, X: Any, seed: int, name: str) -> Partitions:
 class _Store:
     """A folder of finished partitions, a file for each item; without a folder, it keeps nothing.
 
-    Each file has a digest of its content and of the call that it belongs to. A file that does not
-    agree with its digest, or with the data, is made again. One without a digest, as `np.save`
-    writes it, is taken for one that the caller put there.
+    Each file has a digest of its content, its number and the call that it belongs to. A file that
+    does not agree with its digest, or has none, is made again.
     """
 
     def __init__(
@@ -401,21 +400,24 @@ class _Store:
         if self._folder is None:
             return make()
         path = self._folder / f"partitions-{i:03}.npy"
-        kept = self._kept(path)
+        key = self._key + i.to_bytes(4, "little")
+        kept = self._kept(path, key)
         if kept is not None:
             return kept
         part = make()
         with replacing(path) as file:
-            file.write(sealed_array(part, self._key))
+            file.write(sealed_array(part, key))
         return part
 
-    def _kept(self, path: Path) -> Partitions | None:
+    def _kept(self, path: Path, key: bytes) -> Partitions | None:
         """Return the partitions in a file; None if there is none or it is damaged."""
         if not path.exists():
             return None
+        if not path.is_file():
+            raise ValueError(f"{path} must be a file of partitions: remove what is there")
         content = path.read_bytes()
         try:
-            part = array_of(content, self._key)
+            part = array_of(content, key)
         except Exception:  # Damaged content may be of any kind, and so are its errors.
             return None
         return part if part.dtype == np.int32 and part.shape == self._shape else None

@@ -337,7 +337,10 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         if self.classifier is None:
             return None
         chosen = self.outcome_.is_certain
-        return clone(self.classifier).fit(X[chosen], self.outcome_.categories.numbers[chosen])
+        numbers = self.outcome_.categories.numbers[chosen]
+        if (numbers == numbers[0]).all():  # Classifiers want two classes.
+            return None
+        return clone(self.classifier).fit(X[chosen], numbers)
 
     @property
     def category_table_(self) -> pd.DataFrame | NDArray[np.void]:
@@ -462,13 +465,11 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         become 5 times as frequent. Nearly linear in n_samples + n_new.
         """
         check_is_fitted(self)
-        if as_fraction(level, "level") == 1:
-            raise ValueError(f"level must be a number in (0, 1), got {level}")
         return novelty(
             self.outcome_.features,
             self.outcome_.distinct.counts,
             self._rows(X),
-            level=float(level),
+            level=level,
             min_group_size=as_positive(min_group_size, "min_group_size"),
             n_threads=as_n_threads(self.n_jobs),
             verbose=self.verbose,

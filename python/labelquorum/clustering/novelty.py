@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from labelquorum._shared.arguments import as_non_negative
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.frame import Rows
 from labelquorum.clustering.views import RECALL, Partitions
@@ -81,6 +82,9 @@ def novelty(
 
     `counts` says how many training samples have each training row.
     """
+    level = as_non_negative(level, "level")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be a number in (0, 1), got {level:g}")
     n, n_new = int(counts.sum()), len(new)
     n_nearest = min(_N_NEAREST, len(training) - 1)
     usual_distances = _mean_distances(training, n_nearest, None, n_threads, verbose)

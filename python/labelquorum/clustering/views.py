@@ -76,8 +76,7 @@ class Space(NamedTuple):
         drawn = rng.choice(len(rows), min(len(rows), VARIANCE_ROWS), replace=False)
         centered = rows[np.sort(drawn)]
         centered = centered - centered.mean(axis=0)
-        directions = np.linalg.eigh(centered.T @ centered)[1][:, : -MAX_COLUMNS - 1 : -1]
-        narrow_rows = rows @ np.ascontiguousarray(directions)
+        narrow_rows = rows @ _main_directions(centered)
         return cls(rows, narrow_rows, weights, is_cosine), distinct
 
     def subset(self, indices: NDArray[np.int64] | None) -> Space:
@@ -89,6 +88,16 @@ class Space(NamedTuple):
             narrow_rows=self.narrow_rows[indices],
             weights=self.weights[indices],
         )
+
+
+def _main_directions(centered: Rows) -> Rows:
+    """Return the directions of the largest variance: (n_columns, at most 64)."""
+    n, n_columns = centered.shape
+    if n < n_columns:
+        directions: Rows = np.linalg.svd(centered, full_matrices=False)[2][:MAX_COLUMNS].T
+    else:
+        directions = np.linalg.eigh(centered.T @ centered)[1][:, : -MAX_COLUMNS - 1 : -1]
+    return np.ascontiguousarray(directions)
 
 
 def graph_partitions(

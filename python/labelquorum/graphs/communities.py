@@ -11,7 +11,7 @@ from labelquorum import _core
 from labelquorum._shared.arguments import as_n_threads, as_positive
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_array, as_graph
-from labelquorum.graphs.csr import symmetrize_graph
+from labelquorum.graphs.csr import symmetrize_graph, with_usual_weights
 
 
 def communities(
@@ -87,7 +87,8 @@ def communities(
     n_threads = as_n_threads(n_jobs)
     resolutions = _as_resolutions(resolution)
     as_positive(n_rounds, "n_rounds")
-    both_ways = symmetrize_graph(as_graph(graph), combine="sum", self_loops=True, n_jobs=n_threads)
+    usual = with_usual_weights(as_graph(graph))
+    both_ways = symmetrize_graph(usual, combine="sum", self_loops=True, n_jobs=n_threads)
     seeds = check_random_state(random_state).randint(2**31, size=resolutions.size).tolist()
     with progress(verbose) as show:
         partitions = _core.communities(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +15,8 @@ from labelquorum._shared.samples import as_graph
 
 if TYPE_CHECKING:
     from scipy import sparse
+
+_LEAST_WEIGHT = 1e-15  # The largest weight of a graph is scaled if it is lower, or above 1e15.
 
 
 def symmetrize_graph(
@@ -147,7 +150,7 @@ def normalize_graph(
     """
     from scipy import sparse
 
-    csr = as_graph(graph)
+    csr = with_usual_weights(as_graph(graph))
     as_choice(normalization, "normalization", ("symmetric", "random_walk"))
     with progress(verbose) as show:
         weights = _core.normalized_weights(
@@ -160,6 +163,17 @@ def normalize_graph(
             show,
         )
     return sparse.csr_array((weights, csr.indices.copy(), csr.indptr.copy()), shape=csr.shape)
+
+
+def with_usual_weights(graph: sparse.csr_array) -> sparse.csr_array:
+    """Divide weights whose sums would overflow or underflow by a power of two; keep all others."""
+    largest = float(graph.data.max(initial=0))
+    if largest == 0 or not np.isfinite(largest) or _LEAST_WEIGHT < largest < 1 / _LEAST_WEIGHT:
+        return graph
+    from scipy import sparse
+
+    weights = np.ldexp(graph.data.astype(np.float64), -math.frexp(largest)[1])
+    return sparse.csr_array((weights, graph.indices, graph.indptr), shape=graph.shape)
 
 
 def connected_components(

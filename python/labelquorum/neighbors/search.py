@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 MODES = ("union", "mutual", "directed")
+POWERS = {"euclidean": 1, "inner_product": 2, "cosine": 0}
+"""With which power of a common factor of all samples the distances grow."""
 _SMALL_VALUE = 2.0**-400  # Squares of much smaller values underflow.
 
 Metric: TypeAlias = str | Callable[..., float]
@@ -239,7 +241,7 @@ def dense_neighbors(
     show: Show,
 ) -> tuple[Distances, Indices, tuple[float, float, int]]:
     """Search with one of the extension's metrics, in values whose squares do not underflow."""
-    exponent = _exponent_for_squares(points, queries)
+    exponent = exponent_for_squares(points, points if queries is None else queries)
     if exponent:
         points = np.ldexp(points, exponent)
         queries = None if queries is None else np.ldexp(queries, exponent)
@@ -247,17 +249,17 @@ def dense_neighbors(
         points, queries, k, metric, 1.0 if recall is None else recall, n_threads, show
     )
     if exponent:
-        factors = {"euclidean": 1, "inner_product": 2, "cosine": 0}
-        distances = np.ldexp(distances, -exponent * factors[metric])
+        distances = np.ldexp(distances, -exponent * POWERS[metric])
     return distances, indices, quality
 
 
-def _exponent_for_squares(points: Points, queries: Points | None) -> int:
+def exponent_for_squares(points: Points, queries: Points) -> int:
     """Return the power of two to multiply extremely small values by; 0 for all others."""
-    arrays = [points] if queries is None else [points, queries]
-    if any(array.dtype != np.float64 for array in arrays):
+    if points.dtype != np.float64 or queries.dtype != np.float64:
         return 0
-    largest = max(float(max(array.max(), -array.min())) for array in arrays)
+    largest = max(
+        float(max(values.max(initial=0), -values.min(initial=0))) for values in (points, queries)
+    )
     return -math.frexp(largest)[1] if 0 < largest < _SMALL_VALUE else 0
 
 

@@ -4,6 +4,8 @@ Blocks of queries are multiplied with all rows (SciPy's sparse product), in doub
 products rank the rows. The distances of the best 2 k + 32 of each query are then computed from
 differences, since products cancel where rows are nearly equal, and sorted.
 
+Rows of which more than half of the values are stored are searched as dense ones.
+
 The time is that of the product, which SciPy computes on one thread, plus a few passes over
 n_queries x n_samples values. Memory beyond a copy of the rows and their transpose is about 256 MiB,
 whatever the number of columns.
@@ -18,10 +20,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from labelquorum._shared.progress import Show
+from labelquorum.neighbors.search import POWERS, dense_neighbors, exponent_for_squares
 
 _VALUES_PER_BLOCK = 1 << 22  # products that are held at once
 _MAX_ROWS_PER_BLOCK = 1024
 _EXTRA_CANDIDATES = 32
+_DENSE_SHARE = 0.5  # of stored values: as a dense array, the rows take no more memory
 
 
 def sparse_neighbors(
@@ -39,6 +43,15 @@ def sparse_neighbors(
         Finite, with sorted rows that hold each column once. Without queries, the neighbors of each
         point among the others are found.
     """
+    if points.nnz > _DENSE_SHARE * points.shape[0] * points.shape[1]:
+        dense_queries = None if queries is None else queries.toarray()
+        return dense_neighbors(points.toarray(), dense_queries, k, metric, None, 1, show)[:2]
+    exponent = exponent_for_squares(points.data, points.data if queries is None else queries.data)
+    if exponent:
+        points = _scaled(points, exponent)
+        queries = None if queries is None else _scaled(queries, exponent)
+        distances, indices = sparse_neighbors(points, queries, k, metric, show)
+        return np.ldexp(distances, -exponent * POWERS[metric]), indices
     is_double = np.float64 in (points.dtype, points.dtype if queries is None else queries.dtype)
     search = _Search(points, queries, k, metric)
     n_queries = search.queries.shape[0]
@@ -51,6 +64,11 @@ def sparse_neighbors(
         if show is not None:
             show("search", block.stop / n_queries)
     return distances, indices
+
+
+def _scaled(rows: sparse.csr_array, exponent: int) -> sparse.csr_array:
+    parts = (np.ldexp(rows.data, exponent), rows.indices, rows.indptr)
+    return sparse.csr_array(parts, shape=rows.shape)
 
 
 class _Search:

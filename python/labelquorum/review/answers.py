@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -245,9 +247,20 @@ def _as_dicts(items: Any, name: str) -> list[Mapping[str, Any]]:
     return _as_items(items, name)
 
 
-def _time_of(annotation: Mapping[str, Any]) -> str:
-    """The time of the last change: ISO 8601 in one time zone, so that it sorts as text."""
-    return str(annotation.get("updated_at") or annotation.get("created_at") or "")
+def _time_of(annotation: Mapping[str, Any]) -> float:
+    """The time of the last change, in seconds; without one, it is before all others."""
+    time = annotation.get("updated_at") or annotation.get("created_at")
+    if time is None:
+        return -math.inf
+    if isinstance(time, (int, float)):
+        return float(time)
+    try:
+        moment = datetime.fromisoformat(str(time))
+    except ValueError as error:
+        raise ValueError(
+            f"updated_at must be a time such as 2026-01-31T12:00:00Z, got {time!r:.60}"
+        ) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _choice_of(annotation: Mapping[str, Any], question: str, name: str) -> str | None:
@@ -323,8 +336,7 @@ def _rows_of(path: Path, content: str) -> list[tuple[str, str, str]]:
     answers = []
     with fields_of_any_length():
         for separator in ",;\t|":
-            rows = csv.reader(StringIO(content, newline=""), delimiter=separator)
-            names = next(rows, [])
+            names = next(csv.reader(StringIO(content, newline=""), delimiter=separator), [])
             if {"sample", "label"} <= set(names):
                 break
         else:
@@ -333,6 +345,9 @@ def _rows_of(path: Path, content: str) -> list[tuple[str, str, str]]:
                 f"{path}: the first line must name the columns sample and label, got {first_line!r}"
             )
         sample, label = names.index("sample"), names.index("label")
+        # "strict": a quote that is not closed would swallow the answers after it.
+        rows = csv.reader(StringIO(content, newline=""), delimiter=separator, strict=True)
+        next(rows)
         for row in rows:
             where = f"{path}, line {rows.line_num}"
             if len(row) != len(names) and any(row):

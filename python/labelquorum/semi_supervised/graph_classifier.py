@@ -205,6 +205,7 @@ class GraphClassifier(SemiSupervisedClassifierMixin, BaseEstimator):
                 "of new samples: use fit(X, y)"
             )
         X = validated_samples(self, X, reset=False, dtype=FLOATS)
+        check_finite(X, "X")
         k = min(as_positive(self.n_neighbors, "n_neighbors"), self._rows.shape[0])
         distances, indices = kneighbors(
             self._rows, k, metric=self.metric, Y=X, n_jobs=self.n_jobs, verbose=self.verbose

@@ -405,6 +405,11 @@ class KNNLabelPropagation(SemiSupervisedClassifierMixin, BaseEstimator):
             verbose=self.verbose,
         )
 
+    def _validated(self, X: Any) -> Any:
+        X = validated_samples(self, X, reset=False, dtype=FLOATS)
+        check_finite(X, "X")
+        return X
+
     def _vote(self, X: Any) -> _Vote:
         distances, indices = self._search(self._labeled, X, self.n_neighbors_, self.metric_)
         codes = self._codes[indices]
@@ -432,7 +437,7 @@ class KNNLabelPropagation(SemiSupervisedClassifierMixin, BaseEstimator):
             Rows sum to 1.
         """
         check_is_fitted(self)
-        return self._vote(validated_samples(self, X, reset=False, dtype=FLOATS)).shares
+        return self._vote(self._validated(X)).shares
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Label new samples.
@@ -449,7 +454,7 @@ class KNNLabelPropagation(SemiSupervisedClassifierMixin, BaseEstimator):
             `min_confidence`.
         """
         check_is_fitted(self)
-        vote = self._vote(validated_samples(self, X, reset=False, dtype=FLOATS))
+        vote = self._vote(self._validated(X))
         return to_labels(self.classes_, self._confident_codes(vote))
 
 
@@ -465,7 +470,7 @@ def _warn_of_single_labels(classes: NDArray[Any], codes: NDArray[np.intp]) -> No
     if len(classes) > 1 and len(single):
         warnings.warn(
             f"{len(single)} of {len(classes)} classes have only one labeled sample (the first is "
-            f"{single[0]!r}), which counts as wrong in the validation",
+            f"{single.tolist()[0]!r}), which counts as wrong in the validation",
             UserWarning,
             stacklevel=4,
         )

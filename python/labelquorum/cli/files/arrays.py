@@ -19,6 +19,7 @@ from labelquorum._shared.memory import check_memory
 from labelquorum.cli.files.sources import SourceFile
 
 _MEMBER = ".npy"  # the extension of each array in an .npz file
+_BYTES_PER_LINE = 16  # that a row or column takes, even if it is empty
 _SPARSE = {"format", "shape", "data"}  # what scipy.sparse.save_npz writes for every kind
 
 
@@ -78,6 +79,7 @@ class Archive:
         kind = str(arrays["format"].item().decode())
         shape = tuple(int(n) for n in arrays["shape"])
         data = arrays["data"]
+        check_memory(self._name, _BYTES_PER_LINE * sum(shape))
         if kind == "coo":
             matrix = sparse.coo_array((data, (arrays["row"], arrays["col"])), shape=shape)
         elif kind == "dia":

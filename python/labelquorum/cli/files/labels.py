@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -22,6 +23,7 @@ from labelquorum.cli.files.sources import Location, extension_of, find_file
 _LABEL = "label"  # the column of labels in the files that we write
 
 _MAX_LABEL = 1 << 62
+_MOST_DIGITS = 1000  # Python refuses to read far more.
 # Not 007, which is a name. Integers are often saved as floats, 1.0 or 1.000e+00.
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _ARRAYS = (".npy", ".txt")
@@ -150,6 +152,6 @@ def _as_number(text: str) -> int | float | None:
     if not _NUMBER.fullmatch(text):
         return None
     if not set(text) & set(".eE"):
-        return int(text)
+        return int(text) if len(text) < _MOST_DIGITS else math.inf
     number = float(text)
     return int(number) if number.is_integer() else number

@@ -100,6 +100,10 @@ class FeatureColumns:
                 f"{batch.first_row + wrong[0]} (from 0), but {width} in the first row: they must "
                 "be equal"
             )
+        if not width:
+            raise FileError(
+                f"{batch.file}: column {name!r} holds empty lists, which are no features"
+            )
         values = column.flatten()
         if values.null_count:
             row = batch.first_row + _first_null(values) // max(1, width)
