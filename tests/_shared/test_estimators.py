@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
+import labelquorum as lq
 from labelquorum._shared.estimators import (
     SemiSupervisedClassifierMixin,
     SemiSupervisedClusterMixin,
@@ -58,3 +59,16 @@ def test_forget_deletes_what_is_there():
     model = Copying().fit(None, 0)
     forget(model, "classes_", "never_set_")
     assert sorted(vars(model)) == ["classes", "labels_"]
+
+
+def test_bools_are_no_numbers():
+    model = lq.LabelSpreading(3).fit(np.arange(6.0)[:, None], [True, None, None, False, None, None])
+    with pytest.raises(TypeError, match="y must hold labels like those of fit"):
+        model.score([[0.0]], [1])
+
+
+@pytest.mark.parametrize("weights", [[0, 0], [-1, 2], [np.nan, 1], [np.inf, 1]])
+def test_weights_without_a_mean_are_refused(weights):
+    model = lq.LabelSpreading(2).fit([[0.0], [1.0], [5.0]], [0, -1, 1])
+    with pytest.raises(ValueError, match="sample_weight must be finite numbers"):
+        model.score([[0.0], [5.0]], [0, 1], sample_weight=weights)

@@ -235,3 +235,13 @@ except FileError as error:
     assert run.stdout.startswith(f"{path}: cannot be written: ")
     assert len(run.stdout.splitlines()) == 1
     assert is_device or list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["n" * 245 + ".csv", "\u00e9" * 120 + ".csv"])
+def test_names_as_long_as_they_may_be_are_written(tmp_path, name):
+    path = tmp_path / name
+    for content in (b"first", b"second"):
+        with replacing(path) as file:
+            file.write(content)
+    assert path.read_bytes() == b"second"
+    assert list(tmp_path.iterdir()) == [path]

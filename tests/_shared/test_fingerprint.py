@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -208,3 +209,13 @@ def test_the_caller_keeps_unsorted_indices():
     before = matrix.indices.copy()
     of(matrix)
     np.testing.assert_array_equal(matrix.indices, before)
+
+
+def test_classes_of_scripts_count_by_their_code():
+    def clusterer(code):
+        names = {"BaseEstimator": BaseEstimator, "__name__": "__main__"}
+        exec(f"class Mine(BaseEstimator):\n    def fit(self, X): return {code}", names)
+        return names["Mine"]()
+
+    assert fingerprint(clusterer("X > 1"), "m") == fingerprint(clusterer("X > 1"), "m")
+    assert fingerprint(clusterer("X > 1"), "m") != fingerprint(clusterer("X > 2"), "m")

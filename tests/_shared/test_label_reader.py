@@ -6,6 +6,7 @@ import datetime
 import decimal
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -209,3 +210,10 @@ def test_arrays_hold_names_as_they_are(names):
 def test_words_of_files_have_any_case():
     assert all(is_no_label_word(f" {word.upper()}") for word in NO_LABEL_WORDS)
     assert not is_no_label_word("nobody")
+
+
+def test_types_that_arrow_lacks_are_read():
+    named = ["a", None, "b"]
+    for column in (pa.array(named, pa.string_view()), pl.Series(named, dtype=pl.Object)):
+        assert read_labels(column, "y").as_objects().tolist() == named
+    assert read_labels(pl.Series([5, None, 7], dtype=pl.Int128), "y").codes.tolist() == [0, -1, 1]

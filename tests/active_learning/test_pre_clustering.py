@@ -540,3 +540,16 @@ def test_bad_calls_are_refused(three_blobs):
         lq.PreClusteringSampler().fit([[0.0]])
     with pytest.raises(ValueError, match="y must have 240 values, one per sample, got 1"):
         lq.PreClusteringSampler().fit(three_blobs[0], [1])
+
+
+def test_equal_samples_are_asked_once_before_they_are_asked_again():
+    X = np.repeat(np.arange(10.0)[:, None] ** 2, 6, axis=0)
+    sampler = lq.PreClusteringSampler(20, random_state=0).fit(X)
+    assert len(set((sampler.query(10) // 6).tolist())) == 10
+
+
+def test_bools_and_integers_are_not_mixed_over_calls():
+    sampler = lq.PreClusteringSampler(4, random_state=0).fit(np.arange(8.0)[:, None])
+    sampler.teach([1], [True])
+    with pytest.raises(TypeError, match=r"all integers or all bools, .* got bool and int"):
+        sampler.teach([5], [1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -102,3 +104,11 @@ def test_a_view_depends_on_its_seed_alone(rows):
     partitions = first.partitions((5, 20), scale, 1)
     np.testing.assert_array_equal(again.partitions((5, 20), scale, 3), partitions)
     assert (other.partitions((5, 20), scale, 1) != partitions).any()
+
+
+def test_rows_with_far_more_columns_than_rows_are_projected_at_once():
+    rows = np.random.default_rng(0).normal(size=(80, 20_000)).astype(np.float32)
+    started = time.perf_counter()
+    space = space_of(rows)
+    assert time.perf_counter() - started < 5
+    assert space.narrow_rows.shape == (80, 64)

@@ -142,3 +142,10 @@ def test_bad_arguments_are_named(change, error, message):
     arguments |= change
     with pytest.raises(error, match=message):
         lq.communities(arguments.pop("graph"), **arguments)
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-46, 1e30, 1e307])
+def test_neither_communities_nor_walks_depend_on_the_scale(scale):
+    graph = scipy.sparse.csr_array(np.kron(np.eye(2), np.ones((3, 3))) - np.eye(6))
+    assert lq.communities(graph * scale).tolist() == [0, 0, 0, 1, 1, 1]
+    np.testing.assert_allclose(lq.normalize_graph(graph * scale).data, 0.5, rtol=1e-6)

@@ -116,3 +116,21 @@ def test_values_that_are_not_finite_are_named(value):
     }.items():
         with pytest.raises(ValueError, match=f"{name} must be .* at row {row}, column {column}"):
             call()
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-170])
+@pytest.mark.parametrize("metric", ["euclidean", "inner_product", "cosine"])
+def test_tiny_values_do_not_underflow(metric, scale):
+    X = scipy.sparse.random(120, 40, density=0.1, random_state=0, format="csr")
+    np.testing.assert_array_equal(
+        lq.kneighbors(X * scale, 5, metric=metric)[1], lq.kneighbors(X, 5, metric=metric)[1]
+    )
+
+
+def test_dense_rows_stored_as_sparse_ones_are_compared_as_dense_ones():
+    X = np.abs(np.random.default_rng(0).normal(size=(200, 20))) + 1e9
+    for queries in (None, X[:7] + 0.1):
+        stored = None if queries is None else scipy.sparse.csr_array(queries)
+        found = lq.kneighbors(scipy.sparse.csr_array(X), 5, Y=stored)
+        for result, expected in zip(found, lq.kneighbors(X, 5, Y=queries), strict=True):
+            np.testing.assert_array_equal(result, expected)

@@ -408,3 +408,33 @@ def test_damaged_tables_are_named(tmp_path):
             review.read_csv(path, 4)
         except ValueError as error:
             assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("rows", ['1,"a\n2,b\n', '1,"a"b"c"\n'])
+def test_quotes_that_are_not_closed_are_refused(tmp_path, rows):
+    path = tmp_path / "review.csv"
+    path.write_text("sample,label\n" + rows)
+    with pytest.raises(ValueError, match=r"review.csv: not a table of answers"):
+        review.read_csv(path, 3)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("2024-01-02T00:00:00Z", "2024-01-02T00:00:00.500Z"),
+        ("2024-01-02T01:00:00+05:00", "2024-01-01T23:00:00Z"),
+        (9, 10),
+    ],
+)
+def test_the_last_answer_of_a_person_counts_whatever_the_form_of_times(earlier, later):
+    def annotation(time, label):
+        result = [{"from_name": "label", "type": "choices", "value": {"choices": [label]}}]
+        return {"completed_by": 1, "updated_at": time, "result": result}
+
+    for order in (1, -1):
+        annotations = [annotation(earlier, "old"), annotation(later, "new")][::order]
+        export = [{"data": {"text": "a", "sample": 0}, "annotations": annotations}]
+        assert review.read_label_studio(export, 1).labels.tolist() == ["new"]
+    export[0]["annotations"] = [annotation("yesterday", "new")]
+    with pytest.raises(ValueError, match="updated_at must be a time such as"):
+        review.read_label_studio(export, 1)
