@@ -6,7 +6,6 @@ import datetime
 import decimal
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given
