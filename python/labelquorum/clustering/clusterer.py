@@ -315,9 +315,10 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         if self.n_clusters is not None and self.n_clusters_ < self.n_clusters:
             min_size = self._min_size(self.n_clusters)
             of_size = "" if min_size == 1 else f" of at least {min_size} samples"
+            word = "category" if self.n_clusters_ == 1 else "categories"
             warnings.warn(
                 f"n_clusters is {self.n_clusters}, but the partitions tell only {self.n_clusters_} "
-                f"categories{of_size} apart",
+                f"{word}{of_size} apart",
                 stacklevel=3,
             )
         self.classes_ = category_names(known_names, self.n_clusters_)

@@ -316,6 +316,7 @@ def _are_steps(fields: list[str]) -> bool:
     # Two numbers in a row are often a sample, and so are three, unless they count.
     if len(fields) <= 2 or not all(map(is_number, fields)):
         return False
-    steps = np.diff([float(field) for field in fields])
+    with np.errstate(invalid="ignore", over="ignore"):  # of 1e308 and infinity
+        steps = np.diff([float(field) for field in fields])
     is_equal = bool(steps[0]) and np.allclose(steps, steps[0], rtol=0.05, atol=0)
     return bool(is_equal and (len(fields) > 3 or abs(steps[0]) == 1))
