@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import secrets
+import signal
 import stat
 import sys
 import tempfile
@@ -122,6 +123,10 @@ def _standard(status: os.stat_result) -> int | None:
 def _open_stream(path: Path) -> BinaryIO:
     number = _standard(path.stat())
     if number is None:
+        # Opening a pipe waits for a reader. pyarrow leaves signals so that they end no waiting.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            if hasattr(signal, "siginterrupt") and callable(signal.getsignal(each)):
+                signal.siginterrupt(each, True)
         return open(path, "wb")
     if sys.stdout is not None:
         sys.stdout.flush()
