@@ -39,14 +39,14 @@ def test_minus_one_and_none_skip_a_sample():
             1,
             [1],
             TypeError,
-            "labels must be all strings, all integers or all bools, .*, got int and str",
+            "labels must be all strings or all integers, .*, got both",
         ),
         (
             ["x", 1],
             2,
             [],
             TypeError,
-            "labels must be all strings, all integers or all bools, .*, got int and str",
+            "labels must be all strings or all integers, .*, got both",
         ),
     ],
 )

@@ -40,11 +40,13 @@ def as_names(labels: Any, n: int, known_names: list[Any]) -> list[Any]:
             f"labels must have shape ({n},), one label per index, got {read.codes.shape}"
         )
     names: list[Any] = read.as_objects().tolist() * (n if is_single else 1)
-    kinds = {type(name).__name__ for name in (*known_names, *names) if name is not None}
-    if len(kinds) > 1:
+    given = {(type(name), name) for name in (*known_names, *names) if name is not None}
+    if len({kind is str for kind, _ in given}) > 1:
+        raise TypeError("labels must be all strings or all integers, like earlier labels, got both")
+    if any(kind is bool and (int, int(name)) in given for kind, name in given):
         raise TypeError(
-            "labels must be all strings, all integers or all bools, like earlier labels, got "
-            f"{' and '.join(sorted(kinds))}"
+            "labels must be bools or the integers 0 and 1, like earlier labels, got both: True "
+            "equals 1"
         )
     return names
 

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from labelquorum._shared.progress import Show
 from labelquorum._shared.samples import Points
+from labelquorum.neighbors.dense_search import Distances, Indices
 from labelquorum.neighbors.kmeans import kmeans_centers
-from labelquorum.neighbors.search import Distances, Indices, kneighbors
+from labelquorum.neighbors.search import kneighbors
 
 Float32Rows: TypeAlias = NDArray[np.float32]
 

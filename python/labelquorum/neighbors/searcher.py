@@ -14,14 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from labelquorum._shared.arguments import METRICS, as_choice, as_fraction, as_n_threads, as_positive
 from labelquorum._shared.progress import Show, progress
 from labelquorum._shared.samples import check_finite, in_form_of, validated_points
-from labelquorum.neighbors.search import (
-    EXACT,
-    Distances,
-    Indices,
-    SearchQuality,
-    dense_neighbors,
-    kneighbors,
-)
+from labelquorum.neighbors.dense_search import Distances, Indices, dense_neighbors
+from labelquorum.neighbors.search import EXACT, SearchQuality, kneighbors
 from labelquorum.neighbors.searcher_file import SavedSearcher, read_searcher, write_searcher
 from labelquorum.neighbors.sparse_search import sparse_neighbors
 from labelquorum.neighbors.tuned_index import (

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from labelquorum._shared.progress import Show
-from labelquorum.neighbors.search import POWERS, dense_neighbors, exponent_for_squares
+from labelquorum.neighbors.dense_search import POWERS, dense_neighbors, exponent_for_squares
 
 _VALUES_PER_BLOCK = 1 << 22  # products that are held at once
 _MAX_ROWS_PER_BLOCK = 1024

@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_choice, as_fraction, as_n_threads, as_positive
 from labelquorum._shared.samples import check_finite, validated_points
-from labelquorum.neighbors.search import Distances, Indices, kneighbors
+from labelquorum.neighbors.dense_search import Distances, Indices
+from labelquorum.neighbors.search import kneighbors
 from labelquorum.neighbors.searcher import NeighborSearcher
 
 _METRICS = ("euclidean", "cosine")

@@ -16,7 +16,8 @@ from labelquorum import _core
 from labelquorum._shared.progress import Show
 from labelquorum._shared.samples import Points
 from labelquorum.neighbors import faiss_index
-from labelquorum.neighbors.search import Distances, Indices, SearchQuality, kneighbors
+from labelquorum.neighbors.dense_search import Distances, Indices
+from labelquorum.neighbors.search import SearchQuality, kneighbors
 
 _EXACT_BELOW = 10_000  # samples: exact search among fewer is too fast for an index to pay off
 _MIN_HELD_OUT = 1_000
