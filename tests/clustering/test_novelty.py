@@ -76,13 +76,7 @@ def test_the_lower_bound_of_the_novel_share_holds(n_training, n_new):
         for n in n_violations:
             rows = rng.normal(size=(n_training + n_new, 2)).astype(np.float32)
             rows[n_training : n_training + n] += 9
-            result = novelty(
-                rows[:n_training],
-                rows[n_training:],
-                level=0.05,
-                min_group_size=n_new + 1,
-                n_threads=1,
-            )
+            result = emerging(rows[:n_training], rows[n_training:], n_new + 1)
             n_violations[n] += result.share_at_least > n / n_new
     assert max(n_violations.values()) <= 0.05 * n_draws
 
