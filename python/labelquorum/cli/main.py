@@ -71,6 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"standard output: cannot be written: {error.strerror or error}", 1)
     except WorkLimitError as error:
         return _fail(str(error), 1)
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        name = f"{args.file}: " if "file" in args else ""
+        return _fail(f"{name}not enough memory for another thread", 1)
     return 0
 
 
