@@ -133,15 +133,6 @@ def _refuse_non_integers(array: NDArray[Any], value: Any, name: str) -> NoReturn
     raise TypeError(f"{name} must hold integers, got {problem}")
 
 
-def _as_array(value: Any, name: str, dtype: Any = None) -> NDArray[Any]:
-    try:
-        return np.asarray(value, dtype=dtype)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} must be an array or rectangular nested lists, got ragged data ({error})"
-        ) from error
-
-
 def shown(value: Any) -> str:
     """A value in a message. Lists may be nested too deeply to be shown."""
     try:

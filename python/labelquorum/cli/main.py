@@ -61,9 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # nobody reads what is printed any more
         _print_nowhere()
         return 128 + _SIGPIPE
-    except MemoryError as error:
-        name = f"{args.file}: " if "file" in args else ""
-        return _fail(f"{name}not enough memory: {error}", 1)
     except OSError as error:
         if isinstance(error, FileError) or error.filename is not None:
             return _fail(str(error), 1)
@@ -71,11 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"standard output: cannot be written: {error.strerror or error}", 1)
     except WorkLimitError as error:
         return _fail(str(error), 1)
-    except RuntimeError as error:
-        if "can't start new thread" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "can't start new thread" not in str(error):
             raise
         name = f"{args.file}: " if "file" in args else ""
-        return _fail(f"{name}not enough memory for another thread", 1)
+        return _fail(f"{name}not enough memory: {error}", 1)
     return 0
 
 
