@@ -132,5 +132,6 @@ void register_communities(py::module_& module);
 void register_correlation(py::module_& module);
 void register_linkage(py::module_& module);
 void register_propagation(py::module_& module);
+void register_heads(py::module_& module);
 
 }  // namespace labelquorum::bindings

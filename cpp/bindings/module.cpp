@@ -15,4 +15,5 @@ PYBIND11_MODULE(_core, module) {
     register_correlation(module);
     register_linkage(module);
     register_propagation(module);
+    register_heads(module);
 }

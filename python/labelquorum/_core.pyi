@@ -202,6 +202,17 @@ class LinkageMethod:
     ward: LinkageMethod
     average: LinkageMethod
 
+def train_heads(
+    rows: NDArray[np.float32],
+    neighbors: NDArray[np.integer[Any]],
+    weights: NDArray[np.float32],
+    n_passes: int,
+    batch_size: int,
+    temperature: float,
+    seed: int,
+    n_threads: int,
+    progress: Progress,
+) -> NDArray[np.float32]: ...
 def linkage(
     distances: NDArray[np.float64],
     weights: NDArray[np.float64],

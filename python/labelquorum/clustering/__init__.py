@@ -3,6 +3,7 @@
 In reading order:
 
 - `views`: graphs of neighbors, and the partitions that each of them gives
+- `heads`: linear classifiers trained without labels on pairs of near neighbors
 - `base_partitions`: many partitions of the same samples, from views or clusterers
 - `number_of_clusters`: the number of clusters on which views agree most
 - `ballots`: partitions as votes, collapsed into signatures
