@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <random>
+#include <stdexcept>
 #include <vector>
 
 #include "check.hpp"
@@ -169,4 +170,104 @@ TEST(single_precision_is_near_double_precision) {
                        0.05 * scale + 1e-7));
         }
     }
+}
+
+namespace {
+
+struct Trained {
+    std::vector<float> weights, losses;
+    bool operator==(const Trained&) const = default;
+};
+
+Trained train(std::size_t n_rows, const HeadShape& shape, std::size_t n_neighbors, int n_threads,
+              std::size_t n_passes = 3, bool is_zero = false) {
+    std::mt19937_64 random(n_rows);
+    const Problem problem = random_problem(shape, n_rows, 1, 1);
+    std::vector<float> rows(problem.rows.begin(), problem.rows.end());
+    if (is_zero) std::fill(rows.begin(), rows.end(), 0.0F);
+    std::vector<std::int32_t> neighbors;
+    for (std::size_t i = 0; i < n_rows * n_neighbors; ++i) {
+        neighbors.push_back(static_cast<std::int32_t>(random() % n_rows));
+    }
+    Trained trained{{problem.student.begin(), problem.student.end()},
+                    std::vector<float>(shape.n_heads)};
+    HeadTraining training;
+    training.n_passes = n_passes;
+    training.batch_size = 200;
+    train_heads<std::int32_t>({rows.data(), n_rows, shape.n_columns},
+                              {neighbors.data(), n_neighbors}, shape, training, trained.weights,
+                              trained.losses, Executor(n_threads));
+    return trained;
+}
+
+}  // namespace
+
+TEST(any_number_of_threads_gives_the_same_bits) {
+    for (const HeadShape& shape :
+         {HeadShape{7, 5, 40}, HeadShape{16, 20, 50}, HeadShape{3, 300, 9}}) {
+        const Trained one = train(1000, shape, 4, 1);
+        for (const int n_threads : {2, 3, 16}) CHECK(train(1000, shape, 4, n_threads) == one);
+    }
+}
+
+TEST(directions_have_length_1_and_all_is_finite) {
+    for (const std::size_t n_rows : {1, 2, 63, 65, 450}) {
+        for (const std::size_t n_neighbors : {0, 1, 5}) {
+            for (const bool is_zero : {false, true}) {
+                for (const HeadShape& shape : {HeadShape{1, 1, 1}, HeadShape{2, 3, 31},
+                                               HeadShape{2, 70, 32}, HeadShape{3, 6, 65}}) {
+                    const Trained trained = train(n_rows, shape, n_neighbors, 2, 30, is_zero);
+                    for (const float loss : trained.losses) CHECK(std::isfinite(loss));
+                    for (std::size_t line = 0; line < shape.n_heads * shape.n_clusters; ++line) {
+                        double square = 0;
+                        for (std::size_t c = 0; c < shape.n_columns; ++c) {
+                            const double w =
+                                static_cast<double>(trained.weights[line * shape.n_columns + c]);
+                            square += w * w;
+                        }
+                        CHECK(near(square, 1, 1e-5));
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(pairs_are_drawn_evenly) {
+    std::vector<int> rows(10), slots(4);
+    for (std::uint64_t i = 0; i < 40000; ++i) {
+        const HeadPair pair = draw_pair(5, i, 10, 4);
+        ++rows[pair.row];
+        ++slots[pair.slot];
+    }
+    for (const int count : rows) CHECK(std::abs(count - 4000) < 300);
+    for (const int count : slots) CHECK(std::abs(count - 10000) < 500);
+}
+
+TEST(bad_arguments_are_refused) {
+    const std::vector<float> rows(20, 0.5F);
+    std::vector<std::int32_t> neighbors(20, 1);
+    std::vector<float> weights(12), losses(2);
+    const HeadShape shape{2, 3, 2};
+    const auto run = [&](const HeadShape& of, const HeadTraining& training) {
+        train_heads<std::int32_t>({rows.data(), 10, 2}, {neighbors.data(), 2}, of, training,
+                                  weights, losses, Executor(1));
+    };
+    run(shape, {});
+    HeadTraining bad;
+    bad.objective.temperature = 0;
+    CHECK_THROWS(std::invalid_argument, run(shape, bad));
+    bad = {};
+    bad.momentum = 1;
+    CHECK_THROWS(std::invalid_argument, run(shape, bad));
+    bad = {};
+    bad.n_passes = 0;
+    CHECK_THROWS(std::invalid_argument, run(shape, bad));
+    CHECK_THROWS(std::invalid_argument, run({2, 3, 4}, {}));
+    CHECK_THROWS(std::invalid_argument, run({2, 4, 2}, {}));
+    CHECK_THROWS(std::invalid_argument, run({0, 3, 2}, {}));
+    neighbors[19] = 10;
+    CHECK_THROWS(std::invalid_argument, run(shape, {}));
+    neighbors[19] = -1;
+    CHECK_THROWS(std::invalid_argument, run(shape, {}));
 }

@@ -72,8 +72,9 @@ HeadPair draw_pair(std::uint64_t seed, std::uint64_t number, std::size_t n_rows,
 // `number` of the whole training is draw_pair(seed, number, ...). The running mean m starts at 1 /
 // n_clusters; after each step, a tenth of it is replaced by the mean of q over the step's rows.
 //
-// Products are computed in bfloat16 where the processor has instructions for it, else in single
-// precision. Memory: about 20 bytes per weight and 4 MiB per thread.
+// Products are computed in bytes, with a scale for each row and each direction, where the processor
+// has instructions for it, else in single precision. Memory: the rows once more (a quarter of it in
+// bytes), about 28 bytes per weight and 2 MiB per thread.
 //
 // Throws std::invalid_argument if a size is 0, a setting is out of its range, or a neighbor is not
 // a row.

@@ -46,10 +46,11 @@ bool is_supported(InstructionSet set) {
 #ifdef LABELQUORUM_HAVE_AVX512_BF16
         case InstructionSet::avx512_bf16:
             return is_supported(InstructionSet::avx512) &&
-                   __builtin_cpu_supports("avx512bf16") != 0;
+                   __builtin_cpu_supports("avx512bf16") != 0 &&
+                   __builtin_cpu_supports("avx512vnni") != 0;
 #endif
 #ifdef LABELQUORUM_HAVE_AMX
-        case InstructionSet::amx: return is_supported(InstructionSet::avx512) && has_amx();
+        case InstructionSet::amx: return is_supported(InstructionSet::avx512_bf16) && has_amx();
 #endif
         default: return false;
     }

@@ -40,51 +40,91 @@ private:
     std::size_t size_;
 };
 
-// The first rows of pairs, and the second ones.
+// All rows as values, and after them a row of zeros.
 template <class Real>
-struct PairRows {
-    std::vector<const Real*> first;
-    std::vector<const Real*> second;
+class PreparedRows {
+public:
+    PreparedRows(const RowsView<Real>& rows, const HeadKernels<Real>& kernels,
+                 const Executor& executor)
+        : n_padded_((rows.n_columns + kernels.column_multiple - 1) / kernels.column_multiple *
+                    kernels.column_multiple),
+          row_bytes_(n_padded_ * kernels.value_bytes),
+          n_rows_(rows.n_rows) {
+        executor.require_memory((n_rows_ + 1) * (row_bytes_ + sizeof(Real)), "the rows of heads");
+        values_.resize((n_rows_ + 1) * row_bytes_);
+        scales_.resize(n_rows_ + 1);
+        constexpr std::size_t rows_at_once = 1024;
+        executor.run_ranges(
+            n_rows_ + 1, rows_at_once, [&](std::size_t begin, std::size_t end, int) {
+                for (std::size_t r = begin; r < end; ++r) {
+                    const bool is_row = r < n_rows_;
+                    scales_[r] = kernels.put_row(rows.values + (is_row ? r * rows.n_columns : 0),
+                                                 is_row ? rows.n_columns : 0, n_padded_,
+                                                 values_.as<char>() + r * row_bytes_);
+                }
+            });
+    }
+
+    std::size_t n_padded() const { return n_padded_; }
+    std::size_t zeros() const { return n_rows_; }
+    const void* values(std::size_t row) const { return values_.as<char>() + row * row_bytes_; }
+    Real scale(std::size_t row) const { return scales_[row]; }
+
+private:
+    std::size_t n_padded_;
+    std::size_t row_bytes_;
+    std::size_t n_rows_;
+    AlignedBuffer values_;
+    std::vector<Real> scales_;
 };
 
-// What a thread works on: one block of pairs, packed, with its logits and their gradient.
+struct RowPair {
+    std::size_t first;
+    std::size_t second;
+};
+
+// What a thread works on: the pairs of a step; of one block of them, the packed rows, the logits
+// and their gradient.
 template <class Real>
-class Workspace {
-public:
+struct Workspace {
     Workspace(const HeadKernels<Real>& kernels, std::size_t n_lines, std::size_t n_clusters,
               std::size_t n_padded)
-        : logits(2 * n_lines * rows_per_block), scratch(2 * n_clusters * kernels.lanes) {
+        : logits(2 * n_lines * rows_per_block),
+          scratch(2 * n_clusters * kernels.lanes),
+          gradient_scales(n_lines) {
         by_columns.resize(rows_per_block * n_padded * kernels.value_bytes);
         by_rows.resize(rows_per_block * n_padded * kernels.value_bytes);
         gradient.resize(n_lines * rows_per_block * kernels.value_bytes);
     }
 
+    std::vector<RowPair> pairs;
     AlignedBuffer by_columns;
     AlignedBuffer by_rows;
-    AlignedBuffer gradient;
     Numbers<Real> logits;  // the student's lines, then the teacher's
     Numbers<Real> scratch;
-    PairRows<Real> pairs;
+    AlignedBuffer gradient;
+    std::vector<LineScale<Real>> gradient_scales;
 };
 
 // Some heads of the same shape: their weights, and the loss over pairs with its gradient.
 template <class Real>
 class HeadGroup {
 public:
-    HeadGroup(const HeadKernels<Real>& kernels, const HeadShape& shape,
-              const HeadObjective& objective)
+    HeadGroup(const HeadKernels<Real>& kernels, const PreparedRows<Real>& rows,
+              const HeadShape& shape, const HeadObjective& objective)
         : kernels_(kernels),
+          rows_(rows),
           shape_(shape),
           objective_(objective),
           n_lines_(shape.n_heads * shape.n_clusters),
-          n_padded_((shape.n_columns + kernels.column_multiple - 1) / kernels.column_multiple *
-                    kernels.column_multiple),
+          n_padded_(rows.n_padded()),
           student_(n_lines_ * n_padded_),
           teacher_(n_lines_ * n_padded_),
           gradient_(n_lines_ * n_padded_),
           loss_sums_(shape.n_heads * kernels.lanes),
           mean_sums_(n_lines_ * kernels.lanes),
-          log_means_(n_lines_) {
+          log_means_(n_lines_),
+          direction_scales_(2 * n_lines_) {
         directions_.resize(2 * n_lines_ * n_padded_ * kernels.value_bytes);
     }
 
@@ -110,7 +150,7 @@ public:
 
     // Computes the sum of losses of each head, the gradient of the mean loss with respect to the
     // student's weights, and the sums of the teacher's probabilities.
-    void evaluate(std::size_t n_columns, Workspace<Real>& work) {
+    void evaluate(Workspace<Real>& work) {
         const Real scale = static_cast<Real>(1 / objective_.temperature);
         for (std::size_t line = 0; line < n_lines_; ++line) {
             direct(student_, line, scale, line);
@@ -119,9 +159,9 @@ public:
         gradient_.clear();
         loss_sums_.clear();
         mean_sums_.clear();
-        const std::size_t n_pairs = work.pairs.first.size();
+        const std::size_t n_pairs = work.pairs.size();
         for (std::size_t begin = 0; begin < n_pairs; begin += pairs_per_block) {
-            add_block(n_columns, begin, work);
+            add_block(begin, work);
         }
         for (std::size_t line = 0; line < n_lines_; ++line) {
             kernels_.through_length(student_.data() + line * n_padded_, n_padded_, scale,
@@ -166,8 +206,9 @@ private:
     }
 
     void direct(const Numbers<Real>& weights, std::size_t line, Real scale, std::size_t place) {
-        kernels_.direct(weights.data() + line * n_padded_, n_padded_, scale,
-                        directions_.as<char>() + place * n_padded_ * kernels_.value_bytes);
+        direction_scales_[place] = kernels_.direct(
+            weights.data() + line * n_padded_, n_padded_, scale,
+            directions_.template as<char>() + place * n_padded_ * kernels_.value_bytes);
     }
 
     double sum_of_lanes(const Numbers<Real>& sums, std::size_t place) const {
@@ -178,37 +219,45 @@ private:
         return sum;
     }
 
-    void add_block(std::size_t n_columns, std::size_t begin, Workspace<Real>& work) {
-        const Real* rows[rows_per_block] = {};
-        Real counted[pairs_per_block] = {};
-        const std::size_t n_pairs = work.pairs.first.size();
-        for (std::size_t p = 0; p < std::min(pairs_per_block, n_pairs - begin); ++p) {
-            rows[p] = work.pairs.first[begin + p];
-            rows[pairs_per_block + p] = work.pairs.second[begin + p];
-            counted[p] = 1;
+    void add_block(std::size_t begin, Workspace<Real>& work) {
+        const std::size_t n_pairs = work.pairs.size();
+        const void* rows[rows_per_block];
+        Real row_scales[rows_per_block];
+        Real counted[pairs_per_block];
+        for (std::size_t p = 0; p < pairs_per_block; ++p) {
+            const bool is_pair = begin + p < n_pairs;
+            const RowPair pair =
+                is_pair ? work.pairs[begin + p] : RowPair{rows_.zeros(), rows_.zeros()};
+            rows[p] = rows_.values(pair.first);
+            row_scales[p] = rows_.scale(pair.first);
+            rows[pairs_per_block + p] = rows_.values(pair.second);
+            row_scales[pairs_per_block + p] = rows_.scale(pair.second);
+            counted[p] = is_pair ? Real{1} : Real{0};
         }
-        kernels_.pack(rows, n_columns, n_padded_, work.by_columns.template as<char>(),
-                      work.by_rows.template as<char>());
-        Real* logits = work.logits.data();
-        kernels_.multiply(directions_.as<char>(), 2 * n_lines_, work.by_columns.template as<char>(),
-                          n_padded_, logits);
-        const std::size_t k = shape_.n_clusters;
+        auto* by_columns = work.by_columns.template as<char>();
+        auto* by_rows = work.by_rows.template as<char>();
+        auto* gradient = work.gradient.template as<char>();
+        kernels_.pack(rows, n_padded_, by_columns, by_rows);
+        Real* student = work.logits.data();
+        Real* teacher = student + n_lines_ * rows_per_block;
+        kernels_.multiply(directions_.template as<char>(), direction_scales_.data(), 2 * n_lines_,
+                          by_columns, row_scales, n_padded_, student);
+        const auto scale = static_cast<Real>(1 / static_cast<double>(n_pairs));
         for (std::size_t head = 0; head < shape_.n_heads; ++head) {
-            Real* student = logits + head * k * rows_per_block;
-            kernels_.pair_losses(
-                student, student + n_lines_ * rows_per_block, k,
-                static_cast<Real>(objective_.sharing), log_means_.data() + head * k, counted,
-                static_cast<Real>(1 / static_cast<double>(n_pairs)), work.scratch.data(),
-                work.gradient.template as<char>() +
-                    head * k * rows_per_block * kernels_.value_bytes,
-                loss_sums_.data() + head * kernels_.lanes,
-                mean_sums_.data() + head * k * kernels_.lanes);
+            const std::size_t line = head * shape_.n_clusters;
+            kernels_.pair_losses(student + line * rows_per_block, teacher + line * rows_per_block,
+                                 shape_.n_clusters, static_cast<Real>(objective_.sharing),
+                                 log_means_.data() + line, counted, scale, work.scratch.data(),
+                                 loss_sums_.data() + head * kernels_.lanes,
+                                 mean_sums_.data() + line * kernels_.lanes);
         }
-        kernels_.accumulate(work.gradient.template as<char>(), n_lines_,
-                            work.by_rows.template as<char>(), n_padded_, gradient_.data());
+        kernels_.put_gradient(student, row_scales, n_lines_, gradient, work.gradient_scales.data());
+        kernels_.accumulate(gradient, work.gradient_scales.data(), n_lines_, by_rows, n_padded_,
+                            gradient_.data());
     }
 
     const HeadKernels<Real>& kernels_;
+    const PreparedRows<Real>& rows_;
     HeadShape shape_;
     HeadObjective objective_;
     std::size_t n_lines_;
@@ -220,14 +269,15 @@ private:
     Numbers<Real> loss_sums_;
     Numbers<Real> mean_sums_;
     Numbers<Real> log_means_;
+    std::vector<LineScale<Real>> direction_scales_;
 };
 
 // Heads in training.
 class Trainee {
 public:
-    Trainee(const HeadKernels<float>& kernels, const HeadShape& shape,
-            const HeadObjective& objective, const float* weights)
-        : group_(kernels, shape, objective),
+    Trainee(const HeadKernels<float>& kernels, const PreparedRows<float>& rows,
+            const HeadShape& shape, const HeadObjective& objective, const float* weights)
+        : group_(kernels, rows, shape, objective),
           gradient_means_(group_.n_lines() * group_.n_padded()),
           gradient_squares_(group_.n_lines() * group_.n_padded()),
           means_(group_.n_lines(), 1 / static_cast<double>(shape.n_clusters)),
@@ -243,10 +293,9 @@ public:
 
     Workspace<float> workspace() const { return group_.workspace(); }
 
-    void step(std::size_t n_columns, const AdamStep<float>& adam, bool counts,
-              Workspace<float>& work) {
-        group_.evaluate(n_columns, work);
-        const std::size_t n_pairs = work.pairs.first.size();
+    void step(const AdamStep<float>& adam, bool counts, Workspace<float>& work) {
+        group_.evaluate(work);
+        const std::size_t n_pairs = work.pairs.size();
         group_.update(adam, gradient_means_.data(), gradient_squares_.data());
         group_.replace_means(means_, n_pairs);
         if (!counts) return;
@@ -293,11 +342,13 @@ void check_size(std::size_t found, std::size_t wanted, const char* name) {
 }
 
 template <class Index>
-std::size_t checked_row(Index index, std::size_t n_rows) {
+std::size_t checked_row(Index index, std::size_t n_rows, const char* name) {
     const auto row = static_cast<std::size_t>(index);
-    require(index >= 0 && row < n_rows, "neighbors must hold row numbers from 0 to " +
-                                            std::to_string(n_rows - 1) + ", got " +
-                                            std::to_string(index) + ".");
+    if (index < 0 || row >= n_rows) {
+        throw std::invalid_argument(std::string(name) + " must hold row numbers from 0 to " +
+                                    std::to_string(n_rows - 1) + ", got " + std::to_string(index) +
+                                    ".");
+    }
     return row;
 }
 
@@ -338,6 +389,10 @@ void train_heads(const RowsView<float>& rows, const NeighborsView<Index>& neighb
     require(
         training.rate > 0 && training.decay >= 0 && training.momentum >= 0 && training.momentum < 1,
         "rate must be positive, decay at least 0, and momentum in [0, 1).");
+    // All of them: whether there is an error must not depend on what is drawn.
+    for (std::size_t i = 0; i < rows.n_rows * neighbors.n_neighbors; ++i) {
+        checked_row(read_once(neighbors.indices + i), rows.n_rows, "neighbors");
+    }
     const std::size_t batch = std::min(training.batch_size, rows.n_rows);
     const std::size_t n_steps = training.n_passes * (rows.n_rows / batch);
     const std::size_t first_counted = n_steps * 3 / 4;
@@ -348,11 +403,13 @@ void train_heads(const RowsView<float>& rows, const NeighborsView<Index>& neighb
         std::clamp<std::size_t>((shape.n_heads + n_threads - 1) / n_threads, 1,
                                 std::max<std::size_t>(1, max_lines_per_group / shape.n_clusters));
     executor.require_memory(28 * shape.n_weights(), "the weights of heads");
+    const PreparedRows<float> prepared(rows, kernels, executor.without_progress());
     std::vector<Trainee> groups;
+    groups.reserve(shape.n_heads);
     for (std::size_t head = 0; head < shape.n_heads; head += heads_per_group) {
         HeadShape part = shape;
         part.n_heads = std::min(heads_per_group, shape.n_heads - head);
-        groups.emplace_back(kernels, part, training.objective,
+        groups.emplace_back(kernels, prepared, part, training.objective,
                             weights.data() + head * shape.n_clusters * shape.n_columns);
     }
     std::vector<Workspace<float>> workspaces;
@@ -360,19 +417,18 @@ void train_heads(const RowsView<float>& rows, const NeighborsView<Index>& neighb
         workspaces.push_back(groups.front().workspace());
     }
 
-    const auto draw = [&](std::size_t step, PairRows<float>& pairs) {
-        pairs.first.clear();
-        pairs.second.clear();
+    const auto draw = [&](std::size_t step, std::vector<RowPair>& pairs) {
+        pairs.clear();
         for (std::size_t number = step * batch; number < (step + 1) * batch; ++number) {
             const auto [row, slot] =
                 draw_pair(training.seed, number, rows.n_rows, neighbors.n_neighbors);
             std::size_t other = row;
             if (neighbors.n_neighbors > 0) {
-                other = checked_row(
-                    read_once(neighbors.indices + row * neighbors.n_neighbors + slot), rows.n_rows);
+                other =
+                    checked_row(read_once(neighbors.indices + row * neighbors.n_neighbors + slot),
+                                rows.n_rows, "neighbors");
             }
-            pairs.first.push_back(rows.values + row * rows.n_columns);
-            pairs.second.push_back(rows.values + other * rows.n_columns);
+            pairs.push_back({row, other});
         }
     };
     const double operations_per_step = 12.0 * static_cast<double>(batch) *
@@ -391,8 +447,7 @@ void train_heads(const RowsView<float>& rows, const NeighborsView<Index>& neighb
             for (std::size_t step = begin; step < end; ++step) {
                 executor.checkpoint();
                 draw(step, work.pairs);
-                groups[group].step(rows.n_columns, adam_step(training, step, n_steps),
-                                   step >= first_counted, work);
+                groups[group].step(adam_step(training, step, n_steps), step >= first_counted, work);
             }
         });
     }
@@ -417,19 +472,17 @@ void head_losses(const RowsView<Real>& rows, std::span<const std::int64_t> pairs
     check_size(log_means.size(), shape.n_heads * shape.n_clusters, "log_means");
     check_size(losses.size(), shape.n_heads, "losses");
     check_size(gradient.size(), shape.n_weights(), "gradient");
-    HeadGroup<Real> group(head_kernels<Real>(), shape, objective);
+    const PreparedRows<Real> prepared(rows, head_kernels<Real>(), Executor(1));
+    HeadGroup<Real> group(head_kernels<Real>(), prepared, shape, objective);
     group.set_student(student.data());
     group.set_teacher(teacher.data());
     group.set_log_means(log_means.data());
     Workspace<Real> work = group.workspace();
     for (std::size_t p = 0; p < pairs.size(); p += 2) {
-        const auto row_of = [&](std::int64_t index) {
-            return rows.values + checked_row(index, rows.n_rows) * rows.n_columns;
-        };
-        work.pairs.first.push_back(row_of(pairs[p]));
-        work.pairs.second.push_back(row_of(pairs[p + 1]));
+        work.pairs.push_back({checked_row(pairs[p], rows.n_rows, "pairs"),
+                              checked_row(pairs[p + 1], rows.n_rows, "pairs")});
     }
-    group.evaluate(rows.n_columns, work);
+    group.evaluate(work);
     for (std::size_t head = 0; head < shape.n_heads; ++head) {
         losses[head] =
             static_cast<Real>(group.loss_sum(head) * 2 / static_cast<double>(pairs.size()));

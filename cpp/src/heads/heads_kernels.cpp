@@ -10,6 +10,12 @@
 #include <immintrin.h>
 #endif
 
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC warns of its own intrinsics (its bug 105593).
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 namespace labelquorum::LABELQUORUM_KERNELS_NAMESPACE {
 namespace {
 
@@ -106,32 +112,131 @@ struct Plain {
     using Real = Real_;
     using Vector = Vector_;
     using Value = Real;
+    using Sums = Vector;
     static constexpr std::size_t depth = 1;
+    static constexpr std::size_t lanes = vector_bytes / sizeof(Real);
 
-    static Vector multiply_add_values(const Value* a, const Value* b, Vector sum) {
-        return multiply_add(Vector{} + *a, load<Vector>(b), sum);
+    static Sums add_products(const Value* a, const Value* b, Sums sums) {
+        return multiply_add(Vector{} + *a, load<Vector>(b), sums);
     }
-    static void store_values(Value* to, Vector values) { store(to, values); }
+    static Vector scaled(Sums sums, const LineScale<Real>&) { return sums; }
+    static Vector scaled(Vector products, const Real*) { return products; }
+
+    static Real put_row(const Real* row, std::size_t n_columns, std::size_t n_padded, Value* to) {
+        for (std::size_t c = 0; c < n_padded; ++c) to[c] = c < n_columns ? row[c] : Real{0};
+        return 1;
+    }
+
+    static void pack_lines(const Value* const* rows, std::size_t n_padded, Value* lines) {
+        std::memcpy(lines, rows[0], n_padded * sizeof(Value));
+    }
+
+    static LineScale<Real> put_line(const Real* line, std::size_t n, Real factor, Value* to) {
+        for (std::size_t c = 0; c < n; c += lanes) store(to + c, load<Vector>(line + c) * factor);
+        return {1, 0};
+    }
+
+    static LineScale<Real> put_gradient(const Real* line, const Real*, std::size_t n, Value* to) {
+        std::memcpy(to, line, n * sizeof(Value));
+        return {1, 0};
+    }
 };
 
-#ifdef __AVX512BF16__
+#ifdef __AVX512VNNI__
 
-// bfloat16: the upper half of a float.
-struct Half {
+// Bytes. Each row and each line has a scale of its own. The instruction multiplies bytes without
+// sign by bytes with sign, so 128 is added to the values of rows, and what it adds to the products,
+// the line's `offset`, is subtracted: both are exact.
+struct Bytes {
     using Real = float;
     using Vector = Floats;
-    using Value = std::uint16_t;
-    static constexpr std::size_t depth = 2;
+    using Value = std::int8_t;
+    using Sums = Integers;
+    static constexpr std::size_t depth = 4;
+    static constexpr std::size_t lanes = 16;
+    static constexpr float most = 127;
+    static constexpr int shift = 128;
 
-    static Vector multiply_add_values(const Value* a, const Value* b, Vector sum) {
-        std::int32_t pair;
-        std::memcpy(&pair, a, sizeof(pair));
-        return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_epi32(pair),
-                                (__m512bh)_mm512_loadu_si512(b));
+    static Sums add_products(const Value* a, const Value* b, Sums sums) {
+        std::int32_t factors;
+        std::memcpy(&factors, a, sizeof(factors));
+        return (Integers)_mm512_dpbusd_epi32((__m512i)sums, _mm512_loadu_si512(b),
+                                             _mm512_set1_epi32(factors));
     }
-    static void store_values(Value* to, Vector values) {
-        const __m256bh half = _mm512_cvtneps_pbh(values);
-        std::memcpy(to, &half, sizeof(half));
+    static Vector scaled(Sums sums, const LineScale<Real>& of_line) {
+        return __builtin_convertvector(sums - of_line.offset, Floats) * of_line.scale;
+    }
+    static Vector scaled(Vector products, const Real* row_scales) {
+        return products * load<Vector>(row_scales);
+    }
+
+    static float largest(const float* values, const float* factors, std::size_t n) {
+        Floats largest{};
+        for (std::size_t c = 0; c < n; c += lanes) {
+            Floats v = load<Floats>(values + c);
+            if (factors != nullptr) v *= load<Floats>(factors + c);
+            largest = larger(largest, larger(v, -v));
+        }
+        return _mm512_reduce_max_ps(largest);
+    }
+
+    static float put_row(const float* row, std::size_t n_columns, std::size_t n_padded, Value* to) {
+        float largest = 0;
+        for (std::size_t c = 0; c < n_columns; ++c) {
+            const float size = row[c] < 0 ? -row[c] : row[c];
+            largest = size > largest ? size : largest;
+        }
+        const float factor = largest > 0 ? most / largest : 0;
+        for (std::size_t c = 0; c < n_padded; ++c) {
+            const float scaled = c < n_columns ? row[c] * factor : 0;
+            to[c] = static_cast<Value>(static_cast<int>(__builtin_nearbyintf(scaled)) - shift);
+        }
+        return largest / most;
+    }
+
+    // Four rows side by side: the values of a column become one word.
+    static void pack_lines(const Value* const* rows, std::size_t n_padded, Value* lines) {
+        for (std::size_t c = 0; c < n_padded; c += lanes) {
+            __m512i words = _mm512_setzero_si512();
+            for (std::size_t r = depth; r-- > 0;) {
+                const __m128i bytes = load<__m128i>(rows[r] + c);
+                words = _mm512_or_si512(_mm512_slli_epi32(words, 8), _mm512_cvtepu8_epi32(bytes));
+            }
+            _mm512_storeu_si512(lines + c * depth, words);
+        }
+    }
+
+    static LineScale<Real> put_line(const float* line, std::size_t n, float factor, Value* to) {
+        const float size = largest(line, nullptr, n);
+        const float inverse = size > 0 ? most / size : 0;
+        __m512i sum = _mm512_setzero_si512();
+        for (std::size_t c = 0; c < n; c += lanes) {
+            const __m512i values = _mm512_cvtps_epi32(load<Floats>(line + c) * inverse);
+            sum = _mm512_add_epi32(sum, values);
+            store(to + c, _mm512_cvtepi32_epi8(values));
+        }
+        return {size / most * factor, shift * _mm512_reduce_add_epi32(sum)};
+    }
+
+    // Rounds up or down at random, so that small values do not get lost in sums. The digits that
+    // are cut off decide, well mixed: they are as good as random.
+    static LineScale<Real> put_gradient(const float* line, const float* row_scales, std::size_t n,
+                                        Value* to) {
+        const float size = largest(line, row_scales, n);
+        const float inverse = size > 0 ? most / size : 0;
+        __m512i sum = _mm512_setzero_si512();
+        for (std::size_t c = 0; c < n; c += lanes) {
+            const Floats scaled = load<Floats>(line + c) * load<Floats>(row_scales + c) * inverse;
+            const __m512i mixed =
+                _mm512_mullo_epi32((__m512i)scaled, _mm512_set1_epi32(-0x61c88647));
+            const Floats part = (Floats)_mm512_cvtepi32_ps(_mm512_srli_epi32(mixed, 8)) * 0x1p-24F;
+            const __m512i values =
+                _mm512_cvt_roundps_epi32(scaled + part, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+            const __m512i bytes = _mm512_min_epi32(values, _mm512_set1_epi32(127));
+            sum = _mm512_add_epi32(sum, bytes);
+            store(to + c, _mm512_cvtepi32_epi8(bytes));
+        }
+        return {size / most, shift * _mm512_reduce_add_epi32(sum)};
     }
 };
 
@@ -142,11 +247,12 @@ struct Loops {
     using Real = typename Way::Real;
     using Vector = typename Way::Vector;
     using Value = typename Way::Value;
+    using Sums = typename Way::Sums;
     static constexpr std::size_t depth = Way::depth;
-    static constexpr std::size_t lanes = vector_bytes / sizeof(Real);
+    static constexpr std::size_t lanes = Way::lanes;
     static constexpr std::size_t width = 2 * lanes;  // of a tile
-    static constexpr std::size_t column_multiple = width > 32 ? width : 32;
-    static_assert(pairs_per_block % width == 0);
+    static constexpr std::size_t column_multiple = 32;
+    static_assert(pairs_per_block % width == 0 && column_multiple % width == 0);
 
     static Real sum_of(Vector v) {
         for (std::size_t half = lanes / 2; half > 0; half /= 2) {
@@ -155,101 +261,110 @@ struct Loops {
         return v[0];
     }
 
-    // out (n_lines x `width` of a matrix with rows of out_step numbers) = or += a * b. a: n_lines
-    // lines of values, a_step apart; b: n_steps times `width` groups of `depth` values, b_step
-    // values apart.
-    template <std::size_t n_lines, bool add>
+    // The sums of products of n_lines lines, a_step values apart, with `width` groups of `depth`
+    // values at each of n_steps steps, b_step values apart. finish(line, v, sums) takes them.
+    template <std::size_t n_lines, class Finish>
     static void tile(const Value* a, std::size_t a_step, const Value* b, std::size_t b_step,
-                     std::size_t n_steps, Real* out, std::size_t out_step) {
-        Vector sums[n_lines][2] = {};
+                     std::size_t n_steps, const Finish& finish) {
+        Sums sums[n_lines][2] = {};
         for (std::size_t k = 0; k < n_steps; ++k, a += depth, b += b_step) {
 #pragma GCC unroll 8
             for (std::size_t line = 0; line < n_lines; ++line) {
                 const Value* factor = a + line * a_step;
-                sums[line][0] = Way::multiply_add_values(factor, b, sums[line][0]);
-                sums[line][1] = Way::multiply_add_values(factor, b + lanes * depth, sums[line][1]);
+                sums[line][0] = Way::add_products(factor, b, sums[line][0]);
+                sums[line][1] = Way::add_products(factor, b + lanes * depth, sums[line][1]);
             }
         }
-        for (std::size_t line = 0; line < n_lines; ++line, out += out_step) {
-            for (std::size_t v = 0; v < 2; ++v) {
-                Vector sum = sums[line][v];
-                if constexpr (add) sum += load<Vector>(out + v * lanes);
-                store(out + v * lanes, sum);
-            }
+#pragma GCC unroll 8
+        for (std::size_t line = 0; line < n_lines; ++line) {
+            finish(line, 0, sums[line][0]);
+            finish(line, lanes, sums[line][1]);
         }
     }
 
     // Tiles of most_lines lines, then of half as many, and so on. The height of a tile does not
     // change its results.
-    template <bool add, std::size_t height = most_lines>
+    template <class Finish, std::size_t height = most_lines>
     static void column_of_tiles(const Value* a, std::size_t a_step, std::size_t n_lines,
-                                const Value* b, std::size_t b_step, std::size_t n_steps, Real* out,
-                                std::size_t out_step) {
-        for (; n_lines >= height; n_lines -= height) {
-            tile<height, add>(a, a_step, b, b_step, n_steps, out, out_step);
-            a += height * a_step;
-            out += height * out_step;
+                                const Value* b, std::size_t b_step, std::size_t n_steps,
+                                const Finish& finish, std::size_t first = 0) {
+        for (; first + height <= n_lines; first += height) {
+            tile<height>(a + first * a_step, a_step, b, b_step, n_steps,
+                         [&](std::size_t line, std::size_t lane, Sums sums) {
+                             finish(first + line, lane, sums);
+                         });
         }
         if constexpr (height > 1) {
-            column_of_tiles<add, height / 2>(a, a_step, n_lines, b, b_step, n_steps, out, out_step);
+            column_of_tiles<Finish, height / 2>(a, a_step, n_lines, b, b_step, n_steps, finish,
+                                                first);
         }
     }
 
-    static void multiply(const void* directions, std::size_t n_lines, const void* by_columns,
+    static void multiply(const void* directions, const LineScale<Real>* line_scales,
+                         std::size_t n_lines, const void* by_columns, const Real* row_scales,
                          std::size_t n_padded, Real* logits) {
         for (std::size_t row = 0; row < rows_per_block; row += width) {
-            column_of_tiles<false>(static_cast<const Value*>(directions), n_padded, n_lines,
-                                   static_cast<const Value*>(by_columns) + row * n_padded,
-                                   width * depth, n_padded / depth, logits + row, rows_per_block);
+            column_of_tiles(static_cast<const Value*>(directions), n_padded, n_lines,
+                            static_cast<const Value*>(by_columns) + row * n_padded, width * depth,
+                            n_padded / depth, [=](std::size_t line, std::size_t lane, Sums sums) {
+                                const Vector products = Way::scaled(sums, line_scales[line]);
+                                store(logits + line * rows_per_block + row + lane,
+                                      Way::scaled(products, row_scales + row + lane));
+                            });
         }
     }
 
-    static void accumulate(const void* gradient, std::size_t n_lines, const void* by_rows,
-                           std::size_t n_padded, Real* sums) {
+    static void accumulate(const void* gradient, const LineScale<Real>* line_scales,
+                           std::size_t n_lines, const void* by_rows, std::size_t n_padded,
+                           Real* totals) {
         for (std::size_t c = 0; c < n_padded; c += width) {
-            column_of_tiles<true>(static_cast<const Value*>(gradient), rows_per_block, n_lines,
-                                  static_cast<const Value*>(by_rows) + c * depth, n_padded * depth,
-                                  rows_per_block / depth, sums + c, n_padded);
+            column_of_tiles(
+                static_cast<const Value*>(gradient), rows_per_block, n_lines,
+                static_cast<const Value*>(by_rows) + c * depth, n_padded * depth,
+                rows_per_block / depth, [=](std::size_t line, std::size_t lane, Sums sums) {
+                    Real* total = totals + line * n_padded + c + lane;
+                    store(total, load<Vector>(total) + Way::scaled(sums, line_scales[line]));
+                });
         }
     }
 
-    static void pack(const Real* const* rows, std::size_t n_columns, std::size_t n_padded,
-                     void* by_columns, void* by_rows) {
+    static Real put_row(const Real* row, std::size_t n_columns, std::size_t n_padded, void* to) {
+        return Way::put_row(row, n_columns, n_padded, static_cast<Value*>(to));
+    }
+
+    static void pack(const void* const* rows, std::size_t n_padded, void* by_columns,
+                     void* by_rows) {
         auto* columns = static_cast<Value*>(by_columns);
         auto* lines = static_cast<Value*>(by_rows);
         for (std::size_t r = 0; r < rows_per_block; ++r) {
+            const auto* row = static_cast<const Value*>(rows[r]);
             Value* column = columns + r / width * width * n_padded + r % width * depth;
-            Value* line = lines + r / depth * depth * n_padded + r % depth;
-            for (std::size_t c = 0; c < n_padded; c += lanes) {
-                Value values[lanes] = {};
-                if (rows[r] != nullptr && c < n_columns) {
-                    Vector v{};
-                    const std::size_t left = n_columns - c;
-                    std::memcpy(&v, rows[r] + c, (left < lanes ? left : lanes) * sizeof(Real));
-                    Way::store_values(values, v);
-                }
-                for (std::size_t i = 0; i < lanes; ++i) {
-                    column[(c + i) / depth * width * depth + (c + i) % depth] = values[i];
-                    line[(c + i) * depth] = values[i];
-                }
+            for (std::size_t c = 0; c < n_padded; c += depth, column += width * depth) {
+                std::memcpy(column, row + c, depth * sizeof(Value));
             }
+        }
+        for (std::size_t r = 0; r < rows_per_block; r += depth) {
+            const Value* together[depth];
+            for (std::size_t i = 0; i < depth; ++i) {
+                together[i] = static_cast<const Value*>(rows[r + i]);
+            }
+            Way::pack_lines(together, n_padded, lines + r * n_padded);
         }
     }
 
     static void pair_losses(Real* student, Real* teacher, std::size_t n_clusters, Real sharing,
                             const Real* log_means, const Real* counted, Real scale, Real* scratch,
-                            void* gradient, Real* loss_sums, Real* mean_sums) {
+                            Real* loss_sums, Real* mean_sums) {
         for (std::size_t p = 0; p < pairs_per_block; p += lanes) {
             losses_of_lanes(student + p, teacher + p, n_clusters, sharing, log_means,
-                            load<Vector>(counted + p), scale, scratch,
-                            static_cast<Value*>(gradient) + p, loss_sums, mean_sums);
+                            load<Vector>(counted + p), scale, scratch, loss_sums, mean_sums);
         }
     }
 
     // `lanes` pairs. x and y are the rows of a pair.
     static void losses_of_lanes(Real* student, Real* teacher, std::size_t n_clusters, Real sharing,
                                 const Real* log_means, Vector counted, Real scale, Real* scratch,
-                                Value* gradient, Real* loss_sums, Real* mean_sums) {
+                                Real* loss_sums, Real* mean_sums) {
         constexpr std::size_t step = rows_per_block;
         constexpr std::size_t y = pairs_per_block;
         struct Both {
@@ -314,8 +429,8 @@ struct Loops {
             const Both t = both(teacher + c * step);
             const Vector zx = load<Vector>(scratch + c * width);
             const Vector zy = load<Vector>(scratch + c * width + lanes);
-            Way::store_values(gradient + c * step, factor * (s.x * part_s.x - zx * part_z.x));
-            Way::store_values(gradient + c * step + y, factor * (s.y * part_s.y - zy * part_z.y));
+            store(student + c * step, factor * (s.x * part_s.x - zx * part_z.x));
+            store(student + c * step + y, factor * (s.y * part_s.y - zy * part_z.y));
             Real* mean = mean_sums + c * lanes;
             store(mean, load<Vector>(mean) + (t.x * part_t.x + t.y * part_t.y));
         }
@@ -334,11 +449,18 @@ struct Loops {
         return square > Real{0} ? Real{1} / static_cast<Real>(__builtin_sqrt(square)) : Real{0};
     }
 
-    static void direct(const Real* weights, std::size_t n_padded, Real scale, void* direction) {
-        const Vector factor = Vector{} + scale * inverse_length(weights, n_padded);
-        auto* to = static_cast<Value*>(direction);
-        for (std::size_t c = 0; c < n_padded; c += lanes) {
-            Way::store_values(to + c, load<Vector>(weights + c) * factor);
+    static LineScale<Real> direct(const Real* weights, std::size_t n_padded, Real scale,
+                                  void* direction) {
+        return Way::put_line(weights, n_padded, scale * inverse_length(weights, n_padded),
+                             static_cast<Value*>(direction));
+    }
+
+    static void put_gradient(const Real* gradient, const Real* row_scales, std::size_t n_lines,
+                             void* to, LineScale<Real>* line_scales) {
+        for (std::size_t line = 0; line < n_lines; ++line) {
+            const std::size_t at = line * rows_per_block;
+            line_scales[line] = Way::put_gradient(gradient + at, row_scales, rows_per_block,
+                                                  static_cast<Value*>(to) + at);
         }
     }
 
@@ -363,7 +485,7 @@ struct Loops {
     static Vector root(Vector v) {
         if constexpr (sizeof(Real) == sizeof(float)) {
 #if defined(__AVX512F__)
-            return _mm512_maskz_sqrt_ps(0xffff, v);
+            return _mm512_sqrt_ps(v);
 #elif defined(__AVX2__)
             return _mm256_sqrt_ps(v);
 #endif
@@ -393,13 +515,13 @@ struct Loops {
         }
     }
 
-    static constexpr HeadKernels<Real> table{column_multiple, lanes,       sizeof(Value), pack,
-                                             multiply,        pair_losses, accumulate,    direct,
-                                             through_length,  update,      normalize};
+    static constexpr HeadKernels<Real> table{
+        column_multiple, lanes,      sizeof(Value), put_row,        pack,   multiply, pair_losses,
+        put_gradient,    accumulate, direct,        through_length, update, normalize};
 };
 
-#ifdef __AVX512BF16__
-using Single = Loops<Half>;
+#ifdef __AVX512VNNI__
+using Single = Loops<Bytes>;
 #else
 using Single = Loops<Plain<float, Floats>>;
 #endif
