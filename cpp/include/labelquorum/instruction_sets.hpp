@@ -2,7 +2,8 @@
 //
 // The choice is made once, at first use: the widest set that the CPU has, or the one named by the
 // environment variable LABELQUORUM_INSTRUCTION_SET ("baseline", "avx2", "avx512", "avx512_bf16" or
-// "amx"). Each set includes the ones before it.
+// "amx"). Each set includes the ones before it. "avx512_bf16" also stands for products of bytes
+// (AVX512_VNNI), which all processors with AVX512_BF16 have.
 #pragma once
 
 #include <string>
