@@ -217,7 +217,7 @@ def test_evaluate_survives_a_method_that_fails(tmp_path):
     ("method", "modules"),
     [
         ("EVoC", ["evoc"]),
-        ("UMAP 30-0-10 + PLSCAN", ["umap", "fast_hdbscan"]),
+        ("PLSCAN", ["fast_hdbscan"]),
         ("BERTopic", ["umap", "hdbscan"]),
     ],
 )
