@@ -42,9 +42,21 @@ def digits():
     return load_digits(return_X_y=True)
 
 
-def pendigits():
-    with np.load(real_data() / "usenc" / "pendigits.npz") as loaded:
+def table(folder, name):
+    with np.load(real_data() / folder / f"{name}.npz") as loaded:
         return loaded["X"].astype(np.float32), loaded["y"].ravel()
+
+
+def pendigits():
+    return table("usenc", "pendigits")
+
+
+def statlog():
+    return table("tables", "statlog")
+
+
+def coil20():
+    return table("tables", "coil20")
 
 
 def mnist():
@@ -62,16 +74,27 @@ def embeddings(vectors, texts):
         return X, np.array([json.loads(line)["label"] for line in lines])
 
 
-def stackoverflow():
+def intents(name):
     folder = real_data() / "intents"
-    return embeddings(folder / "stackoverflow_minilm.npy", folder / "stackoverflow.jsonl.gz")
+    return embeddings(folder / f"{name}_minilm.npy", folder / f"{name}.jsonl.gz")
+
+
+def stackoverflow():
+    return intents("stackoverflow")
 
 
 def clinc150():
     """Load the 150 intents without the out-of-scope queries."""
-    folder = real_data() / "intents"
-    X, classes = embeddings(folder / "clinc150_minilm.npy", folder / "clinc150.jsonl.gz")
+    X, classes = intents("clinc150")
     return X[classes != "oos"], classes[classes != "oos"]
+
+
+def search_snippets():
+    return intents("search_snippets")
+
+
+def biomedical():
+    return intents("biomedical")
 
 
 def news():
@@ -86,7 +109,15 @@ SETS = {
     "stackoverflow": stackoverflow,
     "clinc150": clinc150,
     "20news": news,
+    "search_snippets": search_snippets,
+    "biomedical": biomedical,
+    "statlog": statlog,
+    "coil20": coil20,
 }
+TEXTS = ("stackoverflow", "clinc150", "20news", "search_snippets", "biomedical")
+# The defaults were developed on one half of the sets, and run once on the other half.
+DEVELOPED_ON = ("stackoverflow", "search_snippets", "clinc150", "digits", "statlog")
+LOOKED_AT_ONCE = tuple(name for name in SETS if name not in DEVELOPED_ON)
 
 
 def loaded(names, n_rows=None):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import os
 import platform
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +210,114 @@ def test_evaluate_survives_a_method_that_fails(tmp_path):
     args = ["--set", "digits", "--rows", 300, "--seeds", 1, "--methods", "k-means"]
     printed = run("evaluate.py", *args, "--timeout", 0.01, out=tmp_path / "results.json")
     assert json.loads(printed.splitlines()[-1]) == {"k-means": {"error": "over 0.01 s"}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "modules"),
+    [
+        ("EVoC", ["evoc"]),
+        ("PLSCAN", ["fast_hdbscan"]),
+        ("BERTopic", ["umap", "hdbscan"]),
+    ],
+)
+def test_evaluate_runs_peers_or_says_what_they_need(tmp_path, method, modules):
+    args = ["--set", "digits", "--rows", 300, "--seeds", 1, "--methods", "k-means", method]
+    printed = run("evaluate.py", *args, out=tmp_path / "results.json")
+    missing = [module for module in modules if not find_spec(module)]
+    if missing:
+        assert f"skipped: {missing[0]} is not installed" in printed
+    else:
+        scores = json.loads(printed.splitlines()[-1])[method]
+        assert 0 <= scores["acc"] <= scores["coverage"] <= 1
+        assert "best_layer" not in scores or scores["best_layer"] >= scores["acc"]
+
+
+@pytest.fixture
+def study(monkeypatch):
+    monkeypatch.syspath_prepend(STUDIES)
+    return importlib.import_module
+
+
+def test_the_sets_are_halved(study):
+    data = study("_data")
+    assert len(data.SETS) == 10
+    assert sorted(data.DEVELOPED_ON + data.LOOKED_AT_ONCE) == sorted(data.SETS)
+    assert len(data.DEVELOPED_ON) == len(data.LOOKED_AT_ONCE) == 5
+    assert set(data.TEXTS) < set(data.SETS)
+
+
+def test_noise_is_wrong_and_told_apart(study):
+    classes = np.repeat([0, 1], 5)
+    labels = np.array([3, 3, 3, 3, -1, 7, 7, 7, -1, 3])
+    confidence = np.where(labels >= 0, 1.0, 0.0)
+    fine, coarse = np.arange(10), classes.copy()
+    result = study("_methods").with_noise(labels, confidence) | {"layers": [fine, labels, coarse]}
+    of = study("evaluate").scores(classes, result, 10, 0)
+    assert (of["acc"], of["coverage"], of["precision"]) == (0.7, 0.8, 7 / 8)
+    assert of["precision_at_ours"] == 0.7  # noise stays wrong among the most certain labels
+    assert (of["n_clusters"], of["n_classes"], of["best_layer"], of["n_layers"]) == (2, 2, 1.0, 3)
+    nothing = study("_methods").with_noise(np.full(10, -1), np.zeros(10))
+    of = study("evaluate").scores(classes, nothing, 4, 0)
+    assert (of["acc"], of["coverage"], of["precision"], of["n_clusters"]) == (0, 0, None, 0)
+
+
+def made_up_scores(acc, n_clusters=4, **more):
+    return (
+        {"acc": acc, "acc_sd": 0.002, "runs": 3, "n_classes": 4, "n_clusters": n_clusters}
+        | {
+            "nmi": acc,
+            "ari": acc,
+            "seconds": 2.0,
+            "peak_bytes": 100,
+        }
+        | more
+    )
+
+
+def test_the_bars_are_printed(study, capsys):
+    bars, data = study("_bars"), study("_data")
+    results = {
+        name: {
+            bars.OURS: made_up_scores(0.80, acc_sd=0.02 if name == "20news" else 0.0),
+            bars.UNKNOWN: made_up_scores(
+                0.70, 9 if name == "20news" else 3, best_layer=0.78, n_layers=4
+            ),
+            "k-means": made_up_scores(0.75),
+            "EVoC": made_up_scores(0.75 if name == "clinc150" else 0.5),
+            bars.TIMED: made_up_scores(0.82 if name == "biomedical" else 0.74, seconds=3.0),
+            "UMAP + GMM": {"error": "over 9 s"} if name == "mnist" else made_up_scores(0.1),
+        }
+        for name in data.SETS
+    }
+    bars.print_bars(results)
+    printed = capsys.readouterr().out
+    for line in (
+        "number given, 5 sets of texts: 0.800; the best peer, UMAP 30-0-10 + k-means, 0.756: "
+        "+0.044 (bar: +0.030)",
+        "number given, beside the best peer of each: -0.020 on biomedical at worst (bar: -0.010)",
+        "number given, mnist: 0.800 (bar: 0.97)",
+        "number given, deviation over 3 seeds: at most 0.020, on 20news (bar: 0.015)",
+        "labelquorum: 0.800 on the sets developed on",
+        "number unknown: -0.100 beside the number given (bar: -0.060)",
+        "number unknown, best of at most 4 layers: -0.020 (bar: -0.030, of 5)",
+        "number unknown, above EVoC: 9 of 10 sets (bar: 9 of 10)",
+        "number unknown, found / true: 0.75 (digits) to 2.25 (20news)",
+        "seconds on 10 sets: labelquorum 20.0, UMAP 30-0-10 + k-means 30.0",
+    ):
+        assert line in printed
+    bars.print_summary(results)
+    assert "UMAP + GMM" in capsys.readouterr().out
+    means = bars.means_over_sets(results)
+    assert means["UMAP + GMM"]["acc"] == pytest.approx(0.1)
+    assert means[bars.UNKNOWN]["best_layer"] == pytest.approx(0.78)
+
+
+@pytest.mark.parametrize("names", [["labelquorum"], ["k-means"], ["EVoC", "k-means"]])
+def test_the_bars_take_some_methods_on_a_set_of_the_user(study, capsys, names):
+    bars = study("_bars")
+    bars.print_bars({"mine": {name: made_up_scores(0.5) for name in names}})
+    assert ("deviation" in capsys.readouterr().out) == ("labelquorum" in names)
 
 
 @pytest.mark.slow
