@@ -623,7 +623,7 @@ def sparse_samples(draw, n_columns=4):
     return matrix, matrix.toarray()
 
 
-@share(0.5)
+@share(0.2)
 @given(sparse_samples(), sparse_samples(), st.integers(1, 12), st.booleans())
 def test_neighbors_of_sparse_rows_equal_those_of_dense_rows(samples, queries, k, has_queries):
     (matrix, dense), (new, new_dense) = samples, queries
