@@ -46,6 +46,12 @@ def blobs():
     return make_blobs(600, 6, centers=5, cluster_std=0.8, random_state=1)
 
 
+@pytest.fixture(scope="module")
+def one_folder(tmp_path_factory):
+    """A folder for all cases of a property, which write the same files anew."""
+    return tmp_path_factory.mktemp("cases")
+
+
 @pytest.fixture
 def no_window():
     import matplotlib as mpl

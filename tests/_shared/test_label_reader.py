@@ -42,8 +42,8 @@ def columns(draw, kind):
 
 
 @pytest.mark.parametrize(("kind", "form"), [(kind, form) for kind in FORMS for form in FORMS[kind]])
+@share(0.01)
 @given(st.data())
-@share(0.03)
 def test_every_form_is_read_like_a_list_value_by_value(kind, form, data):
     labels = data.draw(columns(kind))
     if form.startswith(WITHOUT_NAN):

@@ -52,6 +52,7 @@ def test_an_array_of_another_key_is_refused():
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda values: st.lists(values) | st.dictionaries(st.text(), values),
+    max_leaves=10,
 )
 
 

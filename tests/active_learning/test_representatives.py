@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import labelquorum as lq
 from labelquorum.neighbors.kmeans import spread_rows
+from strategies import share
 
 
 @parametrize_with_checks([lq.RepresentativeSampler(3)])
@@ -36,6 +37,7 @@ def naive_distances(X, clusters):
     return distances
 
 
+@share(0.3)
 @given(
     st.integers(2, 60),
     st.integers(1, 12),

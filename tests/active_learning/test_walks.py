@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelquorum.active_learning.walks import ClusterLabels, QuestionChooser, RandomWalks
+from strategies import share
 
 
 def simulated_hit_chances(steps, stop_chance, targets):
@@ -25,6 +26,7 @@ def simulated_hit_chances(steps, stop_chance, targets):
     return chances
 
 
+@share(0.5)
 @given(st.integers(2, 9), st.integers(0, 10_000))
 def test_walks_end_where_simulated_ones_do(n, seed):
     rng = np.random.default_rng(seed)
@@ -64,6 +66,7 @@ def naive_scores(walks, labels, n_open, asked, errors):
     return total
 
 
+@share(0.3)
 @given(st.integers(3, 8), st.integers(0, 10_000))
 def test_scores_are_expected_error_times_density(n, seed):
     rng = np.random.default_rng(seed)

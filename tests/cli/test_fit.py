@@ -283,9 +283,10 @@ def test_fit_reads_what_save_npz_writes(tmp_path, capsys, kind, container):
     rows = _rows_of(tmp_path / "tfidf-labels.csv")
     labels = lq.ConsensusClusterer(2, random_state=0).fit_predict(sparse.csr_array(X))
     assert [int(row["label"]) for row in rows] == labels.tolist()
-    assert main(["report", str(path), "--n-clusters", "2", "--quiet"]) == 0
-    assert main(["report", str(path), "--n-clusters", "2", "--image-shape", "2x4"]) == 2
-    assert "is sparse" in capsys.readouterr().err
+    if kind == "csc":  # a report reads its file as a fit does
+        assert main(["report", str(path), "--n-clusters", "2", "--quiet"]) == 0
+        assert main(["report", str(path), "--n-clusters", "2", "--image-shape", "2x4"]) == 2
+        assert "is sparse" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("change", ["index", "negative", "pointer", "cut"])

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from labelquorum._shared.arguments import as_columns
 from labelquorum.clustering.ballots import Ballots
 from oracle import cluster_members, cluster_reliability
+from strategies import share
 
 
 @st.composite
@@ -37,6 +38,7 @@ def test_signatures_are_sorted_by_count_and_expand_to_the_samples(partitions):
     assert len(ballots) == len(np.unique(partitions, axis=0))
 
 
+@share(0.5)
 @given(votes())
 def test_clusters_and_their_weights_equal_the_naive_ones(partitions):
     ballots = made(partitions)
@@ -107,6 +109,7 @@ def test_samples_without_votes_have_no_cluster():
     np.testing.assert_array_equal(labels, [0, 0, 0, -1])
 
 
+@share(0.5)
 @given(votes())
 def test_a_part_equals_the_ballots_of_these_signatures_and_partitions(partitions):
     ballots = made(partitions)

@@ -11,6 +11,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 import labelquorum as lq
+from strategies import share
 
 
 def random_weights(rng, n, share=1.0, scale=1.0, shift=0.0):
@@ -73,6 +74,7 @@ def best_of_average_linkage(weights):
     return max(within(weights, fcluster(tree, k, "maxclust")) for k in range(1, len(weights) + 1))
 
 
+@share(0.5)
 @given(
     st.integers(1, 7),
     st.sampled_from([0.3, 1.0]),
@@ -287,6 +289,7 @@ def test_log_odds_of_affinities_are_taken_as_they_are():
         assert solved(weights, form).tolist() == [0, 0, 1, 1]
 
 
+@share(0.4)
 @given(
     st.integers(1, 7),
     st.sampled_from([0.0, 0.05, 0.2]),

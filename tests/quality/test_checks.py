@@ -51,6 +51,7 @@ def chance_of_a_miss(chances, bounds):
     return distribution_of_sum(chances)[bounds > np.mean(chances)].sum()
 
 
+@share(0.5)
 @given(n=st.integers(1, 12), data=st.data(), alpha=st.sampled_from([0.25, 0.1, 0.05]))
 def test_bounds_hold_for_sums_of_unequal_trials(n, data, alpha):
     """Among them the worst sums, according to Hoeffding: chances of 0, 1 and one other value."""
@@ -93,6 +94,7 @@ def test_the_checks_needed_are_the_fewest(precision, n_errors, n_looks):
 # Which samples are drawn
 
 
+@share(0.5)
 @given(seed=st.integers(0, 2**31), sizes=st.lists(st.integers(1, 30), min_size=1, max_size=8))
 def test_every_category_gets_its_share_of_the_checks(seed, sizes):
     rng = np.random.default_rng(seed)

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 import labelquorum as lq
 from labelquorum.quality.coverage import coverage_at_thresholds, coverage_of, judge
+from strategies import share
 
 
+@share(0.5)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.booleans()), min_size=1))
 def test_each_threshold_keeps_the_labels_with_at_least_that_confidence(samples):
     has_label, confidence, right = map(np.array, zip(*samples, strict=True))

@@ -19,6 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import labelquorum as lq
 from labelquorum.quality.evaluation import _prediction_strength
+from strategies import share
 
 DIGITS, CLASSES = load_digits(return_X_y=True)
 BLOBS, BLOB = make_blobs(300, centers=[[0, 0], [20, 0], [0, 20]], random_state=0)
@@ -119,6 +120,7 @@ def test_true_labels_may_be_few_and_have_names():
     assert result.truth["ari"].min() == 1
 
 
+@share(0.5)
 @given(pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30))
 def test_prediction_strength_equals_the_count_of_pairs(pairs):
     clusters, predicted = np.array(pairs).T

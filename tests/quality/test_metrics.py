@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 import labelquorum as lq
 from labelquorum.quality.metrics import TO_MATCH, UNMATCHED, is_right
+from strategies import share
 
 PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 4)), min_size=1, max_size=40)
 
 
+@share(0.5)
 @given(PAIRS)
 def test_equals_the_best_of_all_matchings(pairs):
     y_true, y_pred = np.array(pairs).T

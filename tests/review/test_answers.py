@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from labelquorum import review
 from labelquorum._shared.cells import unmarked
 from labelquorum._shared.label_reader import is_no_label_word
+from strategies import share
 
 TEXTS = ["My card is lost", "=1+1", "", "How are you?"]
 LABELS = ["card", None, "other", "card"]
@@ -143,6 +144,7 @@ def _no_label(label):
     return label is None or label == -1
 
 
+@share(0.5)
 @given(suggested())
 def test_suggestions_that_people_accept_come_back_as_they_were(case):
     texts, labels, scores = case
@@ -181,10 +183,11 @@ def _accept_all(path):
     return rows
 
 
+@share(0.4)
 @given(case=suggested())
-def test_a_table_gives_every_text_and_label_back_and_holds_no_formula(tmp_path_factory, case):
+def test_a_table_gives_every_text_and_label_back_and_holds_no_formula(one_folder, case):
     texts, labels, scores = case
-    path = tmp_path_factory.mktemp("review") / "review.csv"
+    path = one_folder / "review.csv"
     review.write_csv(path, texts, labels, scores)
     n = len(texts)
     integers = isinstance(labels[0], int)
@@ -338,6 +341,7 @@ TASK = {"data": {"text": "x", "sample": 1}}
 RECORD = {"id": "1", "fields": {}}
 
 
+@share(0.5)
 @given(st.one_of(JSON, JSON.map(lambda part: [{**TASK, "annotations": part}])))
 def test_any_json_is_read_as_tasks_or_refused(tasks):
     try:
@@ -346,6 +350,7 @@ def test_any_json_is_read_as_tasks_or_refused(tasks):
         assert "\n" not in str(error)
 
 
+@share(0.5)
 @given(st.one_of(JSON, JSON.map(lambda part: [{**RECORD, "responses": part}])))
 def test_any_json_is_read_as_records_or_refused(records):
     try:

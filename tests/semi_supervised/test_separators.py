@@ -22,6 +22,7 @@ from labelquorum.semi_supervised.separators import (
     supervised_objective,
     supervised_separator,
 )
+from strategies import share
 
 
 @st.composite
@@ -38,6 +39,7 @@ def problems(draw):
     return form(features), labeled, signs, w, rng.uniform(-1, 1), rng.uniform(0.1, 9, 2)
 
 
+@share(0.5)
 @given(problems())
 def test_the_supervised_objective_is_its_sum_and_has_its_gradient(problem):
     features, labeled, signs, w, b, (C, _) = problem
@@ -53,6 +55,7 @@ def test_the_supervised_objective_is_its_sum_and_has_its_gradient(problem):
     assert gradient_error(supervised_objective, at, rows, signs, C) < 1e-5 * scale
 
 
+@share(0.5)
 @given(problems())
 def test_the_semi_supervised_objective_is_its_sum_and_has_its_gradient(problem):
     features, labeled, signs, w, balance, (C, C_unlabeled) = problem

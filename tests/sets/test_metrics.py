@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 import labelquorum as lq
+from strategies import share
 
 # The example of Bagga and Baldwin, "Algorithms for scoring coreference chains" (LREC 1998). Luo,
 # "On coreference resolution performance metrics" (HLT/EMNLP 2005), uses it for CEAF.
@@ -114,6 +115,7 @@ def test_scores_equal_naive_versions(items):
         assert scores[name] == pytest.approx(expected), name
 
 
+@share(0.3)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8))
 def test_the_true_clusters_under_other_names_are_perfect(labels):
     names = np.array(["x", "y", "z", "u"])[labels]
@@ -217,6 +219,7 @@ def test_any_iterable_of_sets_is_taken():
 # Memory for what clusters share, not for all pairs of them
 
 
+@share(0.5)
 @given(
     st.integers(1, 60),
     st.integers(1, 60),

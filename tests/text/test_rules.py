@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import labelquorum as lq
 from labelquorum.text import KeywordLabeler, keywords
+from strategies import share
 
 pd = pytest.importorskip("pandas")
 
@@ -47,6 +48,7 @@ _RULES = ["card", "car", "Credit card", "c++", "c", "don't", "++", "is lost", "L
 _PIECES = ["card", "cars", "car", "CREDIT", "C++", "c", "don't", "is", "lost", "1", "2", "12", "+"]
 
 
+@share(0.5)
 @given(
     st.lists(st.lists(st.sampled_from(_RULES), max_size=4, unique=True), min_size=1, max_size=4),
     st.lists(

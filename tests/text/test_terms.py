@@ -57,6 +57,7 @@ def naive_scores(texts, labels, min_df=1, n=1):
     return scores
 
 
+@share(0.5)
 @given(labeled_texts(), st.integers(1, 3))
 def test_keywords_have_the_highest_class_based_tf_idf(sample, min_df):
     texts, labels = sample
@@ -308,6 +309,7 @@ def naive_representatives(X, rows, n_texts, confidence):
     return chosen
 
 
+@share(0.5)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 120), st.integers(1, 5), st.booleans())
 def test_representatives_are_those_of_the_naive_version(seed, n, n_texts, is_sparse):
     rng = np.random.default_rng(seed)

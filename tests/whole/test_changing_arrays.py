@@ -21,15 +21,23 @@ PREAMBLE = """
     from scipy import sparse
     import labelquorum as lq
 
-    rng = np.random.default_rng(0)
     n = 4000
-    graph = sparse.csr_array(
-        (rng.random(8 * n) + 0.5, rng.integers(n, size=8 * n).astype(INDEX),
-         np.arange(0, 8 * n + 1, 8).astype(INDEX)), shape=(n, n)
-    )
-    X = rng.normal(size=(1500, 6))
-    rows = rng.integers(6, size=(n, 5)).astype(np.int32)
     known = np.where(np.arange(n) < 40, np.arange(n) % 4, -1)
+
+    def prepare():
+        global graph, both, X, rows, pairs, out, table
+        rng = np.random.default_rng(0)
+        graph = sparse.csr_array(
+            (rng.random(8 * n) + 0.5, rng.integers(n, size=8 * n).astype(INDEX),
+             np.arange(0, 8 * n + 1, 8).astype(INDEX)), shape=(n, n)
+        )
+        both = lq.symmetrize_graph(graph)
+        both.data -= 1
+        X = rng.normal(size=(1500, 6))
+        rows = rng.integers(6, size=(n, 5)).astype(np.int32)
+        pairs = rng.integers(n, size=(3 * n, 2))
+        out = np.zeros(n, dtype=np.int32)
+        table = lq.SignatureTable(5)
 
     @contextlib.contextmanager
     def changing(array, bad):
@@ -95,28 +103,34 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("index", ["np.int32", "np.int64"])
-@pytest.mark.parametrize("name", CALLS)
-def test_no_memory_is_corrupted(name, index):
-    array, call = CALLS[name]
-    if index == "np.int64" and not array.startswith(("graph", "both")):
-        pytest.skip("has no index")
-    bad = ["np.nan", "np.inf", "1e300"] if array == "X" else ["-1", "2**30", "n"]
-    script = textwrap.dedent(PREAMBLE).replace("INDEX", index) + textwrap.dedent(f"""
-        out = np.zeros(n, dtype=np.int32)
-        pairs = rng.integers(n, size=(3 * n, 2))
-        table = lq.SignatureTable(5)
-        both = lq.symmetrize_graph(graph)
-        both.data -= 1
-        for bad in [{", ".join(bad)}]:
-            array = {array}
-            with changing(array, bad):
-                repeat(lambda: {call}, 15)
-        """)
+IS_GRAPH = ("graph", "both")
+GROUPS = [
+    ("np.int32", [name for name in CALLS if CALLS[name][0].startswith(IS_GRAPH)]),
+    ("np.int64", [name for name in CALLS if CALLS[name][0].startswith(IS_GRAPH)]),
+    ("np.int32", [name for name in CALLS if not CALLS[name][0].startswith(IS_GRAPH)]),
+]
+
+
+# Many calls in a process, since most of the time would go into starting one for each.
+@pytest.mark.parametrize("index, names", GROUPS, ids=["int32", "int64", "no graph"])
+def test_no_memory_is_corrupted(index, names):
+    script = textwrap.dedent(PREAMBLE).replace("INDEX", index)
+    for name in names:
+        array, call = CALLS[name]
+        bad = ["np.nan", "np.inf", "1e300"] if array == "X" else ["-1", "2**30", "n"]
+        script += textwrap.dedent(f"""
+            print({name!r}, flush=True)
+            prepare()
+            for bad in [{", ".join(bad)}]:
+                with changing({array}, bad):
+                    repeat(lambda: {call}, 15)
+            """)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    started = done.stdout.splitlines()
+    assert done.returncode == 0, (started[-1:], done.stderr[-2000:])
+    assert started == names
 
 
 def test_two_tables_that_write_to_the_same_array():

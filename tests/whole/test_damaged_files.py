@@ -54,7 +54,6 @@ def write_exact(path):
 
 
 def write_index(path):
-    pytest.importorskip("faiss")
     rng = np.random.default_rng(0)
     searcher = lq.NeighborSearcher(n_neighbors=3, recall=0.5, random_state=0)
     searcher.fit(rng.normal(size=(10_000, 2)).astype(np.float32)).save(path)
@@ -82,8 +81,7 @@ def read_table(path):
 
 
 def write_ladder(path):
-    deep = pytest.importorskip("labelquorum.deep")
-    deep.LadderClassifier(**SMALL).fit(X, CLASSES).save(path)
+    lq.deep.LadderClassifier(**SMALL).fit(X, CLASSES).save(path)
 
 
 def read_ladder(path):
@@ -97,7 +95,6 @@ def same_kingdra(path):
 
 
 def write_checkpoint(path):
-    pytest.importorskip("labelquorum.deep")
     same_kingdra(path)
 
 
@@ -109,7 +106,6 @@ def read_checkpoint(path):
 
 
 def write_sets(path):
-    pytest.importorskip("labelquorum.deep")
     sets, clusters = np.split(X, 6), np.split(CLASSES, 6)
     model = lq.SetClusterer(width=8, n_heads=2, n_layers=1, n_epochs=1, n_models=1, random_state=0)
     model.fit(sets, clusters).save(path)
@@ -130,6 +126,7 @@ KINDS = {
     "set model": ("model.safetensors", write_sets, read_sets),
     "checkpoint": ("checkpoint.safetensors", write_checkpoint, read_checkpoint),
 }
+DEEP = ("deep model", "set model", "checkpoint")
 SLOW = {"partitions": 20, "checkpoint": 20, "set model": 40, "deep model": 60, "searcher": 30}
 
 
@@ -188,11 +185,17 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(left, right)
 
 
-@pytest.fixture(params=[pytest.param(kind, id=kind.replace(" ", "-")) for kind in KINDS])
-def kind(request):
-    return request.param
-
-
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(
+            kind,
+            id=kind.replace(" ", "-"),
+            marks=[pytest.mark.deep] * (kind in DEEP),
+        )
+        for kind in KINDS
+    ],
+)
 def test_damage_is_noticed_wherever_it_is(kind, tmp_path):
     name, write, read = KINDS[kind]
     path = tmp_path / name

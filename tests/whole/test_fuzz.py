@@ -169,7 +169,7 @@ PUBLIC = {
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-@settings(max_examples=max(20, settings().max_examples // 4))
+@settings(max_examples=max(20, settings().max_examples // 10))
 @given(data=st.data())
 def test_a_public_function_answers_or_refuses_anything(name, data):
     function, args, kwargs = PUBLIC[name]

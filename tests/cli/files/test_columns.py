@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from labelquorum._shared.files import FileError
 from labelquorum.cli.files import delimited, json_lines, parquet
 from labelquorum.cli.files.columns import Table
+from strategies import share
 
 ROWS = [(str(i), f"text, {i}") for i in range(50)]
 
@@ -108,11 +109,12 @@ def test_fields_may_hold_separators_quotes_and_line_breaks(tmp_path):
     assert _rows(table) == [('x, "y"\n', "z"), ("", "")]
 
 
+@share(0.5)
 @given(st.lists(st.tuples(st.text('ab, "\n\u00e9\u2028', max_size=5), st.just("x")), min_size=1))
-def test_what_the_csv_module_writes_is_read(tmp_path_factory, rows):
+def test_what_the_csv_module_writes_is_read(one_folder, rows):
     import csv
 
-    path = tmp_path_factory.mktemp("csv") / "x.csv"
+    path = one_folder / "x.csv"
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("a", "b"), *rows])
     assert _rows(Table(path)) == rows
@@ -170,10 +172,11 @@ def test_damage_is_one_line_that_names_the_file(tmp_path, capfd, name, content, 
     assert capfd.readouterr() == ("", "")
 
 
+@share(0.3)
 @given(st.binary(min_size=1, max_size=200))
-def test_any_bytes_give_rows_or_a_file_error(tmp_path_factory, content):
+def test_any_bytes_give_rows_or_a_file_error(one_folder, content):
     for name in ("x.csv", "x.tsv", "x.jsonl", "x.parquet", "x.csv.gz", "x.jsonl.gz"):
-        path = tmp_path_factory.mktemp("bytes") / name
+        path = one_folder / name
         path.write_bytes(content)
         for keep_damaged in (False, True):
             try:

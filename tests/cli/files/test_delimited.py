@@ -16,6 +16,7 @@ from labelquorum.cli.files.labels import read_labels
 from labelquorum.cli.files.partitions import read_partitions
 from labelquorum.cli.files.texts import read_texts
 from labelquorum.cli.main import main
+from strategies import share
 
 FLOATS = ["0.5,1.25,3.5", "0.1,7.5,2.5", "4.5,2.5,1.5"] * 4
 INTEGERS = ["5,5,5", "0,2,1", "9,7,3"] * 4
@@ -190,6 +191,7 @@ def test_old_line_ends_separate_texts(tmp_path):
     assert read_texts(path).items == ["one", "two", "three"]
 
 
+@share(0.3)
 @given(
     st.integers(1, 4).flatmap(
         lambda width: st.lists(
@@ -197,8 +199,8 @@ def test_old_line_ends_separate_texts(tmp_path):
         )
     )
 )
-def test_with_an_option_no_row_of_numbers_is_lost(tmp_path_factory, rows):
-    path = tmp_path_factory.mktemp("csv") / "X.csv"
+def test_with_an_option_no_row_of_numbers_is_lost(one_folder, rows):
+    path = one_folder / "X.csv"
     path.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
     np.testing.assert_array_equal(read_features(path, header=False).X, rows)
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -223,6 +225,27 @@ def test_folders_without_usable_files_are_refused(folder, rows, tmp_path, capsys
     pd.DataFrame(rows + 0.5, columns=list("abcdef")).to_parquet(folder / "part-4.parquet")
     assert run_mini_clusters(folder, "--quiet") == 1
     assert "part-4.parquet: column 'a' has the type double; cluster ids" in capsys.readouterr().err
+
+
+def test_settings_of_dask_are_as_before_without_a_scheduler():
+    before = copy.deepcopy(dask.config.config)
+    for address in (None, "nonsense://here"):
+        with suppress(FileError), folders.workers_at(address, 1):
+            assert dask.config.get("scheduler") == "synchronous"
+        assert dask.config.config == before
+        with pytest.raises(ValueError, match="No client"):
+            distributed.default_client()
+
+
+@pytest.mark.slow
+def test_settings_of_dask_are_as_before_on_a_cluster(cluster):
+    before = copy.deepcopy(dask.config.config)
+    with folders.workers_at(cluster.scheduler.address, 1) as workers:
+        assert distributed.default_client() is workers.client
+        assert dask.delayed(os.getpid)().compute() != os.getpid()
+    assert dask.config.config == before
+    with pytest.raises(ValueError, match="No client"):
+        distributed.default_client()
 
 
 def test_a_scheduler_for_a_single_file_is_wrong_usage(folder, capsys):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from labelquorum._shared.files import FileError
 from labelquorum.cli.files.texts import read_texts
+from strategies import share
 
 
 def _written(folder, name, content):
@@ -65,11 +66,12 @@ def test_parquet_holds_texts_in_a_column_of_strings(tmp_path):
         read_texts(path, "n")
 
 
+@share(0.5)
 @given(lines=st.lists(st.binary(max_size=8), min_size=1))
-def test_bytes_that_are_not_utf8_are_replaced_and_no_line_is_lost(tmp_path_factory, lines):
+def test_bytes_that_are_not_utf8_are_replaced_and_no_line_is_lost(one_folder, lines):
     lines = [line.replace(b"\n", b"").replace(b"\r", b"") for line in lines]
     lines[0] = b"." + lines[0]  # neither empty nor a byte-order mark
-    path = tmp_path_factory.mktemp("texts") / "a.txt"
+    path = one_folder / "a.txt"
     path.write_bytes(b"\n".join([*lines, b""]))
     items, n_damaged = read_texts(path)
     assert items == [line.decode(errors="replace") for line in lines]
@@ -133,8 +135,9 @@ def test_damaged_archives_and_missing_files_are_named(tmp_path):
         read_texts(_written(tmp_path, "c.txt", "one\n"), "text")
 
 
+@share(0.5)
 @given(texts=st.lists(st.text(), min_size=1))
-def test_any_texts_come_back_from_jsonl(tmp_path_factory, texts):
-    path = tmp_path_factory.mktemp("texts") / "a.jsonl"
+def test_any_texts_come_back_from_jsonl(one_folder, texts):
+    path = one_folder / "a.jsonl"
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     assert read_texts(path) == (texts, 0)

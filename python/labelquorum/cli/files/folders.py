@@ -67,10 +67,11 @@ def workers_at(address: str | None, n_jobs: int | None) -> Iterator[Workers]:
             yield Workers(None, n_jobs)
         return
     try:
-        client = Client(address, timeout=_CONNECTING_S)
+        # A default client that cannot connect would stay Dask's scheduler.
+        client = Client(address, timeout=_CONNECTING_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise FileError(f"scheduler {address}: {' '.join(str(error).split())}") from error
-    with client:
+    with client, client.as_current():
         try:
             yield Workers(client, 1)
         except KilledWorker as error:
