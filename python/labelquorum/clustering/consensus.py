@@ -28,7 +28,7 @@ _MAX_ELECTORS, _GROUPS_OF_ELECTORS = 5_000, 400
 _MIN_PARTITIONS_PER_HALF = 2
 _OUTLIER_SHARE = 0.1  # of the mean size of a cluster
 _LAST_COST_FACTOR = 0.1
-_MAJORITY, _OTHER_MAJORITIES, _ROUNDING = 0.5, (0.4, 0.6), 1e-6  # of the partitions
+_MAJORITY, _OTHER_MAJORITIES, _FEW, _ROUNDING = 0.5, (0.4, 0.6), 1 / 8, 1e-6  # of the partitions
 _ISLAND_SHARE = 0.01  # of the mean size of a cluster
 _ROWS_PER_BLOCK = 4096
 
@@ -95,7 +95,8 @@ def consensus(
        shares a cluster with the next in more than half of the partitions. If there are exactly
        `n_clusters` islands, by 0.4 or 0.6 instead of half as well, they are the clusters, whatever
        their sizes. (Ward's linkage would split a large one rather than keep a small one.) Islands
-       of one sample, or under a hundredth of the mean size of a cluster, do not count.
+       that at most an eighth of the partitions connect are kept apart if there are fewer than clusters, too. Islands of
+       one sample, or under a hundredth of the mean size of a cluster, do not count.
     3. Neither rule is best on all ensembles. The partitions are dealt into two halves eight times.
        Average linkage is used unless Ward's results on the two halves share more information by
        three standard errors. With fewer than four partitions, Ward's linkage is used.
@@ -397,10 +398,11 @@ def _groups(ballots: Ballots, max_groups: int, *, with_known: bool = True) -> ND
 
 
 def _islands(ballots: Ballots, n_clusters: int, max_groups: int) -> NDArray[np.int32] | None:
-    """Return the island of each signature, if there are as many as clusters; see `consensus`.
+    """Return the island of each signature, if they are to be kept apart; see `consensus`.
 
-    By chance, they may be so many for one majority. Their number must be the same for a smaller or
-    larger one, too. Groups of outliers do not count. Known categories are never divided.
+    By chance, there may be as many as clusters for one majority. Their number must be the same for
+    a smaller or larger one, too. Groups of outliers do not count. Known categories are never
+    divided.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
@@ -420,17 +422,20 @@ def _islands(ballots: Ballots, n_clusters: int, max_groups: int) -> NDArray[np.i
         is_one_category[groups[firsts[0]][firsts[1]], groups] = True
     least_size = max(2.0, _ISLAND_SHARE * ballots.counts.sum() / n_clusters)
 
-    def islands_by(majority: float) -> tuple[NDArray[np.int32], bool]:
+    def islands_by(majority: float) -> tuple[NDArray[np.int32], int]:
         is_connected = csr_array((n_shared > majority * n_both) | is_one_category)
         of_groups = connected_components(is_connected, directed=False)[1]
         islands = _of_signatures(of_groups, group_of)
         sizes = np.bincount(islands[islands >= 0], ballots.counts[islands >= 0])
-        return islands, np.count_nonzero(sizes >= least_size) == n_clusters
+        return islands, int(np.count_nonzero(sizes >= least_size))
 
-    islands, are_as_many = islands_by(_MAJORITY)
-    if n_clusters > 1 and are_as_many and any(islands_by(m)[1] for m in _OTHER_MAJORITIES):
+    if n_clusters == 1:
+        return None
+    islands, n_islands = islands_by(_MAJORITY)
+    if n_islands == n_clusters and n_islands in [islands_by(m)[1] for m in _OTHER_MAJORITIES]:
         return islands
-    return None
+    islands, n_islands = islands_by(_FEW)
+    return islands if 1 < n_islands <= n_clusters else None
 
 
 def _of_signatures(values: NDArray[np.int32], group_of: Integers) -> NDArray[np.int32]:
