@@ -113,3 +113,22 @@ def test_samples_stay_in_their_island():
     island, partitions = islands([500, 12], 8)
     partitions[:5, :3] = partitions[-1, :3]
     np.testing.assert_array_equal(lq.consensus(partitions, 2), island)
+
+
+def test_fewer_islands_than_clusters_are_kept_apart():
+    """Ward's linkage would split the large island into more than two."""
+    island, partitions = islands([500, 12, 8], 8)
+    labels = lq.consensus(partitions, 4)
+    assert labels.max() == 3
+    for number in np.unique(labels):
+        assert len(np.unique(island[labels == number])) == 1
+
+
+def test_known_categories_are_never_divided():
+    """Labels join two islands: there are no longer as many as clusters."""
+    island, partitions = islands([40, 30, 20], 8)
+    known = np.where(island < 2, 0, -1).astype(np.int32)
+    ballots = Ballots.of(as_columns(partitions), 1, known=known)
+    tree = ConsensusTree(ballots, n_clusters=2)
+    labels = ballots.expand(tree.ballots.reassigned(tree.cut(2)))
+    np.testing.assert_array_equal(labels, island == 2)
