@@ -28,7 +28,7 @@ _MAX_ELECTORS, _GROUPS_OF_ELECTORS = 5_000, 400
 _MIN_PARTITIONS_PER_HALF = 2
 _OUTLIER_SHARE = 0.1  # of the mean size of a cluster
 _LAST_COST_FACTOR = 0.1
-_MAJORITY, _OTHER_MAJORITIES, _FEW, _ROUNDING = 0.5, (0.4, 0.6), 1 / 8, 1e-6  # of the partitions
+_MAJORITY, _OTHER_MAJORITIES, _ROUNDING = 0.5, (0.4, 0.6), 1e-6  # of the partitions
 _ISLAND_SHARE = 0.01  # of the mean size of a cluster
 _ROWS_PER_BLOCK = 4096
 
@@ -95,7 +95,7 @@ def consensus(
        shares a cluster with the next in more than half of the partitions. If there are exactly
        `n_clusters` islands, by 0.4 or 0.6 instead of half as well, they are the clusters, whatever
        their sizes. (Ward's linkage would split a large one rather than keep a small one.) Islands
-       that at most an eighth of the partitions connect are kept apart if there are fewer than clusters, too. Islands of
+       that no partition connects are kept apart if there are fewer than clusters, too. Islands of
        one sample, or under a hundredth of the mean size of a cluster, do not count.
     3. Neither rule is best on all ensembles. The partitions are dealt into two halves eight times.
        Average linkage is used unless Ward's results on the two halves share more information by
@@ -434,7 +434,7 @@ def _islands(ballots: Ballots, n_clusters: int, max_groups: int) -> NDArray[np.i
     islands, n_islands = islands_by(_MAJORITY)
     if n_islands == n_clusters and n_islands in [islands_by(m)[1] for m in _OTHER_MAJORITIES]:
         return islands
-    islands, n_islands = islands_by(_FEW)
+    islands, n_islands = islands_by(0.0)
     return islands if 1 < n_islands <= n_clusters else None
 
 

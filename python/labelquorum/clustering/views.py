@@ -65,14 +65,11 @@ class Space(NamedTuple):
 
         Returns it with its distinct rows among the given ones: where `is_cosine`, those of one
         direction are equal. If there are fewer directions than `n_clusters` (rows of one column
-        have two), or if most neighbors are no longer neighbors without their lengths (in two
-        columns), the space is Euclidean all the same. `rng` draws the rows that the main directions
-        are found in.
+        have two), the space is Euclidean all the same. `rng` draws the rows that the main
+        directions are found in.
         """
         distinct = DistinctRows.of(unit_rows(rows) if is_cosine else rows)
-        if is_cosine and (
-            len(distinct.samples) < n_clusters or not _directions_keep_neighbors(rows)
-        ):
+        if is_cosine and len(distinct.samples) < n_clusters:
             return cls.of(rows, counts, False, n_clusters, rng)
         rows = distinct.rows_of(unit_rows(rows) if is_cosine else rows)
         weights = distinct.weights(counts)
@@ -95,8 +92,11 @@ class Space(NamedTuple):
         )
 
 
-def _directions_keep_neighbors(rows: Rows) -> bool:
-    """Say whether most neighbors of some rows are neighbors by their directions alone, too."""
+def directions_keep_neighbors(rows: Rows) -> bool:
+    """Say whether most neighbors of some rows are neighbors by their directions alone, too.
+
+    In two columns, they are not.
+    """
     rows = rows[:: -(-len(rows) // _COMPARED_ROWS)]
     n_neighbors = min(_COMPARED_NEIGHBORS, len(rows) - 1)
     if n_neighbors == 0:
