@@ -16,6 +16,7 @@ from labelquorum.clustering.views import (
     Space,
     View,
     ViewKind,
+    directions_keep_neighbors,
     graph_partitions,
 )
 
@@ -112,3 +113,20 @@ def test_rows_with_far_more_columns_than_rows_are_projected_at_once():
     space = space_of(rows)
     assert time.perf_counter() - started < 5
     assert space.narrow_rows.shape == (80, 64)
+
+
+def test_mutual_neighbors_leave_a_small_group_alone():
+    """A dozen rows have more neighbors than there are in the group; none of these looks back."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(512, 16)).astype(np.float32)
+    rows[500:] += 17 / 4
+    view = View.of(space_of(rows), False, 0, 1)
+    assert view.graph[500:, :500].nnz == 0
+    assert (np.diff(view.graph.indptr) > 0).all()
+    np.testing.assert_array_equal(view.graph.toarray(), view.graph.toarray().T)
+
+
+@pytest.mark.parametrize("n_columns, expected", [(2, False), (64, True)])
+def test_directions_of_two_columns_lose_most_neighbors(n_columns, expected):
+    rows = np.random.default_rng(0).normal(size=(500, n_columns)).astype(np.float32)
+    assert directions_keep_neighbors(rows) == expected

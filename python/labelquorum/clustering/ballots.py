@@ -53,6 +53,9 @@ class Ballots:
     """(n_clusters,): the number of samples in each cluster."""
     weights: Float64Array
     """(n_clusters,): how much it counts to share a cluster. At first that is `surprise`."""
+    islands: NDArray[np.int32] | None
+    """(n_signatures,): the island of each signature, -1 without one; None if there are no islands.
+    Signatures are only moved to clusters of their own island."""
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class Ballots:
         self.has_votes = np.diff(self.members.indptr) > 0
         self.sizes = self.members.T @ counts.astype(np.float64)
         self.weights = self.surprise()
+        self.islands = None
 
     @classmethod
     def of(
@@ -124,6 +128,12 @@ class Ballots:
         """Return the same ballots with other weights of the clusters."""
         ballots = copy(self)
         ballots.weights = weights
+        return ballots
+
+    def with_islands(self, islands: NDArray[np.int32]) -> Ballots:
+        """Return the same ballots with islands."""
+        ballots = copy(self)
+        ballots.islands = islands
         return ballots
 
     def _cluster_shares(self) -> Float64Array:
@@ -226,11 +236,12 @@ class Ballots:
     def reassigned(self, clusters: Integers) -> NDArray[np.int32]:
         """Move each signature to the cluster that gets the largest share of its votes.
 
-        Signatures with a known category stay, and no cluster loses all of its signatures. The
+        If there are islands, it is a cluster of the signature's own. Signatures with a known
+        category stay, and no cluster loses all of its signatures. The
         result has shape (n_signatures,), -1 without votes. Clusters are numbered anew: known
         categories first, in their order, then by decreasing size, then by their first signature.
         """
-        best = self.shares(clusters).argmax(axis=1).astype(np.int32)
+        best = self._best_clusters(clusters)
         emptied = np.setdiff1d(clusters[clusters >= 0], best)
         stays = np.isin(clusters, emptied) & self.has_votes
         if self.known is not None:
@@ -238,6 +249,17 @@ class Ballots:
         best[stays] = clusters[stays]
         best[~self.has_votes & ~stays] = -1
         return self._renumbered(best)
+
+    def _best_clusters(self, clusters: Integers) -> NDArray[np.int32]:
+        shares = self.shares(clusters)
+        if self.islands is not None:
+            has_both = (self.islands >= 0) & (clusters >= 0)
+            is_in = np.zeros((self.islands.max() + 1, shares.shape[1]), dtype=bool)
+            is_in[self.islands[has_both], clusters[has_both]] = True
+            is_in[~is_in.any(axis=1)] = True
+            shares = np.where((self.islands < 0)[:, None] | is_in[self.islands], shares, -1)
+        best: NDArray[np.int32] = shares.argmax(axis=1).astype(np.int32)
+        return best
 
     def joined(self, clusters: Integers, dissolved: Integers) -> NDArray[np.int32]:
         """Move the signatures of some clusters to the others, by the largest share of their votes.

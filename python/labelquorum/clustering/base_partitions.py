@@ -35,6 +35,7 @@ from labelquorum.clustering.views import (
     Space,
     View,
     ViewKind,
+    directions_keep_neighbors,
 )
 from labelquorum.neighbors.search import kneighbors
 
@@ -265,9 +266,14 @@ class _Views:
         self._limits = limits
         self._n_threads = n_threads
         self._seeds = seeds[:-1]
+        has_directions = directions_keep_neighbors(rows)
         self._spaces = {
             is_cosine: Space.of(
-                rows, counts, is_cosine, limits[0], np.random.RandomState(seeds[-1])
+                rows,
+                counts,
+                is_cosine and has_directions,
+                limits[0],
+                np.random.RandomState(seeds[-1]),
             )
             for is_cosine in (False, True)
         }

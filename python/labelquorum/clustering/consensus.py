@@ -28,6 +28,8 @@ _MAX_ELECTORS, _GROUPS_OF_ELECTORS = 5_000, 400
 _MIN_PARTITIONS_PER_HALF = 2
 _OUTLIER_SHARE = 0.1  # of the mean size of a cluster
 _LAST_COST_FACTOR = 0.1
+_MAJORITY, _OTHER_MAJORITIES, _ROUNDING = 0.5, (0.4, 0.6), 1e-6  # of the partitions
+_ISLAND_SHARE = 0.01  # of the mean size of a cluster
 _ROWS_PER_BLOCK = 4096
 
 
@@ -89,10 +91,16 @@ def consensus(
          ensemble clustering", IEEE Transactions on Cybernetics 48(5), 2018). Clusters under a tenth
          of the mean size are outliers and do not count towards `n_clusters`.
 
+       Samples of different *islands* are not even connected by a chain of samples of which each
+       shares a cluster with the next in more than half of the partitions. If there are exactly
+       `n_clusters` islands, by 0.4 or 0.6 instead of half as well, they are the clusters, whatever
+       their sizes. (Ward's linkage would split a large one rather than keep a small one.) Islands
+       that no partition connects are kept apart if there are fewer than clusters, too. Islands of
+       one sample, or under a hundredth of the mean size of a cluster, do not count.
     3. Neither rule is best on all ensembles. The partitions are dealt into two halves eight times.
        Average linkage is used unless Ward's results on the two halves share more information by
        three standard errors. With fewer than four partitions, Ward's linkage is used.
-    4. Each signature moves to the cluster that gets the largest share of its votes.
+    4. Each signature moves to the cluster (of its island) that gets the largest share of its votes.
 
     Linear in n_samples, apart from linking the groups (a few seconds at most).
 
@@ -237,16 +245,28 @@ class ConsensusTree:
     ) -> None:
         is_ward = rule == "ward"
         self.ballots = ballots.weighted(ballots.surprise() if is_ward else ballots.reliability())
-        self._outlier_share = 0.0 if is_ward else _OUTLIER_SHARE
         max_groups = max(min_groups, min(_MAX_GROUPS, _GROUPS_PER_CLUSTER * (n_clusters or 0)))
         self._group_of = _groups(self.ballots, max_groups)
         self.n_groups = int(self._group_of.max(initial=-1)) + 1
         if self.n_groups == 0:
             raise ValueError("partitions must hold at least one vote, got only negative values")
         sizes, known = self._sizes_of_groups(), self._known_of_groups()
+        self._outlier_share = 0.0 if is_ward else _OUTLIER_SHARE
         similarity = self._similarity()
+        if is_ward:
+            distances = _walked_distances(similarity, sizes)
+        else:
+            distances = similarity.max() - similarity
+        islands = None if n_clusters is None else _islands(self.ballots, n_clusters, max_groups)
+        if islands is not None:
+            self._outlier_share = _ISLAND_SHARE
+            self.ballots = self.ballots.with_islands(islands)
+            of_groups = islands[np.unique(self._group_of, return_index=True)[1][-self.n_groups :]]
+            # Not even the smallest islands are merged before all others are one cluster each.
+            farther = 2 * sizes.sum() * max(1.0, distances.max())
+            distances[of_groups[:, None] != of_groups] += farther
         self._merges, self._costs = _core.linkage(
-            _walked_distances(similarity, sizes) if is_ward else similarity.max() - similarity,
+            distances,
             sizes,
             known,
             _core.LinkageMethod.ward if is_ward else _core.LinkageMethod.average,
@@ -326,10 +346,7 @@ class ConsensusTree:
         in_cluster = is_counted[roots]
         clusters_of_groups = np.full(self.n_groups, -1, dtype=np.int32)
         clusters_of_groups[in_cluster] = np.unique(roots[in_cluster], return_inverse=True)[1]
-        clusters = np.full(len(self._group_of), -1, dtype=np.int32)
-        grouped = self._group_of >= 0
-        clusters[grouped] = clusters_of_groups[self._group_of[grouped]]
-        return clusters
+        return _of_signatures(clusters_of_groups, self._group_of)
 
     def _level(self, n_clusters: int, min_size: int) -> tuple[int, NDArray[np.bool_]]:
         """Return the number of merges that leave so many clusters, and which nodes are no outliers.
@@ -350,16 +367,16 @@ class ConsensusTree:
             least_size = max(min_size, least_size / 2)
 
 
-def _groups(ballots: Ballots, max_groups: int) -> NDArray[np.int32]:
+def _groups(ballots: Ballots, max_groups: int, *, with_known: bool = True) -> NDArray[np.int32]:
     """Put signatures into at most `max_groups` groups around the most frequent ones.
 
-    Each known category is a group of its own, beyond that number. Returns the group of each
-    signature, -1 without votes.
+    If `with_known`, each known category is a group of its own, beyond that number. Returns the
+    group of each signature, -1 without votes.
     """
     groups = np.full(len(ballots), -1, dtype=np.int32)
     n_known = 0
     is_unknown = ballots.has_votes.copy()
-    if ballots.known is not None:
+    if with_known and ballots.known is not None:
         labeled = ballots.known >= 0
         names, codes = np.unique(ballots.known[labeled], return_inverse=True)
         groups[labeled] = codes
@@ -378,6 +395,54 @@ def _groups(ballots: Ballots, max_groups: int) -> NDArray[np.int32]:
             shared = (ballots.members[block] @ weighted_leaders).toarray()
             groups[block] = n_known + shared.argmax(axis=1)
     return groups
+
+
+def _islands(ballots: Ballots, n_clusters: int, max_groups: int) -> NDArray[np.int32] | None:
+    """Return the island of each signature, if they are to be kept apart; see `consensus`.
+
+    By chance, there may be as many as clusters for one majority. Their number must be the same for
+    a smaller or larger one, too. Groups of outliers do not count. Known categories are never
+    divided.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    group_of = _groups(ballots, max_groups, with_known=False)
+    n_groups = int(group_of.max()) + 1
+    profiles = ballots.profiles(group_of, n_groups)
+    columns = np.arange(len(ballots.partition_of))
+    votes = profiles @ csr_array((np.ones(len(columns)), (columns, ballots.partition_of)))
+    n_both = (votes @ votes.T).toarray()
+    n_shared = (profiles @ profiles.T).toarray() - _ROUNDING
+    is_one_category = np.zeros_like(n_both, dtype=bool)
+    if ballots.known is not None:
+        labeled = (ballots.known >= 0) & ballots.has_votes
+        firsts = np.unique(ballots.known[labeled], return_index=True, return_inverse=True)[1:]
+        groups = group_of[labeled]
+        is_one_category[groups[firsts[0]][firsts[1]], groups] = True
+    least_size = max(2.0, _ISLAND_SHARE * ballots.counts.sum() / n_clusters)
+
+    def islands_by(majority: float) -> tuple[NDArray[np.int32], int]:
+        is_connected = csr_array((n_shared > majority * n_both) | is_one_category)
+        of_groups = connected_components(is_connected, directed=False)[1]
+        islands = _of_signatures(of_groups, group_of)
+        sizes = np.bincount(islands[islands >= 0], ballots.counts[islands >= 0])
+        return islands, int(np.count_nonzero(sizes >= least_size))
+
+    if n_clusters == 1:
+        return None
+    islands, n_islands = islands_by(_MAJORITY)
+    if n_islands == n_clusters and n_islands in [islands_by(m)[1] for m in _OTHER_MAJORITIES]:
+        return islands
+    islands, n_islands = islands_by(0.0)
+    return islands if 1 < n_islands <= n_clusters else None
+
+
+def _of_signatures(values: NDArray[np.int32], group_of: Integers) -> NDArray[np.int32]:
+    """Turn one value for each group into one for each signature, -1 without a group."""
+    result = np.full(len(group_of), -1, dtype=np.int32)
+    result[group_of >= 0] = values[group_of[group_of >= 0]]
+    return result
 
 
 def _walked_distances(similarity: Float64Array, sizes: Float64Array) -> Float64Array:

@@ -20,6 +20,7 @@ from labelquorum._shared.frame import MAX_COLUMNS, VARIANCE_ROWS, Rows, unit_row
 from labelquorum.graphs.affinity import Search, affinity_of_rows
 from labelquorum.graphs.csr import normalize_graph
 from labelquorum.neighbors.kmeans import kmeans_centers, nearest_center
+from labelquorum.neighbors.search import kneighbors
 
 Partitions = NDArray[np.int32]
 """(n_samples, n_partitions), or (n_samples,) for one: clusters from 0, -1 for an abstention."""
@@ -37,6 +38,7 @@ _MIN_TRAINING_ROWS = 5_000
 _KMEANS_ROUNDS = 15
 _COMMUNITY_ROUNDS = 2
 _PROBED_RESOLUTIONS = (0.3, 1.0, 3.0, 10.0, 30.0)
+_COMPARED_ROWS, _COMPARED_NEIGHBORS = 2_000, 20
 
 
 class Space(NamedTuple):
@@ -88,6 +90,21 @@ class Space(NamedTuple):
             narrow_rows=self.narrow_rows[indices],
             weights=self.weights[indices],
         )
+
+
+def directions_keep_neighbors(rows: Rows) -> bool:
+    """Say whether most neighbors of some rows are neighbors by their directions alone, too.
+
+    In two columns, they are not.
+    """
+    rows = rows[:: -(-len(rows) // _COMPARED_ROWS)]
+    n_neighbors = min(_COMPARED_NEIGHBORS, len(rows) - 1)
+    if n_neighbors == 0:
+        return True
+    near = kneighbors(rows, n_neighbors)[1]
+    near_by_direction = kneighbors(unit_rows(rows), n_neighbors)[1]
+    is_kept = (near[:, :, None] == near_by_direction[:, None]).any(axis=2)
+    return bool(is_kept.mean() > 0.5)
 
 
 def _main_directions(centered: Rows) -> Rows:
@@ -180,14 +197,19 @@ class View(NamedTuple):
         """Make a view of a space.
 
         The rows are averaged over neighbors by steps of a random walk on the graph: one step, or
-        two where `is_smooth`. There the graph is built again from the averaged rows.
+        two where `is_smooth`. There the graph is built again from the averaged rows. Of Euclidean
+        neighbors, only mutual ones count: small categories that lie apart are then not mixed with
+        others. Directions keep all, for variety.
         """
         n = len(space.rows)
         most = min(_MOST_NEIGHBORS, n - 1)
         rng = np.random.RandomState(seed)
         n_neighbors = int(rng.randint(min(_FEWEST_NEIGHBORS, most), most + 1))
         search = Search("euclidean", RECALL, n_threads)
-        graph = affinity_of_rows(space.rows, space.weights, n_neighbors, search)
+        is_mutual = not space.is_cosine
+        graph = affinity_of_rows(
+            space.rows, space.weights, n_neighbors, search, is_mutual=is_mutual
+        )
         walk = normalize_graph(graph, "random_walk", n_jobs=n_threads)
         smooth_rows = space.narrow_rows
         for _ in range(_SMOOTHING_STEPS if is_smooth else 1):
@@ -195,7 +217,9 @@ class View(NamedTuple):
         if space.is_cosine:
             smooth_rows = unit_rows(smooth_rows)
         if is_smooth:
-            graph = affinity_of_rows(smooth_rows, space.weights, n_neighbors, search)
+            graph = affinity_of_rows(
+                smooth_rows, space.weights, n_neighbors, search, is_mutual=is_mutual
+            )
         return cls(graph, smooth_rows, space.weights, seed)
 
     def resolution_scale(self, n_threads: int) -> ResolutionScale:
