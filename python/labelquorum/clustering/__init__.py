@@ -4,10 +4,11 @@ In reading order:
 
 - `views`: graphs of neighbors, and the partitions that each of them gives
 - `heads`: linear classifiers trained without labels on pairs of near neighbors
-- `base_partitions`: many partitions of the same samples, from views or clusterers
-- `number_of_clusters`: the number of clusters on which views agree most
 - `ballots`: partitions as votes, collapsed into signatures
 - `consensus`: trees of signatures, and one partition from many
+- `evidence`: how many votes heads deserve beside views
+- `base_partitions`: many partitions of the same samples, from views and heads, or clusterers
+- `number_of_clusters`: the number of clusters on which views agree most
 - `outcome`: the category of each sample, and its shares of all categories
 - `explanation`: why a sample is in its category, and the table of categories
 - `novelty`: what is new in new samples

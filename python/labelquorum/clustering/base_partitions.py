@@ -1,7 +1,8 @@
 """Base partitions: many clusterings of the same samples, each with a view of its own.
 
-Partitions come from the package's own views (`views`) or from clusterers of the caller, one item at
-a time: four partitions of a view, or the one of a clusterer. Every item has a seed of its own, so
+Partitions come from the package's own views (`views`) and clustering heads (`heads`), or from
+clusterers of the caller, one item at a time: four partitions of a view, all of the heads, or the
+one of a clusterer. Every item has a seed of its own, so
 that it does not depend on which items were made in this call and which were read from a directory.
 """
 
@@ -27,6 +28,8 @@ from labelquorum._shared.frame import Frame, Framed, Rows
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_samples
 from labelquorum._shared.sealed import array_of, new_digest, sealed_array
+from labelquorum.clustering.evidence import share_of_heads
+from labelquorum.clustering.heads import best_heads
 from labelquorum.clustering.views import (
     PARTITIONS_PER_VIEW,
     RECALL,
@@ -41,7 +44,8 @@ from labelquorum.neighbors.search import kneighbors
 
 _MAX_ROWS_PER_VIEW = 200_000
 _MAX_SPREAD = 4
-_FORMAT_VERSION = 2
+_FEWEST_ROWS_OF_HEADS, _FEWEST_ROWS_PER_HEAD_CLUSTER = 1_000, 10
+_FORMAT_VERSION = 3
 
 
 def base_partitions(
@@ -64,7 +68,8 @@ def base_partitions(
         example) are reduced to 128 columns by a truncated singular value decomposition.
     n_clusters : int or pair of int
         The number of clusters that the consensus will have. Each partition has from this number to
-        four times as many. A pair gives the fewest and the most clusters of a partition.
+        four times as many, or just this number (heads, see the notes). A pair gives the fewest and
+        the most clusters of a partition, which are then made without heads.
     n_partitions : int, default=32
         Number of partitions, at most 65,535. Ignored if `clusterers` is given.
     clusterers : scikit-learn clusterer or sequence of them, optional
@@ -107,9 +112,17 @@ def base_partitions(
     neighbors (10 to 30) and features: as given, or averaged over neighbors by two steps of a random
     walk on the graph of neighbors, as in Zhang et al., "Attributed graph clustering via adaptive
     graph convolution", IJCAI 2019. A view makes three partitions from its graph (`communities`) and
-    one by k-means of its averaged features.
+    one by k-means of its averaged features. In Euclidean views, neighbors are mutual ones.
 
-    Each partition has its own random number of clusters, more than the consensus will have. A
+    Clustering heads are linear classifiers, trained without labels on pairs of near neighbors
+    (Adaloglou et al., "Exploring the limits of deep image clustering using pretrained models", BMVC
+    2023). Each has as many clusters as the consensus. Of the heads trained, those with the lowest
+    loss vote. Heads have as large a share of the partitions as neighbors disagree: the mean number
+    of a sample's 5 nearest neighbors that are in another cluster, by the consensus of the first
+    views, but half at most, and none if it is less than an eighth, with fewer than 1,000 samples, 10 samples for each
+    cluster, or where directions tell little (in two columns).
+
+    Each other partition has its own random number of clusters, more than the consensus will have. A
     partition that cannot merge two classes can still split one, but other partitions split it
     elsewhere.
 
@@ -130,7 +143,7 @@ def base_partitions(
     """
     n_threads = as_n_threads(n_jobs)
     settings = PartitionSettings(
-        cluster_limits(n_clusters),
+        checked_number(n_clusters),
         n_partitions,
         clusterers,
         directory,
@@ -146,8 +159,8 @@ def base_partitions(
 class PartitionSettings:
     """How base partitions are made; see the parameters of `base_partitions`."""
 
-    limits: tuple[int, int]
-    """The fewest and the most clusters of a partition."""
+    n_clusters: int | tuple[int, int]
+    """The number of clusters of the consensus, or the fewest and the most of a partition."""
     n_partitions: int
     clusterers: Any = None
     directory: str | Path | None = None
@@ -160,19 +173,21 @@ class PartitionSettings:
         """Return the limits, which so few samples may lower."""
         if n_samples < 3:
             raise ValueError(f"X must have at least 3 samples, got {n_samples}")
-        fewest, most = self.limits
+        if isinstance(self.n_clusters, tuple):
+            fewest, most = self.n_clusters
+        else:
+            fewest, most = self.n_clusters, _MAX_SPREAD * self.n_clusters
         return min(fewest, n_samples), min(most, n_samples)
 
 
-def cluster_limits(n_clusters: Any) -> tuple[int, int]:
-    """Return the fewest and the most clusters of a partition."""
+def checked_number(n_clusters: Any) -> int | tuple[int, int]:
+    """Check the number of clusters of the consensus, or the pair of limits."""
     if isinstance(n_clusters, tuple) and len(n_clusters) == 2:
         fewest, most = (as_positive(n, "n_clusters") for n in n_clusters)
         if fewest > most:
             raise ValueError(f"n_clusters must be a pair (fewest, most), got {n_clusters}")
         return fewest, most
-    fewest = as_positive(n_clusters, "n_clusters")
-    return fewest, _MAX_SPREAD * fewest
+    return as_positive(n_clusters, "n_clusters")
 
 
 def given_partitions(partitions: Any, n_samples: int) -> Partitions:
@@ -205,7 +220,12 @@ def partitions_by_views(
     n_views = -(-settings.n_partitions // PARTITIONS_PER_VIEW)
     rng = check_random_state(settings.random_state)
     views = _Views(rows, distinct.counts, limits, n_views, rng, n_threads)
-    items = map(distinct.expand, _from_views(views, store))
+    n_clusters = settings.n_clusters
+    if isinstance(n_clusters, tuple) or not views.suit_heads:
+        made = _from_views(views, store, range(n_views))
+    else:
+        made = _from_views_and_heads(views, store, n_clusters, settings.n_partitions, rng)
+    items = map(distinct.expand, made)
     return _collected(items, n_samples, settings.n_partitions, verbose)
 
 
@@ -240,10 +260,27 @@ def _collected(
     return result
 
 
-def _from_views(views: _Views, store: _Store) -> Iterator[Partitions]:
+def _from_views(views: _Views, store: _Store, numbers: range) -> Iterator[Partitions]:
     """Yield the partitions of each view: (n_rows, 4)."""
-    for v in range(views.n_views):
-        yield store.read_or_make(v, partial(views.partitions, v))
+    for v in numbers:
+        yield store.read_or_make(v, partial(views.partitions, v), PARTITIONS_PER_VIEW)
+
+
+def _from_views_and_heads(
+    views: _Views, store: _Store, n_clusters: int, n_partitions: int, rng: np.random.RandomState
+) -> Iterator[Partitions]:
+    """Yield partitions of views and of heads, which have as many as they deserve."""
+    seeds = rng.randint(2**31, size=2)
+    n_first = -(-n_partitions // (2 * PARTITIONS_PER_VIEW))
+    first = [*_from_views(views, store, range(n_first))]
+    yield from first
+    share = views.share_of_heads(np.concatenate(first, axis=1), n_clusters, seeds[0])
+    n_heads = min(round(share * n_partitions), max(0, n_partitions - n_first * PARTITIONS_PER_VIEW))
+    if n_heads > 0:
+        make = partial(views.heads, n_clusters, n_heads, seeds[1])
+        yield store.read_or_make(views.n_views, make, n_heads)
+    n_views = -(-(n_partitions - n_heads) // PARTITIONS_PER_VIEW)
+    yield from _from_views(views, store, range(n_first, n_views))
 
 
 class _Views:
@@ -289,6 +326,24 @@ class _Views:
             part = _extended(part, space.rows, drawn, self._n_threads)
         return distinct.expand(part)
 
+    @property
+    def suit_heads(self) -> bool:
+        """Whether there are enough rows, and directions tell something of them."""
+        space, _ = self._spaces[True]
+        n_wanted = max(_FEWEST_ROWS_OF_HEADS, _FEWEST_ROWS_PER_HEAD_CLUSTER * self._limits[0])
+        return space.is_cosine and len(space.rows) >= n_wanted and self._limits[0] > 1
+
+    def heads(self, n_clusters: int, n_heads: int, seed: int) -> Partitions:
+        """Make the partitions of the best heads: (n_rows, n_heads)."""
+        space, distinct = self._spaces[True]
+        return distinct.expand(best_heads(space.rows, n_clusters, n_heads, seed, self._n_threads))
+
+    def share_of_heads(self, by_views: Partitions, n_clusters: int, seed: int) -> float:
+        """Return the share of the partitions that heads deserve; see `evidence`."""
+        space, distinct = self._spaces[True]
+        by_views = by_views[distinct.samples]
+        return share_of_heads(space.rows, by_views, n_clusters, seed, self._n_threads)
+
     def _view(self, v: int) -> View:
         space = self._space(v)[0].subset(self._drawn_rows(v))
         return View.of(space, ViewKind.of(v).is_smooth, self._seeds[v], self._n_threads)
@@ -330,7 +385,7 @@ def _from_clusterers(
     for i, model in enumerate(models):
         seed = rng.randint(2**31)
         make = partial(_partition_by, model, X, seed, f"clusterers[{i}]")
-        yield store.read_or_make(i, make)
+        yield store.read_or_make(i, make, 1)
 
 
 def _partition_by(model: Any, X: Any, seed: int, name: str) -> Partitions:
@@ -355,12 +410,10 @@ class _Store:
     does not agree with its digest, or has none, is made again.
     """
 
-    def __init__(
-        self, folder: Path | None, key: bytes = b"", shape: tuple[int, int] = (0, 0)
-    ) -> None:
+    def __init__(self, folder: Path | None, key: bytes = b"", n_rows: int = 0) -> None:
         self._folder = folder
         self._key = key
-        self._shape = shape  # of the partitions of an item
+        self._n_rows = n_rows
 
     @classmethod
     def of(
@@ -381,7 +434,7 @@ class _Store:
         shape = list(X.shape) if hasattr(X, "shape") else [len(X)]
         identity = {
             "version": _FORMAT_VERSION,
-            "n_clusters": list(limits),
+            "n_clusters": settings.n_clusters,
             "n_partitions": settings.n_partitions,
             "random_state": int(settings.random_state),
             "clusterers": fingerprint(settings.clusterers, "clusterers"),
@@ -398,16 +451,15 @@ class _Store:
             )
         key = new_digest()
         key.update(json.dumps(identity).encode())
-        n_columns = PARTITIONS_PER_VIEW if settings.clusterers is None else 1
-        return cls(folder, key.digest(), (shape[0], n_columns))
+        return cls(folder, key.digest(), shape[0])
 
-    def read_or_make(self, i: int, make: Callable[[], Partitions]) -> Partitions:
+    def read_or_make(self, i: int, make: Callable[[], Partitions], n_partitions: int) -> Partitions:
         """Return the partitions of item i from the folder, or make them and keep them there."""
         if self._folder is None:
             return make()
         path = self._folder / f"partitions-{i:03}.npy"
         key = self._key + i.to_bytes(4, "little")
-        kept = self._kept(path, key)
+        kept = self._kept(path, key, (self._n_rows, n_partitions))
         if kept is not None:
             return kept
         part = make()
@@ -415,7 +467,7 @@ class _Store:
             file.write(sealed_array(part, key))
         return part
 
-    def _kept(self, path: Path, key: bytes) -> Partitions | None:
+    def _kept(self, path: Path, key: bytes, shape: tuple[int, int]) -> Partitions | None:
         """Return the partitions in a file; None if there is none or it is damaged."""
         if not path.exists():
             return None
@@ -426,4 +478,4 @@ class _Store:
             part = array_of(content, key)
         except Exception:  # Damaged content may be of any kind, and so are its errors.
             return None
-        return part if part.dtype == np.int32 and part.shape == self._shape else None
+        return part if part.dtype == np.int32 and part.shape == shape else None

@@ -33,7 +33,6 @@ from labelquorum._shared.samples import validated_samples
 from labelquorum.clustering.ballots import Ballots
 from labelquorum.clustering.base_partitions import (
     PartitionSettings,
-    cluster_limits,
     given_partitions,
     partitions_by_clusterers,
     partitions_by_views,
@@ -280,10 +279,12 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, BaseEstimator):
         self, X: Any, framed: Framed, n_wanted: int | None, n_threads: int
     ) -> Partitions:
         limits = (2, max(2, int(np.sqrt(X.shape[0]))))
-        if n_wanted is not None:
-            limits = cluster_limits(n_wanted)
         settings = PartitionSettings(
-            limits, self.n_partitions, self.clusterers, self.directory, self.random_state
+            n_wanted or limits,
+            self.n_partitions,
+            self.clusterers,
+            self.directory,
+            self.random_state,
         )
         if self.clusterers is not None:
             partitions = partitions_by_clusterers(X, settings, verbose=self.verbose)
