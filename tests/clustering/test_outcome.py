@@ -74,10 +74,9 @@ def test_a_group_gets_the_category_with_the_largest_sum_of_its_samples_shares(di
         groups[rng.permutation(np.flatnonzero(classes == label))[:80]] = (
             100 * label + np.arange(80) % 20
         )
-    alone = lq.ConsensusClusterer(10, random_state=0).fit(X)
-    model = lq.ConsensusClusterer(10, random_state=0).fit(
-        X, partitions=alone.partitions_, groups=groups
-    )
+    partitions = lq.base_partitions(X, 10, random_state=0)
+    alone = lq.ConsensusClusterer(10).fit(X, partitions=partitions)
+    model = lq.ConsensusClusterer(10).fit(X, partitions=partitions, groups=groups)
     # Groups change the sizes of categories, and so their order.
     new_numbers = np.array(
         [np.unique(model.labels_[(alone.labels_ == k) & (groups < 0)]) for k in range(10)]

@@ -96,7 +96,8 @@ def consensus(
        `n_clusters` islands, by 0.4 or 0.6 instead of half as well, they are the clusters, whatever
        their sizes. (Ward's linkage would split a large one rather than keep a small one.) Islands
        that no partition connects are kept apart if there are fewer than clusters, too. Islands of
-       one sample, or under a hundredth of the mean size of a cluster, do not count.
+       one sample, under a hundredth of the mean size of a cluster, or on which a partition abstains
+       do not count.
     3. Neither rule is best on all ensembles. The partitions are dealt into two halves eight times.
        Average linkage is used unless Ward's results on the two halves share more information by
        three standard errors. With fewer than four partitions, Ward's linkage is used.
@@ -401,8 +402,8 @@ def _islands(ballots: Ballots, n_clusters: int, max_groups: int) -> NDArray[np.i
     """Return the island of each signature, if they are to be kept apart; see `consensus`.
 
     By chance, there may be as many as clusters for one majority. Their number must be the same for
-    a smaller or larger one, too. Groups of outliers do not count. Known categories are never
-    divided.
+    a smaller or larger one, too. Groups of outliers do not count, and samples on which a partition
+    abstains may all be outliers. Known categories are never divided.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
@@ -420,13 +421,14 @@ def _islands(ballots: Ballots, n_clusters: int, max_groups: int) -> NDArray[np.i
         firsts = np.unique(ballots.known[labeled], return_index=True, return_inverse=True)[1:]
         groups = group_of[labeled]
         is_one_category[groups[firsts[0]][firsts[1]], groups] = True
+    has_all_votes = np.diff(ballots.members.indptr) == ballots.n_partitions
     least_size = max(2.0, _ISLAND_SHARE * ballots.counts.sum() / n_clusters)
 
     def islands_by(majority: float) -> tuple[NDArray[np.int32], int]:
         is_connected = csr_array((n_shared > majority * n_both) | is_one_category)
         of_groups = connected_components(is_connected, directed=False)[1]
         islands = _of_signatures(of_groups, group_of)
-        sizes = np.bincount(islands[islands >= 0], ballots.counts[islands >= 0])
+        sizes = np.bincount(islands[has_all_votes], ballots.counts[has_all_votes], minlength=1)
         return islands, int(np.count_nonzero(sizes >= least_size))
 
     if n_clusters == 1:
