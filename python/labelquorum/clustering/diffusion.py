@@ -1,4 +1,4 @@
-"""Coordinates by which a random walk on a graph sees its nodes, and how well clusters are separated.
+"""Coordinates of a random walk on a graph, and how well clusters are separated in them.
 
 Clusters that lie apart become tight groups of points, whatever their shape in the samples. So a
 simple measure of separation works there: the silhouette by centers.

@@ -5,9 +5,10 @@ of two measures: how much the views agree (adjusted mutual information, mean of 
 the clusters are separated (silhouette in diffusion coordinates, mean of views). Agreement alone may
 favor a far too fine resolution, separation alone a far too coarse one; where one of them errs, the
 other is low. Both are at most 1 and near 0 by chance, so nothing else is weighed or scaled. The
-scores are smoothed over neighboring resolutions, and the highest one gives the number.
+scores are smoothed over neighboring resolutions, and the highest one gives the number. If noise
+scores as high, there are no clusters (`structure`).
 
-There are clusters at all if noise scores lower (`structure`). 6,000 samples are looked at. If these show more than one cluster for each 30 of them, four times as
+6,000 samples are looked at. If these show more than one cluster for each 30 of them, four times as
 many are, and so on, so that there is no limit.
 """
 
@@ -89,6 +90,18 @@ def check_number(n_clusters: int | None, n_samples: int, n_known: int) -> None:
         )
 
 
+def warn_of_fewer(n_clusters: int | None, n_found: int, min_size: int) -> None:
+    """Warn if the partitions tell fewer categories apart than are wanted."""
+    if n_clusters is None or n_found >= n_clusters:
+        return
+    of_size = "" if min_size == 1 else f" of at least {min_size} samples"
+    word = "category" if n_found == 1 else "categories"
+    warnings.warn(
+        f"n_clusters is {n_clusters}, but the partitions tell only {n_found} {word}{of_size} apart",
+        stacklevel=4,
+    )
+
+
 def natural_number(
     framed: Framed,
     min_size: int,
@@ -164,7 +177,7 @@ class Curve(NamedTuple):
     @property
     def best_number(self) -> int:
         """The number of clusters with the highest score."""
-        return round(self.n_clusters[int(self.scores.argmax())])
+        return round(float(self.n_clusters[int(self.scores.argmax())]))
 
     @classmethod
     def of(
