@@ -25,11 +25,11 @@ def diffusion_coordinates(
 ) -> Float64Array:
     """Return the main coordinates of a random walk on a graph: (n_rows, `n_columns`).
 
-    Column j is the eigenvector of the walk with the j-th largest eigenvalue e_j, times e_j /
-    (1 - e_j), which adds up walks of all lengths (Coifman and Lafon, "Diffusion maps", Applied and
-    Computational Harmonic Analysis 21, 2006). The constant eigenvector is left out. Small graphs
-    have fewer columns. LOBPCG finds eigenvectors of equal values together, in a fixed number of
-    rounds at most, so columns that converge slowly are approximate.
+    Column j is the eigenvector of the walk with the j-th largest eigenvalue e_j, divided by the
+    root of 1 - e_j: squared distances then are mean times of a walk to a node and back (Fouss et
+    al., IEEE Transactions on Knowledge and Data Engineering 19, 2007). The constant eigenvector is
+    left out. Small graphs have fewer columns. LOBPCG finds eigenvectors of equal values together,
+    in a fixed number of rounds at most, so columns that converge slowly are approximate.
     """
     n = graph.shape[0]
     degrees = np.asarray(graph.sum(axis=1), dtype=np.float64).ravel()
@@ -50,7 +50,7 @@ def diffusion_coordinates(
     order = np.argsort(-values, kind="stable")[:n_columns]
     values = values[order].clip(0, _LARGEST_EIGENVALUE)
     points: Float64Array = vectors[:, order] / roots[:, None]
-    points *= np.sqrt(degrees.sum()) * values / (1 - values)
+    points *= np.sqrt(degrees.sum() / (1 - values))
     return points
 
 

@@ -8,8 +8,8 @@ other is low. Both are at most 1 and near 0 by chance, so nothing else is weighe
 scores are smoothed over neighboring resolutions, and the highest one gives the number. If noise
 scores as high, there are no clusters (`structure`).
 
-6,000 samples are looked at. If these show more than one cluster for each 30 of them, four times as
-many are, and so on, so that there is no limit.
+Scores are the means of two draws of 5,000 samples. If these show more than one cluster for each 25
+samples, four times as many are drawn, and so on, so that there is no limit.
 """
 
 from __future__ import annotations
@@ -39,13 +39,14 @@ from labelquorum.clustering.views import (
     graph_partitions,
 )
 
-_FEWEST_ROWS, _GROWTH = 6_000, 4
-_ROWS_PER_CLUSTER = 30  # If there are fewer, more rows are looked at.
+_FEWEST_ROWS, _GROWTH = 5_000, 4
+_N_DRAWS = 2
+_ROWS_PER_CLUSTER = 25  # If there are fewer, more rows are looked at.
 _LEAST_ROWS_PER_CLUSTER = 15
 _MOST_CLUSTERS_PER_ROOT = 4.0  # of the number of rows, if that is more
 _N_VIEWS = 4
 _RATIO = 1.25  # of neighboring resolutions
-_N_COORDINATES = 8
+_N_COORDINATES = 10
 _FEW_COLUMNS = 3  # Directions alone tell too little of rows with so few columns.
 _FEWEST_SAMPLES = 3  # of a cluster that counts
 _SMOOTHING = (0.25, 0.5, 0.25)
@@ -122,12 +123,17 @@ def natural_number(
     n_samples = counts.sum()
     n_rows, fewest = _FEWEST_ROWS, 2.0
     while True:
-        drawn = _drawn(len(rows), n_rows, rng)
-        least_size = max(_FEWEST_SAMPLES, min_size * counts[drawn].sum() / n_samples)
-        wanted_counts = _wanted_counts(len(drawn), fewest, _RATIO)
-        curve = Curve.of(
-            rows[drawn], counts[drawn], wanted_counts, least_size, rng, n_threads, show
-        )
+        curves = []
+        for _ in range(_N_DRAWS):
+            drawn = _drawn(len(rows), n_rows, rng)
+            least_size = max(_FEWEST_SAMPLES, min_size * counts[drawn].sum() / n_samples)
+            wanted_counts = _wanted_counts(len(drawn), fewest, _RATIO)
+            curves.append(
+                Curve.of(rows[drawn], counts[drawn], wanted_counts, least_size, rng, n_threads)
+            )
+            if show is not None:
+                show("number of clusters", len(curves) / _N_DRAWS)
+        curve = Curve.mean(curves)
         n_clusters = curve.best_number
         if n_rows >= len(rows) or n_clusters * _ROWS_PER_CLUSTER <= n_rows:
             break
@@ -180,6 +186,11 @@ class Curve(NamedTuple):
         return round(float(self.n_clusters[int(self.scores.argmax())]))
 
     @classmethod
+    def mean(cls, curves: list[Curve]) -> Curve:
+        """Average curves of the same resolutions."""
+        return cls(*np.mean(curves, axis=0))
+
+    @classmethod
     def of(
         cls,
         rows: Rows,
@@ -188,14 +199,12 @@ class Curve(NamedTuple):
         least_size: float,
         rng: np.random.RandomState,
         n_threads: int,
-        show: Callable[..., None] | None = None,
     ) -> Curve:
         """Measure resolutions for these numbers of clusters; count clusters of `least_size`."""
-        views = []
-        for v, seed in enumerate(rng.randint(2**31, size=_N_VIEWS)):
-            views.append(_cut_view(rows, counts, v, seed, wanted_counts, n_threads))
-            if show is not None:
-                show("number of clusters", (v + 1) / _N_VIEWS)
+        views = [
+            _cut_view(rows, counts, v, seed, wanted_counts, n_threads)
+            for v, seed in enumerate(rng.randint(2**31, size=_N_VIEWS))
+        ]
         n_clusters = [
             np.mean([np.count_nonzero(np.bincount(cut, counts) >= least_size) for cut in cuts])
             for cuts in zip(*(view.partitions for view in views), strict=True)
