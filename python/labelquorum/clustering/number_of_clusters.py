@@ -5,8 +5,9 @@ of two measures: how much the views agree (adjusted mutual information, mean of 
 the clusters are separated (silhouette in diffusion coordinates, mean of views). Agreement alone may
 favor a far too fine resolution, separation alone a far too coarse one; where one of them errs, the
 other is low. Both are at most 1 and near 0 by chance, so nothing else is weighed or scaled. The
-scores are smoothed over neighboring resolutions, and the highest one gives the number. If noise
-scores as high, there are no clusters (`structure`).
+scores are smoothed over neighboring resolutions, and the highest one gives the number. Two or three
+clusters must score 1.5 at least, since any samples can be split in two that well. If noise scores
+as high as the samples, there are no clusters (`structure`).
 
 Scores are the means of two draws of 5,000 samples. If these show more than one cluster for each 25
 samples, four times as many are drawn, and so on, so that there is no limit.
@@ -46,8 +47,9 @@ _LEAST_ROWS_PER_CLUSTER = 15
 _MOST_CLUSTERS_PER_ROOT = 4.0  # of the number of rows, if that is more
 _N_VIEWS = 4
 _RATIO = 1.25  # of neighboring resolutions
-_N_COORDINATES = 10
+_N_COORDINATES = 12
 _FEW_COLUMNS = 3  # Directions alone tell too little of rows with so few columns.
+_FEW_CLUSTERS, _LEAST_SCORE_OF_FEW = 3.5, 1.5
 _FEWEST_SAMPLES = 3  # of a cluster that counts
 _SMOOTHING = (0.25, 0.5, 0.25)
 _RATIO_OF_TEST = 1.6  # of neighboring resolutions, in the test of structure
@@ -182,8 +184,10 @@ class Curve(NamedTuple):
 
     @property
     def best_number(self) -> int:
-        """The number of clusters with the highest score."""
-        return round(float(self.n_clusters[int(self.scores.argmax())]))
+        """The number of clusters with the highest score; few ones need a high score."""
+        is_eligible = (self.n_clusters >= _FEW_CLUSTERS) | (self.scores >= _LEAST_SCORE_OF_FEW)
+        best = int(np.where(is_eligible, self.scores, -np.inf).argmax())
+        return round(float(self.n_clusters[best]))
 
     @classmethod
     def mean(cls, curves: list[Curve]) -> Curve:
