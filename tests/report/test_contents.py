@@ -33,6 +33,13 @@ def test_facts_are_those_of_the_model(hostile):
 
 
 @pytest.mark.slow
+def test_the_layers_are_those_of_the_model(hostile):
+    rows, table = contents_of(hostile.model)["layers"], hostile.model.layers_table_
+    assert [row.n_categories for row in rows] == [str(n) for n in table["n_clusters"]]
+    assert [row.is_chosen for row in rows] == [*table["chosen"]]
+
+
+@pytest.mark.slow
 def test_the_coverage_table_starts_with_the_pseudo_labels_and_ends_with_all(hostile):
     model = hostile.model
     rows = contents_of(model, hostile.y)["coverage"]["rows"]

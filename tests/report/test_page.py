@@ -19,7 +19,17 @@ from labelquorum.report.page import report_page
 
 pytest.importorskip("jinja2")
 
-SECTIONS = ["summary", "categories", "agreement", "map", "coverage", "check", "rounds", "each"]
+SECTIONS = [
+    "summary",
+    "categories",
+    "agreement",
+    "map",
+    "coverage",
+    "check",
+    "layers",
+    "rounds",
+    "each",
+]
 
 
 def test_all_parts_are_there(hostile):

@@ -311,6 +311,18 @@ class ConsensusTree:
         """The least number of clusters: known categories are never merged."""
         return self.n_groups - len(self._merges)
 
+    def persistence(self) -> Float64Array:
+        """Return for each number of clusters over which range of costs it persists.
+
+        Item n is the logarithm of the ratio of two costs: that of merging n clusters into one fewer
+        to that of the merge before it. 0 for numbers that are not merged. Shape (n_groups + 1,).
+        """
+        scores = np.zeros(self.n_groups + 1)
+        costs = np.log(np.maximum(self._costs, 1e-12))[::-1]
+        n = self.least_size + 1 + np.arange(len(costs))
+        scores[n[:-1]] = np.maximum(0.0, costs[:-1] - costs[1:])
+        return scores
+
     def natural_size(self, min_size: int = 1) -> int:
         """Return the number of clusters below which the cost of a merge rises most, relatively.
 

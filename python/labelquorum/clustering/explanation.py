@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from labelquorum._shared.tables import named_table
 from labelquorum.clustering.outcome import Categories, Outcome
 from labelquorum.clustering.views import Partitions
 
@@ -253,13 +254,4 @@ def category_table(
         "nearest": classes.astype(object)[nearest] if n > 1 else np.array([None]),
         "nearest_share": shares.max(axis=1) if n > 1 else np.array([np.nan]),
     }
-    try:
-        import pandas as pd
-    except ImportError:
-        # Notebooks read all attributes of a fitted model, so this one must not fail.
-        columns = {"category": classes, **columns}
-        table = np.empty(n, [(name, column.dtype) for name, column in columns.items()])
-        for name, column in columns.items():
-            table[name] = column
-        return table
-    return pd.DataFrame(columns, index=pd.Index(classes, name="category"))
+    return named_table("category", classes, columns)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.base import clone
 
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.frame import Rows
@@ -178,6 +179,21 @@ def categories_of(
             break
         numbers = ballots.joined(numbers, dissolved)
     return categories if groups is None else _without_empty(categories, n_known)
+
+
+def trained_classifier(classifier: Any, outcome: Outcome, X: Any) -> Any:
+    """Train a clone on the most certain samples, including those of new categories.
+
+    Without these, it would put samples of new categories into known ones. None for None, and if
+    there is a single category.
+    """
+    if classifier is None:
+        return None
+    chosen = outcome.is_certain
+    numbers = outcome.categories.numbers[chosen]
+    if (numbers == numbers[0]).all():  # Classifiers want two classes.
+        return None
+    return clone(classifier).fit(X[chosen], numbers)
 
 
 def _smallest(categories: Categories, n_known: int, min_size: int) -> NDArray[np.intp]:

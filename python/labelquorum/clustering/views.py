@@ -39,6 +39,8 @@ _KMEANS_ROUNDS = 15
 _COMMUNITY_ROUNDS = 2
 _PROBED_RESOLUTIONS = (0.3, 1.0, 3.0, 10.0, 30.0)
 _COMPARED_ROWS, _COMPARED_NEIGHBORS = 2_000, 20
+WIDE_RESOLUTIONS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""From so low ones on that a graph stays whole, if it is connected."""
 
 
 class Space(NamedTuple):
@@ -148,12 +150,16 @@ class ResolutionScale(NamedTuple):
 
     @classmethod
     def of(
-        cls, graph: sparse.csr_array, rng: np.random.RandomState, n_threads: int
+        cls,
+        graph: sparse.csr_array,
+        rng: np.random.RandomState,
+        n_threads: int,
+        resolutions: tuple[float, ...] = _PROBED_RESOLUTIONS,
     ) -> ResolutionScale:
-        """Try five resolutions on a graph."""
-        partitions = graph_partitions(graph, np.array(_PROBED_RESOLUTIONS), 1, rng, n_threads)
+        """Try some resolutions on a graph."""
+        partitions = graph_partitions(graph, np.array(resolutions), 1, rng, n_threads)
         log_counts = np.log([partition.max() + 1.0 for partition in partitions])
-        return cls(np.log(_PROBED_RESOLUTIONS), np.maximum.accumulate(log_counts))
+        return cls(np.log(resolutions), np.maximum.accumulate(log_counts))
 
     def resolutions_for(self, n_communities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Estimate the resolutions that give these numbers of communities.

@@ -32,6 +32,17 @@ class Pair(NamedTuple):
     share: float
 
 
+class LayerRow(NamedTuple):
+    """One of the nested partitions."""
+
+    n_categories: str
+    persistence: str
+    smallest: str
+    median: str
+    largest: str
+    is_chosen: bool
+
+
 class CoverageRow(NamedTuple):
     """What a threshold on the confidence keeps."""
 
@@ -64,6 +75,7 @@ def contents(data: ReportData) -> dict[str, Any]:
         "heat_map": _heat_map(data, selection),
         "map": _map(data, selection),
         "coverage": _coverage(data),
+        "layers": _layers(data.layers),
         "rounds": _rounds(data.history),
         "checks": [samples.sample(i) for i in selection.checks.tolist()],
         "suspects": [samples.suspect(i) for i in selection.suspects.tolist()],
@@ -193,6 +205,21 @@ def _pseudo_label_row(data: ReportData) -> CoverageRow:
         confidence=float(confidence.mean()) if len(chosen) else math.nan,
         precision=precision,
     )
+
+
+def _layers(columns: dict[str, list[Any]]) -> list[LayerRow]:
+    """The layers, finest first."""
+    return [
+        LayerRow(
+            f"{n:,}",
+            f"{persistence:.2f}",
+            f"{smallest:,}",
+            f"{median:,.0f}",
+            f"{largest:,}",
+            chosen,
+        )
+        for n, persistence, smallest, median, largest, chosen in zip(*columns.values(), strict=True)
+    ]
 
 
 def _rounds(history: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -23,6 +23,7 @@ from labelquorum.quality.coverage import Coverage, Judgment, coverage_of
 
 _CHARACTERS_PER_NAME, _CHARACTERS_PER_VALUE = 100, 300
 _CHARACTERS_PER_FULL_NAME, _CHARACTERS_OF_FULL_NAMES = 250, 40_000  # the latter of all together
+_LAYER_COLUMNS = ("n_clusters", "persistence", "smallest", "median", "largest", "chosen")
 _BYTES_PER_FULL_NAME = 600  # in the page
 
 
@@ -65,6 +66,8 @@ class ReportData:
     """Samples whose known label the votes contradict, most suspect first."""
     history: list[dict[str, Any]]
     """One entry for each round of voting."""
+    layers: dict[str, list[Any]]
+    """The columns of the model's `layers_table_` by name, a value for each layer."""
     settings: list[Setting]
     pseudo_share: float
     """The model's parameter: share of the samples to make pseudo-labels."""
@@ -134,6 +137,7 @@ def report_data(
         partitions=model.partitions_,
         suspects=model.suspect_labels_,
         history=model.history_,
+        layers={name: model.layers_table_[name].tolist() for name in _LAYER_COLUMNS},
         settings=_settings_of(model),
         pseudo_share=float(model.pseudo_share),
         n_features=model.n_features_in_,

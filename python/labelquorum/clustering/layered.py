@@ -1,0 +1,106 @@
+"""What `ConsensusClusterer` does with its tree after a fit: other cuts, and layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.labels import category_names, to_labels
+from labelquorum.clustering.consensus import ConsensusTree
+from labelquorum.clustering.layers import Layers, layers_of
+from labelquorum.clustering.outcome import Categories, Outcome, categories_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MIN_SIZE = 10  # of a new category, if their number is not given
+
+
+class LayeredClusterer:
+    """Cuts the tree of a fitted `ConsensusClusterer` at any number of categories."""
+
+    n_clusters: int | None
+    min_cluster_size: int | None
+    classes_: NDArray[Any]
+    outcome_: Outcome
+    _tree: ConsensusTree
+    _layers: Layers | None
+
+    def _min_size(self, n_clusters: int | None) -> int:
+        """The smallest size of a new category, if this number of them is asked for."""
+        if self.min_cluster_size is not None:
+            return self.min_cluster_size
+        return _MIN_SIZE if n_clusters is None else 1
+
+    def _categories(
+        self, n_clusters: int, min_size: int, groups: NDArray[np.int32] | None
+    ) -> Categories:
+        clusters = self._tree.cut(n_clusters, min_size)
+        return categories_of(self._tree.ballots, clusters, groups, min_size)
+
+    @property
+    def cluster_layers_(self) -> list[NDArray[Any]]:
+        """Nested partitions, finest first; see the class."""
+        return [self._labels_of(numbers) for numbers in self._fitted_layers().numbers]
+
+    @property
+    def persistence_scores_(self) -> NDArray[np.float64]:
+        """How long each layer persists; see the class."""
+        return self._fitted_layers().persistence
+
+    @property
+    def layers_table_(self) -> pd.DataFrame | NDArray[np.void]:
+        """A table with a row for each of `cluster_layers_`.
+
+        Columns: "n_clusters" (number of categories), "persistence" (of `persistence_scores_`),
+        "smallest", "median" and "largest" (sizes of categories), "chosen" (whether it is
+        `labels_`). Without pandas it is a structured array with these fields, after "layer".
+        """
+        return self._fitted_layers().table()
+
+    def _fitted_layers(self) -> Layers:
+        check_is_fitted(self)
+        if self._layers is None:
+            outcome, min_size = self.outcome_, self._min_size(self.n_clusters)
+            self._layers = layers_of(
+                self._tree,
+                outcome.categories,
+                lambda n: self._categories(n, min_size, outcome.groups),
+                outcome.n_known,
+                min_size,
+            )
+        return self._layers
+
+    def _labels_of(self, numbers: NDArray[np.int32]) -> NDArray[Any]:
+        """The names of categories by number, of which the known ones come first."""
+        n = int(numbers.max(initial=-1)) + 1
+        names = category_names(self.classes_[: self.outcome_.n_known], n)
+        return to_labels(names, self.outcome_.as_labels(numbers))
+
+    def cut(self, n_clusters: int) -> NDArray[Any]:
+        """Label the training samples with fewer or more categories, from the same votes.
+
+        Parameters
+        ----------
+        n_clusters : int
+            Number of categories. All known ones are kept; of the new ones, those of at least
+            `min_cluster_size` samples (1 if that is None).
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            The layer with this number of categories (see `cluster_layers_`); if there is none, as
+            `labels_` after a fit with it. The estimator does not change.
+        """
+        check_is_fitted(self)
+        n_known = self.outcome_.n_known
+        n_clusters = max(n_known, as_positive(n_clusters, "n_clusters"))
+        numbers = self._fitted_layers().of_size(n_clusters)
+        if numbers is None:
+            min_size = self._min_size(n_clusters)
+            numbers = self._categories(n_clusters, min_size, self.outcome_.groups).numbers
+        return self._labels_of(numbers)
