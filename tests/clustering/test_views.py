@@ -120,7 +120,7 @@ def test_mutual_neighbors_leave_a_small_group_alone():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(512, 16)).astype(np.float32)
     rows[500:] += 17 / 4
-    view = View.of(space_of(rows), False, 0, 1)
+    view = View.of(space_of(rows), False, 0, 1, is_mutual=True)
     assert view.graph[500:, :500].nnz == 0
     assert (np.diff(view.graph.indptr) > 0).all()
     np.testing.assert_array_equal(view.graph.toarray(), view.graph.toarray().T)

@@ -346,7 +346,13 @@ class _Views:
 
     def _view(self, v: int) -> View:
         space = self._space(v)[0].subset(self._drawn_rows(v))
-        return View.of(space, ViewKind.of(v).is_smooth, self._seeds[v], self._n_threads)
+        return View.of(
+            space,
+            ViewKind.of(v).is_smooth,
+            self._seeds[v],
+            self._n_threads,
+            is_mutual=not space.is_cosine,  # Directions keep all neighbors, for variety.
+        )
 
     def _space(self, v: int) -> tuple[Space, DistinctRows]:
         return self._spaces[ViewKind.of(v).is_cosine]

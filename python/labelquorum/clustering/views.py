@@ -199,20 +199,27 @@ class View(NamedTuple):
     """Decides the number of neighbors, and all random choices of the partitions."""
 
     @classmethod
-    def of(cls, space: Space, is_smooth: bool, seed: int, n_threads: int) -> View:
+    def of(
+        cls,
+        space: Space,
+        is_smooth: bool,
+        seed: int,
+        n_threads: int,
+        *,
+        is_mutual: bool = False,
+    ) -> View:
         """Make a view of a space.
 
         The rows are averaged over neighbors by steps of a random walk on the graph: one step, or
-        two where `is_smooth`. There the graph is built again from the averaged rows. Of Euclidean
-        neighbors, only mutual ones count: small categories that lie apart are then not mixed with
-        others. Directions keep all, for variety.
+        two where `is_smooth`. There the graph is built again from the averaged rows. If
+        `is_mutual`, only mutual neighbors count: small categories that lie apart are then not mixed
+        with others.
         """
         n = len(space.rows)
         most = min(_MOST_NEIGHBORS, n - 1)
         rng = np.random.RandomState(seed)
         n_neighbors = int(rng.randint(min(_FEWEST_NEIGHBORS, most), most + 1))
         search = Search("euclidean", RECALL, n_threads)
-        is_mutual = not space.is_cosine
         graph = affinity_of_rows(
             space.rows, space.weights, n_neighbors, search, is_mutual=is_mutual
         )
