@@ -41,6 +41,20 @@ def shared_counts(
     return counts.tocoo()
 
 
+def mutual_information(
+    first: Integers, second: Integers, weights: NDArray[Any] | None = None
+) -> float:
+    """Return the mutual information of two clusterings in nats. All numbers are 0 or higher."""
+    if len(first) == 0:
+        return 0.0
+    shape = (int(first.max()) + 1, int(second.max()) + 1)
+    joint = shared_counts(first, second, shape, weights)
+    shares = joint / joint.sum()
+    rows, columns = shares.coords
+    by_chance = shares.sum(axis=1)[rows] * shares.sum(axis=0)[columns]
+    return float((shares.data * np.log(shares.data / by_chance)).sum())
+
+
 def best_matching(values: sparse.coo_array) -> tuple[Integers, Integers]:
     """Match rows and columns one to one, so that the sum of the values is largest.
 

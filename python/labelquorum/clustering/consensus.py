@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from labelquorum import _core
 from labelquorum._shared.arguments import as_columns, as_n_threads, as_positive
-from labelquorum._shared.matching import shared_counts
+from labelquorum._shared.matching import mutual_information
 from labelquorum._shared.progress import progress
 from labelquorum.clustering.ballots import Ballots, Float64Array, Integers
 
@@ -195,14 +195,7 @@ def _labels_of_electors(
 def _mutual_information(first: Integers, second: Integers, counts: Integers) -> float:
     """Mutual information in nats, over the signatures that have a cluster in both."""
     voted = (first >= 0) & (second >= 0)
-    total = counts[voted].sum()
-    if total == 0:
-        return 0.0
-    shape = (int(first.max()) + 1, int(second.max()) + 1)
-    joint = shared_counts(first[voted], second[voted], shape, counts[voted] / total)
-    rows, columns = joint.coords
-    by_chance = joint.sum(axis=1)[rows] * joint.sum(axis=0)[columns]
-    return float((joint.data * np.log(joint.data / by_chance)).sum())
+    return mutual_information(first[voted], second[voted], counts[voted].astype(np.float64))
 
 
 class ConsensusTree:

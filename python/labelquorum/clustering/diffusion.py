@@ -6,16 +6,13 @@ simple measure of separation works there: the silhouette by centers.
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import lobpcg
 
 from labelquorum.clustering.views import Float64Array, Partitions
 from labelquorum.neighbors.search import kneighbors
 
-_MAX_ROUNDS, _TOLERANCE = 30, 1e-3
+_N_ROUNDS, _DEGREE = 6, 10
 _EXTRA_COLUMNS = 12  # so that the last columns that are wanted converge as fast
 _LARGEST_EIGENVALUE = 0.9999  # of a walk between parts of a graph that are not connected
 
@@ -28,8 +25,8 @@ def diffusion_coordinates(
     Column j is the eigenvector of the walk with the j-th largest eigenvalue e_j, divided by the
     root of 1 - e_j: squared distances then are mean times of a walk to a node and back (Fouss et
     al., IEEE Transactions on Knowledge and Data Engineering 19, 2007). The constant eigenvector is
-    left out. Small graphs have fewer columns. LOBPCG finds eigenvectors of equal values together,
-    in a fixed number of rounds at most, so columns that converge slowly are approximate.
+    left out. Small graphs have fewer columns. Eigenvectors of equal values are found together, in a
+    fixed number of rounds, so columns that converge slowly are approximate.
     """
     n = graph.shape[0]
     degrees = np.asarray(graph.sum(axis=1), dtype=np.float64).ravel()
@@ -38,20 +35,38 @@ def diffusion_coordinates(
     walk = (scale @ graph.astype(np.float64) @ scale).tocsr()
     n_columns = min(n_columns, n - 1)
     constant = roots[:, None] / np.linalg.norm(roots)
-    if n <= 5 * (n_columns + _EXTRA_COLUMNS + 1):  # too few rows for LOBPCG
+    if n <= 5 * (n_columns + _EXTRA_COLUMNS):
         values, vectors = np.linalg.eigh(walk.toarray() - constant @ constant.T)
     else:
-        start = walk @ rng.normal(size=(n, n_columns + _EXTRA_COLUMNS))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of slow columns, which stay approximate
-            values, vectors = lobpcg(
-                walk, start, Y=constant, tol=_TOLERANCE, maxiter=_MAX_ROUNDS, largest=True
-            )
+        start = rng.normal(size=(n, n_columns + _EXTRA_COLUMNS))
+        values, vectors = _largest_eigenvectors(walk, constant, start)
     order = np.argsort(-values, kind="stable")[:n_columns]
     values = values[order].clip(0, _LARGEST_EIGENVALUE)
     points: Float64Array = vectors[:, order] / roots[:, None]
     points *= np.sqrt(degrees.sum() / (1 - values))
     return points
+
+
+def _largest_eigenvectors(
+    walk: sparse.csr_array, constant: Float64Array, block: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Approximate the largest eigenvalues of a symmetric walk, without that of `constant`.
+
+    Subspace iteration with Chebyshev polynomials, which grow fast above the lowest value of the
+    block (Zhou, Saad, Tiago and Chelikowsky, Journal of Computational Physics 219, 2006).
+    """
+    values = np.zeros(block.shape[1])
+    for _ in range(_N_ROUNDS):
+        lowest = max(0.0, float(values.min()))  # Those between -1 and this one are damped.
+        center, half = (lowest - 1) / 2, (lowest + 1) / 2
+        before, block = block, (walk @ block - center * block) / half
+        for _ in range(_DEGREE - 1):
+            before, block = block, (walk @ block - center * block) * (2 / half) - before
+        block -= constant @ (constant.T @ block)
+        block = np.linalg.qr(block)[0]
+        values, rotation = np.linalg.eigh(block.T @ (walk @ block))
+        block = block @ rotation
+    return values, block
 
 
 def center_silhouette(

@@ -22,10 +22,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import mutual_info_score
+from scipy.stats import entropy
 from sklearn.utils import check_random_state
 
 from labelquorum._shared.frame import Framed, Rows
+from labelquorum._shared.matching import mutual_information
 from labelquorum.clustering.diffusion import center_silhouette, diffusion_coordinates
 from labelquorum.clustering.structure import CERTAIN_SCORE, LEVEL, MAX_ROWS, has_structure
 from labelquorum.clustering.views import (
@@ -267,11 +268,10 @@ def _adjusted_agreement(first: Partitions, second: Partitions, rng: np.random.Ra
     """
     if not first.any() or not second.any():
         return 0.0
-    by_chance = mutual_info_score(first, rng.permutation(second))
-    mean_entropy = (mutual_info_score(first, first) + mutual_info_score(second, second)) / 2
-    return float(
-        (mutual_info_score(first, second) - by_chance) / max(mean_entropy - by_chance, 1e-12)
-    )
+    by_chance = mutual_information(first, rng.permutation(second))
+    mean_entropy = (entropy(np.bincount(first)) + entropy(np.bincount(second))) / 2
+    shared = mutual_information(first, second)
+    return float((shared - by_chance) / max(mean_entropy - by_chance, 1e-12))
 
 
 def _smoothed(values: Any) -> Float64Array:
