@@ -9,6 +9,7 @@ that it does not depend on which items were made in this call and which were rea
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,7 @@ from labelquorum._shared.frame import Frame, Framed, Rows
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_samples
 from labelquorum._shared.sealed import array_of, new_digest, sealed_array
-from labelquorum.clustering.evidence import share_of_heads
+from labelquorum.clustering.evidence import LARGEST_SHARE, share_of_heads
 from labelquorum.clustering.heads import best_heads
 from labelquorum.clustering.views import (
     PARTITIONS_PER_VIEW,
@@ -119,8 +120,8 @@ def base_partitions(
     2023). Each has as many clusters as the consensus. Of the heads trained, those with the lowest
     loss vote. Heads have as large a share of the partitions as neighbors disagree: the mean number
     of a sample's 5 nearest neighbors that are in another cluster, by the consensus of the first
-    views, but half at most. They have none if it is less than an eighth, with fewer than 1,000
-    samples or 10 samples for each cluster, or where directions tell little (in two columns).
+    views, but three quarters at most. They have none if it is less than an eighth, with fewer than
+    1,000 samples or 10 samples for each cluster, or where directions tell little (in two columns).
 
     Each other partition has its own random number of clusters, more than the consensus will have. A
     partition that cannot merge two classes can still split one, but other partitions split it
@@ -271,7 +272,7 @@ def _from_views_and_heads(
 ) -> Iterator[Partitions]:
     """Yield partitions of views and of heads, which have as many as they deserve."""
     seeds = rng.randint(2**31, size=2)
-    n_first = -(-n_partitions // (2 * PARTITIONS_PER_VIEW))
+    n_first = math.ceil(n_partitions * (1 - LARGEST_SHARE) / PARTITIONS_PER_VIEW)
     first = [*_from_views(views, store, range(n_first))]
     yield from first
     share = views.share_of_heads(np.concatenate(first, axis=1), n_clusters, seeds[0])

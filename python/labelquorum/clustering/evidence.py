@@ -18,13 +18,13 @@ from labelquorum.neighbors.search import kneighbors
 
 _MAX_ROWS = 6_000
 _N_NEIGHBORS = 5
-_LEAST_SHARE, _LARGEST_SHARE = 1 / 8, 1 / 2
+_LEAST_SHARE, LARGEST_SHARE = 1 / 8, 3 / 4
 
 
 def share_of_heads(
     rows: Rows, by_views: Partitions, n_clusters: int, seed: int, n_threads: int
 ) -> float:
-    """Return the share of the votes that heads deserve, between 0 and 0.5.
+    """Return the share of the votes that heads deserve, between 0 and 3/4.
 
     It is the mean number of a row's 5 nearest neighbors that are not in its cluster, by the
     consensus of views. Less than an eighth counts as 0, since heads take time. At most 6,000 rows,
@@ -36,5 +36,5 @@ def share_of_heads(
     clusters = ballots.expand(tree.ballots.reassigned(tree.cut(n_clusters)))
     neighbors = kneighbors(rows[drawn], min(_N_NEIGHBORS, len(drawn) - 1), n_jobs=n_threads)[1]
     n_others = np.count_nonzero(clusters[neighbors] != clusters[:, None], axis=1)
-    share = min(_LARGEST_SHARE, float(n_others.mean()))
+    share = min(LARGEST_SHARE, float(n_others.mean()))
     return share if share >= _LEAST_SHARE else 0.0
