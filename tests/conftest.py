@@ -21,8 +21,11 @@ settings.register_profile("quick", max_examples=60, **_COMMON)
 settings.register_profile("ci", max_examples=1000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "quick"))
 
-# A shell's background jobs ignore Ctrl-C, and so would the processes that tests start.
+# A shell's background jobs ignore Ctrl-C, and nohup's ignore the end of the terminal. So would the
+# tests, and the processes that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_runtest_setup(item):

@@ -18,6 +18,7 @@ from labelquorum.clustering.views import (
     ViewKind,
     directions_keep_neighbors,
     graph_partitions,
+    groups_apart,
 )
 
 
@@ -115,15 +116,19 @@ def test_rows_with_far_more_columns_than_rows_are_projected_at_once():
     assert space.narrow_rows.shape == (80, 64)
 
 
-def test_mutual_neighbors_leave_a_small_group_alone():
+def test_groups_that_lie_apart_are_found_whatever_their_size():
     """A dozen rows have more neighbors than there are in the group; none of these looks back."""
     rng = np.random.default_rng(0)
-    rows = rng.normal(size=(512, 16)).astype(np.float32)
-    rows[500:] += 17 / 4
-    view = View.of(space_of(rows), False, 0, 1, is_mutual=True)
-    assert view.graph[500:, :500].nnz == 0
-    assert (np.diff(view.graph.indptr) > 0).all()
-    np.testing.assert_array_equal(view.graph.toarray(), view.graph.toarray().T)
+    rows = rng.normal(size=(513, 16)).astype(np.float32)
+    rows[500:512] += 17 / 4
+    rows[512] -= 30  # an outlier stays with its nearest row
+    groups = groups_apart(space_of(rows), 2, 1)
+    assert len(np.unique(groups)) == 2
+    assert len(np.unique(groups[500:512])) == 1
+    assert len(np.unique(np.delete(groups, np.s_[500:512]))) == 1
+    assert groups_apart(space_of(rows[:500]), 2, 1) is None
+    assert groups_apart(space_of(rows), 1, 1) is None  # more groups than clusters
+    assert groups_apart(space_of(rows[:1]), 2, 1) is None
 
 
 @pytest.mark.parametrize("n_columns, expected", [(2, False), (64, True)])

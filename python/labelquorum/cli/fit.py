@@ -92,8 +92,8 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
         "--n-clusters",
         type=positive,
         metavar="N",
-        help="number of categories, known ones included (default: the number for which views of the "
-        "samples agree and the categories are separated most)",
+        help="number of categories, known ones included (default: the number for which views of "
+        "the samples agree and the categories are separated most)",
     )
     add(
         "--min-cluster-size",

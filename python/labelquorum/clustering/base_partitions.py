@@ -40,6 +40,7 @@ from labelquorum.clustering.views import (
     View,
     ViewKind,
     directions_keep_neighbors,
+    groups_apart,
 )
 from labelquorum.neighbors.search import kneighbors
 
@@ -113,14 +114,16 @@ def base_partitions(
     neighbors (10 to 30) and features: as given, or averaged over neighbors by two steps of a random
     walk on the graph of neighbors, as in Zhang et al., "Attributed graph clustering via adaptive
     graph convolution", IJCAI 2019. A view makes three partitions from its graph (`communities`) and
-    one by k-means of its averaged features. In Euclidean views, neighbors are mutual ones.
+    one by k-means of its averaged features. No cluster joins groups of samples that mutual
+    neighbors do not connect, unless there are more of them than `n_clusters`, less than three
+    samples in a group, or more than 200,000 samples.
 
     Clustering heads are linear classifiers, trained without labels on pairs of near neighbors
     (Adaloglou et al., "Exploring the limits of deep image clustering using pretrained models", BMVC
     2023). Each has as many clusters as the consensus. Of the heads trained, those with the lowest
     loss vote. Heads have as large a share of the partitions as neighbors disagree: the mean number
     of a sample's 5 nearest neighbors that are in another cluster, by the consensus of the first
-    views, but three quarters at most. They have none if it is less than an eighth, with fewer than
+    views, but three quarters at most. They have none if it is less than a quarter, with fewer than
     1,000 samples or 10 samples for each cluster, or where directions tell little (in two columns).
 
     Each other partition has its own random number of clusters, more than the consensus will have. A
@@ -316,6 +319,21 @@ class _Views:
             for is_cosine in (False, True)
         }
         self._scales: dict[bool, ResolutionScale] = {}
+        self._groups = self._groups_apart() if len(rows) <= _MAX_ROWS_PER_VIEW else None
+
+    def _groups_apart(self) -> NDArray[np.int32] | None:
+        space, distinct = self._spaces[False]
+        groups = groups_apart(space, self._limits[0], self._n_threads)
+        return None if groups is None else distinct.expand(groups)
+
+    def _divided(self, part: Partitions) -> Partitions:
+        """Divide clusters that join groups of rows that lie apart."""
+        if self._groups is None:
+            return part
+        n_groups = int(self._groups.max()) + 1
+        columns = (column.astype(np.int64) * n_groups + self._groups for column in part.T)
+        divided = [np.unique(column, return_inverse=True)[1] for column in columns]
+        return np.stack(divided, axis=1).astype(np.int32)
 
     def partitions(self, v: int) -> Partitions:
         """Make the partitions of view number v: (n_rows, 4)."""
@@ -325,7 +343,7 @@ class _Views:
         drawn = self._drawn_rows(v)
         if drawn is not None:
             part = _extended(part, space.rows, drawn, self._n_threads)
-        return distinct.expand(part)
+        return self._divided(distinct.expand(part))
 
     @property
     def suit_heads(self) -> bool:
@@ -337,7 +355,8 @@ class _Views:
     def heads(self, n_clusters: int, n_heads: int, seed: int) -> Partitions:
         """Make the partitions of the best heads: (n_rows, n_heads)."""
         space, distinct = self._spaces[True]
-        return distinct.expand(best_heads(space.rows, n_clusters, n_heads, seed, self._n_threads))
+        part = best_heads(space.rows, n_clusters, n_heads, seed, self._n_threads)
+        return self._divided(distinct.expand(part))
 
     def share_of_heads(self, by_views: Partitions, n_clusters: int, seed: int) -> float:
         """Return the share of the partitions that heads deserve; see `evidence`."""
@@ -347,13 +366,7 @@ class _Views:
 
     def _view(self, v: int) -> View:
         space = self._space(v)[0].subset(self._drawn_rows(v))
-        return View.of(
-            space,
-            ViewKind.of(v).is_smooth,
-            self._seeds[v],
-            self._n_threads,
-            is_mutual=not space.is_cosine,  # Directions keep all neighbors, for variety.
-        )
+        return View.of(space, ViewKind.of(v).is_smooth, self._seeds[v], self._n_threads)
 
     def _space(self, v: int) -> tuple[Space, DistinctRows]:
         return self._spaces[ViewKind.of(v).is_cosine]

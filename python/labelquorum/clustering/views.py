@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from labelquorum import _core
 from labelquorum._shared.distinct import DistinctRows
@@ -39,6 +40,7 @@ _KMEANS_ROUNDS = 15
 _COMMUNITY_ROUNDS = 2
 _PROBED_RESOLUTIONS = (0.3, 1.0, 3.0, 10.0, 30.0)
 _COMPARED_ROWS, _COMPARED_NEIGHBORS = 2_000, 20
+_FEWEST_SAMPLES_APART = 3
 WIDE_RESOLUTIONS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """From so low ones on that a graph stays whole, if it is connected."""
 
@@ -107,6 +109,34 @@ def directions_keep_neighbors(rows: Rows) -> bool:
     near_by_direction = kneighbors(unit_rows(rows), n_neighbors)[1]
     is_kept = (near[:, :, None] == near_by_direction[:, None]).any(axis=2)
     return bool(is_kept.mean() > 0.5)
+
+
+def groups_apart(space: Space, max_groups: int, n_threads: int) -> NDArray[np.int32] | None:
+    """Return the group of each row, if groups of rows lie apart from all others.
+
+    Groups are parts of the graph of mutual neighbors that are not connected. A small group has to
+    look for neighbors outside, but no row out there looks back. Each row stays with its nearest
+    one. A row that stands for more samples than it has neighbors looks at none. A group of two
+    samples is no group: it counts as part of the largest one. Returns None if there is one group,
+    or more than `max_groups`.
+    """
+    n = len(space.rows)
+    if n == 1:
+        return None
+    n_neighbors = min(_MOST_NEIGHBORS, n - 1)
+    near = kneighbors(space.rows, n_neighbors, recall=RECALL, n_jobs=n_threads)[1]
+    ends = np.arange(0, n * n_neighbors + 1, n_neighbors)
+    looks = sparse.csr_array((np.ones(near.size, np.float32), near.ravel(), ends), shape=(n, n))
+    nearest = sparse.csr_array((np.ones(n, np.float32), near[:, 0], np.arange(n + 1)), shape=(n, n))
+    looks_outside = sparse.diags_array((space.weights <= n_neighbors).astype(np.float32))
+    looks, nearest = looks_outside @ looks, looks_outside @ nearest
+    parts = connected_components(looks.multiply(looks.T) + nearest, directed=False)[1]
+    sizes = np.bincount(parts, space.weights)
+    is_group = sizes >= _FEWEST_SAMPLES_APART
+    if not 1 < np.count_nonzero(is_group) <= max_groups:
+        return None
+    groups: NDArray[np.int32] = np.where(is_group, np.arange(len(sizes)), sizes.argmax())[parts]
+    return groups.astype(np.int32)
 
 
 def _main_directions(centered: Rows) -> Rows:
@@ -199,30 +229,18 @@ class View(NamedTuple):
     """Decides the number of neighbors, and all random choices of the partitions."""
 
     @classmethod
-    def of(
-        cls,
-        space: Space,
-        is_smooth: bool,
-        seed: int,
-        n_threads: int,
-        *,
-        is_mutual: bool = False,
-    ) -> View:
+    def of(cls, space: Space, is_smooth: bool, seed: int, n_threads: int) -> View:
         """Make a view of a space.
 
         The rows are averaged over neighbors by steps of a random walk on the graph: one step, or
-        two where `is_smooth`. There the graph is built again from the averaged rows. If
-        `is_mutual`, only mutual neighbors count: small categories that lie apart are then not mixed
-        with others.
+        two where `is_smooth`. There the graph is built again from the averaged rows.
         """
         n = len(space.rows)
         most = min(_MOST_NEIGHBORS, n - 1)
         rng = np.random.RandomState(seed)
         n_neighbors = int(rng.randint(min(_FEWEST_NEIGHBORS, most), most + 1))
         search = Search("euclidean", RECALL, n_threads)
-        graph = affinity_of_rows(
-            space.rows, space.weights, n_neighbors, search, is_mutual=is_mutual
-        )
+        graph = affinity_of_rows(space.rows, space.weights, n_neighbors, search)
         walk = normalize_graph(graph, "random_walk", n_jobs=n_threads)
         smooth_rows = space.narrow_rows
         for _ in range(_SMOOTHING_STEPS if is_smooth else 1):
@@ -230,9 +248,7 @@ class View(NamedTuple):
         if space.is_cosine:
             smooth_rows = unit_rows(smooth_rows)
         if is_smooth:
-            graph = affinity_of_rows(
-                smooth_rows, space.weights, n_neighbors, search, is_mutual=is_mutual
-            )
+            graph = affinity_of_rows(smooth_rows, space.weights, n_neighbors, search)
         return cls(graph, smooth_rows, space.weights, seed)
 
     def resolution_scale(self, n_threads: int) -> ResolutionScale:

@@ -138,30 +138,16 @@ class Search(NamedTuple):
 
 
 def affinity_of_rows(
-    rows: Any,
-    weights: NDArray[np.float64],
-    n_neighbors: int,
-    search: Search,
-    *,
-    is_mutual: bool = False,
+    rows: Any, weights: NDArray[np.float64], n_neighbors: int, search: Search
 ) -> sparse.csr_array:
     """Make an `affinity_graph` of distinct rows that stand for several samples each.
 
     `weights` are those of `DistinctRows`: what a row gives to its neighbors is multiplied by them.
-    A row has fewer neighbors if there are fewer other rows, and a single row has none. If
-    `is_mutual`, rows are only connected if each is a neighbor of the other, or the nearest one.
-    This leaves small groups alone: they have to look for neighbors outside, where no row looks for
-    them.
+    A row has fewer neighbors if there are fewer other rows, and a single row has none.
     """
     targets, affinities = _neighbors(rows, min(n_neighbors, rows.shape[0] - 1), search)
     affinities *= weights.astype(affinities.dtype)[:, None]
-    threads = search.n_threads, search.verbose
-    graph = _of_lists(targets, affinities)
-    if not is_mutual:
-        return _in_both_directions(graph, *threads)
-    nearest = _of_lists(targets[:, :1], affinities[:, :1])
-    mutual = _in_both_directions(graph, *threads, mode="mutual")
-    return mutual.maximum(_in_both_directions(nearest, *threads)).tocsr()
+    return _in_both_directions(_of_lists(targets, affinities), search.n_threads, search.verbose)
 
 
 def _neighbors(rows: Any, n_neighbors: int, search: Search) -> tuple[Integers, Floats]:
@@ -201,13 +187,11 @@ def _of_all_samples(targets: Integers, weights: Floats, distinct: DistinctRows) 
     return _of_lists(targets[distinct.numbers], weights[distinct.numbers])
 
 
-def _in_both_directions(
-    graph: _Graph, n_threads: int, verbose: bool, mode: Literal["union", "mutual"] = "union"
-) -> sparse.csr_array:
+def _in_both_directions(graph: _Graph, n_threads: int, verbose: bool) -> sparse.csr_array:
     """Add the weights of both directions."""
     with progress(verbose) as show:
         indptr, targets, weights = _core.symmetrized_graph(
-            *graph, mode, "sum", False, n_threads, show
+            *graph, "union", "sum", False, n_threads, show
         )
     n = len(indptr) - 1
     both_ways = sparse.csr_array((weights, targets, indptr), shape=(n, n))
