@@ -1,4 +1,4 @@
-"""Deep models: networks that learn from few labels, from their own agreement, or from whole sets.
+"""Deep models: networks that learn from few labels, their own agreement, neighbors, or whole sets.
 
 Needs PyTorch: ``pip install "labelquorum[deep]"``.
 

@@ -91,7 +91,7 @@ class ClusteringHeads(ClusterMixin, DeepEstimator):
     Cosines must mean something: on raw pixels, heads are poor.
 
     Matrix products are computed in bfloat16 if the device has instructions for it. Memory is about
-    12 bytes for each sample, head and cluster, and 20 for each weight.
+    8 bytes for each sample, head and cluster, and 20 for each weight.
 
     Examples
     --------

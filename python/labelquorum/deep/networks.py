@@ -92,7 +92,8 @@ class Ensemble(nn.Module):
         noise : list of Tensor
             As `draw` returned it.
         n_clean : int
-            The first rows, which get clean logits too. The rows after them are labeled.
+            The first rows, which get clean logits too. The rows after them are labeled, or they
+            are neighbors of the first.
         """
         raise NotImplementedError
 
