@@ -73,7 +73,8 @@ class ClusteringHeads(ClusterMixin, DeepEstimator):
         ``ConsensusClusterer.fit(partitions=)``.
     losses_ : float32 array of shape (n_heads,)
         The mean loss of each head over all pairs of near neighbors. Of two heads, the one with the
-        lower loss is usually the better one.
+        lower loss is usually the better one. At best it is -log(`n_clusters`): neighbors are always
+        together, with certainty, and clusters equal in size.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
