@@ -24,6 +24,10 @@ def test_gradients_agree_with_finite_differences():
     assert check(lambda x, y: losses.dot(x, y, 4.0), (clean, noisy))
     assert check(losses.consistency, (clean, noisy))
     assert check(lambda x: losses.cross_entropy(x, targets), clean)
+    pairs = torch.from_numpy(rng.normal(size=(2, 2, 5, 3))).requires_grad_()
+    log_targets = torch.from_numpy(log_softmax(rng.normal(size=(2, 2, 5, 3)), axis=3))
+    log_sizes = torch.from_numpy(log_softmax(rng.normal(size=(2, 3)), axis=1))
+    assert check(lambda x: losses.of_neighbors(x.log_softmax(3), log_targets, log_sizes), pairs)
 
 
 def test_losses_are_sums_over_networks_of_means_over_samples():

@@ -119,6 +119,7 @@ DEEP_ESTIMATORS = {
     ),
     "LadderClassifier": (lambda: deep("LadderClassifier", **DEEP), (X, Y)),
     "LadderIM": (lambda: deep("LadderIM", n_clusters=3, n_partitions=4, **DEEP), (X,)),
+    "ClusteringHeads": (lambda: deep("ClusteringHeads", n_clusters=3, n_heads=3, **DEEP), (X,)),
 }
 ALL = [*ESTIMATORS, *(pytest.param(name, marks=pytest.mark.deep) for name in DEEP_ESTIMATORS)]
 CLASSIFIERS = [
@@ -233,7 +234,7 @@ def test_methods_of_scikit_learn_are_those_that_are_known_to_be_right(name):
     expected = {"get_metadata_routing", "get_params", "set_params"}
     if isinstance(model, TransformerMixin):
         expected |= {"get_feature_names_out"}
-    if name in ("Kingdra", "LadderIM"):
+    if name in ("ClusteringHeads", "Kingdra", "LadderIM"):
         expected |= {"fit_predict"}  # It ignores y, as their `fit` does.
     assert of_mixins == expected
 
@@ -276,7 +277,7 @@ def test_known_labels_stay_in_fit_predict():
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("name", ["Kingdra", "LadderIM"])
+@pytest.mark.parametrize("name", ["ClusteringHeads", "Kingdra", "LadderIM"])
 def test_fit_predict_of_deep_clusterers_equals_fit(name):
     assert_equal(made(name)[0].fit_predict(X, Y), direct(name)["labels_"])
 

@@ -1,4 +1,4 @@
-"""The base class of the deep estimators of features: checks, scaling, training, files."""
+"""The base classes of the deep estimators of features: checks, scaling, training, files."""
 
 from __future__ import annotations
 
@@ -61,27 +61,16 @@ class DeepEstimator(BaseEstimator):
     def _check_parameters(self) -> None:
         for name in ("n_steps", "batch_size"):
             as_positive(getattr(self, name), name)
-        for name in ("learning_rate", "noise"):
-            as_non_negative(getattr(self, name), name)
-        if self.learning_rate == 0:
-            raise ValueError("learning_rate must be a number above 0, got 0")
+        self._check_above_zero("learning_rate")
         for i, width in enumerate(self.hidden):
             as_positive(width, f"hidden[{i}]")
-        if len(self.denoising_costs) != 4:
-            raise ValueError(
-                "denoising_costs must hold 4 numbers, for the features, the first hidden layer, "
-                f"the other hidden layers and the classes, got {len(self.denoising_costs)}"
-            )
-        for i, cost in enumerate(self.denoising_costs):
-            as_non_negative(cost, f"denoising_costs[{i}]")
         check_can_be_resumed(self.random_state, self.directory)
 
-    def _check_clustering_parameters(self, n_samples: int) -> None:
-        as_choice(self.loss, "loss", CLUSTERING_LOSSES)
-        as_non_negative(self.mu, "mu")
-        as_positive(self.labeled_batch_size, "labeled_batch_size")
-        if self.n_partitions != 0:
-            as_n_partitions(self.n_partitions)
+    def _check_above_zero(self, name: str) -> None:
+        if as_non_negative(getattr(self, name), name) == 0:
+            raise ValueError(f"{name} must be a number above 0, got 0")
+
+    def _check_n_clusters(self, n_samples: int) -> None:
         if as_positive(self.n_clusters, "n_clusters") > n_samples:
             raise ValueError(
                 f"n_clusters must be at most the number of samples, {n_samples}, got "
@@ -113,42 +102,11 @@ class DeepEstimator(BaseEstimator):
         return torch.from_numpy(self._scaling.features(rows)).to(device_of(self.device))
 
     def _build(self, n_outputs: int, seeds: list[int]) -> Ensemble:
-        network = getattr(self, "network", None)
-        device = device_of(self.device)
-        if network is not None:
-            return ModuleEnsemble(network, seeds, device, noise=self.noise)
-        widths = [self.n_features_in_, *self.hidden, n_outputs]
-        features, first, others, classes = self.denoising_costs
-        hidden = [first, *[others] * len(widths)][: len(self.hidden)]
-        costs = [features, *hidden, classes]
-        return LadderEnsemble(widths, seeds, device, noise=self.noise, costs=costs)
+        """Return untrained networks, one per seed."""
+        raise NotImplementedError
 
     def _schedule(self, n_steps: int, labeled_batch_size: int = 0) -> Schedule:
         return Schedule(n_steps, self.batch_size, labeled_batch_size, self.learning_rate)
-
-    def _initial_labels(self, X: Any, n_networks: int) -> torch.Tensor | None:
-        """Return clusters for each network to learn first, of shape (n_networks, n_samples).
-
-        They are the consensus of a random half of the base partitions; None without partitions.
-        """
-        if not self.n_partitions:
-            return None
-        partitions = base_partitions(
-            self._checked(X, reset=False),
-            self.n_clusters,
-            n_partitions=self.n_partitions,
-            directory=None if self.directory is None else Path(self.directory) / "partitions",
-            random_state=self.random_state,
-            n_jobs=torch.get_num_threads(),
-            verbose=self.verbose,
-        )
-        rng = check_random_state(self.random_state)
-        n_half = -(-self.n_partitions // 2)
-        labels = []
-        for _ in range(n_networks):
-            half = np.sort(rng.permutation(self.n_partitions)[:n_half])
-            labels.append(consensus(partitions[:, half], self.n_clusters).astype(np.int64))
-        return torch.from_numpy(np.stack(labels))
 
     @contextmanager
     def _training(
@@ -159,10 +117,11 @@ class DeepEstimator(BaseEstimator):
         n_networks: int,
         loss: Loss,
         n_steps: int,
+        neighbors: torch.Tensor | None = None,
     ) -> Iterator[Training]:
         """Build the networks and yield their training, resumed if there is a checkpoint.
 
-        `labels` are those that the networks learn first.
+        `labels` are those that the networks learn first, `neighbors` those of `Training`.
         """
         random = check_random_state(self.random_state)
         self._seeds_ = [int(seed) for seed in random.randint(2**31, size=n_networks)]
@@ -179,6 +138,7 @@ class DeepEstimator(BaseEstimator):
                 rows,
                 loss,
                 n_steps=n_steps,
+                neighbors=neighbors,
                 compile=self.compile,
                 checkpoint=checkpoint,
                 show=show,
@@ -214,7 +174,7 @@ class DeepEstimator(BaseEstimator):
             **self._scaling.facts(),
             "n_features_in_": self.n_features_in_,
         }
-        for name in ("history_", "classes_", "feature_names_in_"):
+        for name in ("history_", "losses_", "classes_", "feature_names_in_"):
             if hasattr(self, name):
                 facts[name] = np.asarray(getattr(self, name)).tolist()
         tensors = {f"network/{k}": v for k, v in self._networks.state_dict().items()}
@@ -268,6 +228,8 @@ class DeepEstimator(BaseEstimator):
         model.n_features_in_ = facts["n_features_in_"]
         if "history_" in facts:
             model.history_ = facts["history_"]
+        if "losses_" in facts:
+            model.losses_ = np.array(facts["losses_"], dtype=np.float32)
         if "classes_" in facts:
             model.classes_ = array_of_names(facts["classes_"])
         if "feature_names_in_" in facts:
@@ -294,6 +256,67 @@ class DeepEstimator(BaseEstimator):
             }
         )
         return model
+
+
+class LadderEstimator(DeepEstimator):
+    """An ensemble of ladder networks, or of the user's networks, that learn to see through noise.
+
+    The clusterers among the subclasses start from base partitions.
+    """
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        as_non_negative(self.noise, "noise")
+        if len(self.denoising_costs) != 4:
+            raise ValueError(
+                "denoising_costs must hold 4 numbers, for the features, the first hidden layer, "
+                f"the other hidden layers and the classes, got {len(self.denoising_costs)}"
+            )
+        for i, cost in enumerate(self.denoising_costs):
+            as_non_negative(cost, f"denoising_costs[{i}]")
+
+    def _check_clustering_parameters(self, n_samples: int) -> None:
+        as_choice(self.loss, "loss", CLUSTERING_LOSSES)
+        as_non_negative(self.mu, "mu")
+        as_positive(self.labeled_batch_size, "labeled_batch_size")
+        if self.n_partitions != 0:
+            as_n_partitions(self.n_partitions)
+        self._check_n_clusters(n_samples)
+
+    def _build(self, n_outputs: int, seeds: list[int]) -> Ensemble:
+        network = getattr(self, "network", None)
+        device = device_of(self.device)
+        if network is not None:
+            return ModuleEnsemble(network, seeds, device, noise=self.noise)
+        widths = [self.n_features_in_, *self.hidden, n_outputs]
+        features, first, others, classes = self.denoising_costs
+        hidden = [first, *[others] * len(widths)][: len(self.hidden)]
+        costs = [features, *hidden, classes]
+        return LadderEnsemble(widths, seeds, device, noise=self.noise, costs=costs)
+
+    def _initial_labels(self, X: Any, n_networks: int) -> torch.Tensor | None:
+        """Return clusters for each network to learn first, of shape (n_networks, n_samples).
+
+        They are the consensus of a random half of the base partitions; None without partitions.
+        """
+        if not self.n_partitions:
+            return None
+        partitions = base_partitions(
+            self._checked(X, reset=False),
+            self.n_clusters,
+            n_partitions=self.n_partitions,
+            directory=None if self.directory is None else Path(self.directory) / "partitions",
+            random_state=self.random_state,
+            n_jobs=torch.get_num_threads(),
+            verbose=self.verbose,
+        )
+        rng = check_random_state(self.random_state)
+        n_half = -(-self.n_partitions // 2)
+        labels = []
+        for _ in range(n_networks):
+            half = np.sort(rng.permutation(self.n_partitions)[:n_half])
+            labels.append(consensus(partitions[:, half], self.n_clusters).astype(np.int64))
+        return torch.from_numpy(np.stack(labels))
 
 
 def _check_facts(facts: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:

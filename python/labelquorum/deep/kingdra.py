@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.base import ClusterMixin
 
 from labelquorum._shared.arguments import as_non_negative, as_positive
-from labelquorum.deep.estimator import DeepEstimator, Probabilities
+from labelquorum.deep.estimator import LadderEstimator, Probabilities
 from labelquorum.deep.training import Loss, Training, predict
 from labelquorum.votes.mini_clusters import mini_clusters
 
@@ -27,7 +27,7 @@ _MIN_DIFFER = 0.9  # share of the networks that must separate two mini-clusters
 Codes = NDArray[np.int32]
 
 
-class Kingdra(ClusterMixin, DeepEstimator):
+class Kingdra(ClusterMixin, LadderEstimator):
     """Cluster with an ensemble of networks that learns from its own agreement.
 
     Parameters

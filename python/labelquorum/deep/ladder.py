@@ -14,11 +14,11 @@ from sklearn.base import ClusterMixin
 from labelquorum._shared.arguments import as_positive
 from labelquorum._shared.estimators import SemiSupervisedClassifierMixin
 from labelquorum._shared.labels import known_labels
-from labelquorum.deep.estimator import DeepEstimator, Probabilities
+from labelquorum.deep.estimator import LadderEstimator, Probabilities
 from labelquorum.deep.training import Loss, predict
 
 
-class LadderClassifier(SemiSupervisedClassifierMixin, DeepEstimator):
+class LadderClassifier(SemiSupervisedClassifierMixin, LadderEstimator):
     """Classify with a ladder network, which learns from few labels and many unlabeled samples.
 
     Parameters
@@ -194,7 +194,7 @@ class LadderClassifier(SemiSupervisedClassifierMixin, DeepEstimator):
         return labels
 
 
-class LadderIM(ClusterMixin, DeepEstimator):
+class LadderIM(ClusterMixin, LadderEstimator):
     """Cluster with a ladder network.
 
     The network is trained to make predictions that are certain and the same under noise, and

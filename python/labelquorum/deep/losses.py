@@ -1,7 +1,7 @@
 """Losses of an ensemble.
 
-Each takes logits of shape (n_networks, n_rows, n_classes) and returns a scalar: the sum over the
-networks of each network's mean over its rows.
+Each but `of_neighbors` takes logits of shape (n_networks, n_rows, n_classes) and returns a scalar:
+the sum over the networks of each network's mean over its rows.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy as _cross_entropy
 
 CLUSTERING_LOSSES = ("information", "dot")
+_SHARING = 0.6  # the power of probabilities in `of_neighbors`: at 1, fewer clusters are used
 
 
 def information(logits: Tensor, mu: float) -> Tensor:
@@ -52,3 +53,27 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the cross-entropy with targets of shape (n_networks, n_rows)."""
     total = _cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
     return total / targets.shape[1]
+
+
+def of_neighbors(log_probabilities: Tensor, log_targets: Tensor, log_sizes: Tensor) -> Tensor:
+    """Return how unlike the predictions for near neighbors are, and how unequal the clusters.
+
+    Of two neighbors x and x', the loss is -w log sum_c (p_c(x) q_c(x'))^0.6 / m_c, averaged with
+    the same of x' and x. q are the targets, m the mean sizes of clusters, and w = sum_c q_c(x)
+    q_c(x') is how much the targets believe that the neighbors are of one cluster. It is TEMI's
+    (Adaloglou, Michels, Kalisch and Kollmann, "Exploring the limits of deep image clustering using
+    pretrained models", BMVC 2023).
+
+    Parameters
+    ----------
+    log_probabilities, log_targets : Tensor of shape (n_networks, 2, n_pairs, n_clusters)
+    log_sizes : Tensor of shape (n_networks, n_clusters)
+
+    Returns
+    -------
+    Tensor of shape (n_networks,)
+        The mean over the pairs.
+    """
+    weights = log_targets.sum(dim=1).exp().sum(dim=2)
+    shared = _SHARING * (log_probabilities + log_targets.flip(1)) - log_sizes[:, None, None]
+    return -(weights * torch.logsumexp(shared, dim=3).mean(dim=1)).mean(dim=1)

@@ -1,8 +1,8 @@
 """Ensembles of networks that train together.
 
 `LadderEnsemble` holds the parameters of all its networks in common tensors, of shape (n_networks,
-...), so that one batched matrix product computes a layer of all networks. `ModuleEnsemble` wraps
-networks of the user.
+...), so that one batched matrix product computes a layer of all networks; so does `HeadEnsemble`
+with clustering heads. `ModuleEnsemble` wraps networks of the user.
 """
 
 from __future__ import annotations
@@ -14,10 +14,17 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import gelu, normalize
+
+from labelquorum.deep import losses
 
 _EPSILON = 1e-5  # added to variances
 _ROWS_PER_SETTLING_BLOCK = 1000
 _MAX_SETTLING_ROWS = 10_000
+_MOMENTUM = 0.98  # of a head's slow copy
+_SIZE_SHARE = 0.1  # of the running mean of cluster sizes that a step replaces
+_LEAST_SIZE = 1e-30  # its logarithm is finite
+_LEAST_LENGTH = 1e-3  # of hidden units, far below the usual one; else their gradient could explode
 # Initial values of a combinator's ten parameters: every estimate starts at 0.
 _COMBINATOR = (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
@@ -85,7 +92,8 @@ class Ensemble(nn.Module):
         noise : list of Tensor
             As `draw` returned it.
         n_clean : int
-            The first rows, which get clean logits too. The rows after them are labeled.
+            The first rows, which get clean logits too. The rows after them are labeled, or they
+            are neighbors of the first.
         """
         raise NotImplementedError
 
@@ -314,6 +322,97 @@ def combine(z: Tensor, u: Tensor, parameters: Tensor) -> Tensor:
     mean = a[0] * torch.sigmoid(a[1] * u + a[2]) + a[3] * u + a[4]
     trust = a[5] * torch.sigmoid(a[6] * u + a[7]) + a[8] * u + a[9]
     return (z - mean) * trust + mean
+
+
+class HeadEnsemble(Ensemble):
+    """Clustering heads: classifiers that learn from pairs of near neighbors.
+
+    They minimize `losses.of_neighbors`. The targets are the predictions of a slow copy of each
+    head, the running mean of its weights. The slow copy also makes the predictions after training.
+    The last hidden units are scaled to length 1, as the features are, and so are the weights of
+    each cluster; the logits are their cosines, divided by the temperature.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Of all layers, from the features to the logits.
+    seeds : sequence of int
+        One per head.
+    device : torch.device
+    temperature : float
+    """
+
+    sizes: Tensor  # (n_networks, n_clusters), the running mean of the targets
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        seeds: Sequence[int],
+        device: torch.device,
+        *,
+        temperature: float,
+    ) -> None:
+        super().__init__(seeds, device)
+        self.temperature = temperature
+        n = len(seeds)
+        tensors = []
+        for below, above in pairwise(widths[:-1]):
+            empty = torch.empty(n, below, above, device=device)
+            tensors.append(self.noise(empty, 1 / math.sqrt(below)))
+            tensors.append(torch.zeros(n, 1, above, device=device))
+        tensors.append(self.noise(torch.empty(n, *widths[-2:], device=device), 1.0))
+        # Of each hidden layer the weights and the shifts, then the weights of the clusters.
+        self.layers = nn.ParameterList(tensors)
+        self.slow_layers = nn.ParameterList(
+            nn.Parameter(tensor.clone(), requires_grad=False) for tensor in tensors
+        )
+        self.register_buffer("sizes", torch.full((n, widths[-1]), 1 / widths[-1], device=device))
+
+    def draw(self, x: Tensor) -> list[Tensor]:
+        """Draw nothing: heads learn without noise."""
+        return []
+
+    def _log_probabilities(self, x: Tensor, layers: nn.ParameterList) -> Tensor:
+        return torch.log_softmax(self._logits(x, layers), dim=2)
+
+    def _logits(self, x: Tensor, layers: nn.ParameterList) -> Tensor:
+        *hidden, clusters = layers
+        h = x
+        for weights, shift in zip(hidden[::2], hidden[1::2], strict=True):
+            h = gelu(torch.bmm(h, weights) + shift.to(h.dtype))
+        if hidden:
+            h = normalize(h.float(), dim=2, eps=_LEAST_LENGTH)
+        return torch.bmm(h, normalize(clusters, dim=1)).float() / self.temperature
+
+    def forward(self, x: Tensor, noise: list[Tensor], n_clean: int) -> Outputs:
+        """Compute the loss of pairs: of each of the first `n_clean` rows and one of the others."""
+        self._follow()
+        x = x.to(_product_dtype(x))
+        pairs = (len(self), 2, n_clean, -1)
+        log_probabilities = self._log_probabilities(x, self.layers)
+        with torch.no_grad():
+            log_targets = self._log_probabilities(x, self.slow_layers)
+            log_sizes = self.sizes.clamp_min(_LEAST_SIZE).log()
+            self.sizes.lerp_(log_targets.exp().mean(dim=1), _SIZE_SHARE)
+        cost = losses.of_neighbors(
+            log_probabilities.view(pairs), log_targets.view(pairs), log_sizes
+        )
+        return Outputs(log_targets[:, :n_clean], log_probabilities, cost.sum())
+
+    def _follow(self) -> None:
+        """Move the slow copies towards the heads."""
+        with torch.no_grad():
+            for slow, layer in zip(self.slow_layers, self.layers, strict=True):
+                slow.lerp_(layer, 1 - _MOMENTUM)
+
+    def settle(self, X: Tensor) -> None:
+        """Let the slow copies follow the last step."""
+        self._follow()
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits by the slow copies."""
+        x = x.to(_product_dtype(x))
+        return self._logits(x.expand(len(self), *x.shape), self.slow_layers)
 
 
 class ModuleEnsemble(Ensemble):

@@ -1,8 +1,9 @@
 """The training of an ensemble: batches, loss, learning rate, precision, checkpoints.
 
 A fit consists of rounds, and a round of steps. A step takes a batch from a random pass over all
-samples and, if there are labels, a second batch that holds every class equally often. All networks
-take the step together, each with batches and noise of its own.
+samples and, if there are labels, a second batch that holds every class equally often; if there are
+neighbors, the second batch holds one of each sample's. All networks take the step together, each
+with batches and noise of its own.
 """
 
 from __future__ import annotations
@@ -142,6 +143,8 @@ class Training:
     loss : Loss
     n_steps : int
         Steps of all rounds, for the progress bar.
+    neighbors : int64 Tensor of shape (n_samples, n_neighbors), optional
+        If given, each batch is followed by as many rows, a random neighbor of each of its samples.
     compile : bool
         Compile the ensemble first.
     checkpoint : Checkpoint, optional
@@ -157,13 +160,14 @@ class Training:
         loss: Loss,
         *,
         n_steps: int,
+        neighbors: Tensor | None = None,
         compile: bool = False,
         checkpoint: Checkpoint | None = None,
         show: Callable[..., None] | None = None,
     ) -> None:
         self._ensemble, self._X, self._loss = ensemble, X, loss
         self._forward = torch.compile(ensemble, dynamic=False) if compile else ensemble
-        self._n_steps = n_steps
+        self._n_steps, self._neighbors = n_steps, neighbors
         self._order = torch.empty(0)
         self._checkpoint, self._show = checkpoint, show
         state = None if checkpoint is None else checkpoint.load(ensemble)
@@ -231,7 +235,7 @@ class Training:
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"training diverged: the loss is {loss} after {end} steps; lower learning_rate "
-                f"(now {schedule.learning_rate:g}) or denoising_costs"
+                f"(now {schedule.learning_rate:g}), or denoising_costs if there are any"
             )
         self._n_done += end - begin
         return loss
@@ -255,6 +259,8 @@ class Training:
                 ]
             )
         samples, target_labels = self._order[:, batch * n : (batch + 1) * n], None
+        if self._neighbors is not None:
+            samples = torch.cat([samples, self._drawn_neighbors(samples, self._neighbors)], dim=1)
         if targets is not None:
             labeled, target_labels = targets.draw(schedule.labeled_batch_size, ensemble.generators)
             samples = torch.cat([samples, labeled], dim=1)
@@ -266,6 +272,14 @@ class Training:
         torch.autograd.backward(loss)
         optimizer.step()
         return loss.detach()
+
+    def _drawn_neighbors(self, samples: Tensor, neighbors: Tensor) -> Tensor:
+        """Return a random neighbor of each sample, (n_networks, n)."""
+        slots = [
+            torch.randint(neighbors.shape[1], row.shape, generator=generator, device=row.device)
+            for row, generator in zip(samples, self._ensemble.generators, strict=True)
+        ]
+        return neighbors[samples, torch.stack(slots)]
 
 
 def predict(ensemble: Ensemble, X: Tensor) -> Tensor:
