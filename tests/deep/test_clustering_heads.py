@@ -141,8 +141,7 @@ def test_heads_find_three_blobs(three_blobs, hidden, temperature):
     assert model.partitions_.shape == (300, 7)
     assert model.partitions_.dtype == model.labels_.dtype == np.int32
     assert model.losses_.shape == (7,)
-    best = np.sort(np.argsort(model.losses_)[:4])
-    np.testing.assert_array_equal(model.labels_, lq.consensus(model.partitions_[:, best], 3))
+    np.testing.assert_array_equal(model.labels_, lq.consensus(model.partitions_, 3))
     scores = [lq.clustering_accuracy(y, partition) for partition in model.partitions_.T]
     assert scores[model.losses_.argmin()] > 0.95
 

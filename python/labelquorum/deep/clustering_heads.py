@@ -27,7 +27,7 @@ _LEAST_PROBABILITY = 1e-30  # its logarithm is finite
 
 
 class ClusteringHeads(ClusterMixin, DeepEstimator):
-    """Cluster embeddings with many small networks, the heads, and take the consensus of the best.
+    """Cluster embeddings with many small networks, the heads, and take their consensus.
 
     A head learns to put a sample and its near neighbors into the same cluster with certainty, and
     to use all clusters. Heads that start from different random weights err in different places, so
@@ -65,9 +65,8 @@ class ClusteringHeads(ClusterMixin, DeepEstimator):
     Attributes
     ----------
     labels_ : int32 array of shape (n_samples,)
-        The cluster of each sample: the consensus of the better half of the heads, those of the
-        lowest loss. There are fewer than `n_clusters` clusters if these heads tell fewer groups
-        apart.
+        The cluster of each sample: the consensus of the heads. There are fewer than `n_clusters`
+        clusters if the heads tell fewer groups apart.
     partitions_ : int32 array of shape (n_samples, n_heads)
         The cluster of each sample by each head, for `consensus` or
         ``ConsensusClusterer.fit(partitions=)``.
@@ -172,9 +171,8 @@ class ClusteringHeads(ClusterMixin, DeepEstimator):
         self.losses_ = _losses(probabilities, neighbors).cpu().numpy()
         partitions = probabilities.argmax(dim=2).T.cpu().numpy()
         self.partitions_ = np.ascontiguousarray(partitions, dtype=np.int32)
-        best = self.partitions_[:, self._best_heads()]
-        n_groups = len(np.unique(best, axis=0))
-        self.labels_ = consensus(best, min(self.n_clusters, n_groups))
+        n_groups = len(np.unique(self.partitions_, axis=0))
+        self.labels_ = consensus(self.partitions_, min(self.n_clusters, n_groups))
         return self
 
     def _check_parameters(self) -> None:
@@ -209,16 +207,10 @@ class ClusteringHeads(ClusterMixin, DeepEstimator):
         )
         return torch.from_numpy(neighbors).to(rows.device)
 
-    def _best_heads(self) -> NDArray[np.intp]:
-        """Return the better half of the heads, in their order."""
-        best = np.argsort(self.losses_, kind="stable")[: -(-len(self.losses_) // 2)]
-        return np.sort(best)
-
     def predict_proba(self, X: Any) -> Probabilities:
         """Estimate the probabilities of the clusters.
 
-        Each of the better half of the heads votes: for a cluster of `labels_` as often as its own
-        clusters lie in that one.
+        Each head votes: for a cluster of `labels_` as often as its own clusters lie in that one.
 
         Parameters
         ----------
@@ -230,8 +222,8 @@ class ClusteringHeads(ClusterMixin, DeepEstimator):
         """
         by_heads = self._probabilities(X)  # first, since it checks that fit was called
         votes = np.zeros(by_heads.shape[1:], dtype=np.float32)
-        for head in self._best_heads():
-            votes += by_heads[head] @ self._shares(head)
+        for head, probabilities in enumerate(by_heads):
+            votes += probabilities @ self._shares(head)
         proba: Probabilities = votes / votes.sum(axis=1, keepdims=True)
         return proba
 
