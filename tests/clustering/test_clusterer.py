@@ -76,7 +76,8 @@ def test_names_may_be_strings(blobs):
     model = fitted(X, y)
     assert model.classes_.tolist() == ["three", "new 0", "new 1", "new 2", "new 3"]
     assert set(model.labels_[classes == 3]) == {"three"}
-    assert None in model.pseudo_labels_
+    overlapping = X + np.random.default_rng(0).normal(scale=3, size=X.shape)
+    assert None in fitted(overlapping, y).pseudo_labels_
     assert set(model.predict(X[classes == 3])) == {"three"}
 
 

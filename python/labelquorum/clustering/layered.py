@@ -99,6 +99,8 @@ class LayeredClusterer:
         check_is_fitted(self)
         n_known = self.outcome_.n_known
         n_clusters = max(n_known, as_positive(n_clusters, "n_clusters"))
+        if n_clusters == self.n_clusters:  # of which the partitions may tell fewer apart
+            return self._labels_of(self.outcome_.categories.numbers)
         numbers = self._fitted_layers().of_size(n_clusters)
         if numbers is None:
             min_size = self._min_size(n_clusters)
