@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import labelquorum as lq
+from strategies import share
 
 
 def assert_nested(layers):
@@ -36,6 +37,7 @@ def ensembles(draw):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+@share(0.2)
 @given(ensembles(), st.integers(1, 12), st.integers(1, 6), st.booleans())
 def test_layers_are_nested_and_hold_the_labels(partitions, n_clusters, min_size, has_known):
     n = len(partitions)
@@ -51,12 +53,16 @@ def test_layers_are_nested_and_hold_the_labels(partitions, n_clusters, min_size,
     np.testing.assert_array_equal(layers[chosen], model.labels_)
     assert table["n_clusters"].is_monotonic_decreasing
     for labels, size in zip(layers, table["n_clusters"], strict=True):
-        np.testing.assert_array_equal(model.cut(max(size, model.outcome_.n_known)), labels)
+        wanted = max(size, model.outcome_.n_known)
+        # With the number of the fit, `cut` gives its labels, even if these are fewer.
+        expected = model.labels_ if wanted == model.n_clusters else labels
+        np.testing.assert_array_equal(model.cut(wanted), expected)
         if has_known:
             np.testing.assert_array_equal(labels[y >= 0], y[y >= 0])
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+@share(0.1)
 @given(ensembles(), st.integers(0, 1000))
 def test_layers_do_not_depend_on_the_order_of_samples(partitions, seed):
     X = np.arange(len(partitions), dtype=float)[:, None]

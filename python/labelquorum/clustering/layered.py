@@ -93,8 +93,9 @@ class LayeredClusterer:
         Returns
         -------
         array of shape (n_samples,)
-            The layer with this number of categories (see `cluster_layers_`); if there is none, as
-            `labels_` after a fit with it. The estimator does not change.
+            `labels_` for the number given to the fit; else the layer with this number of categories
+            (see `cluster_layers_`); if there is none, as `labels_` after a fit with it. The
+            estimator does not change.
         """
         check_is_fitted(self)
         n_known = self.outcome_.n_known
