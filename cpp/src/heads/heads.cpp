@@ -412,8 +412,10 @@ void train_heads(const RowsView<float>& rows, const NeighborsView<Index>& neighb
         groups.emplace_back(kernels, prepared, part, training.objective,
                             weights.data() + head * shape.n_clusters * shape.n_columns);
     }
+    const int n_workers = executor.n_workers(groups.size());
     std::vector<Workspace<float>> workspaces;
-    for (int worker = 0; worker < executor.n_workers(groups.size()); ++worker) {
+    workspaces.reserve(static_cast<std::size_t>(n_workers));
+    for (int worker = 0; worker < n_workers; ++worker) {
         workspaces.push_back(groups.front().workspace());
     }
 
