@@ -55,7 +55,7 @@ def test_noise_has_one_category_and_a_warning(digits, kind):
 def test_progress_is_shown(blobs):
     calls = []
     natural_number(Frame.fit(blobs[0]), 10, 0, 1, lambda *call: calls.append(call))
-    assert calls == [("number of clusters", 0.5), ("number of clusters", 1.0)]
+    assert calls == [("number of clusters", i / 3) for i in (1, 2, 3)]
 
 
 def pairs_of_blobs(rng):

@@ -45,7 +45,7 @@ from labelquorum.clustering.views import (
 from labelquorum.neighbors.search import kneighbors
 
 _MAX_ROWS_PER_VIEW = 200_000
-_MAX_SPREAD = 4
+_SPREAD_OF_GIVEN_NUMBER = 4
 _FEWEST_ROWS_OF_HEADS, _FEWEST_ROWS_PER_HEAD_CLUSTER = 1_000, 10
 _FORMAT_VERSION = 3
 
@@ -123,7 +123,7 @@ def base_partitions(
     2023). Each has as many clusters as the consensus. Of the heads trained, those with the lowest
     loss vote. Heads have as large a share of the partitions as neighbors disagree: the mean number
     of a sample's 5 nearest neighbors that are in another cluster, by the consensus of the first
-    views, but three quarters at most. They have none if it is less than a quarter, with fewer than
+    views, but three quarters at most. They have none if it is less than an eighth, with fewer than
     1,000 samples or 10 samples for each cluster, or where directions tell little (in two columns).
 
     Each other partition has its own random number of clusters, more than the consensus will have. A
@@ -169,6 +169,8 @@ class PartitionSettings:
     clusterers: Any = None
     directory: str | Path | None = None
     random_state: Any = None
+    spread: int = _SPREAD_OF_GIVEN_NUMBER
+    """A partition has at most so many times as many clusters as the consensus."""
 
     def __post_init__(self) -> None:
         as_n_partitions(self.n_partitions)
@@ -180,7 +182,7 @@ class PartitionSettings:
         if isinstance(self.n_clusters, tuple):
             fewest, most = self.n_clusters
         else:
-            fewest, most = self.n_clusters, _MAX_SPREAD * self.n_clusters
+            fewest, most = self.n_clusters, self.spread * self.n_clusters
         return min(fewest, n_samples), min(most, n_samples)
 
 
@@ -455,6 +457,7 @@ class _Store:
         identity = {
             "version": _FORMAT_VERSION,
             "n_clusters": settings.n_clusters,
+            "spread": settings.spread,
             "n_partitions": settings.n_partitions,
             "random_state": int(settings.random_state),
             "clusterers": fingerprint(settings.clusterers, "clusterers"),

@@ -140,8 +140,9 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
     *Number of categories*: If it is not given, views of the samples are cut at rising resolutions.
     The score of a resolution is how much the views agree (adjusted mutual information) plus how
     well the clusters are separated (silhouette by centers, in coordinates of a random walk on the
-    graph of neighbors). The highest score gives the number. There is a single category, with a
-    warning, if noise of the same local dimension scores as high, in a test at the level of 1 %.
+    graph of neighbors). The highest score gives the number, which all base partitions then have.
+    There is a single category, with a warning, if noise of the same local dimension scores as high,
+    in a test at the level of 1 %.
 
     *Layers*: Beside `labels_` there are two coarser and two finer layers at most. Their numbers of
     categories are those that persist longest from 1/4 to 1/2, 1/2 to 4/5, 5/4 to 2 and 2 to 4 times
@@ -306,6 +307,8 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
             self.clusterers,
             self.directory,
             self.random_state,
+            # Views agree at a number that they chose, so that no partition has to be finer.
+            **({"spread": 1} if self.n_clusters is None else {}),
         )
         if self.clusterers is not None:
             partitions = partitions_by_clusterers(X, settings, verbose=self.verbose)

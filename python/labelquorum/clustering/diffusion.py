@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from labelquorum.clustering.views import Float64Array, Partitions
 from labelquorum.neighbors.search import kneighbors
@@ -39,7 +40,9 @@ def diffusion_coordinates(
         values, vectors = np.linalg.eigh(walk.toarray() - constant @ constant.T)
     else:
         start = rng.normal(size=(n, n_columns + _EXTRA_COLUMNS))
-        values, vectors = _largest_eigenvectors(walk, constant, start)
+        # So narrow blocks gain nothing by more threads, which may wait for one another for long.
+        with threadpool_limits(1, user_api="blas"):
+            values, vectors = _largest_eigenvectors(walk, constant, start)
     order = np.argsort(-values, kind="stable")[:n_columns]
     values = values[order].clip(0, _LARGEST_EIGENVALUE)
     points: Float64Array = vectors[:, order] / roots[:, None]

@@ -6,11 +6,11 @@ the clusters are separated (silhouette in diffusion coordinates, mean of views).
 favor a far too fine resolution, separation alone a far too coarse one; where one of them errs, the
 other is low. Both are at most 1 and near 0 by chance, so nothing else is weighed or scaled. The
 scores are smoothed over neighboring resolutions, and the highest one gives the number. Two or three
-clusters must score 1.5 at least, since any samples can be split in two that well. If noise scores
-as high as the samples, there are no clusters (`structure`).
+clusters must score .25 higher than any other number, since most samples can be split in two well.
+If noise scores as high as the samples, there are no clusters (`structure`).
 
-Scores are the means of two draws of 5,000 samples. If these show more than one cluster for each 25
-samples, four times as many are drawn, and so on, so that there is no limit.
+Scores are the means of three draws of 5,000 samples. If these show more than one cluster for each
+25 samples, four times as many are drawn, and so on, so that there is no limit.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.stats import entropy
 from sklearn.utils import check_random_state
 
+from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.frame import Framed, Rows
 from labelquorum._shared.matching import mutual_information
 from labelquorum.clustering.diffusion import center_silhouette, diffusion_coordinates
@@ -42,15 +43,15 @@ from labelquorum.clustering.views import (
 )
 
 _FEWEST_ROWS, _GROWTH = 5_000, 4
-_N_DRAWS = 2
+_N_DRAWS = 3
 _ROWS_PER_CLUSTER = 25  # If there are fewer, more rows are looked at.
 _LEAST_ROWS_PER_CLUSTER = 15
 _MOST_CLUSTERS_PER_ROOT = 4.0  # of the number of rows, if that is more
 _N_VIEWS = 4
 _RATIO = 1.25  # of neighboring resolutions
-_N_COORDINATES = 12
+_N_COORDINATES = 16
 _FEW_COLUMNS = 3  # Directions alone tell too little of rows with so few columns.
-_FEW_CLUSTERS, _LEAST_SCORE_OF_FEW = 3.5, 1.5
+_FEW_CLUSTERS, _PENALTY_OF_FEW = 3.5, 0.25
 _FEWEST_SAMPLES = 3  # of a cluster that counts
 _SMOOTHING = (0.25, 0.5, 0.25)
 _RATIO_OF_TEST = 1.6  # of neighboring resolutions, in the test of structure
@@ -185,9 +186,8 @@ class Curve(NamedTuple):
 
     @property
     def best_number(self) -> int:
-        """The number of clusters with the highest score; few ones need a high score."""
-        is_eligible = (self.n_clusters >= _FEW_CLUSTERS) | (self.scores >= _LEAST_SCORE_OF_FEW)
-        best = int(np.where(is_eligible, self.scores, -np.inf).argmax())
+        """The number of clusters with the highest score; few ones must be clearly better."""
+        best = int((self.scores - _PENALTY_OF_FEW * (self.n_clusters < _FEW_CLUSTERS)).argmax())
         return round(float(self.n_clusters[best]))
 
     @classmethod
@@ -206,9 +206,17 @@ class Curve(NamedTuple):
         n_threads: int,
     ) -> Curve:
         """Measure resolutions for these numbers of clusters; count clusters of `least_size`."""
+        has_directions = rows.shape[1] > _FEW_COLUMNS
+        most = int(wanted_counts[-1])
+        spaces = {
+            is_cosine: Space.of(rows, counts, is_cosine and has_directions, most, rng)
+            for is_cosine in (False, True)
+        }
         views = [
-            _cut_view(rows, counts, v, seed, wanted_counts, n_threads)
-            for v, seed in enumerate(rng.randint(2**31, size=_N_VIEWS))
+            _cut_view(*spaces[kind.is_cosine], kind.is_smooth, seed, wanted_counts, n_threads)
+            for kind, seed in zip(
+                map(ViewKind.of, range(_N_VIEWS)), rng.randint(2**31, size=_N_VIEWS), strict=True
+            )
         ]
         n_clusters = [
             np.mean([np.count_nonzero(np.bincount(cut, counts) >= least_size) for cut in cuts])
@@ -239,18 +247,15 @@ class _CutView(NamedTuple):
 
 
 def _cut_view(
-    rows: Rows,
-    counts: Integers,
-    v: int,
+    space: Space,
+    distinct: DistinctRows,
+    is_smooth: bool,
     seed: int,
     wanted_counts: Float64Array,
     n_threads: int,
 ) -> _CutView:
-    """Cut view number v at resolutions for these numbers of clusters."""
-    is_cosine, is_smooth = ViewKind.of(v)
-    is_cosine &= rows.shape[1] > _FEW_COLUMNS
+    """Cut a view of a space at resolutions for these numbers of clusters."""
     rng = np.random.RandomState(seed)
-    space, distinct = Space.of(rows, counts, is_cosine, int(wanted_counts[-1]), rng)
     view = View.of(space, is_smooth, seed, n_threads)
     scale = ResolutionScale.of(view.graph, rng, n_threads, WIDE_RESOLUTIONS)
     resolutions = scale.resolutions_for(wanted_counts)

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.linalg import eigh
 from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
 
 from labelquorum import _core
 from labelquorum._shared.distinct import DistinctRows
@@ -142,10 +144,13 @@ def groups_apart(space: Space, max_groups: int, n_threads: int) -> NDArray[np.in
 def _main_directions(centered: Rows) -> Rows:
     """Return the directions of the largest variance: (n_columns, at most 64)."""
     n, n_columns = centered.shape
-    if n < n_columns:
-        directions: Rows = np.linalg.svd(centered, full_matrices=False)[2][:MAX_COLUMNS].T
-    else:
-        directions = np.linalg.eigh(centered.T @ centered)[1][:, : -MAX_COLUMNS - 1 : -1]
+    # More threads save little, and wait for one another for long where others use the processor.
+    with threadpool_limits(1, user_api="blas"):
+        if n < n_columns:
+            directions: Rows = np.linalg.svd(centered, full_matrices=False)[2][:MAX_COLUMNS].T
+        else:
+            largest = (n_columns - MAX_COLUMNS, n_columns - 1)
+            directions = eigh(centered.T @ centered, subset_by_index=largest)[1][:, ::-1]
     return np.ascontiguousarray(directions)
 
 
