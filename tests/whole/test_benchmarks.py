@@ -242,8 +242,8 @@ def study(monkeypatch):
 def test_the_sets_are_halved(study):
     data = study("_data")
     assert len(data.SETS) == 10
-    assert sorted(data.DEVELOPED_ON + data.LOOKED_AT_ONCE) == sorted(data.SETS)
-    assert len(data.DEVELOPED_ON) == len(data.LOOKED_AT_ONCE) == 5
+    assert sorted(data.DEVELOPED_ON + data.CHECKED_ON) == sorted(data.SETS)
+    assert len(data.DEVELOPED_ON) == len(data.CHECKED_ON) == 5
     assert set(data.TEXTS) < set(data.SETS)
 
 
