@@ -138,9 +138,10 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
     Notes
     -----
     *Number of categories*: If it is not given, views of the samples are cut at rising resolutions.
-    The score of a resolution is how much the views agree (adjusted mutual information) plus how
-    well the clusters are separated (silhouette by centers, in coordinates of a random walk on the
-    graph of neighbors). The highest score gives the number, which all base partitions then have.
+    The score of a resolution is the geometric mean of how much the views agree (adjusted mutual
+    information) and how well the clusters are separated (silhouette by centers, in coordinates of a
+    random walk on the graph of neighbors). The highest score gives the number, which all base
+    partitions then have.
     There is a single category, with a warning, if noise of the same local dimension scores as high,
     in a test at the level of 1 %.
 

@@ -1,16 +1,17 @@
 """The number of clusters that the samples themselves show.
 
-Four views of the samples are each cut at rising resolutions. Each resolution has a score, the sum
-of two measures: how much the views agree (adjusted mutual information, mean of pairs), and how well
-the clusters are separated (silhouette in diffusion coordinates, mean of views). Agreement alone may
-favor a far too fine resolution, separation alone a far too coarse one; where one of them errs, the
-other is low. Both are at most 1 and near 0 by chance, so nothing else is weighed or scaled. The
-scores are smoothed over neighboring resolutions, and the highest one gives the number. Two or three
-clusters must score .25 higher than any other number, since most samples can be split in two well.
-If noise scores as high as the samples, there are no clusters (`structure`).
+Four views of the samples are each cut at rising resolutions. Each resolution has a score, twice the
+geometric mean of two measures: how much the views agree (adjusted mutual information, mean of
+pairs), and how well the clusters are separated (silhouette in diffusion coordinates, mean of
+views). Agreement alone may favor a far too fine resolution, separation alone a far too coarse one;
+where one of them errs, the other is low. Both are at most 1 and near 0 by chance, so nothing else
+is weighed or scaled. The measures are smoothed over neighboring resolutions, and the highest score
+gives the number. Two or three clusters must score 1.5, or .25 more than any other number, since
+most samples can be split in two well. If noise scores as high as the samples, there are no clusters
+(`structure`).
 
 Scores are the means of three draws of 5,000 samples. If these show more than one cluster for each
-25 samples, four times as many are drawn, and so on, so that there is no limit.
+50 samples, four times as many are drawn, and so on, so that there is no limit.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ from labelquorum.clustering.views import (
 
 _FEWEST_ROWS, _GROWTH = 5_000, 4
 _N_DRAWS = 3
-_ROWS_PER_CLUSTER = 25  # If there are fewer, more rows are looked at.
+_ROWS_PER_CLUSTER = 50  # If there are fewer, more rows are looked at.
 _LEAST_ROWS_PER_CLUSTER = 15
 _MOST_CLUSTERS_PER_ROOT = 4.0  # of the number of rows, if that is more
 _N_VIEWS = 4
 _RATIO = 1.25  # of neighboring resolutions
-_N_COORDINATES = 16
+_N_COORDINATES = 12
 _FEW_COLUMNS = 3  # Directions alone tell too little of rows with so few columns.
-_FEW_CLUSTERS, _PENALTY_OF_FEW = 3.5, 0.25
+_FEW_CLUSTERS, _SCORE_OF_FEW, _LEAD_OF_FEW = 3.5, 1.5, 0.25
 _FEWEST_SAMPLES = 3  # of a cluster that counts
 _SMOOTHING = (0.25, 0.5, 0.25)
 _RATIO_OF_TEST = 1.6  # of neighboring resolutions, in the test of structure
@@ -65,7 +66,7 @@ class NaturalNumber(NamedTuple):
     n_clusters: int | None
     """None where the samples show no more structure than noise."""
     score: float
-    """Agreement plus separation, at most 2."""
+    """Of `Curve.scores`, at most 2."""
 
     def or_one(self) -> int:
         """Return the number of clusters; 1, with a warning to the caller's caller, for None."""
@@ -181,13 +182,14 @@ class Curve(NamedTuple):
 
     @property
     def scores(self) -> Float64Array:
-        """Agreement plus separation."""
-        return self.agreement + self.separation
+        """Twice the geometric mean of agreement and separation, at most 2."""
+        return 2 * np.sqrt(self.agreement.clip(0) * self.separation.clip(0))
 
     @property
     def best_number(self) -> int:
         """The number of clusters with the highest score; few ones must be clearly better."""
-        best = int((self.scores - _PENALTY_OF_FEW * (self.n_clusters < _FEW_CLUSTERS)).argmax())
+        is_doubtful = (self.n_clusters < _FEW_CLUSTERS) & (self.scores < _SCORE_OF_FEW)
+        best = int((self.scores - _LEAD_OF_FEW * is_doubtful).argmax())
         return round(float(self.n_clusters[best]))
 
     @classmethod
