@@ -41,16 +41,8 @@ from labelquorum.clustering.explanation import Explanation, category_table, expl
 from labelquorum.clustering.layered import LayeredClusterer
 from labelquorum.clustering.named_votes import hear
 from labelquorum.clustering.novelty import Novelty, novelty
-from labelquorum.clustering.number_of_clusters import (
-    check_number,
-    natural_number,
-    warn_of_fewer,
-)
-from labelquorum.clustering.outcome import (
-    Outcome,
-    most_certain,
-    trained_classifier,
-)
+from labelquorum.clustering.number_of_clusters import check_number, natural_number, warn_of_fewer
+from labelquorum.clustering.outcome import Outcome, most_certain, trained_classifier
 from labelquorum.clustering.views import Partitions
 
 if TYPE_CHECKING:

@@ -60,6 +60,12 @@ class CombinedVotes(np.ndarray):
         """Return a copy with the same names and weights."""
         return CombinedVotes(np.asarray(self).copy(order), self.names, self.weights)
 
+    def __copy__(self) -> CombinedVotes:
+        return self.copy()
+
+    def __deepcopy__(self, _memo: Any) -> CombinedVotes:
+        return self.copy()
+
     def __reduce__(self) -> Any:
         return CombinedVotes, (np.asarray(self), self.names, self.weights)
 
