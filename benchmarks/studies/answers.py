@@ -110,8 +110,7 @@ def noise(name, X, classes):
 
 def print_bar(rows):
     by_method = {
-        method: [row["all"] for row in rows if row.get("method") == method]
-        for method in ("y", "votes")
+        method: [row["all"] for row in rows if row["method"] == method] for method in ("y", "votes")
     }
     if by_method["y"] and by_method["votes"]:
         worst = float(np.min(np.subtract(by_method["votes"], by_method["y"])))
@@ -132,11 +131,11 @@ def main():
     options.add_argument("--rows", type=int, help="take at most this many random samples")
     args = options.parse_args()
     warnings.simplefilter("ignore")  # about votes that change nothing
-    rows = []
+    rows, of_noise = [], []
     for name, X, classes in _data.loaded(args.sets, args.rows):
         rows += measure(args, name, X, classes)
-        rows.append(noise(name, X, classes))
-        record(args, rows)
+        of_noise.append(noise(name, X, classes))
+        record(args, {"answers": rows, "noise": of_noise})
     print_bar(rows)
 
 

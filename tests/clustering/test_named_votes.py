@@ -134,3 +134,16 @@ def test_votes_without_any_name_are_reported(data):
     with pytest.warns(UserWarning, match="voter 0 changes nothing"):
         model = fit(X, votes=[None] * len(X))
     assert model.labels_.dtype.kind == "i"
+
+
+def test_names_with_too_few_votes_to_judge_are_kept():
+    rng = np.random.default_rng(0)
+    X, truth = make_blobs(600, 8, centers=30, cluster_std=2.0, random_state=0)
+    names = np.array([*(f"name {i:02}" for i in range(30)), None], dtype=object)
+    given = np.full(600, -1)
+    for category in range(30):
+        n = 1 if category < 5 else 5
+        given[rng.choice(np.flatnonzero(truth == category), n, replace=False)] = category
+    model = lq.ConsensusClusterer(30, n_partitions=8, random_state=0).fit(X, votes=names[given])
+    assert model.classes_.tolist() == names[:30].tolist()
+    assert (model.labels_ == names[truth]).mean() > 0.9

@@ -45,6 +45,7 @@ _N_ROUNDS, _N_STEPS, _N_NEWTON_STEPS, _LEAST_CHANGE = 3, 20, 2, 1e-3
 _LEAST_SHARE = 1e-3
 _LEAST_DEVIATIONS = 4.0
 _LEAST_PROBABILITY = 0.5
+_FEW_FOR_EACH = 10  # votes for each name
 _ROWS_PER_BLOCK = 4096
 
 
@@ -124,6 +125,8 @@ def hear(
             n_threads,
         )
         accepted[samples] = result.names(None if groups is None else groups[samples])
+        if len(samples) < _FEW_FOR_EACH * len(all_names):
+            accepted = _with_lost_names(accepted, codes[:, ~np.isnan(result.reliability)])
         reliability = result.reliability
     warn_of_idle(reliability)
     if groups is not None:
@@ -138,6 +141,15 @@ def hear(
     return Heard(
         array_of_names([all_names[i] for i in used]), accepted, partitions, weights, reliability
     )
+
+
+def _with_lost_names(accepted: Codes, codes: Codes) -> Codes:
+    """Believe in names that no sample would have: one or two votes are too few to judge."""
+    lost = np.setdiff1d(codes[codes >= 0], accepted)
+    first = np.full(len(codes), -1, dtype=np.int32)
+    for votes in codes.T[::-1]:
+        first = np.where(np.isin(votes, lost), votes, first)
+    return np.where(first >= 0, first, accepted)
 
 
 def _together(voters: list[Any], n_samples: int, names: NDArray[Any]) -> tuple[list[Any], Codes]:

@@ -60,6 +60,9 @@ class CombinedVotes(np.ndarray):
         """Return a copy with the same names and weights."""
         return CombinedVotes(np.asarray(self).copy(order), self.names, self.weights)
 
+    def __repr__(self) -> str:
+        return repr(np.asarray(self))
+
     def __copy__(self) -> CombinedVotes:
         return self.copy()
 
