@@ -108,13 +108,13 @@ class LabelModel(BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
 
-    def fit(self, votes: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from votes.
 
         Parameters
         ----------
-        votes : list or array
-            As for `combine_votes`, or its result; also an array of shape (n_samples, n_voters), or
+        X : list or array
+            The votes, as for `combine_votes`, or its result; also an array of shape (n_samples, n_voters), or
             a frame with a column for each voter. Integers are names, too.
         y : ignored
 
@@ -135,7 +135,7 @@ class LabelModel(BaseEstimator):
         """
         as_choice(self.method, "method", METHODS)
         max_iter, tol = as_positive(self.max_iter, "max_iter"), as_non_negative(self.tol, "tol")
-        names, codes = read_named_votes(votes)
+        names, codes = read_named_votes(X)
         if not names:
             raise ValueError("votes must hold at least one vote, got only abstentions")
         self.classes_ = array_of_names(names)
@@ -155,49 +155,49 @@ class LabelModel(BaseEstimator):
         self.labels_ = self._named(shares, codes)
         return self
 
-    def predict_proba(self, votes: Any) -> Float64Array:
+    def predict_proba(self, X: Any) -> Float64Array:
         """Return the probability of each name for other samples, by what was learned.
 
         Parameters
         ----------
-        votes : list or array
-            As for `fit`, from the same voters in the same order. Names that `fit` has not seen are
+        X : list or array
+            The votes, as for `fit`, from the same voters in the same order. Names that `fit` has not seen are
             abstentions.
 
         Returns
         -------
         float64 array of shape (n_new, n_classes)
         """
-        return self._probabilities(self._codes(votes))
+        return self._probabilities(self._codes(X))
 
-    def predict(self, votes: Any) -> NDArray[Any]:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Return the most likely name of other samples, -1 (None among strings) without votes.
 
         Parameters
         ----------
-        votes : list or array
-            As for `predict_proba`.
+        X : list or array
+            The votes, as for `predict_proba`.
 
         Returns
         -------
         array of shape (n_new,)
         """
-        codes = self._codes(votes)
+        codes = self._codes(X)
         return self._named(self._probabilities(codes), codes)
 
-    def fit_predict(self, votes: Any, y: Any = None) -> NDArray[Any]:
+    def fit_predict(self, X: Any, y: Any = None) -> NDArray[Any]:
         """Learn from votes, and return `labels_`.
 
         Parameters
         ----------
-        votes, y
+        X, y
             As for `fit`.
 
         Returns
         -------
         array of shape (n_samples,)
         """
-        labels: NDArray[Any] = self.fit(votes).labels_
+        labels: NDArray[Any] = self.fit(X).labels_
         return labels
 
     def _codes(self, votes: Any) -> Codes:
