@@ -150,7 +150,7 @@ def fitted(name):
 
 def new_samples(name):
     first = made(name)[1][0]
-    if first is SETS or first is TEXTS:
+    if first is SETS or first is TEXTS or first is PARTITIONS:
         return first[:5]
     return sparse.csr_array(X_NEW) if sparse.issparse(first) else X_NEW
 

@@ -114,8 +114,8 @@ class LabelModel(BaseEstimator):
         Parameters
         ----------
         X : list or array
-            The votes, as for `combine_votes`, or its result; also an array of shape (n_samples, n_voters), or
-            a frame with a column for each voter. Integers are names, too.
+            The votes, as for `combine_votes`, or its result; also an array of shape (n_samples,
+            n_voters), or a frame with a column for each voter. Integers are names, too.
         y : ignored
 
         Returns
@@ -161,8 +161,8 @@ class LabelModel(BaseEstimator):
         Parameters
         ----------
         X : list or array
-            The votes, as for `fit`, from the same voters in the same order. Names that `fit` has not seen are
-            abstentions.
+            The votes, as for `fit`, from the same voters in the same order. Names that `fit` has
+            not seen are abstentions.
 
         Returns
         -------
