@@ -41,8 +41,10 @@ def run(script, *args, out=None, env=None):
 @pytest.mark.parametrize(
     ("script", "args"),
     [
+        ("answers.py", ["--sets", "digits", "--rows", 400, "--shares", 0.3, "--wrong", 0.15]),
         ("correlation_quality.py", ["--draws", 4]),
         ("few_labels.py", ["--splits", 1, "--labels", 20, "--rows", 400]),
+        ("label_models.py", ["--draws", 1, "--samples", 200]),
         ("label_quality.py", ["--sets", "digits", "--rows", 500, "--draws", 3]),
         ("learning_curves.py", [*CURVES, "--strategies", "random", "margin", "TypiClust"]),
         ("novelty.py", ["--sets", "digits", "--rows", 600, "--draws", 1]),

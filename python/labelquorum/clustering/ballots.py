@@ -53,6 +53,8 @@ class Ballots:
     """(n_clusters,): the number of samples in each cluster."""
     weights: Float64Array
     """(n_clusters,): how much it counts to share a cluster. At first that is `surprise`."""
+    partition_weights: Float64Array | None
+    """(n_partitions,): how much an agreement in each partition counts; None if all count alike."""
     islands: NDArray[np.int32] | None
     """(n_signatures,): the island of each signature, -1 without one; None if there are no islands.
     Signatures are only moved to clusters of their own island."""
@@ -63,6 +65,7 @@ class Ballots:
         counts: NDArray[np.int64],
         signatures: Integers,
         known: NDArray[np.int32] | None,
+        partition_weights: Float64Array | None = None,
     ) -> None:
         self.ids = ids
         self.counts = counts
@@ -71,6 +74,7 @@ class Ballots:
         self.members, self.partition_of = _members(signatures)
         self.has_votes = np.diff(self.members.indptr) > 0
         self.sizes = self.members.T @ counts.astype(np.float64)
+        self.partition_weights = partition_weights
         self.weights = self.surprise()
         self.islands = None
 
@@ -82,8 +86,16 @@ class Ballots:
         show: Callable[..., None] | None = None,
         *,
         known: NDArray[np.int32] | None = None,
+        weights: Float64Array | None = None,
     ) -> Ballots:
-        """Collapse partitions. `known` is the known category of each sample, -1 without one."""
+        """Collapse partitions. `known` is the known category of each sample, -1 without one.
+
+        `weights` says how much an agreement in each partition counts; those of weight 0 are left
+        out.
+        """
+        if weights is not None:
+            columns = [columns[j] for j in np.flatnonzero(weights)]
+            weights = weights[weights > 0]
         keys = columns if known is None else [*columns, known]
         table = _core.SignatureTable(len(keys))
         ids = np.empty(len(columns[0]), dtype=np.int32)
@@ -95,6 +107,7 @@ class Ballots:
             counts[order],
             signatures[order, : len(columns)],
             None if known is None else signatures[order, -1].astype(np.int32),
+            weights,
         )
 
     def part(self, signatures: Integers, partitions: Integers) -> Ballots:
@@ -114,6 +127,7 @@ class Ballots:
             counts[order],
             distinct[order, : len(partitions)],
             None if self.known is None else distinct[order, -1].astype(np.int32),
+            None if self.partition_weights is None else self.partition_weights[partitions],
         )
 
     def __len__(self) -> int:
@@ -147,7 +161,14 @@ class Ballots:
 
         Returns an array of shape (n_clusters,), in nats.
         """
-        return -np.log(self._cluster_shares())
+        return self._weighted(-np.log(self._cluster_shares()))
+
+    def _weighted(self, weights: Float64Array) -> Float64Array:
+        """Multiply weights of clusters by those of their partitions."""
+        if self.partition_weights is None:
+            return weights
+        weighted: Float64Array = weights * self.partition_weights[self.partition_of]
+        return weighted
 
     def reliability(self) -> Float64Array:
         """Weigh clusters more if they are small, and if other partitions do not split them.
@@ -157,7 +178,8 @@ class Ballots:
         Cybernetics 48(5), 2018. Returns an array of shape (n_clusters,).
         """
         beyond_chance: Float64Array = 1 / self._cluster_shares() - 1
-        return beyond_chance * np.exp(-np.maximum(0.0, self._mean_entropies()) / _ENTROPY_SCALE)
+        entropies = np.maximum(0.0, self._mean_entropies())
+        return self._weighted(beyond_chance * np.exp(-entropies / _ENTROPY_SCALE))
 
     def _mean_entropies(self) -> Float64Array:
         """The entropy of the other partitions within each cluster: their mean, in bits."""

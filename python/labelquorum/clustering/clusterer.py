@@ -39,17 +39,10 @@ from labelquorum.clustering.base_partitions import (
 from labelquorum.clustering.consensus import ConsensusTree, elected_tree
 from labelquorum.clustering.explanation import Explanation, category_table, explain
 from labelquorum.clustering.layered import LayeredClusterer
+from labelquorum.clustering.named_votes import hear
 from labelquorum.clustering.novelty import Novelty, novelty
-from labelquorum.clustering.number_of_clusters import (
-    check_number,
-    natural_number,
-    warn_of_fewer,
-)
-from labelquorum.clustering.outcome import (
-    Outcome,
-    most_certain,
-    trained_classifier,
-)
+from labelquorum.clustering.number_of_clusters import check_number, natural_number, warn_of_fewer
+from labelquorum.clustering.outcome import Outcome, most_certain, trained_classifier
 from labelquorum.clustering.views import Partitions
 
 if TYPE_CHECKING:
@@ -109,6 +102,12 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         Number of categories.
     partitions_ : int32 array of shape (n_samples, n_partitions)
         The base partitions.
+    partition_weights_ : float64 array of shape (n_partitions,)
+        How much an agreement in each partition counts: as `combine_votes` was told, and 0 for
+        partitions that agree with no other one more often than by chance, and for votes.
+    reliability_ : float64 array of shape (n_voters,)
+        The share of each voter's votes that are right, as estimated; NaN for a voter that changes
+        nothing, since nothing agrees with it more often than by chance.
     suspect_labels_ : int array
         Samples whose known label the partitions contradict, most suspect first.
     history_ : list of dict
@@ -148,6 +147,11 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
     categories are those that persist longest from 1/4 to 1/2, 1/2 to 4/5, 5/4 to 2 and 2 to 4 times
     that of `labels_`. ``model.cut(n)`` returns the layer of n categories, or cuts the
     tree at n. Known categories are kept in every layer.
+
+    *Votes*: Experts predict the name of each sample from everything but its own votes: a ridge
+    regression on the features, the nearest neighbors and, if given, the partitions. How far experts
+    and voters can be trusted is learned from their agreement. A name that is more likely than all
+    others together then counts as a known label.
 
     Samples with a known label stay in its category, even if the label is suspect, and known
     categories are never merged. To keep the numbers and names of last week's categories, pass last
@@ -199,7 +203,15 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         tags.classifier_tags = ClassifierTags()
         return tags
 
-    def fit(self, X: Any, y: Any = None, *, partitions: Any = None, groups: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        votes: Any = None,
+        partitions: Any = None,
+        groups: Any = None,
+    ) -> Self:
         """Find the categories.
 
         Parameters
@@ -210,8 +222,12 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         y : array-like of shape (n_samples,), optional
             Known categories: integers, with -1 for unknown ones, or strings, with None for unknown
             ones; bools too. docs/inputs.md lists all forms.
+        votes : list or array-like, optional
+            Names of categories that may be wrong, from one or more voters: answers of a language
+            model, keyword rules, people in a hurry. As for `LabelModel.fit`, in the names of `y`.
         partitions : integer array-like of shape (n_samples, n_partitions), optional
-            Used instead of base partitions of X; see `consensus`.
+            Used instead of base partitions of X; see `consensus`. If `combine_votes` made it,
+            columns with names are `votes`.
         groups : array-like of shape (n_samples,), optional
             Samples of one group (a number or name; -1 or None for no group) get the same label. The
             shares of the samples are averaged. Of the categories that the samples would be in
@@ -235,7 +251,8 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         -----
         UserWarning
             If X shows no clusters, if `n_clusters` is smaller than the number of known categories,
-            or if the partitions tell fewer categories of `min_cluster_size` apart.
+            if the partitions tell fewer categories of `min_cluster_size` apart, or if votes of a
+            partition or voter change nothing.
         """
         n_threads = self._check_parameters()
         X = validated_samples(self, X, reset=True, ensure_min_samples=3, ensure_all_finite=False)
@@ -245,6 +262,9 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         fixed = known  # the category that each sample has to stay in, also by its group
         if known is not None and group_numbers is not None:
             fixed = spread_over_groups(known, group_numbers, known_names)
+        known_names, fixed, partitions, weights, self.reliability_ = hear(
+            X, (known_names, fixed), votes, partitions, group_numbers, self.random_state, n_threads
+        )
         check_number(self.n_clusters, n_samples, len(known_names))
         framed = Frame.fit(X, self.random_state, fixed)
         self._frame = framed.frame
@@ -257,6 +277,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
             self.partitions_ = given_partitions(partitions, n_samples)
         else:
             self.partitions_ = self._base_partitions(X, framed, n_wanted, n_threads)
+        self.partition_weights_ = np.ones(self.partitions_.shape[1]) if weights is None else weights
         self._tree, n_clusters = self._linked(fixed, n_wanted, is_own, n_threads)
         min_size = self._min_size(self.n_clusters)
         categories = self._categories(n_clusters, min_size, group_numbers)
@@ -319,8 +340,12 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         self, fixed: NDArray[np.int32] | None, n_wanted: int | None, is_own: bool, n_threads: int
     ) -> tuple[ConsensusTree, int]:
         """Link the ballots into a tree, and say at how many clusters to cut it."""
+        # None keeps the weights of clusters as they are, to the last bit.
+        weights = None if (self.partition_weights_ == 1).all() else self.partition_weights_
         with progress(self.verbose) as show:
-            ballots = Ballots.of(list(self.partitions_.T), n_threads, show, known=fixed)
+            ballots = Ballots.of(
+                list(self.partitions_.T), n_threads, show, known=fixed, weights=weights
+            )
             tree = ConsensusTree(ballots, n_clusters=n_wanted, n_threads=n_threads, show=show)
             n_clusters = n_wanted or tree.natural_size(self._min_size(None))
             if not is_own:  # The package's own partitions suit the default rule.
