@@ -25,6 +25,7 @@ Integers = NDArray[np.integer[Any]]
 Float64Array = NDArray[np.float64]
 
 _ROWS_PER_BLOCK = 4096
+_SHARE_OF_KNOWN = 0.5
 _ENTROPY_SCALE = 0.4  # theta of Huang, Wang and Lai
 
 
@@ -56,6 +57,9 @@ class Ballots:
     islands: NDArray[np.int32] | None
     """(n_signatures,): the island of each signature, -1 without one; None if there are no islands.
     Signatures are only moved to clusters of their own island."""
+    known_apart: bool
+    """Whether signatures without a known category seem to have a new one. They are not linked with
+    known categories, and are moved to one only if it gets twice the share of any new one."""
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class Ballots:
         self.sizes = self.members.T @ counts.astype(np.float64)
         self.weights = self.surprise()
         self.islands = None
+        self.known_apart = False
 
     @classmethod
     def of(
@@ -134,6 +139,12 @@ class Ballots:
         """Return the same ballots with islands."""
         ballots = copy(self)
         ballots.islands = islands
+        return ballots
+
+    def with_known_apart(self) -> Ballots:
+        """Return the same ballots, with known categories kept apart from other signatures."""
+        ballots = copy(self)
+        ballots.known_apart = True
         return ballots
 
     def _cluster_shares(self) -> Float64Array:
@@ -252,6 +263,8 @@ class Ballots:
 
     def _best_clusters(self, clusters: Integers) -> NDArray[np.int32]:
         shares = self.shares(clusters)
+        if self.known_apart and self.known is not None:
+            shares[:, np.unique(clusters[self.known >= 0])] *= _SHARE_OF_KNOWN
         if self.islands is not None:
             has_both = (self.islands >= 0) & (clusters >= 0)
             is_in = np.zeros((self.islands.max() + 1, shares.shape[1]), dtype=bool)

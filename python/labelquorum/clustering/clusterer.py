@@ -38,6 +38,7 @@ from labelquorum.clustering.base_partitions import (
 )
 from labelquorum.clustering.consensus import ConsensusTree, elected_tree
 from labelquorum.clustering.explanation import Explanation, category_table, explain
+from labelquorum.clustering.known import recognized
 from labelquorum.clustering.layered import LayeredClusterer
 from labelquorum.clustering.novelty import Novelty, novelty
 from labelquorum.clustering.number_of_clusters import (
@@ -84,6 +85,9 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
     pseudo_share : float, default=0.5
         The share of samples that become pseudo-labels, the most certain ones first. Of each
         category, at least a tenth of this share does.
+    known_recall : float in (0, 1], default=0.98
+        How eager known categories are: the share of labeled samples that would be recognized if
+        they had no label. Lower values keep known categories purer and leave more to new ones.
     directory : path-like, optional
         A folder to keep finished base partitions in; see `base_partitions`.
     random_state : int, RandomState instance or None, default=None
@@ -174,6 +178,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         classifier: Any = None,
         discover: bool = True,
         pseudo_share: float = 0.5,
+        known_recall: float = 0.98,
         directory: str | Path | None = None,
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -186,6 +191,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         self.classifier = classifier
         self.discover = discover
         self.pseudo_share = pseudo_share
+        self.known_recall = known_recall
         self.directory = directory
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -256,7 +262,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
             self.partitions_ = given_partitions(partitions, n_samples)
         else:
             self.partitions_ = self._base_partitions(X, framed, n_wanted, n_threads)
-        self._tree, n_clusters = self._linked(fixed, n_wanted, is_own, n_threads)
+        self._tree, n_clusters = self._linked(framed, fixed, n_wanted, is_own, n_threads)
         min_size = self._min_size(self.n_clusters)
         categories = self._categories(n_clusters, min_size, group_numbers)
         self.outcome_ = Outcome(
@@ -280,6 +286,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
             as_positive(self.min_cluster_size, "min_cluster_size")
         as_positive(self.n_partitions, "n_partitions")
         as_fraction(self.pseudo_share, "pseudo_share")
+        as_fraction(self.known_recall, "known_recall")
         if self.n_clusters is not None:
             as_positive(self.n_clusters, "n_clusters")
         return as_n_threads(self.n_jobs)
@@ -313,14 +320,29 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         return partitions_by_views(framed, settings, n_threads=n_threads, verbose=self.verbose)
 
     def _linked(
-        self, fixed: NDArray[np.int32] | None, n_wanted: int | None, is_own: bool, n_threads: int
+        self,
+        framed: Framed,
+        fixed: NDArray[np.int32] | None,
+        n_wanted: int | None,
+        is_own: bool,
+        n_threads: int,
     ) -> tuple[ConsensusTree, int]:
         """Link the ballots into a tree, and say at how many clusters to cut it."""
+        columns = list(self.partitions_.T)
         with progress(self.verbose) as show:
-            ballots = Ballots.of(list(self.partitions_.T), n_threads, show, known=fixed)
-            tree = ConsensusTree(ballots, n_clusters=n_wanted, n_threads=n_threads, show=show)
-            n_clusters = n_wanted or tree.natural_size(self._min_size(None))
-            if not is_own:  # The package's own partitions suit the default rule.
+            ballots = Ballots.of(columns, n_threads, show, known=fixed)
+            n_clusters = n_wanted
+            if n_clusters is None:
+                tree = ConsensusTree(ballots, n_threads=n_threads, show=show)
+                n_clusters = tree.natural_size(self._min_size(None))
+            if fixed is not None:
+                members = recognized(framed, ballots, fixed, self.known_recall, n_clusters)
+                if members is not None:
+                    ballots = Ballots.of(columns, n_threads, show, known=members)
+                    ballots = ballots.with_known_apart()
+            if is_own:  # The package's own partitions suit the default rule.
+                tree = ConsensusTree(ballots, n_clusters=n_clusters, n_threads=n_threads, show=show)
+            else:
                 tree = elected_tree(ballots, n_clusters, n_threads, show)
         return tree, n_clusters
 

@@ -251,13 +251,18 @@ class ConsensusTree:
             distances = _walked_distances(similarity, sizes)
         else:
             distances = similarity.max() - similarity
-        islands = None if n_clusters is None else _islands(self.ballots, n_clusters, max_groups)
+        # Not even the smallest islands are merged before all others are one cluster each.
+        farther = 2 * sizes.sum() * max(1.0, distances.max())
+        if ballots.known_apart:
+            is_known = known >= 0
+            distances[is_known[:, None] != is_known] += farther
+            islands = None  # Samples that are not recognized would stay on those of their category.
+        else:
+            islands = None if n_clusters is None else _islands(self.ballots, n_clusters, max_groups)
         if islands is not None:
             self._outlier_share = _ISLAND_SHARE
             self.ballots = self.ballots.with_islands(islands)
             of_groups = islands[np.unique(self._group_of, return_index=True)[1][-self.n_groups :]]
-            # Not even the smallest islands are merged before all others are one cluster each.
-            farther = 2 * sizes.sum() * max(1.0, distances.max())
             distances[of_groups[:, None] != of_groups] += farther
         self._merges, self._costs = _core.linkage(
             distances,

@@ -1,0 +1,203 @@
+"""Known categories first: which samples belong to one, by a classifier and by the votes.
+
+1. A logistic regression learns the known categories from the features. The votes say how dense the
+   labels of each category are among the samples that share clusters with a sample.
+2. Both judge labeled samples without their own label, too. This shows how high the two score where
+   the category is known, and at which level almost all of these samples are recognized.
+3. An unlabeled sample that scores as high is recognized. The rest is left to new categories.
+
+The level is not learned by hiding known categories, as one might think: their labels helped to make
+the partitions, so that they stand out far more than categories that nobody knows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from labelquorum._shared.frame import Framed, Rows
+from labelquorum.clustering.ballots import Ballots, Float64Array, Integers
+
+FEWEST_JUDGED = 20
+"""Labeled samples that both name right without their own label; with fewer, nothing is learned."""
+_N_FOLDS = 5
+_MOST_TRAINING_ROWS = 5_000
+_INVERSE_PENALTY = 10.0  # for rows of mean squared length 1
+_MAX_STEPS, _TOLERANCE = 200, 1e-3
+_LEAST_PROBABILITY, _LEAST_DENSITY = 1e-3, 1e-2
+_LEAST_SPREAD = 0.1  # in nats; labeled samples of clusters that lie apart score all alike
+_ROWS_PER_BLOCK = 4096
+
+
+def recognized(
+    framed: Framed,
+    ballots: Ballots,
+    known: NDArray[np.int32],
+    recall: float,
+    n_clusters: int,
+) -> NDArray[np.int32] | None:
+    """Say which samples belong to known categories.
+
+    Parameters
+    ----------
+    framed : Framed
+        The samples.
+    ballots : Ballots
+        Of all samples, with their known categories.
+    known : int32 array of shape (n_samples,)
+        The known category of each sample, -1 without one.
+    recall : float
+        The share of labeled samples that would be recognized without their label.
+    n_clusters : int
+        Number of categories. If none of them is new, all samples are recognized.
+
+    Returns
+    -------
+    int32 array of shape (n_samples,), or None
+        `known`, extended by the samples that are recognized. None if fewer than `FEWEST_JUDGED`
+        labeled samples can be judged.
+    """
+    evidence = _evidence(framed, ballots, known)
+    if evidence is None:
+        return None
+    names, scores = evidence
+    labeled = known >= 0
+    judged = labeled & (names == known)
+    if np.count_nonzero(judged) < FEWEST_JUDGED:
+        return None
+    spread = np.maximum(scores[judged].std(axis=0), _LEAST_SPREAD)
+    score = (scores / spread).sum(axis=1)
+    has_new = n_clusters > known.max() + 1
+    level = np.quantile(score[judged], 1 - recall) if has_new else -np.inf
+    return np.where(~labeled & (score >= level), names, known)
+
+
+def _evidence(
+    framed: Framed, ballots: Ballots, known: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], Float64Array] | None:
+    """Name the best known category of each sample, and score how well it fits.
+
+    Returns an array of shape (n_samples,), and one of shape (n_samples, 2): the scores by the
+    classifier and by the votes. None if the votes say nothing.
+    """
+    n_known = int(known.max(initial=-1)) + 1
+    density = None if n_known == 0 else _relative_density(ballots, n_known)
+    if density is None:
+        return None
+    logits = _Logits(framed.plain, framed.distinct.numbers, known, n_known)
+    n_samples = len(known)
+    names = np.empty(n_samples, dtype=np.int32)
+    scores = np.empty((n_samples, 2))
+    for begin in range(0, n_samples, _ROWS_PER_BLOCK):
+        block = slice(begin, begin + _ROWS_PER_BLOCK)
+        of_classifier, of_votes = logits.of(block), density[ballots.ids[block]]
+        probabilities = np.exp(of_classifier - of_classifier.max(axis=1, keepdims=True))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        product = (probabilities + _LEAST_PROBABILITY) * (of_votes + _LEAST_DENSITY)
+        names[block] = product.argmax(axis=1)
+        scores[block, 0] = of_classifier[np.arange(len(product)), names[block]]
+        scores[block, 1] = np.log(of_votes.sum(axis=1) + _LEAST_DENSITY)
+    return names, scores
+
+
+def _relative_density(ballots: Ballots, n_known: int) -> NDArray[np.float32] | None:
+    """How dense the labels of each category are, relative to where they usually occur.
+
+    The density is the share of labels of a category in the clusters of a signature, one label of
+    its own left out, averaged over its votes. The result has shape (n_signatures, n_known). None if
+    no label shares a cluster with another one of its category.
+    """
+    known = ballots.known
+    assert known is not None
+    labeled = np.flatnonzero(known >= 0)
+    own, counts = known[labeled], ballots.counts[labeled]
+    sizes = np.bincount(own, counts, minlength=n_known)
+    per_other = 1 / np.maximum(ballots.sizes - 1, 1)
+    of_clusters = ballots.profiles(known, n_known)
+    of_clusters.data *= per_other[of_clusters.indices]
+    of_clusters = of_clusters.T.tocsr()
+    of_clusters.data *= sizes[of_clusters.indices]
+    n_votes = np.maximum(np.diff(ballots.members.indptr), 1)[:, None]
+    density = np.empty((len(ballots), n_known), dtype=np.float32)
+    for begin in range(0, len(ballots), _ROWS_PER_BLOCK):
+        block = slice(begin, begin + _ROWS_PER_BLOCK)
+        density[block] = (ballots.members[block] @ of_clusters).toarray() / n_votes[block]
+    itself = (ballots.members[labeled] @ per_other) / n_votes[labeled, 0]
+    density[labeled, own] = np.maximum(0, density[labeled, own] - itself)
+    sums = np.bincount(own, counts * density[labeled, own], minlength=n_known)
+    usual = sums.sum() / counts.sum()
+    if usual == 0:
+        return None
+    # A category of few labels gets a usual density that is close to that of all categories.
+    density /= ((sums + usual) / (sizes + 1)).astype(np.float32)
+    return density
+
+
+class _Logits:
+    """The classifier's scores of the known categories, for labeled samples without their label."""
+
+    def __init__(
+        self, rows: Rows, numbers: Integers, known: NDArray[np.int32], n_known: int
+    ) -> None:
+        length = np.sqrt(np.einsum("ij,ij->", rows, rows, dtype=np.float64) / len(rows))
+        self._rows = rows
+        self._numbers = numbers
+        self._n_known = n_known
+        self._factor = 1 / length if length > 0 else 1.0
+        labeled = np.flatnonzero(known >= 0)
+        labels = known[labeled]
+        ranks = _ranks_in_category(labels)
+        # The same number of each category, as far as it has so many.
+        chosen = np.sort(np.lexsort((labels, ranks))[:_MOST_TRAINING_ROWS])
+        labeled, labels, ranks = labeled[chosen], labels[chosen], ranks[chosen]
+        self._fold_of = np.full(len(known), _N_FOLDS)
+        self._fold_of[labeled] = (ranks + labels) % _N_FOLDS
+        self._weights = []
+        for fold in range(_N_FOLDS + 1):
+            kept = self._fold_of[labeled] != fold
+            self._weights.append(self._learned(labeled[kept], labels[kept]))
+
+    def of(self, block: slice) -> Float64Array:
+        """Return the scores of a block of samples: (n_samples, n_known)."""
+        rows, folds = self._scaled(np.arange(len(self._fold_of))[block]), self._fold_of[block]
+        weights, offsets = self._weights[_N_FOLDS]
+        logits = rows @ weights + offsets
+        for fold in np.unique(folds[folds < _N_FOLDS]):
+            of_fold = folds == fold
+            weights, offsets = self._weights[fold]
+            logits[of_fold] = rows[of_fold] @ weights + offsets
+        return logits
+
+    def _scaled(self, samples: Integers) -> Float64Array:
+        return self._rows[self._numbers[samples]].astype(np.float64) * self._factor
+
+    def _learned(
+        self, samples: Integers, labels: NDArray[np.int32]
+    ) -> tuple[Float64Array, Float64Array]:
+        """Learn weights (n_columns, n_known) and offsets (n_known,)."""
+        weights = np.zeros((self._rows.shape[1], self._n_known))
+        categories = np.unique(labels)
+        if len(categories) < 2:
+            return weights, np.zeros(self._n_known)
+        model: Any = LogisticRegression(C=_INVERSE_PENALTY, max_iter=_MAX_STEPS, tol=_TOLERANCE)
+        model.fit(self._scaled(samples), labels)
+        offsets = np.full(self._n_known, -np.inf)
+        if len(categories) == 2:  # one score tells two categories apart
+            weights[:, categories] = np.outer(model.coef_[0], [-0.5, 0.5])
+            offsets[categories] = model.intercept_[0] * np.array([-0.5, 0.5])
+        else:
+            weights[:, categories] = model.coef_.T
+            offsets[categories] = model.intercept_
+        return weights, offsets
+
+
+def _ranks_in_category(labels: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Number the samples of each category from 0, in their order."""
+    order = np.argsort(labels, kind="stable")
+    firsts = np.searchsorted(labels[order], labels[order])
+    ranks = np.empty(len(labels), dtype=np.intp)
+    ranks[order] = np.arange(len(labels)) - firsts
+    return ranks
