@@ -85,9 +85,11 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
     pseudo_share : float, default=0.5
         The share of samples that become pseudo-labels, the most certain ones first. Of each
         category, at least a tenth of this share does.
-    known_recall : float in (0, 1], default=0.98
-        How eager known categories are: the share of labeled samples that would be recognized if
-        they had no label. Lower values keep known categories purer and leave more to new ones.
+    known_level : float in (0, 1], default=0.5
+        How eager known categories are. A sample is recognized as one of theirs from about this
+        density of labels among the samples that share its votes, relative to the density that
+        labeled samples usually see. Higher values keep known categories purer and leave more to new
+        ones.
     directory : path-like, optional
         A folder to keep finished base partitions in; see `base_partitions`.
     random_state : int, RandomState instance or None, default=None
@@ -178,7 +180,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         classifier: Any = None,
         discover: bool = True,
         pseudo_share: float = 0.5,
-        known_recall: float = 0.98,
+        known_level: float = 0.5,
         directory: str | Path | None = None,
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -191,7 +193,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         self.classifier = classifier
         self.discover = discover
         self.pseudo_share = pseudo_share
-        self.known_recall = known_recall
+        self.known_level = known_level
         self.directory = directory
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -286,7 +288,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
             as_positive(self.min_cluster_size, "min_cluster_size")
         as_positive(self.n_partitions, "n_partitions")
         as_fraction(self.pseudo_share, "pseudo_share")
-        as_fraction(self.known_recall, "known_recall")
+        as_fraction(self.known_level, "known_level")
         if self.n_clusters is not None:
             as_positive(self.n_clusters, "n_clusters")
         return as_n_threads(self.n_jobs)
@@ -336,7 +338,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
                 tree = ConsensusTree(ballots, n_threads=n_threads, show=show)
                 n_clusters = tree.natural_size(self._min_size(None))
             if fixed is not None:
-                members = recognized(framed, ballots, fixed, self.known_recall, n_clusters)
+                members = recognized(framed, ballots, fixed, self.known_level, n_clusters)
                 if members is not None:
                     ballots = Ballots.of(columns, n_threads, show, known=members)
                     ballots = ballots.with_known_apart()

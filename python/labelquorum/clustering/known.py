@@ -2,12 +2,16 @@
 
 1. A logistic regression learns the known categories from the features. The votes say how dense the
    labels of each category are among the samples that share clusters with a sample.
-2. Both judge labeled samples without their own label, too. This shows how high the two score where
-   the category is known, and at which level almost all of these samples are recognized.
-3. An unlabeled sample that scores as high is recognized. The rest is left to new categories.
+2. Both judge labeled samples without their own label, too. This shows how the two score, and how
+   much their scores vary, where the category is known.
+3. An unlabeled sample is recognized if the sum of the two scores, in units of these variations, is
+   at least that of a sample around which labels have half their usual density. The rest is left to
+   new categories.
 
 The level is not learned by hiding known categories, as one might think: their labels helped to make
-the partitions, so that they stand out far more than categories that nobody knows.
+the partitions, so that they stand out far more than categories that nobody knows. Nor is it the
+level that almost all labeled samples reach: where categories overlap, it would be so low that known
+ones swallow new ones.
 """
 
 from __future__ import annotations
@@ -28,7 +32,9 @@ _MOST_TRAINING_ROWS = 5_000
 _INVERSE_PENALTY = 10.0  # for rows of mean squared length 1
 _MAX_STEPS, _TOLERANCE = 200, 1e-3
 _LEAST_PROBABILITY, _LEAST_DENSITY = 1e-3, 1e-2
+_LOWER_THAN_USUAL = 0.5  # standard deviations
 _LEAST_SPREAD = 0.1  # in nats; labeled samples of clusters that lie apart score all alike
+_ROUNDING = 1e-6  # of densities
 _ROWS_PER_BLOCK = 4096
 
 
@@ -36,7 +42,7 @@ def recognized(
     framed: Framed,
     ballots: Ballots,
     known: NDArray[np.int32],
-    recall: float,
+    level: float,
     n_clusters: int,
 ) -> NDArray[np.int32] | None:
     """Say which samples belong to known categories.
@@ -49,8 +55,9 @@ def recognized(
         Of all samples, with their known categories.
     known : int32 array of shape (n_samples,)
         The known category of each sample, -1 without one.
-    recall : float
-        The share of labeled samples that would be recognized without their label.
+    level : float
+        The relative density of labels from which on a sample is recognized, if the classifier's
+        score is a little lower than usual.
     n_clusters : int
         Number of categories. If none of them is new, all samples are recognized.
 
@@ -58,7 +65,7 @@ def recognized(
     -------
     int32 array of shape (n_samples,), or None
         `known`, extended by the samples that are recognized. None if fewer than `FEWEST_JUDGED`
-        labeled samples can be judged.
+        labeled samples can be judged, or if too few samples would be left for the new categories.
     """
     evidence = _evidence(framed, ballots, known)
     if evidence is None:
@@ -68,11 +75,16 @@ def recognized(
     judged = labeled & (names == known)
     if np.count_nonzero(judged) < FEWEST_JUDGED:
         return None
+    n_new = n_clusters - (int(known.max()) + 1)
+    if n_new <= 0:
+        return np.where(labeled, known, names)
+    usual = scores[judged].mean(axis=0)
     spread = np.maximum(scores[judged].std(axis=0), _LEAST_SPREAD)
-    score = (scores / spread).sum(axis=1)
-    has_new = n_clusters > known.max() + 1
-    level = np.quantile(score[judged], 1 - recall) if has_new else -np.inf
-    return np.where(~labeled & (score >= level), names, known)
+    least = [usual[0] - _LOWER_THAN_USUAL * spread[0], np.log(level + _LEAST_DENSITY)]
+    is_like_known = ((scores - least) / spread).sum(axis=1) >= 0
+    extended = np.where(~labeled & is_like_known, names, known)
+    n_left = len(np.unique(ballots.ids[extended < 0]))
+    return extended if n_left >= n_new else None
 
 
 def _evidence(
@@ -84,7 +96,7 @@ def _evidence(
     classifier and by the votes. None if the votes say nothing.
     """
     n_known = int(known.max(initial=-1)) + 1
-    density = None if n_known == 0 else _relative_density(ballots, n_known)
+    density = None if n_known == 0 else relative_density(ballots, n_known)
     if density is None:
         return None
     logits = _Logits(framed.plain, framed.distinct.numbers, known, n_known)
@@ -103,7 +115,7 @@ def _evidence(
     return names, scores
 
 
-def _relative_density(ballots: Ballots, n_known: int) -> NDArray[np.float32] | None:
+def relative_density(ballots: Ballots, n_known: int) -> NDArray[np.float32] | None:
     """How dense the labels of each category are, relative to where they usually occur.
 
     The density is the share of labels of a category in the clusters of a signature, one label of
@@ -126,7 +138,8 @@ def _relative_density(ballots: Ballots, n_known: int) -> NDArray[np.float32] | N
         block = slice(begin, begin + _ROWS_PER_BLOCK)
         density[block] = (ballots.members[block] @ of_clusters).toarray() / n_votes[block]
     itself = (ballots.members[labeled] @ per_other) / n_votes[labeled, 0]
-    density[labeled, own] = np.maximum(0, density[labeled, own] - itself)
+    others = density[labeled, own] - itself
+    density[labeled, own] = np.where(others > _ROUNDING, others, 0)
     sums = np.bincount(own, counts * density[labeled, own], minlength=n_known)
     usual = sums.sum() / counts.sum()
     if usual == 0:
