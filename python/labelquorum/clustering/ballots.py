@@ -253,12 +253,16 @@ class Ballots:
         categories first, in their order, then by decreasing size, then by their first signature.
         """
         best = self._best_clusters(clusters)
-        emptied = np.setdiff1d(clusters[clusters >= 0], best)
-        stays = np.isin(clusters, emptied) & self.has_votes
-        if self.known is not None:
-            stays |= self.known >= 0
-        best[stays] = clusters[stays]
-        best[~self.has_votes & ~stays] = -1
+        stays = np.zeros(len(self), dtype=bool) if self.known is None else self.known >= 0
+        best[~self.has_votes] = -1
+        while True:
+            best[stays] = clusters[stays]
+            # Those that stay may leave another cluster without the signatures it would have got.
+            emptied = np.setdiff1d(clusters[clusters >= 0], best)
+            staying = np.isin(clusters, emptied) & self.has_votes & ~stays
+            if not staying.any():
+                break
+            stays |= staying
         return self._renumbered(best)
 
     def _best_clusters(self, clusters: Integers) -> NDArray[np.int32]:
