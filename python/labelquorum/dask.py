@@ -190,7 +190,7 @@ class ConsensusClusterer(BaseEstimator):
 
     Parameters
     ----------
-    n_clusters : int, optional
+    n_clusters, known_level
         As for `labelquorum.ConsensusClusterer`.
     max_samples : int, default=100_000
         Number of samples to draw, at least 3. The client holds and clusters them. Up to half of
@@ -225,8 +225,7 @@ class ConsensusClusterer(BaseEstimator):
     The same `random_state` and data draw the same samples, whatever the chunks. Predictions are
     those of the in-memory estimator for each chunk. Without a `classifier`, it searches for
     neighbors with a recall of 0.95, so other chunks may change the label of a sample on the border
-    of two categories. A category is missed if too few of its samples are drawn. Where the
-    categories depend on the samples or the seed in memory, they do so here, too.
+    of two categories. A category is missed if too few of its samples are drawn.
 
     Examples
     --------
@@ -255,6 +254,7 @@ class ConsensusClusterer(BaseEstimator):
         classifier: Any = None,
         discover: bool = True,
         pseudo_share: float = 0.5,
+        known_level: float = 0.5,
         directory: str | Path | None = None,
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -268,6 +268,7 @@ class ConsensusClusterer(BaseEstimator):
         self.classifier = classifier
         self.discover = discover
         self.pseudo_share = pseudo_share
+        self.known_level = known_level
         self.directory = directory
         self.random_state = random_state
         self.n_jobs = n_jobs
