@@ -4,6 +4,7 @@
    labels of each category are among the samples that share clusters with a sample.
 2. Both judge labeled samples without their own label, too. This shows how the two score, and how
    much their scores vary, where the category is known.
+   Labels that both contradict may be wrong; they are not counted any more.
 3. An unlabeled sample is recognized if the sum of the two scores, in units of these variations, is
    at least that of a sample around which labels have half their usual density. The rest is left to
    new categories.
@@ -32,7 +33,7 @@ _MOST_TRAINING_ROWS = 5_000
 _INVERSE_PENALTY = 10.0  # for rows of mean squared length 1
 _MAX_STEPS, _TOLERANCE = 200, 1e-3
 _LEAST_PROBABILITY, _LEAST_DENSITY = 1e-3, 1e-2
-_LOWER_THAN_USUAL = 0.5  # standard deviations
+_LOWER_THAN_USUAL = 0.75  # standard deviations
 _LEAST_SPREAD = 0.1  # in nats; labeled samples of clusters that lie apart score all alike
 _ROUNDING = 1e-6  # of densities
 _ROWS_PER_BLOCK = 4096
@@ -78,6 +79,13 @@ def recognized(
     n_new = n_clusters - (int(known.max()) + 1)
     if n_new <= 0:
         return np.where(labeled, known, names)
+    # Labels that both contradict may be wrong. They do not count.
+    columns = list(ballots.expand(ballots.signatures).T)
+    plausible = Ballots.of(columns, 1, known=np.where(judged, known, np.int32(-1)))
+    density = relative_density(plausible, int(known.max()) + 1)
+    if density is None:
+        return None
+    scores[:, 1] = plausible.expand(np.log(density.sum(axis=1) + _LEAST_DENSITY))
     usual = scores[judged].mean(axis=0)
     spread = np.maximum(scores[judged].std(axis=0), _LEAST_SPREAD)
     least = [usual[0] - _LOWER_THAN_USUAL * spread[0], np.log(level + _LEAST_DENSITY)]
