@@ -335,6 +335,7 @@ def test_known_categories(tmp_path):
     assert ("GCD k-means", 0.1) not in of
     assert of["logistic regression", 0.0]["by_name"] > 0.7
     assert of["logistic regression", 0.0]["all"] is None
+    assert of["labelquorum", 0.0]["purity"] > 0.8
 
 
 def test_the_protocol_of_known_categories(monkeypatch):
@@ -360,6 +361,7 @@ def test_the_protocol_of_known_categories(monkeypatch):
     half = (drawn == 7) & (np.arange(400) % 2 == 0)
     of = known_categories.scores(drawn, np.where(half, 0, drawn), n_known)
     assert (of["all"], of["known"], of["new"]) == (375 / 400, 1, 175 / 200)
+    assert of["purity"] == 200 / 225
     unsure = np.where(drawn == 5, -1, drawn)
     assert known_categories.scores(drawn, unsure, n_known)["new"] == 3 / 4
 

@@ -1,8 +1,9 @@
-"""Partitions that agree with no other one more often than by chance: columns of noise.
+"""Partitions that change nothing: those that put all samples together, and columns of noise.
 
-For two partitions, the number of pairs of samples that are together in both is compared with its
-mean and variance if one of them is permuted at random (Mantel, "The detection of disease clustering
-and a generalized regression approach", Cancer Research 27, 1967).
+Noise agrees with no other partition more often than by chance. For two partitions, the number of
+pairs of samples that are together in both is compared with its mean and variance if one of them is
+permuted at random (Mantel, "The detection of disease clustering and a generalized regression
+approach", Cancer Research 27, 1967).
 """
 
 from __future__ import annotations
@@ -21,6 +22,43 @@ Float64Array = NDArray[np.float64]
 _LEAST_DEVIATIONS = 5.0
 _DEVIATIONS_OF_SELF = 20.0
 _MAX_SIGNATURES = 5_000
+
+
+def counted_weights(columns: Columns, weights: Float64Array, n_threads: int) -> Float64Array:
+    """Set the weight of partitions that change nothing to 0, and warn of them.
+
+    Partitions of weight 0 are not looked at.
+
+    Parameters
+    ----------
+    columns : list of integer arrays of shape (n_samples,)
+        The partitions, negative for an abstention.
+    weights : float64 array of shape (n_partitions,)
+        How much an agreement in each partition counts.
+    n_threads : int
+        Number of threads.
+
+    Returns
+    -------
+    float64 array of shape (n_partitions,)
+    """
+    reasons: dict[int, str] = {}
+    looked_at = np.flatnonzero(weights > 0).tolist()
+    for j in looked_at:
+        if (columns[j] < 0).all():
+            reasons[j] = "it never votes"
+        elif (columns[j] == columns[j][0]).all():
+            reasons[j] = "it puts all samples together"
+    telling = [j for j in looked_at if j not in reasons]
+    agrees = agrees_beyond_chance([columns[j] for j in telling], n_threads)
+    for j, does_agree in zip(telling, agrees, strict=True):
+        if not does_agree:
+            reasons[j] = "it agrees with no other partition more often than by chance"
+    weights = weights.copy()
+    for j, reason in sorted(reasons.items()):
+        weights[j] = 0
+        warnings.warn(f"partitions[:, {j}] changes nothing: {reason}", stacklevel=5)
+    return weights
 
 
 def agrees_beyond_chance(columns: Columns, n_threads: int) -> NDArray[np.bool_]:
@@ -43,16 +81,6 @@ def agrees_beyond_chance(columns: Columns, n_threads: int) -> NDArray[np.bool_]:
     np.fill_diagonal(deviations, -np.inf)
     agrees = deviations.max(axis=1) >= _LEAST_DEVIATIONS
     return agrees | ~could_agree if agrees.any() else np.ones(n, dtype=bool)
-
-
-def warn_of_noise(numbers: NDArray[np.intp]) -> None:
-    """Warn of these partitions, which do not count."""
-    for j in numbers:
-        warnings.warn(
-            f"partitions[:, {j}] changes nothing: it agrees with no other partition more often "
-            "than by chance",
-            stacklevel=4,
-        )
 
 
 def _deviations(ballots: Ballots, n: int) -> Float64Array:

@@ -19,7 +19,7 @@ from labelquorum._shared.arguments import as_columns, as_n_threads, as_positive
 from labelquorum._shared.matching import mutual_information
 from labelquorum._shared.progress import progress
 from labelquorum.clustering.ballots import Ballots, Float64Array, Integers
-from labelquorum.votes.named import CombinedVotes
+from labelquorum.votes.named import remembered
 
 Rule = Literal["ward", "average"]
 
@@ -116,9 +116,8 @@ def consensus(
     n_threads = as_n_threads(n_jobs)
     wanted = None if n_clusters is None else as_positive(n_clusters, "n_clusters")
     columns = as_columns(partitions)
-    weights = None
-    if isinstance(partitions, CombinedVotes) and set(partitions.weights) != {1.0}:
-        weights = np.array(partitions.weights)
+    known = remembered(partitions)
+    weights = None if known is None else np.array(known[1])
     with progress(verbose) as show:
         ballots = Ballots.of(columns, n_threads, show, weights=weights)
         if wanted is None:
@@ -255,13 +254,18 @@ class ConsensusTree:
             distances = _walked_distances(similarity, sizes)
         else:
             distances = similarity.max() - similarity
-        islands = None if n_clusters is None else _islands(self.ballots, n_clusters, max_groups)
+        # Not even the smallest islands are merged before all others are one cluster each.
+        farther = 2 * sizes.sum() * max(1.0, distances.max())
+        if ballots.known_apart:
+            is_known = known >= 0
+            distances[is_known[:, None] != is_known] += farther
+            islands = None  # Samples that are not recognized would stay on those of their category.
+        else:
+            islands = None if n_clusters is None else _islands(self.ballots, n_clusters, max_groups)
         if islands is not None:
             self._outlier_share = _ISLAND_SHARE
             self.ballots = self.ballots.with_islands(islands)
             of_groups = islands[np.unique(self._group_of, return_index=True)[1][-self.n_groups :]]
-            # Not even the smallest islands are merged before all others are one cluster each.
-            farther = 2 * sizes.sum() * max(1.0, distances.max())
             distances[of_groups[:, None] != of_groups] += farther
         self._merges, self._costs = _core.linkage(
             distances,

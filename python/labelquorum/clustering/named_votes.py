@@ -13,7 +13,7 @@ A voter counts only if an expert, or the other voters, agree with it more often 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,28 +21,29 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 from scipy.special import log_softmax
 
-from labelquorum._shared.arguments import Columns, as_columns
+from labelquorum._shared.arguments import Columns
 from labelquorum._shared.frame import Frame, Rows, unit_rows
 from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.labels import spread_over_groups
-from labelquorum.clustering.ballots import Ballots
-from labelquorum.clustering.chance import agrees_beyond_chance, warn_of_noise
+from labelquorum.clustering.ballots import Ballots, Integers
+from labelquorum.clustering.base_partitions import given_partitions
+from labelquorum.clustering.chance import counted_weights
 from labelquorum.neighbors.search import kneighbors
-from labelquorum.votes.label_model import Voters
-from labelquorum.votes.named import CombinedVotes
+from labelquorum.votes.label_model import Shares, Voters
+from labelquorum.votes.named import remembered
 from labelquorum.votes.weights import read_named_votes
 
 Float64Array = NDArray[np.float64]
 Codes = NDArray[np.int32]
-Expert = Callable[[Float64Array], Float64Array]
-"""Takes the probabilities of the names of each sample, (n_samples, n_names). Returns a score for
-each, which does not depend on the sample's own probabilities."""
+Expert = Callable[[Shares, Shares], None]
+"""Takes the probabilities of the names of each sample, (n_samples, n_names), and an array of this
+shape. Fills that with scores, which do not depend on the sample's own probabilities."""
 
 _RIDGE = 1.0
 _N_NEIGHBORS = 10
 _SCALE_OF_LINEAR = 10.0  # so that all experts are of about the same weight at first
 _N_ROUNDS, _N_STEPS, _N_NEWTON_STEPS, _LEAST_CHANGE = 3, 20, 2, 1e-3
-_LEAST_SHARE = 1e-3
+_LEAST_SHARE, _ROUNDING = 1e-3, 1e-5
 _LEAST_DEVIATIONS = 4.0
 _LEAST_PROBABILITY = 0.5
 _FEW_FOR_EACH = 10  # votes for each name
@@ -56,8 +57,8 @@ class Heard(NamedTuple):
     """The names of categories: those of `y`, then those that voters are believed."""
     fixed: Codes | None
     """(n_samples,): the category that each sample has to stay in, -1 where it is open."""
-    partitions: Any
-    """The partitions; None if all columns had names."""
+    partitions: Codes | None
+    """(n_samples, n_partitions): the given partitions; None if no column counts as one."""
     weights: Float64Array | None
     """(n_partitions,): how much an agreement in each partition counts."""
     reliability: Float64Array
@@ -66,7 +67,8 @@ class Heard(NamedTuple):
 
 def hear(
     X: Any,
-    known: tuple[NDArray[Any], Codes | None],
+    known_names: NDArray[Any],
+    known: Codes | None,
     votes: Any,
     partitions: Any,
     groups: Codes | None,
@@ -75,72 +77,96 @@ def hear(
 ) -> Heard:
     """Find out which votes to believe, and which partitions to count.
 
-    `known` are the names and codes of `y`. The other arguments are those of
-    `ConsensusClusterer.fit`. Columns of `partitions` that have names are votes, too.
+    Parameters
+    ----------
+    X : array or sparse matrix of shape (n_samples, n_features)
+        The samples.
+    known_names : array of shape (n_known,)
+        The names of the categories in `y`.
+    known : int32 array of shape (n_samples,), optional
+        The category of each sample in `y`, -1 without one.
+    votes, partitions
+        As for `ConsensusClusterer.fit`. Columns of partitions that have names are votes, too.
+    groups : int32 array of shape (n_samples,), optional
+        The group of each sample, -1 for none.
+    random_state : int, RandomState instance or None
+        Determines all random choices.
+    n_threads : int
+        Number of threads.
     """
-    names, fixed = known
     n_samples = X.shape[0]
-    weights = None
+    fixed = known
+    if known is not None and groups is not None:
+        fixed = spread_over_groups(known, groups, known_names)
     voters: list[Any] = [] if votes is None else [votes]
+    numbered, weights = None, None
+    columns: Columns = []
     if partitions is not None:
-        columns = as_columns(partitions)
-        has_names = np.zeros(len(columns), dtype=bool)
-        weights = np.ones(len(columns))
-        if isinstance(partitions, CombinedVotes):
-            has_names[:] = [of is not None for of in partitions.names]
-            weights[:] = partitions.weights
-            voters += [partitions[:, [j]] for j in np.flatnonzero(has_names & (weights > 0))]
-        weights[has_names] = 0
-        counted = np.flatnonzero(weights > 0)
-        agrees = agrees_beyond_chance([columns[j] for j in counted], n_threads)
-        weights[counted[~agrees]] = 0
-        warn_of_noise(counted[~agrees])
-        columns = [columns[j] for j in np.flatnonzero(weights > 0)]
+        numbered = given_partitions(partitions, n_samples)
+        named, weights = _counted(partitions, list(numbered.T), n_threads)
+        voters += named
+        columns = list(numbered.T[weights > 0])
         if not columns:
-            partitions, weights = None, None
+            numbered, weights = None, None
     if not voters:
-        return Heard(names, fixed, partitions, weights, np.empty(0))
-    vote_names, codes = _together(voters, n_samples, names)
-    all_names = [*names.tolist(), *(name for name in vote_names if name not in {*names.tolist()})]
-    place_of = {name: i for i, name in enumerate(all_names)}
-    places = np.array([*map(place_of.__getitem__, vote_names), -1], dtype=np.int32)
-    codes = places[codes]
+        return Heard(known_names, fixed, numbered, weights, np.empty(0))
+
+    names, codes = _together(voters, n_samples, known_names)
     judged = (codes >= 0).any(axis=1)
     if fixed is not None:
         judged |= fixed >= 0
     samples = np.flatnonzero(judged)
     accepted = np.full(n_samples, -1, dtype=np.int32)
     reliability = np.full(codes.shape[1], np.nan)
-    if len(samples) > 1 and len(all_names) > 1:
-        _, rows, distinct = Frame.fit(X, random_state, fixed)
-        of_samples = rows[distinct.numbers[samples]]
-        if partitions is None:
-            columns = []
+    if len(samples) > 1 and len(names) > 1:
         result = believed(
             codes[samples],
-            len(all_names),
-            of_samples,
+            len(names),
+            _rows_of(X, samples, fixed, random_state),
             [column[samples] for column in columns],
             None if fixed is None else fixed[samples],
             n_threads,
         )
         accepted[samples] = result.names(None if groups is None else groups[samples])
-        if len(samples) < _FEW_FOR_EACH * len(all_names):
-            accepted = _with_lost_names(accepted, codes[:, ~np.isnan(result.reliability)])
         reliability = result.reliability
+        if len(samples) < _FEW_FOR_EACH * len(names):
+            accepted = _with_lost_names(accepted, codes[:, ~np.isnan(reliability)])
     warn_of_idle(reliability)
     if groups is not None:
-        accepted = spread_over_groups(accepted, groups, array_of_names(all_names))
+        accepted = spread_over_groups(accepted, groups, array_of_names(names))
     if fixed is not None:
         accepted = np.where(fixed >= 0, fixed, accepted)
     if not (accepted >= 0).any():
-        return Heard(names, fixed, partitions, weights, reliability)
+        return Heard(known_names, fixed, numbered, weights, reliability)
     # Names that nobody is believed are no categories; those of `y` always have samples.
     used, numbers = np.unique(accepted[accepted >= 0], return_inverse=True)
     accepted[accepted >= 0] = numbers
-    return Heard(
-        array_of_names([all_names[i] for i in used]), accepted, partitions, weights, reliability
-    )
+    names_used = array_of_names([names[i] for i in used])
+    return Heard(names_used, accepted, numbered, weights, reliability)
+
+
+def _counted(partitions: Any, columns: Columns, n_threads: int) -> tuple[list[Any], Float64Array]:
+    """Return the columns that are votes, and the weights of all columns.
+
+    Votes have weight 0. So have partitions that change nothing, unless there is nothing else.
+    """
+    remembers = remembered(partitions)
+    if remembers is None:
+        given, voters = np.ones(len(columns)), list[Any]()
+    else:
+        given = np.array(remembers[1])
+        has_names = np.array([names is not None for names in remembers[0]])
+        voters = [partitions[:, [j]] for j in np.flatnonzero(has_names & (given > 0))]
+        given[has_names] = 0
+    weights = counted_weights(columns, given, n_threads)
+    return voters, weights if voters or weights.any() else given
+
+
+def _rows_of(X: Any, samples: Integers, fixed: Codes | None, random_state: Any) -> Rows:
+    """The rows of some samples in their frame."""
+    framed = Frame.fit(X, random_state, fixed)
+    rows: Rows = framed.rows[framed.distinct.numbers[samples]]
+    return rows
 
 
 def _with_lost_names(accepted: Codes, codes: Codes) -> Codes:
@@ -152,8 +178,10 @@ def _with_lost_names(accepted: Codes, codes: Codes) -> Codes:
     return np.where(first >= 0, first, accepted)
 
 
-def _together(voters: list[Any], n_samples: int, names: NDArray[Any]) -> tuple[list[Any], Codes]:
-    """Read all voters: the names in order, and the codes of their votes, one column for each."""
+def _together(
+    voters: list[Any], n_samples: int, known_names: NDArray[Any]
+) -> tuple[list[Any], Codes]:
+    """Read all voters: all names, known ones first, and the votes by number, a column for each."""
     items: list[Any] = []
     for voter in voters:
         vote_names, codes = read_named_votes(voter)
@@ -163,13 +191,16 @@ def _together(voters: list[Any], n_samples: int, names: NDArray[Any]) -> tuple[l
             )
         objects = np.array([*vote_names, None], dtype=object)
         items += list(objects[codes].T)
-    all_names, codes = read_named_votes(items)
-    kinds = {isinstance(name, str) for name in [*names.tolist(), *all_names]}
-    if len(kinds) > 1:
+    vote_names, codes = read_named_votes(items)
+    names = known_names.tolist()
+    if len({isinstance(name, str) for name in [*names, *vote_names]}) > 1:
         raise TypeError(
             "votes and y must be all names or all integers, got both: use the same names in both"
         )
-    return all_names, codes
+    names += [name for name in vote_names if name not in {*names}]
+    place_of = {name: i for i, name in enumerate(names)}
+    places = np.array([*map(place_of.__getitem__, vote_names), -1], dtype=np.int32)
+    return names, places[codes]
 
 
 def warn_of_idle(reliability: Float64Array) -> None:
@@ -185,7 +216,7 @@ def warn_of_idle(reliability: Float64Array) -> None:
 class Believed(NamedTuple):
     """What the voters are believed."""
 
-    shares: Float64Array
+    shares: Shares
     """(n_samples, n_names): the probability of each name."""
     reliability: Float64Array
     """(n_voters,): the share of each voter's votes that are right; NaN if it does not count."""
@@ -195,16 +226,16 @@ class Believed(NamedTuple):
 
         `groups` has the group of each sample, -1 for none; samples of a group get the same name.
         """
-        shares = self.shares
+        best, most = self.shares.argmax(axis=1), self.shares.max(axis=1)
         if groups is not None:
             members = np.flatnonzero(groups >= 0)
-            sums = np.zeros((groups.max(initial=-1) + 1, shares.shape[1]))
-            np.add.at(sums, groups[members], shares[members])
-            sums /= np.maximum(sums.sum(axis=1, keepdims=True), 1e-300)
-            shares = shares.copy()
-            shares[members] = sums[groups[members]]
-        accepted = shares.max(axis=1) > _LEAST_PROBABILITY
-        return np.where(accepted, shares.argmax(axis=1), -1).astype(np.int32)
+            entries = (np.ones(len(members), np.float32), (groups[members], members))
+            shape = (groups.max(initial=-1) + 1, len(groups))
+            sums = sparse.csr_array(entries, shape=shape) @ self.shares
+            totals = np.maximum(sums.sum(axis=1), 1e-30)
+            best[members] = sums.argmax(axis=1)[groups[members]]
+            most[members] = (sums.max(axis=1) / totals)[groups[members]]
+        return np.where(most > _LEAST_PROBABILITY, best, -1).astype(np.int32)
 
 
 def believed(
@@ -231,59 +262,83 @@ def believed(
         Names that are certain, -1 elsewhere.
     n_threads : int
         Number of threads.
+
+    Notes
+    -----
+    Memory: for each expert and once more, a float32 for each sample and name. Everything else of
+    this size is only made for blocks of samples.
     """
     is_known = np.zeros(len(codes), bool) if known is None else known >= 0
     experts = [_linear_expert(rows), _neighbors_expert(rows, n_threads)]
     if columns:
         experts.append(_clusters_expert(columns, n_threads))
+    shares = np.empty((len(codes), n_names), np.float32)
     counts = np.ones(codes.shape[1], dtype=bool)
     while True:
         voters = Voters(np.where(counts, codes, np.int32(-1)), n_names, "one-coin")
-        shares = voters.majority()
+        for block in _blocks(len(shares)):
+            shares[block] = voters.majority(block)
         if known is not None:
-            shares[is_known] = np.eye(n_names)[known[is_known]]
-        useful = counts & _agrees(codes, shares, [expert(shares) for expert in experts])
+            shares[is_known] = 0
+            shares[is_known, known[is_known]] = 1
+        useful = counts & _agrees(codes, shares, experts)
         if not useful.any() or (useful == counts).all():
             break
         counts = useful
     if not useful.any():
         shares[~is_known] = 1 / n_names
         return Believed(shares, np.full(len(counts), np.nan))
-    certain = shares[is_known]
+    scores = np.empty((len(experts), *shares.shape), np.float32)
     for _ in range(_N_ROUNDS):
-        scores = [expert(shares) for expert in experts]
+        for expert, of_expert in zip(experts, scores, strict=True):
+            expert(shares, of_expert)
         weights = np.zeros(len(experts))
         for step in range(_N_STEPS):
-            before = shares
             for _ in range(_N_NEWTON_STEPS if step else 2 * _N_NEWTON_STEPS):
                 weights = _better_weights(scores, weights, shares)
             voters.learn(shares)
-            shares = voters.posterior(_opinion(scores, weights))
-            shares[is_known] = certain
-            if np.abs(shares - before).max() < _LEAST_CHANGE:
+            change = 0.0
+            for block in _blocks(len(shares)):
+                better = voters.posterior(_opinion(scores[:, block], weights), block)
+                better[is_known[block]] = shares[block][is_known[block]]
+                change = max(change, float(np.abs(better - shares[block]).max()))
+                shares[block] = better
+            if change < _LEAST_CHANGE:
                 break
-    reliability = np.where(counts, voters.reliability(shares), np.nan)
-    return Believed(shares, reliability)
+    return Believed(shares, np.where(counts, voters.reliability(shares), np.nan))
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    for begin in range(0, n, _ROWS_PER_BLOCK):
+        yield slice(begin, begin + _ROWS_PER_BLOCK)
 
 
 def _linear_expert(rows: Rows) -> Expert:
     """Ridge regression on the features, each sample left out of its own prediction."""
-    points = unit_rows(rows).astype(np.float64)
-    points = np.column_stack([points, np.ones(len(points))])
-    gram = points.T @ points
-    gram[np.diag_indices_from(gram)] += _RIDGE
-    factor = linalg.cholesky(gram, lower=True)
-    leverage = np.empty(len(points))
-    for begin in range(0, len(points), _ROWS_PER_BLOCK):
-        block = slice(begin, begin + _ROWS_PER_BLOCK)
-        half = linalg.solve_triangular(factor, points[block].T, lower=True)
-        leverage[block] = np.einsum("ij,ij->j", half, half)
-    others = np.maximum(1 - leverage, 1e-6)[:, None]
 
-    def predict(shares: Float64Array) -> Float64Array:
-        fitted = points @ linalg.cho_solve((factor, True), points.T @ shares)
-        scores: Float64Array = _SCALE_OF_LINEAR * (fitted - leverage[:, None] * shares) / others
-        return scores
+    def points_of(block: slice) -> Float64Array:
+        points = unit_rows(rows[block]).astype(np.float64)
+        return np.column_stack([points, np.ones(len(points))])
+
+    gram = _RIDGE * np.eye(rows.shape[1] + 1)
+    for block in _blocks(len(rows)):
+        points = points_of(block)
+        gram += points.T @ points
+    factor = linalg.cholesky(gram, lower=True)
+    leverage = np.empty((len(rows), 1))
+    for block in _blocks(len(rows)):
+        half = linalg.solve_triangular(factor, points_of(block).T, lower=True)
+        leverage[block, 0] = np.einsum("ij,ij->j", half, half)
+    others = np.maximum(1 - leverage, 1e-6)
+
+    def predict(shares: Shares, scores: Shares) -> None:
+        sums = np.zeros((len(gram), shares.shape[1]))
+        for block in _blocks(len(rows)):
+            sums += points_of(block).T @ shares[block]
+        coefficients = linalg.cho_solve((factor, True), sums)
+        for block in _blocks(len(rows)):
+            beyond_own = points_of(block) @ coefficients - leverage[block] * shares[block]
+            scores[block] = _SCALE_OF_LINEAR * beyond_own / others[block]
 
     return predict
 
@@ -292,47 +347,60 @@ def _neighbors_expert(rows: Rows, n_threads: int) -> Expert:
     """The names of the nearest other samples."""
     n = len(rows)
     n_neighbors = min(_N_NEIGHBORS, n - 1)
-    if n_neighbors < 1:
-        return lambda shares: np.zeros_like(shares)
     nearest = kneighbors(rows, n_neighbors, metric="cosine", n_jobs=n_threads)[1]
     indptr = np.arange(0, n * n_neighbors + 1, n_neighbors)
-    graph = sparse.csr_array((np.ones(nearest.size), nearest.ravel(), indptr), shape=(n, n))
-    return lambda shares: _log_shares(graph @ shares)
+    entries = np.ones(nearest.size, np.float32)
+    graph = sparse.csr_array((entries, nearest.ravel(), indptr), shape=(n, n))
+
+    def predict(shares: Shares, scores: Shares) -> None:
+        for block in _blocks(n):
+            scores[block] = _log_shares(graph[block] @ shares)
+
+    return predict
 
 
 def _clusters_expert(columns: Columns, n_threads: int) -> Expert:
     """The names of the other samples in the clusters that a sample is in."""
     ballots = Ballots.of(columns, n_threads)
-    members = ballots.members[ballots.ids]
-    weights = ballots.weights / np.maximum(ballots.sizes, 1)
-    own = members @ weights
+    members = ballots.members[ballots.ids].astype(np.float32)
+    weights = (ballots.weights / np.maximum(ballots.sizes, 1)).astype(np.float32)
+    own = (members @ weights)[:, None]
     weighted = sparse.diags_array(weights) @ members.T
 
-    def predict(shares: Float64Array) -> Float64Array:
-        sums = members @ (weighted @ shares) - own[:, None] * shares
-        return _log_shares(np.maximum(sums, 0))
+    def predict(shares: Shares, scores: Shares) -> None:
+        of_clusters = weighted @ shares
+        for block in _blocks(len(shares)):
+            sums = members[block] @ of_clusters - own[block] * shares[block]
+            # What is left of a sample that is alone in its clusters is rounding.
+            scores[block] = _log_shares(np.where(sums > _ROUNDING * own[block], sums, 0))
 
     return predict
 
 
-def _log_shares(sums: Float64Array) -> Float64Array:
+def _log_shares(sums: Shares) -> Shares:
     totals = sums.sum(axis=1, keepdims=True)
     shares = np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
-    logs: Float64Array = np.log(shares + _LEAST_SHARE)
+    logs: Shares = np.log(shares + np.float32(_LEAST_SHARE))
     return logs
 
 
-def _agrees(codes: Codes, majority: Float64Array, scores: list[Float64Array]) -> NDArray[np.bool_]:
+def _agrees(codes: Codes, shares: Shares, experts: list[Expert]) -> NDArray[np.bool_]:
     """Say of each voter whether an expert or the other voters agree with it beyond chance."""
-    n_names = majority.shape[1]
-    answers = [of.argmax(axis=1) for of in scores]
+    n_names = shares.shape[1]
+    opinions, scores = [], np.empty_like(shares)
+    for expert in experts:
+        expert(shares, scores)
+        opinions.append(scores.argmax(axis=1))
     agrees = np.zeros(codes.shape[1], dtype=bool)
     for j, votes in enumerate(codes.T):
         others = codes.copy()
         others[:, j] = -1
-        counts = Voters(others, n_names).counts()
-        opinions = [*answers, np.where(counts.any(axis=1), counts.argmax(axis=1), -1)]
-        agrees[j] = any(_is_beyond_chance(votes, opinion, n_names) for opinion in opinions)
+        voters = Voters(others, n_names)
+        of_others = np.concatenate(
+            [voters.counts(block).argmax(axis=1) for block in _blocks(len(codes))]
+        )
+        of_others[(others < 0).all(axis=1)] = -1
+        agrees[j] = any(_is_beyond_chance(votes, of, n_names) for of in [*opinions, of_others])
     return agrees
 
 
@@ -348,29 +416,26 @@ def _is_beyond_chance(votes: Codes, opinion: NDArray[np.integer], n_names: int) 
     return bool((first == second).sum() - said > _LEAST_DEVIATIONS * deviation)
 
 
-def _opinion(scores: list[Float64Array], weights: Float64Array) -> Float64Array:
-    """The logarithm of the probabilities of names by all experts together."""
-    total = np.zeros_like(scores[0])
-    for weight, of in zip(weights, scores, strict=True):
-        total += weight * of
-    logs: Float64Array = log_softmax(total, axis=1)
+def _opinion(scores: Shares, weights: Float64Array) -> Float64Array:
+    """The logarithm of the probabilities of names by all experts together.
+
+    `scores` has shape (n_experts, n_samples, n_names), the result (n_samples, n_names).
+    """
+    logs: Float64Array = log_softmax(np.tensordot(weights, scores, axes=1), axis=1)
     return logs
 
 
-def _better_weights(
-    scores: list[Float64Array], weights: Float64Array, shares: Float64Array
-) -> Float64Array:
+def _better_weights(scores: Shares, weights: Float64Array, shares: Shares) -> Float64Array:
     """One step of Newton's method towards the weights for which experts predict the names best."""
-    expected = np.exp(_opinion(scores, weights))
-    gradient = np.array([np.vdot(shares - expected, of) for of in scores])
-    means = [np.einsum("ij,ij->i", expected, of) for of in scores]
-    hessian = np.array(
-        [
-            [np.einsum("ij,ij,ij->", expected, a, b) - mean_a @ mean_b for b, mean_b in pairs]
-            for pairs in [list(zip(scores, means, strict=True))]
-            for a, mean_a in pairs
-        ]
-    )
+    n_experts = len(weights)
+    gradient, hessian = np.zeros(n_experts), np.zeros((n_experts, n_experts))
+    for block in _blocks(len(shares)):
+        of_experts = scores[:, block].astype(np.float64)
+        expected = np.exp(_opinion(of_experts, weights))
+        means = np.einsum("ij,kij->ki", expected, of_experts)
+        gradient += np.einsum("ij,kij->k", shares[block] - expected, of_experts)
+        flat = of_experts.reshape(n_experts, -1)
+        hessian += (expected.ravel() * flat) @ flat.T - means @ means.T
     hessian[np.diag_indices_from(hessian)] += 1e-6 * (1 + np.trace(hessian))
     step = np.linalg.solve(hessian, gradient)
     better: Float64Array = np.clip(weights + np.clip(step, -0.5, 0.5), 0, None)

@@ -24,6 +24,7 @@ from labelquorum.votes.weights import read_named_votes
 
 Method = Literal["shrunken", "dawid-skene", "one-coin"]
 Float64Array = NDArray[np.float64]
+Shares = NDArray[np.float32] | Float64Array
 Codes = NDArray[np.int32]
 
 METHODS = ("shrunken", "dawid-skene", "one-coin")
@@ -32,6 +33,8 @@ _STRENGTHS = {"shrunken": 20.0, "dawid-skene": 1.0, "one-coin": 1e9}
 _RATE_STRENGTH = 20.0  # the same for how often a voter of few names votes
 _GUESSED_RELIABILITY, _N_GUESSED = 0.7, 2.0
 _LEAST = 1e-9
+_ROWS_PER_BLOCK = 4096
+_ALL = slice(None)
 
 
 class LabelModel(BaseEstimator):
@@ -223,6 +226,9 @@ class LabelModel(BaseEstimator):
 class Voters:
     """The votes of all voters, and what is learned of each voter.
 
+    Methods that return a row for each sample take a slice of samples, so that a caller can hold
+    only a part of the rows.
+
     Parameters
     ----------
     codes : int32 array of shape (n_samples, n_voters)
@@ -271,58 +277,57 @@ class Voters:
         n_votes: NDArray[np.intp] = np.count_nonzero(self._has_vote, axis=0)
         return n_votes
 
-    def counts(self) -> Float64Array:
+    def counts(self, samples: slice = _ALL) -> Float64Array:
         """Return how many voters say each name: (n_samples, n_names)."""
         n_voters = self._has_vote.shape[1]
         of_names = sparse.kron(np.ones((n_voters, 1)), sparse.eye_array(self._n_names))
-        counts: Float64Array = (self._votes @ of_names.tocsr()).toarray()
+        counts: Float64Array = (self._votes[samples] @ of_names.tocsr()).toarray()
         return counts
 
-    def majority(self) -> Float64Array:
+    def majority(self, samples: slice = _ALL) -> Float64Array:
         """Return the share of the votes that each name gets; equal shares without votes."""
-        counts = self.counts() + 0.01 / self._n_names
+        counts = self.counts(samples) + 0.01 / self._n_names
         shares: Float64Array = counts / counts.sum(axis=1, keepdims=True)
         return shares
 
-    def learn(self, shares: Float64Array) -> None:
+    def learn(self, shares: Shares) -> None:
         """Estimate all voters and the prior from the probabilities of each sample's names."""
         n = self._n_names
-        n_said = (self._votes.T @ shares).reshape(-1, n, n).transpose(0, 2, 1)
-        sizes = shares.sum(axis=0)
+        n_said = self._said(shares).transpose(0, 2, 1)
+        sizes = shares.sum(axis=0, dtype=np.float64)
         self.class_prior = (sizes + 1) / (len(shares) + n)
         simple = _simple_voters(n_said) if self._is_simple else np.full((n, n), 1 / n)
         confusion = n_said + self._strength * simple
         self.confusion = confusion / confusion.sum(axis=2, keepdims=True)
-        voted = self._has_vote.astype(np.float64)
-        usual = _RATE_STRENGTH * voted.mean(axis=0)[:, None]
-        self.rates = ((voted.T @ shares) + usual) / (sizes + _RATE_STRENGTH)
+        usual = _RATE_STRENGTH * self._has_vote.mean(axis=0)[:, None]
+        self.rates = (n_said.sum(axis=2) + usual) / (sizes + _RATE_STRENGTH)
 
-    def log_likelihood(self, voters: Any = slice(None)) -> Float64Array:
-        """Return the logarithm of how likely the votes are, by name: (n_samples, n_names).
+    def _said(self, shares: Shares) -> Float64Array:
+        """How often each voter says a name of samples of a category.
 
-        `voters` is an index of those whose votes count.
+        Voters, names and categories are the three axes of the result.
         """
-        counts = np.zeros(len(self.confusion))
-        counts[voters] = 1
-        logs = np.log(np.maximum(self.confusion, _LEAST)) * counts[:, None, None]
-        logs = logs.transpose(0, 2, 1).reshape(-1, self._n_names)
-        likelihood: Float64Array = self._votes @ logs
-        few = np.flatnonzero(self._uses_few & (counts > 0))
+        said = np.zeros((self._votes.shape[1], self._n_names))
+        for begin in range(0, len(shares), _ROWS_PER_BLOCK):
+            block = slice(begin, begin + _ROWS_PER_BLOCK)
+            said += self._votes[block].T @ shares[block]
+        return said.reshape(-1, self._n_names, self._n_names)
+
+    def posterior(self, log_prior: Float64Array, samples: slice = _ALL) -> Float64Array:
+        """Return the probability of each name, given a prior for all samples or for each."""
+        logs = np.log(np.maximum(self.confusion, _LEAST))
+        likelihood = self._votes[samples] @ logs.transpose(0, 2, 1).reshape(-1, self._n_names)
+        few = np.flatnonzero(self._uses_few)
         if len(few):
             rates = self.rates[few].clip(_LEAST, 1 - _LEAST)
-            voted = self._has_vote[:, few]
+            voted = self._has_vote[samples, few]
             likelihood += voted @ np.log(rates) + ~voted @ np.log1p(-rates)
-        return likelihood
-
-    def posterior(self, log_prior: Float64Array) -> Float64Array:
-        """Return the probability of each name, given a prior for all samples or for each."""
-        shares: Float64Array = softmax(log_prior + self.log_likelihood(), axis=1)
+        shares: Float64Array = softmax(log_prior + likelihood, axis=1)
         return shares
 
-    def reliability(self, shares: Float64Array) -> Float64Array:
+    def reliability(self, shares: Shares) -> Float64Array:
         """Return the expected share of each voter's votes that are right; NaN without votes."""
-        right = np.asarray((self._votes.T @ shares).reshape(-1, self._n_names, self._n_names))
-        n_right = np.trace(right, axis1=1, axis2=2)
+        n_right = np.trace(self._said(shares), axis1=1, axis2=2)
         n_votes = self.n_votes
         return np.where(n_votes > 0, n_right / np.maximum(n_votes, 1), np.nan)
 

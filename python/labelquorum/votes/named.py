@@ -14,7 +14,8 @@ Names: TypeAlias = tuple[Any, ...]
 class CombinedVotes(np.ndarray):
     """Partitions, int32 of shape (n_samples, n_partitions), with what is known of each column.
 
-    Rows and columns of it know the same of their columns; results of computations are plain arrays.
+    Rows and columns of it know the same of their columns. Results of computations are plain arrays.
+    Arrays of another shape or type have neither names nor weights.
 
     Attributes
     ----------
@@ -71,6 +72,15 @@ class CombinedVotes(np.ndarray):
 
     def __reduce__(self) -> Any:
         return CombinedVotes, (np.asarray(self), self.names, self.weights)
+
+
+def remembered(
+    votes: Any,
+) -> tuple[tuple[Names | None, ...], tuple[float, ...]] | None:
+    """Return the names and weights of all columns; None if an array knows nothing of them."""
+    if isinstance(votes, CombinedVotes) and votes.weights:
+        return votes.names, votes.weights
+    return None
 
 
 def _plain(key: Any) -> Any:

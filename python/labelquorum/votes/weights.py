@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from labelquorum._shared.arguments import Column, as_columns
 from labelquorum._shared.labels import as_codes
 from labelquorum._shared.names import natural_key
-from labelquorum.votes.named import CombinedVotes
+from labelquorum.votes.named import CombinedVotes, remembered
 from labelquorum.votes.signatures import SignatureTable
 
 _N_CLUSTERS_ALWAYS_ALLOWED = 1 << 16  # however few samples there are
@@ -82,10 +82,11 @@ def read_named_votes(votes: Any) -> tuple[list[Any], NDArray[np.int32]]:
     Takes what `combine_votes` does, its result, or a single item. Returns the names in order, and
     the place of each vote among them, -1 for an abstention: (n_samples, n_voters).
     """
-    if isinstance(votes, CombinedVotes):
+    known = remembered(votes)
+    if known is not None:
         voters = [
             (list(range(int(codes.max(initial=-1)) + 1)) if names is None else list(names), codes)
-            for names, codes in zip(votes.names, np.asarray(votes).T, strict=True)
+            for names, codes in zip(known[0], np.asarray(votes).T, strict=True)
         ]
     else:
         voters = read_voters(_as_items(votes))
