@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from labelquorum.clustering.ballots import Ballots
-from labelquorum.clustering.chance import _deviations, agrees_beyond_chance
+from labelquorum.clustering.chance import _deviations, agrees_beyond_chance, counted_weights
 from strategies import planted, share
 
 
@@ -58,3 +58,34 @@ def test_too_few_samples_say_nothing():
 def test_if_all_are_noise_all_count():
     rng = np.random.default_rng(0)
     assert agrees_beyond_chance(list(rng.integers(5, size=(6, 1000))), 1).all()
+
+
+@pytest.mark.parametrize(
+    "constant, reason",
+    [
+        (np.zeros(2000, dtype=int), "it puts all samples together"),
+        (np.full(2000, 7), "it puts all samples together"),
+        (np.full(2000, -1), "it never votes"),
+        (-1 - np.arange(2000) % 2, "it never votes"),
+    ],
+)
+@pytest.mark.parametrize("n_good", [1, 8])
+def test_a_constant_column_is_reported_and_has_no_weight(constant, reason, n_good):
+    good = planted(np.random.default_rng(0), 2000, n_good)
+    columns = [constant, *good.T]
+    with pytest.warns(UserWarning, match=rf"partitions\[:, 0\] changes nothing: {reason}"):
+        weights = counted_weights(columns, np.full(n_good + 1, 2.0), 1)
+    assert weights.tolist() == [0] + [2] * n_good
+
+
+def test_a_rule_of_one_name_that_abstains_is_not_constant():
+    good = planted(np.random.default_rng(0), 2000, 8)
+    columns = [np.where(good[:, 0] == 0, 0, -1), *good.T]
+    assert counted_weights(columns, np.ones(9), 1).tolist() == [1] * 9
+
+
+def test_columns_of_weight_0_are_not_looked_at():
+    good = planted(np.random.default_rng(0), 2000, 8)
+    columns = [np.zeros(2000, dtype=int), *good.T]
+    weights = np.array([0.0] + [1.0] * 8)
+    np.testing.assert_array_equal(counted_weights(columns, weights, 1), weights)

@@ -82,6 +82,21 @@ def test_densities_of_labels_equal_the_naive_ones(data):
     np.testing.assert_allclose(ballots.expand(density), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_partition_of_weight_2_is_as_dense_as_two_of_it(near_pairs):
+    classes = near_pairs[1]
+    y = labels_of_some(classes, 3, 0.1)
+    votes = noisy_votes(classes, 3)
+    votes[::7, 1] = -1
+    twice = np.column_stack([votes, votes[:, 0]])
+    weighted = Ballots.of(as_columns(votes), 1, known=y, weights=np.array([2.0, 1.0, 1.0]))
+    expected = Ballots.of(as_columns(twice), 1, known=y)
+    np.testing.assert_allclose(
+        weighted.expand(relative_density(weighted, 3)),
+        expected.expand(relative_density(expected, 3)),
+        rtol=1e-5,
+    )
+
+
 def test_a_known_category_does_not_swallow_its_neighbor(near_pairs):
     X, classes = near_pairs
     y = labels_of_some(classes, 3, 0.1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 
 import labelquorum as lq
+from labelquorum.clustering import named_votes
+from labelquorum.clustering.named_votes import believed, experts_of, useful_voters
 
 NAMES = np.array(["apple", "berry", "cherry", "date", None], dtype=object)
 
@@ -100,6 +104,109 @@ def test_noise_changes_nothing_and_is_reported(data):
     np.testing.assert_array_equal(model.labels_, plain.labels_)
     assert model.partition_weights_.tolist() == [1] * 8 + [0] * 2
     assert np.isnan(model.reliability_).all()
+
+
+@pytest.mark.parametrize("constant", [0, -1])
+def test_a_constant_column_changes_nothing_and_is_reported(data, constant):
+    X, truth = data
+    partitions = lq.base_partitions(X, 4, n_partitions=8, random_state=0)
+    given = NAMES[answers(truth, 0.3, 0.15)]
+    plain = fit(X, partitions=lq.combine_votes([partitions, given]))
+    with pytest.warns(UserWarning, match=r"partitions\[:, 8\] changes nothing"):
+        model = fit(X, partitions=lq.combine_votes([partitions, np.full(len(X), constant), given]))
+    np.testing.assert_array_equal(model.labels_, plain.labels_)
+    np.testing.assert_array_equal(model.confidence_, plain.confidence_)
+    assert model.partition_weights_.tolist() == [1] * 8 + [0, 0]
+
+
+def test_beside_a_constant_column_alone_answers_count_as_without_it(data):
+    X, truth = data
+    given = NAMES[answers(truth, 0.3, 0.15)]
+    plain = fit(X, votes=given)
+    with pytest.warns(UserWarning, match="it puts all samples together"):
+        model = fit(X, partitions=lq.combine_votes([np.zeros(len(X), dtype=int), given]))
+    np.testing.assert_array_equal(model.labels_, plain.labels_)
+
+
+def test_constant_partitions_count_if_there_is_nothing_else(data):
+    X, _ = data
+    with pytest.warns(UserWarning, match="tell only 1 category") as caught:
+        model = fit(X, partitions=np.zeros((len(X), 2), dtype=int))
+    assert len(caught) == 1
+    assert model.n_clusters_ == 1
+    assert model.partition_weights_.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+@pytest.mark.parametrize("share_of_other", [0.0, 0.2])
+def test_a_voter_that_nearly_always_says_the_same_is_reported(data, share, share_of_other):
+    X, truth = data
+    rng = np.random.default_rng(0)
+    same = np.where(rng.random(len(X)) < share_of_other, rng.integers(4, size=len(X)), 0)
+    given = [NAMES[answers(truth, share, 0.1)], NAMES[same]]
+    with pytest.warns(UserWarning, match="voter 1 changes nothing"):
+        model = fit(X, votes=given)
+    np.testing.assert_array_equal(model.labels_, fit(X, votes=given[0]).labels_)
+
+
+def test_more_names_than_wanted_are_kept_with_a_warning(data):
+    X, truth = data
+    model = lq.ConsensusClusterer(2, n_partitions=8, random_state=0)
+    with pytest.warns(UserWarning, match="n_clusters is 2, but y and votes name 4 categories"):
+        model.fit(X, votes=NAMES[answers(truth, 0.5, 0.1)])
+    assert model.n_clusters_ == 4
+
+
+def test_categories_that_nobody_names_are_found_beside_those_of_votes(data):
+    X, truth = data
+    given = answers(truth, 0.5, 0.1)
+    given[truth >= 2] = -1
+    given[given >= 2] = -1
+    model = fit(X, votes=NAMES[given])
+    assert model.classes_.tolist() == ["apple", "berry", "new 0", "new 1"]
+    assert (model.labels_ == NAMES[truth])[truth < 2].mean() > 0.9
+    assert lq.clustering_accuracy(truth, model.labels_) > 0.9
+
+
+@pytest.mark.parametrize("n_rows", [7, 64, 399])
+def test_blocks_of_any_size_give_the_same(data, monkeypatch, n_rows):
+    X, truth = data
+    partitions = lq.base_partitions(X, 4, n_partitions=8, random_state=0)
+    voters = [answers(truth, 0.6, wrong, seed) for seed, wrong in enumerate([0.1, 0.3])]
+    codes = np.stack(voters, axis=1).astype(np.int32)
+    known = np.where(np.arange(len(X)) % 50 == 0, truth, -1).astype(np.int32)
+
+    def judged():
+        return believed(codes, 4, experts_of(X, list(partitions.T), 1), known)
+
+    whole = judged()
+    monkeypatch.setattr(named_votes, "_ROWS_PER_BLOCK", n_rows)
+    monkeypatch.setattr("labelquorum.votes.label_model._ROWS_PER_BLOCK", n_rows)
+    in_blocks = judged()
+    np.testing.assert_allclose(in_blocks.shares, whole.shares, atol=1e-4)
+    np.testing.assert_allclose(in_blocks.reliability, whole.reliability, atol=1e-4)
+    np.testing.assert_array_equal(in_blocks.shares[known >= 0].argmax(axis=1), known[known >= 0])
+
+
+def test_memory_is_a_few_floats_for_each_sample_and_name(monkeypatch):
+    """200,000 answers with 150 names then take less than 1 GB: 8 floats of 4 bytes each."""
+    n_samples, n_names = 5_000, 150
+    rng = np.random.default_rng(0)
+    truth = rng.integers(n_names, size=n_samples)
+    rows = rng.normal(size=(n_names, 8)).astype(np.float32)[truth]
+    codes = np.where(rng.random((n_samples, 1)) < 0.2, 0, truth[:, None]).astype(np.int32)
+    partitions = [np.where(rng.random(n_samples) < 0.3, 0, truth) for _ in range(4)]
+    monkeypatch.setattr(named_votes, "_ROWS_PER_BLOCK", 256)
+    monkeypatch.setattr("labelquorum.votes.label_model._ROWS_PER_BLOCK", 256)
+    monkeypatch.setattr(named_votes, "_N_ROUNDS", 1)
+    monkeypatch.setattr(named_votes, "_N_STEPS", 2)
+    tracemalloc.start()
+    experts = experts_of(rows, partitions, 1)
+    assert useful_voters(codes, n_names, experts).all()
+    believed(codes, n_names, experts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 4 * n_samples * n_names
 
 
 def test_a_voter_of_noise_does_not_harm_another_one(data):

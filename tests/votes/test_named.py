@@ -66,6 +66,29 @@ def test_results_of_computations_are_plain(votes):
 
 
 @pytest.mark.parametrize(
+    "changed",
+    [
+        lambda votes: votes.astype(np.int64),
+        lambda votes: votes.view(),
+        lambda votes: votes.reshape(votes.shape),
+        lambda votes: votes.T.T,
+    ],
+)
+def test_arrays_of_another_type_or_shape_are_partitions_like_any(changed):
+    truth = np.arange(60) % 3
+    votes = lq.combine_votes([truth, np.array(["a", "b", "c"])[truth], truth], weights=[2, 1, 0])
+    plain = np.asarray(votes)
+    other = changed(votes)
+    np.testing.assert_array_equal(lq.consensus(other, 3), lq.consensus(plain, 3))
+    np.testing.assert_array_equal(
+        lq.LabelModel().fit(other).labels_, lq.LabelModel().fit(plain).labels_
+    )
+    model = lq.ConsensusClusterer(3).fit(truth[:, None], partitions=other)
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert model.partition_weights_.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
     "weights, error, message",
     [
         ([1, 2], ValueError, r"weights must have shape \(3,\)"),

@@ -24,7 +24,9 @@ _DEVIATIONS_OF_SELF = 20.0
 _MAX_SIGNATURES = 5_000
 
 
-def counted_weights(columns: Columns, weights: Float64Array, n_threads: int) -> Float64Array:
+def counted_weights(
+    columns: Columns, weights: Float64Array, n_threads: int, *, alone: bool = True
+) -> Float64Array:
     """Set the weight of partitions that change nothing to 0, and warn of them.
 
     Partitions of weight 0 are not looked at.
@@ -37,6 +39,9 @@ def counted_weights(columns: Columns, weights: Float64Array, n_threads: int) -> 
         How much an agreement in each partition counts.
     n_threads : int
         Number of threads.
+    alone : bool
+        Whether there is nothing but these partitions. If so, they count if all of them put all
+        samples together.
 
     Returns
     -------
@@ -50,6 +55,8 @@ def counted_weights(columns: Columns, weights: Float64Array, n_threads: int) -> 
         elif (columns[j] == columns[j][0]).all():
             reasons[j] = "it puts all samples together"
     telling = [j for j in looked_at if j not in reasons]
+    if alone and not telling:
+        return weights
     agrees = agrees_beyond_chance([columns[j] for j in telling], n_threads)
     for j, does_agree in zip(telling, agrees, strict=True):
         if not does_agree:

@@ -102,7 +102,8 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         The base partitions.
     partition_weights_ : float64 array of shape (n_partitions,)
         How much an agreement in each partition counts: as `combine_votes` was told, and 0 for
-        partitions that agree with no other one more often than by chance, and for votes.
+        votes and for partitions that change nothing: those that put all samples together, or agree
+        with no other one more often than by chance.
     reliability_ : float64 array of shape (n_voters,)
         The share of each voter's votes that are right, as estimated; NaN for a voter that changes
         nothing, since nothing agrees with it more often than by chance.

@@ -62,7 +62,7 @@ class Heard(NamedTuple):
     weights: Float64Array | None
     """(n_partitions,): how much an agreement in each partition counts."""
     reliability: Float64Array
-    """(n_voters,): as in `Believed`."""
+    """(n_voters,): the share of each voter's votes that are right; NaN if it does not count."""
 
 
 def hear(
@@ -112,25 +112,9 @@ def hear(
         return Heard(known_names, fixed, numbered, weights, np.empty(0))
 
     names, codes = _together(voters, n_samples, known_names)
-    judged = (codes >= 0).any(axis=1)
-    if fixed is not None:
-        judged |= fixed >= 0
-    samples = np.flatnonzero(judged)
-    accepted = np.full(n_samples, -1, dtype=np.int32)
-    reliability = np.full(codes.shape[1], np.nan)
-    if len(samples) > 1 and len(names) > 1:
-        result = believed(
-            codes[samples],
-            len(names),
-            _rows_of(X, samples, fixed, random_state),
-            [column[samples] for column in columns],
-            None if fixed is None else fixed[samples],
-            n_threads,
-        )
-        accepted[samples] = result.names(None if groups is None else groups[samples])
-        reliability = result.reliability
-        if len(samples) < _FEW_FOR_EACH * len(names):
-            accepted = _with_lost_names(accepted, codes[:, ~np.isnan(reliability)])
+    accepted, reliability = _accepted(
+        X, codes, len(names), columns, fixed, groups, random_state, n_threads
+    )
     warn_of_idle(reliability)
     if groups is not None:
         accepted = spread_over_groups(accepted, groups, array_of_names(names))
@@ -158,8 +142,47 @@ def _counted(partitions: Any, columns: Columns, n_threads: int) -> tuple[list[An
         has_names = np.array([names is not None for names in remembers[0]])
         voters = [partitions[:, [j]] for j in np.flatnonzero(has_names & (given > 0))]
         given[has_names] = 0
-    weights = counted_weights(columns, given, n_threads)
-    return voters, weights if voters or weights.any() else given
+    return voters, counted_weights(columns, given, n_threads, alone=not voters)
+
+
+def _accepted(
+    X: Any,
+    codes: Codes,
+    n_names: int,
+    columns: Columns,
+    fixed: Codes | None,
+    groups: Codes | None,
+    random_state: Any,
+    n_threads: int,
+) -> tuple[Codes, Float64Array]:
+    """Return the accepted name of each sample, -1 for none, and the reliability of each voter.
+
+    Voters that do not count are left out, and so are samples on which nobody else votes.
+    """
+    accepted = np.full(len(codes), -1, dtype=np.int32)
+    reliability = np.full(codes.shape[1], np.nan)
+    voters = np.arange(codes.shape[1])
+    while len(voters):
+        judged = (codes[:, voters] >= 0).any(axis=1)
+        if fixed is not None:
+            judged |= fixed >= 0
+        samples = np.flatnonzero(judged)
+        if len(samples) < 2 or n_names < 2:
+            break
+        votes = codes[np.ix_(samples, voters)]
+        known = None if fixed is None else fixed[samples]
+        rows = _rows_of(X, samples, fixed, random_state)
+        experts = experts_of(rows, [column[samples] for column in columns], n_threads)
+        is_useful = useful_voters(votes, n_names, experts, known)
+        if is_useful.all():
+            result = believed(votes, n_names, experts, known)
+            reliability[voters] = result.reliability
+            accepted[samples] = result.names(None if groups is None else groups[samples])
+            if len(samples) < _FEW_FOR_EACH * n_names:
+                accepted = _with_lost_names(accepted, codes[:, voters])
+            break
+        voters = voters[is_useful]
+    return accepted, reliability
 
 
 def _rows_of(X: Any, samples: Integers, fixed: Codes | None, random_state: Any) -> Rows:
@@ -214,12 +237,12 @@ def warn_of_idle(reliability: Float64Array) -> None:
 
 
 class Believed(NamedTuple):
-    """What the voters are believed."""
+    """What voters are believed."""
 
     shares: Shares
     """(n_samples, n_names): the probability of each name."""
     reliability: Float64Array
-    """(n_voters,): the share of each voter's votes that are right; NaN if it does not count."""
+    """(n_voters,): the share of each voter's votes that are right, as estimated."""
 
     def names(self, groups: Codes | None = None) -> Codes:
         """Return the accepted name of each sample, -1 where none is likely enough.
@@ -239,14 +262,9 @@ class Believed(NamedTuple):
 
 
 def believed(
-    codes: Codes,
-    n_names: int,
-    rows: Rows,
-    columns: Columns,
-    known: Codes | None,
-    n_threads: int,
+    codes: Codes, n_names: int, experts: list[Expert], known: Codes | None = None
 ) -> Believed:
-    """Judge voters and their votes.
+    """Learn how far to trust voters and experts, and how likely each name is.
 
     Parameters
     ----------
@@ -254,14 +272,10 @@ def believed(
         The names by number, -1 for an abstention. Each sample has a vote or a known name.
     n_names : int
         Number of names.
-    rows : array of shape (n_samples, n_columns)
-        The samples in their frame.
-    columns : list of integer arrays of shape (n_samples,)
-        Partitions of the samples, if there are any.
+    experts : list of experts
+        What `experts_of` returns.
     known : int32 array of shape (n_samples,), optional
         Names that are certain, -1 elsewhere.
-    n_threads : int
-        Number of threads.
 
     Notes
     -----
@@ -269,25 +283,9 @@ def believed(
     this size is only made for blocks of samples.
     """
     is_known = np.zeros(len(codes), bool) if known is None else known >= 0
-    experts = [_linear_expert(rows), _neighbors_expert(rows, n_threads)]
-    if columns:
-        experts.append(_clusters_expert(columns, n_threads))
+    voters = Voters(codes, n_names, "one-coin")
     shares = np.empty((len(codes), n_names), np.float32)
-    counts = np.ones(codes.shape[1], dtype=bool)
-    while True:
-        voters = Voters(np.where(counts, codes, np.int32(-1)), n_names, "one-coin")
-        for block in _blocks(len(shares)):
-            shares[block] = voters.majority(block)
-        if known is not None:
-            shares[is_known] = 0
-            shares[is_known, known[is_known]] = 1
-        useful = counts & _agrees(codes, shares, experts)
-        if not useful.any() or (useful == counts).all():
-            break
-        counts = useful
-    if not useful.any():
-        shares[~is_known] = 1 / n_names
-        return Believed(shares, np.full(len(counts), np.nan))
+    _set_majority(shares, voters, known)
     scores = np.empty((len(experts), *shares.shape), np.float32)
     for _ in range(_N_ROUNDS):
         for expert, of_expert in zip(experts, scores, strict=True):
@@ -305,12 +303,38 @@ def believed(
                 shares[block] = better
             if change < _LEAST_CHANGE:
                 break
-    return Believed(shares, np.where(counts, voters.reliability(shares), np.nan))
+    return Believed(shares, voters.reliability(shares))
+
+
+def _set_majority(shares: Shares, voters: Voters, known: Codes | None) -> None:
+    """Fill an array with the shares of votes, and certain names."""
+    for block in _blocks(len(shares)):
+        shares[block] = voters.majority(block)
+    if known is not None:
+        is_known = known >= 0
+        shares[is_known] = 0
+        shares[is_known, known[is_known]] = 1
 
 
 def _blocks(n: int) -> Iterator[slice]:
     for begin in range(0, n, _ROWS_PER_BLOCK):
         yield slice(begin, begin + _ROWS_PER_BLOCK)
+
+
+def experts_of(rows: Rows, columns: Columns, n_threads: int) -> list[Expert]:
+    """Make the experts.
+
+    Parameters
+    ----------
+    rows : array of shape (n_samples, n_columns)
+        At least two samples, in their frame.
+    columns : list of integer arrays of shape (n_samples,)
+        Partitions of the samples, if there are any.
+    n_threads : int
+        Number of threads.
+    """
+    experts = [_linear_expert(rows), _neighbors_expert(rows, n_threads)]
+    return [*experts, _clusters_expert(columns, n_threads)] if columns else experts
 
 
 def _linear_expert(rows: Rows) -> Expert:
@@ -384,24 +408,43 @@ def _log_shares(sums: Shares) -> Shares:
     return logs
 
 
-def _agrees(codes: Codes, shares: Shares, experts: list[Expert]) -> NDArray[np.bool_]:
-    """Say of each voter whether an expert or the other voters agree with it beyond chance."""
-    n_names = shares.shape[1]
-    opinions, scores = [], np.empty_like(shares)
-    for expert in experts:
-        expert(shares, scores)
-        opinions.append(scores.argmax(axis=1))
-    agrees = np.zeros(codes.shape[1], dtype=bool)
+def useful_voters(
+    codes: Codes, n_names: int, experts: list[Expert], known: Codes | None = None
+) -> NDArray[np.bool_]:
+    """Say of each voter whether an expert or other voters agree with it more often than by chance.
+
+    Experts learn from all voters together. They may be misled by a bad one that votes more often,
+    and so they learn from a voter alone if nobody agrees with it. The arguments are those of
+    `believed`.
+    """
+    shares = np.empty((len(codes), n_names), np.float32)
+    scores = np.empty_like(shares)
+
+    def opinions_after(voters: Voters) -> list[NDArray[np.intp]]:
+        _set_majority(shares, voters, known)
+        opinions = []
+        for expert in experts:
+            expert(shares, scores)
+            opinions.append(scores.argmax(axis=1))
+        return opinions
+
+    after_all = opinions_after(Voters(codes, n_names))
+    is_useful = np.zeros(codes.shape[1], dtype=bool)
     for j, votes in enumerate(codes.T):
-        others = codes.copy()
-        others[:, j] = -1
-        voters = Voters(others, n_names)
-        of_others = np.concatenate(
-            [voters.counts(block).argmax(axis=1) for block in _blocks(len(codes))]
-        )
-        of_others[(others < 0).all(axis=1)] = -1
-        agrees[j] = any(_is_beyond_chance(votes, of, n_names) for of in [*opinions, of_others])
-    return agrees
+        is_own = np.arange(codes.shape[1]) == j
+        opinions = [*after_all, _most_said(np.where(is_own, np.int32(-1), codes), n_names)]
+        is_useful[j] = any(_is_beyond_chance(votes, of, n_names) for of in opinions)
+        if not is_useful[j] and len(is_own) > 1:
+            opinions = opinions_after(Voters(np.where(is_own, codes, np.int32(-1)), n_names))
+            is_useful[j] = any(_is_beyond_chance(votes, of, n_names) for of in opinions)
+    return is_useful
+
+
+def _most_said(codes: Codes, n_names: int) -> NDArray[np.intp]:
+    """The name that most voters say of each sample, -1 without votes."""
+    voters = Voters(codes, n_names)
+    blocks = [voters.counts(block).argmax(axis=1) for block in _blocks(len(codes))]
+    return np.where((codes >= 0).any(axis=1), np.concatenate(blocks), -1)
 
 
 def _is_beyond_chance(votes: Codes, opinion: NDArray[np.integer], n_names: int) -> bool:
