@@ -99,7 +99,7 @@ def print_halves(runs):
     for method in [method for method in (OURS, UNKNOWN) if runs.get(method)]:
         for half, names in (
             ("developed on", _data.DEVELOPED_ON),
-            ("looked at once", _data.LOOKED_AT_ONCE),
+            ("checked on", _data.CHECKED_ON),
         ):
             mean = mean_acc(runs[method], names)
             if mean is not None:

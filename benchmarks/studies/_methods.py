@@ -22,7 +22,10 @@ OURS, UNKNOWN = "labelquorum", "labelquorum (number unknown)"
 
 
 def ours(X, n_clusters, seed):
-    model = lq.ConsensusClusterer(n_clusters, random_state=seed).fit(X)
+    return outcome_of(lq.ConsensusClusterer(n_clusters, random_state=seed).fit(X))
+
+
+def outcome_of(model):
     return {
         "labels": model.labels_,
         "confidence": model.confidence_,
@@ -32,7 +35,8 @@ def ours(X, n_clusters, seed):
 
 
 def ours_number_unknown(X, _n_clusters, seed):
-    return ours(X, None, seed)
+    model = lq.ConsensusClusterer(random_state=seed).fit(X)
+    return outcome_of(model) | {"layers": model.cluster_layers_}
 
 
 def embed(settings, X, _n_clusters, _seed):

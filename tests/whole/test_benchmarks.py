@@ -49,6 +49,7 @@ def run(script, *args, out=None, env=None):
         ("learning_curves.py", [*CURVES, "--strategies", "random", "margin", "TypiClust"]),
         ("novelty.py", ["--sets", "digits", "--rows", 600, "--draws", 1]),
         ("scale_clusterer.py", ["--rows", 500, "--features", 4, "--clusters", 3]),
+        ("voters.py", ["--set", "digits", "--rows", 300]),
         ("worst_cases.py", ["--max-rows", 500, "--cases", 0, 5]),
     ],
 )
@@ -244,8 +245,8 @@ def study(monkeypatch):
 def test_the_sets_are_halved(study):
     data = study("_data")
     assert len(data.SETS) == 10
-    assert sorted(data.DEVELOPED_ON + data.LOOKED_AT_ONCE) == sorted(data.SETS)
-    assert len(data.DEVELOPED_ON) == len(data.LOOKED_AT_ONCE) == 5
+    assert sorted(data.DEVELOPED_ON + data.CHECKED_ON) == sorted(data.SETS)
+    assert len(data.DEVELOPED_ON) == len(data.CHECKED_ON) == 5
     assert set(data.TEXTS) < set(data.SETS)
 
 
