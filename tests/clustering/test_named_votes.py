@@ -84,6 +84,19 @@ def test_a_group_gets_one_name(data):
     assert (model.labels_[::2] == model.labels_[1::2]).all()
 
 
+def test_a_group_of_two_names_gets_one_even_if_votes_are_few():
+    X, truth = make_blobs(60, 4, centers=4, random_state=0)
+    X, truth = X[np.argsort(truth, kind="stable")], np.sort(truth)
+    names = np.array(["apple", "berry", "cherry", "date", "elder", "fig"])[truth].astype(object)
+    names[::3] = None
+    names[[1, 5]] = ["elder", "fig"]  # each said only once, and one of a group of two
+    groups = np.where(np.arange(60) // 2 < 3, np.arange(60) // 2, -1)
+    model = lq.ConsensusClusterer(6, n_partitions=8, random_state=0)
+    labels = model.fit(X, votes=names, groups=groups).labels_
+    assert (labels[[0, 2, 4]] == labels[[1, 3, 5]]).all()
+    assert labels[[1, 5]].tolist() == ["elder", "fig"]
+
+
 def test_noise_changes_nothing_and_is_reported(data):
     X, _ = data
     rng = np.random.default_rng(0)

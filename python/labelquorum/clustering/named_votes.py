@@ -179,7 +179,7 @@ def _accepted(
             reliability[voters] = result.reliability
             accepted[samples] = result.names(None if groups is None else groups[samples])
             if len(samples) < _FEW_FOR_EACH * n_names:
-                accepted = _with_lost_names(accepted, codes[:, voters])
+                accepted = _with_lost_names(accepted, codes[:, voters], groups)
             break
         voters = voters[is_useful]
     return accepted, reliability
@@ -192,12 +192,17 @@ def _rows_of(X: Any, samples: Integers, fixed: Codes | None, random_state: Any) 
     return rows
 
 
-def _with_lost_names(accepted: Codes, codes: Codes) -> Codes:
+def _with_lost_names(accepted: Codes, codes: Codes, groups: Codes | None) -> Codes:
     """Believe in names that no sample would have: one or two votes are too few to judge."""
     lost = np.setdiff1d(codes[codes >= 0], accepted)
     first = np.full(len(codes), -1, dtype=np.int32)
     for votes in codes.T[::-1]:
         first = np.where(np.isin(votes, lost), votes, first)
+    if groups is not None:
+        named = np.flatnonzero((first >= 0) & (groups >= 0))[::-1]
+        of_groups = np.full(groups.max(initial=-1) + 1, -1, dtype=np.int32)
+        of_groups[groups[named]] = first[named]
+        first[groups >= 0] = of_groups[groups[groups >= 0]]
     return np.where(first >= 0, first, accepted)
 
 
@@ -220,7 +225,8 @@ def _together(
         raise TypeError(
             "votes and y must be all names or all integers, got both: use the same names in both"
         )
-    names += [name for name in vote_names if name not in {*names}]
+    is_known = {*names}
+    names += [name for name in vote_names if name not in is_known]
     place_of = {name: i for i, name in enumerate(names)}
     places = np.array([*map(place_of.__getitem__, vote_names), -1], dtype=np.int32)
     return names, places[codes]

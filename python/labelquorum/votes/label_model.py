@@ -8,6 +8,7 @@ maximization. Sums over votes are products of sparse matrices.
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -266,8 +267,7 @@ class Voters:
 
     def of_others(self, codes: Codes) -> Voters:
         """Return the same voters with their votes on other samples."""
-        others = Voters.__new__(Voters)
-        others.__dict__.update(self.__dict__)
+        others = copy(self)
         others._set_votes(codes)
         return others
 
