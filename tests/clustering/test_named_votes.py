@@ -116,6 +116,7 @@ def test_noise_changes_nothing_and_is_reported(data):
     ]
     np.testing.assert_array_equal(model.labels_, plain.labels_)
     assert model.partition_weights_.tolist() == [1] * 8 + [0] * 2
+    assert model.history_[0]["n_partitions"] == 8
     assert np.isnan(model.reliability_).all()
 
 

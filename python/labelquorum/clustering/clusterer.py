@@ -358,7 +358,8 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         self.labels_ = to_labels(self.classes_, numbers)
         self.pseudo_labels_ = to_labels(self.classes_, np.where(is_pseudo_label, numbers, -1))
         self.suspect_labels_ = self.outcome_.suspects()
-        self.history_ = [self.outcome_.as_round(self.partitions_.shape[1])]
+        n_voted = int(np.count_nonzero(self.partition_weights_))
+        self.history_ = [self.outcome_.as_round(n_voted)]
 
     @property
     def category_table_(self) -> pd.DataFrame | NDArray[np.void]:
