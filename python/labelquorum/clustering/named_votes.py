@@ -62,8 +62,8 @@ class Heard(NamedTuple):
     """(n_samples,): the category that each sample has to stay in, -1 where it is open."""
     partitions: Codes | None
     """(n_samples, n_partitions): the given partitions; None if no column counts as one."""
-    weights: Float64Array | None
-    """(n_partitions,): how much an agreement in each partition counts."""
+    weights: Float64Array
+    """(n_partitions,): how much an agreement in each partition counts; empty if there are none."""
     reliability: Float64Array
     """(n_voters,): the share of each voter's votes that are right; NaN if it does not count."""
 
@@ -102,7 +102,7 @@ def hear(
     if known is not None and groups is not None:
         fixed = spread_over_groups(known, groups, known_names)
     voters: list[Any] = [] if votes is None else [votes]
-    numbered, weights = None, None
+    numbered, weights = None, np.empty(0)
     columns: Columns = []
     if partitions is not None:
         numbered = given_partitions(partitions, n_samples)
@@ -110,7 +110,7 @@ def hear(
         voters += named
         columns = list(numbered.T[weights > 0])
         if not columns:
-            numbered, weights = None, None
+            numbered, weights = None, np.empty(0)
     if not voters:
         return Heard(known_names, fixed, numbered, weights, np.empty(0))
 
