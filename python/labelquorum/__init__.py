@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from labelquorum.sets.pairwise import PairwiseSetClusterer
     from labelquorum.votes.agreement import agreement_degrees, agreement_graph, coassociation
     from labelquorum.votes.codebooks import assign_codebooks
+    from labelquorum.votes.label_model import LabelModel
     from labelquorum.votes.mini_clusters import mini_clusters
     from labelquorum.votes.signatures import SignatureTable
     from labelquorum.votes.weights import combine_votes, partition_weights
@@ -70,6 +71,7 @@ __all__ = [
     "HistoryDisplay",
     "KNNLabelPropagation",
     "KNeighborsTransformer",
+    "LabelModel",
     "LabelPropagation",
     "LabelSpreading",
     "LearningCurveDisplay",
@@ -120,6 +122,7 @@ _MODULE_OF = {
     "HistoryDisplay": "display.curves",
     "KNNLabelPropagation": "semi_supervised.knn_label_propagation",
     "KNeighborsTransformer": "neighbors.transformer",
+    "LabelModel": "votes.label_model",
     "LabelPropagation": "semi_supervised.propagation",
     "LabelSpreading": "semi_supervised.propagation",
     "LearningCurveDisplay": "display.curves",

@@ -190,15 +190,14 @@ class ConsensusClusterer(BaseEstimator):
 
     Parameters
     ----------
-    n_clusters : int, optional
+    n_clusters, n_partitions, clusterers, discover, pseudo_share, known_level, directory
         As for `labelquorum.ConsensusClusterer`.
     max_samples : int, default=100_000
         Number of samples to draw, at least 3. The client holds and clusters them. Up to half of
         them are drawn among those with a known label, the rest at random.
-    min_cluster_size, n_partitions, clusterers, classifier, discover, pseudo_share, directory
-        As for `labelquorum.ConsensusClusterer`; `min_cluster_size` counts drawn samples. To predict
-        many samples, a classifier such as scikit-learn's logistic regression is faster than the
-        default, which searches for neighbors among the drawn samples.
+    min_cluster_size, classifier
+        The same, but drawn samples are counted. To predict many samples, a classifier such as
+        scikit-learn's logistic regression is faster than the default, a search for neighbors.
     random_state : int, RandomState instance or None, default=None
         Seed of all random choices, such as which samples are drawn.
     n_jobs : int, optional
@@ -255,6 +254,7 @@ class ConsensusClusterer(BaseEstimator):
         classifier: Any = None,
         discover: bool = True,
         pseudo_share: float = 0.5,
+        known_level: float = 0.5,
         directory: str | Path | None = None,
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -268,6 +268,7 @@ class ConsensusClusterer(BaseEstimator):
         self.classifier = classifier
         self.discover = discover
         self.pseudo_share = pseudo_share
+        self.known_level = known_level
         self.directory = directory
         self.random_state = random_state
         self.n_jobs = n_jobs

@@ -133,7 +133,10 @@ def test_fit_shows_warnings_in_a_line(features, blobs, tmp_path, capsys):
         main(["fit", str(features), "--labels", str(tmp_path / "y.npy"), "--n-clusters", "2"]) == 0
     )
     error = capsys.readouterr().err.splitlines()
-    assert "labelquorum: n_clusters is 2, but y has 4 categories: all of them are kept" in error
+    assert (
+        "labelquorum: n_clusters is 2, but y and votes name 4 categories: all of them are kept"
+        in error
+    )
 
 
 @pytest.mark.slow

@@ -140,3 +140,12 @@ def test_the_number_of_threads_does_not_matter(n_threads):
     partitions = np.random.default_rng(0).integers(-1, 5, size=(5000, 4))
     ballots = Ballots.of(as_columns(partitions), n_threads)
     np.testing.assert_array_equal(ballots.ids, made(partitions).ids)
+
+
+@share(0.5)
+@given(votes(), st.data())
+def test_no_cluster_is_emptied_whatever_the_votes(partitions, data):
+    ballots = made(partitions)
+    drawn = data.draw(arrays(np.int32, len(ballots), elements=st.integers(0, 4)))
+    names, clusters = np.unique(drawn, return_inverse=True)  # numbered without gaps
+    assert len(np.unique(ballots.reassigned(clusters))) == len(names)

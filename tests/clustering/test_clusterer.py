@@ -258,7 +258,7 @@ def test_models_are_pickled_and_cloned(blobs):
         ({"n_clusters": 0}, ValueError, "n_clusters must be .*, got 0"),
         ({"n_clusters": 2.5}, TypeError, "n_clusters"),
         ({"n_clusters": 601}, ValueError, "n_clusters must be at most 600, .* got 601"),
-        ({"n_clusters": 2, "y": [0, 1, 2] * 200}, UserWarning, "but y has 3 categories"),
+        ({"n_clusters": 2, "y": [0, 1, 2] * 200}, UserWarning, "but y and votes name 3 categories"),
         ({"n_partitions": 0}, ValueError, "n_partitions must be .*, got 0"),
         ({"pseudo_share": 0}, ValueError, "pseudo_share must be .*, got 0"),
         ({"y": [-1] * 3}, ValueError, "y must have 600 .* got 3"),

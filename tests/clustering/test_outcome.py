@@ -173,7 +173,8 @@ def test_bad_groups_are_named(blobs, groups, error, message):
 
 
 @pytest.mark.filterwarnings("ignore:n_clusters is ., but the partitions tell only")
-@pytest.mark.filterwarnings("ignore:n_clusters is ., but y has")
+@pytest.mark.filterwarnings("ignore:partitions.* changes nothing")
+@pytest.mark.filterwarnings("ignore:n_clusters is ., but y and votes name")
 @share(0.2)
 @given(st.data())
 def test_groups_known_labels_and_abstentions_go_together(data):

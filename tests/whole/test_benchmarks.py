@@ -41,8 +41,10 @@ def run(script, *args, out=None, env=None):
 @pytest.mark.parametrize(
     ("script", "args"),
     [
+        ("answers.py", ["--sets", "digits", "--rows", 400, "--shares", 0.3, "--wrong", 0.15]),
         ("correlation_quality.py", ["--draws", 4]),
         ("few_labels.py", ["--splits", 1, "--labels", 20, "--rows", 400]),
+        ("label_models.py", ["--draws", 1, "--samples", 200]),
         ("label_quality.py", ["--sets", "digits", "--rows", 500, "--draws", 3]),
         ("learning_curves.py", [*CURVES, "--strategies", "random", "margin", "TypiClust"]),
         ("novelty.py", ["--sets", "digits", "--rows", 600, "--draws", 1]),
@@ -334,6 +336,7 @@ def test_known_categories(tmp_path):
     assert ("GCD k-means", 0.1) not in of
     assert of["logistic regression", 0.0]["by_name"] > 0.7
     assert of["logistic regression", 0.0]["all"] is None
+    assert of["labelquorum", 0.0]["purity"] > 0.8
 
 
 def test_the_protocol_of_known_categories(monkeypatch):
@@ -359,6 +362,7 @@ def test_the_protocol_of_known_categories(monkeypatch):
     half = (drawn == 7) & (np.arange(400) % 2 == 0)
     of = known_categories.scores(drawn, np.where(half, 0, drawn), n_known)
     assert (of["all"], of["known"], of["new"]) == (375 / 400, 1, 175 / 200)
+    assert of["purity"] == 200 / 225
     unsure = np.where(drawn == 5, -1, drawn)
     assert known_categories.scores(drawn, unsure, n_known)["new"] == 3 / 4
 

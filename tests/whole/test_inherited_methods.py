@@ -69,6 +69,7 @@ ESTIMATORS = {
         (X, Y),
     ),
     "KNNLabelPropagation": (lambda: lq.KNNLabelPropagation(random_state=0), (X, Y_NAMES)),
+    "LabelModel": (lq.LabelModel, (PARTITIONS,)),
     "LabelSpreading": (lq.LabelSpreading, (X, Y)),
     "LabelPropagation": (lambda: lq.LabelPropagation(graph=graph()), (X, Y_NAMES)),
     "PoissonLearning": (lq.PoissonLearning, (X, Y)),
@@ -149,7 +150,7 @@ def fitted(name):
 
 def new_samples(name):
     first = made(name)[1][0]
-    if first is SETS or first is TEXTS:
+    if first is SETS or first is TEXTS or first is PARTITIONS:
         return first[:5]
     return sparse.csr_array(X_NEW) if sparse.issparse(first) else X_NEW
 
@@ -245,7 +246,7 @@ def test_only_keyword_arguments_are_metadata_to_route(name):
     requests = model.get_metadata_routing()
     expected = {"fit": set(), "predict": set(), "score": set()}
     if isinstance(model, lq.ConsensusClusterer):
-        expected["fit"] = {"groups", "partitions"}
+        expected["fit"] = {"groups", "partitions", "votes"}
     if isinstance(model, lq.RepresentativeSampler):
         expected["fit"] = {"partition"}
     if "SetClusterer" in name:

@@ -100,11 +100,12 @@ class Frame:
         if usual_distance < _FINEST_FLOAT32 * largest or is_coarse:
             frame = replace(frame, is_double=True)
             rows = frame._rows_of_points(points)
+        plain = rows
         metric = None if known is None else _learned_metric(rows, distinct.shared_codes(known))
         if metric is not None:
             frame = replace(frame, metric=metric)
             rows = frame._rows_of_points(points)
-        return Framed(frame, rows, distinct)
+        return Framed(frame, rows, distinct, plain)
 
     def rows(self, X: Any) -> Rows:
         """Turn samples into rows of shape (n_samples, n_columns) or (n_samples, n_directions).
@@ -162,6 +163,8 @@ class Framed(NamedTuple):
     rows: Rows
     """(n_rows, n_columns): the distinct samples."""
     distinct: DistinctRows
+    plain: Rows
+    """(n_rows, n_features): the same as `rows`, before known categories shaped them."""
 
 
 def unit_rows(rows: Rows) -> Rows:

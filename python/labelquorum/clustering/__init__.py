@@ -5,9 +5,12 @@ In reading order:
 - `views`: graphs of neighbors, and the partitions that each of them gives
 - `heads`: linear classifiers trained without labels on pairs of near neighbors
 - `ballots`: partitions as votes, collapsed into signatures
+- `chance`: partitions that change nothing, such as columns of noise
 - `consensus`: trees of signatures, and one partition from many
 - `evidence`: how many votes heads deserve beside views
 - `base_partitions`: many partitions of the same samples, from views and heads, or clusterers
+- `named_votes`: votes with names, and which of them to believe
+- `known`: which samples belong to known categories, by a classifier and by the votes
 - `diffusion`: coordinates of a random walk, and how well clusters are separated in them
 - `structure`: a test of whether samples have clusters at all
 - `number_of_clusters`: the number of clusters for which views agree and clusters are separated most

@@ -25,6 +25,7 @@ Integers = NDArray[np.integer[Any]]
 Float64Array = NDArray[np.float64]
 
 _ROWS_PER_BLOCK = 4096
+_SHARE_OF_KNOWN = 0.5
 _ENTROPY_SCALE = 0.4  # theta of Huang, Wang and Lai
 
 
@@ -53,9 +54,14 @@ class Ballots:
     """(n_clusters,): the number of samples in each cluster."""
     weights: Float64Array
     """(n_clusters,): how much it counts to share a cluster. At first that is `surprise`."""
+    partition_weights: Float64Array
+    """(n_partitions,): how much an agreement in each partition counts."""
     islands: NDArray[np.int32] | None
     """(n_signatures,): the island of each signature, -1 without one; None if there are no islands.
     Signatures are only moved to clusters of their own island."""
+    known_apart: bool
+    """Whether signatures without a known category seem to have a new one. They are not linked with
+    known categories, and are moved to one only if it gets twice the share of any new one."""
 
     def __init__(
         self,
@@ -63,6 +69,7 @@ class Ballots:
         counts: NDArray[np.int64],
         signatures: Integers,
         known: NDArray[np.int32] | None,
+        partition_weights: Float64Array | None = None,
     ) -> None:
         self.ids = ids
         self.counts = counts
@@ -71,8 +78,12 @@ class Ballots:
         self.members, self.partition_of = _members(signatures)
         self.has_votes = np.diff(self.members.indptr) > 0
         self.sizes = self.members.T @ counts.astype(np.float64)
+        if partition_weights is None:
+            partition_weights = np.ones(signatures.shape[1])
+        self.partition_weights = partition_weights
         self.weights = self.surprise()
         self.islands = None
+        self.known_apart = False
 
     @classmethod
     def of(
@@ -82,8 +93,16 @@ class Ballots:
         show: Callable[..., None] | None = None,
         *,
         known: NDArray[np.int32] | None = None,
+        weights: Float64Array | None = None,
     ) -> Ballots:
-        """Collapse partitions. `known` is the known category of each sample, -1 without one."""
+        """Collapse partitions. `known` is the known category of each sample, -1 without one.
+
+        `weights` says how much an agreement in each partition counts, 1 by default. Partitions of
+        weight 0 are left out.
+        """
+        if weights is not None:
+            columns = [columns[j] for j in np.flatnonzero(weights)]
+            weights = weights[weights > 0]
         keys = columns if known is None else [*columns, known]
         table = _core.SignatureTable(len(keys))
         ids = np.empty(len(columns[0]), dtype=np.int32)
@@ -95,6 +114,7 @@ class Ballots:
             counts[order],
             signatures[order, : len(columns)],
             None if known is None else signatures[order, -1].astype(np.int32),
+            weights,
         )
 
     def part(self, signatures: Integers, partitions: Integers) -> Ballots:
@@ -114,6 +134,7 @@ class Ballots:
             counts[order],
             distinct[order, : len(partitions)],
             None if self.known is None else distinct[order, -1].astype(np.int32),
+            self.partition_weights[partitions],
         )
 
     def __len__(self) -> int:
@@ -136,6 +157,17 @@ class Ballots:
         ballots.islands = islands
         return ballots
 
+    def with_known(self, known: NDArray[np.int32], n_threads: int) -> Ballots:
+        """Collapse the same partitions anew, with other known categories of the samples."""
+        columns = list(self.expand(self.signatures).T)
+        return Ballots.of(columns, n_threads, known=known, weights=self.partition_weights)
+
+    def with_known_apart(self) -> Ballots:
+        """Return the same ballots, with known categories kept apart from other signatures."""
+        ballots = copy(self)
+        ballots.known_apart = True
+        return ballots
+
     def _cluster_shares(self) -> Float64Array:
         """The share of the samples with votes that is in each cluster."""
         n_voters = max(1, int(self.counts[self.has_votes].sum()))
@@ -147,7 +179,12 @@ class Ballots:
 
         Returns an array of shape (n_clusters,), in nats.
         """
-        return -np.log(self._cluster_shares())
+        return self._weighted(-np.log(self._cluster_shares()))
+
+    def _weighted(self, weights: Float64Array) -> Float64Array:
+        """Multiply weights of clusters by those of their partitions."""
+        weighted: Float64Array = weights * self.partition_weights[self.partition_of]
+        return weighted
 
     def reliability(self) -> Float64Array:
         """Weigh clusters more if they are small, and if other partitions do not split them.
@@ -157,7 +194,8 @@ class Ballots:
         Cybernetics 48(5), 2018. Returns an array of shape (n_clusters,).
         """
         beyond_chance: Float64Array = 1 / self._cluster_shares() - 1
-        return beyond_chance * np.exp(-np.maximum(0.0, self._mean_entropies()) / _ENTROPY_SCALE)
+        entropies = np.maximum(0.0, self._mean_entropies())
+        return self._weighted(beyond_chance * np.exp(-entropies / _ENTROPY_SCALE))
 
     def _mean_entropies(self) -> Float64Array:
         """The entropy of the other partitions within each cluster: their mean, in bits."""
@@ -237,21 +275,27 @@ class Ballots:
         """Move each signature to the cluster that gets the largest share of its votes.
 
         If there are islands, it is a cluster of the signature's own. Signatures with a known
-        category stay, and no cluster loses all of its signatures. The
-        result has shape (n_signatures,), -1 without votes. Clusters are numbered anew: known
-        categories first, in their order, then by decreasing size, then by their first signature.
+        category stay, and no cluster loses all of its signatures. The result has shape
+        (n_signatures,), -1 without votes. Clusters are numbered anew: known categories first, in
+        their order, then by decreasing size, then by their first signature.
         """
         best = self._best_clusters(clusters)
-        emptied = np.setdiff1d(clusters[clusters >= 0], best)
-        stays = np.isin(clusters, emptied) & self.has_votes
-        if self.known is not None:
-            stays |= self.known >= 0
-        best[stays] = clusters[stays]
-        best[~self.has_votes & ~stays] = -1
+        stays = np.zeros(len(self), dtype=bool) if self.known is None else self.known >= 0
+        best[~self.has_votes] = -1
+        while True:
+            best[stays] = clusters[stays]
+            # Those that stay may leave another cluster without the signatures it would have got.
+            emptied = np.setdiff1d(clusters[clusters >= 0], best)
+            staying = np.isin(clusters, emptied) & self.has_votes & ~stays
+            if not staying.any():
+                break
+            stays |= staying
         return self._renumbered(best)
 
     def _best_clusters(self, clusters: Integers) -> NDArray[np.int32]:
         shares = self.shares(clusters)
+        if self.known_apart and self.known is not None:
+            shares[:, np.unique(clusters[self.known >= 0])] *= _SHARE_OF_KNOWN
         if self.islands is not None:
             has_both = (self.islands >= 0) & (clusters >= 0)
             is_in = np.zeros((self.islands.max() + 1, shares.shape[1]), dtype=bool)

@@ -219,7 +219,7 @@ def partitions_by_views(
 
     Returns what `base_partitions` does.
     """
-    _, rows, distinct = framed
+    rows, distinct = framed.rows, framed.distinct
     n_samples = len(distinct.numbers)
     limits = settings.limits_for(n_samples)
     store = _Store.of(rows, distinct.counts, settings, limits)

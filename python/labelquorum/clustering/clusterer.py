@@ -20,36 +20,22 @@ from labelquorum._shared.arguments import as_fraction, as_n_threads, as_place, a
 from labelquorum._shared.estimators import SemiSupervisedClusterMixin
 from labelquorum._shared.files import replacing
 from labelquorum._shared.frame import Frame, Framed, Rows
-from labelquorum._shared.labels import (
-    category_names,
-    group_codes,
-    known_codes,
-    spread_over_groups,
-    to_labels,
-)
+from labelquorum._shared.labels import category_names, group_codes, known_codes, to_labels
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import validated_samples
 from labelquorum.clustering.ballots import Ballots
 from labelquorum.clustering.base_partitions import (
     PartitionSettings,
-    given_partitions,
     partitions_by_clusterers,
     partitions_by_views,
 )
-from labelquorum.clustering.consensus import ConsensusTree, elected_tree
 from labelquorum.clustering.explanation import Explanation, category_table, explain
+from labelquorum.clustering.known import known_first
 from labelquorum.clustering.layered import LayeredClusterer
+from labelquorum.clustering.named_votes import hear
 from labelquorum.clustering.novelty import Novelty, novelty
-from labelquorum.clustering.number_of_clusters import (
-    check_number,
-    natural_number,
-    warn_of_fewer,
-)
-from labelquorum.clustering.outcome import (
-    Outcome,
-    most_certain,
-    trained_classifier,
-)
+from labelquorum.clustering.number_of_clusters import check_number, natural_number, warn_of_fewer
+from labelquorum.clustering.outcome import Outcome, most_certain, trained_classifier
 from labelquorum.clustering.views import Partitions
 
 if TYPE_CHECKING:
@@ -84,6 +70,11 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
     pseudo_share : float, default=0.5
         The share of samples that become pseudo-labels, the most certain ones first. Of each
         category, at least a tenth of this share does.
+    known_level : float in (0, 1], default=0.5
+        How eager known categories are. A sample is recognized as one of theirs from about this
+        density of labels among the samples that share its votes, relative to the density that
+        labeled samples usually see. Higher values keep known categories purer and leave more to new
+        ones.
     directory : path-like, optional
         A folder to keep finished base partitions in; see `base_partitions`.
     random_state : int, RandomState instance or None, default=None
@@ -109,6 +100,13 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         Number of categories.
     partitions_ : int32 array of shape (n_samples, n_partitions)
         The base partitions.
+    partition_weights_ : float64 array of shape (n_partitions,)
+        How much an agreement in each partition counts: as `combine_votes` was told, and 0 for
+        votes and for partitions that change nothing: those that put all samples together, or agree
+        with no other one more often than by chance.
+    reliability_ : float64 array of shape (n_voters,)
+        The share of each voter's votes that are right, as estimated; NaN for a voter that changes
+        nothing, since nothing agrees with it more often than by chance.
     suspect_labels_ : int array
         Samples whose known label the partitions contradict, most suspect first.
     history_ : list of dict
@@ -150,6 +148,11 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
     that of `labels_`. ``model.cut(n)`` returns the layer of n categories, or cuts the
     tree at n. Known categories are kept in every layer.
 
+    *Votes*: Experts predict the name of each sample from everything but its own votes: a ridge
+    regression on the features, the nearest neighbors and, if given, the partitions. How far experts
+    and voters can be trusted is learned from their agreement. A name that is more likely than all
+    others together then counts as a known label.
+
     Samples with a known label stay in its category, even if the label is suspect, and known
     categories are never merged. To keep the numbers and names of last week's categories, pass last
     week's labels as `y`, with -1 for new samples.
@@ -176,6 +179,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         classifier: Any = None,
         discover: bool = True,
         pseudo_share: float = 0.5,
+        known_level: float = 0.5,
         directory: str | Path | None = None,
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -188,6 +192,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         self.classifier = classifier
         self.discover = discover
         self.pseudo_share = pseudo_share
+        self.known_level = known_level
         self.directory = directory
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -200,7 +205,15 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         tags.classifier_tags = ClassifierTags()
         return tags
 
-    def fit(self, X: Any, y: Any = None, *, partitions: Any = None, groups: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        votes: Any = None,
+        partitions: Any = None,
+        groups: Any = None,
+    ) -> Self:
         """Find the categories.
 
         Parameters
@@ -211,8 +224,12 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         y : array-like of shape (n_samples,), optional
             Known categories: integers, with -1 for unknown ones, or strings, with None for unknown
             ones; bools too. docs/inputs.md lists all forms.
+        votes : list or array-like, optional
+            Names of categories that may be wrong, from one or more voters: answers of a language
+            model, keyword rules, people in a hurry. As for `LabelModel.fit`, in the names of `y`.
         partitions : integer array-like of shape (n_samples, n_partitions), optional
-            Used instead of base partitions of X; see `consensus`.
+            Used instead of base partitions of X; see `consensus`. If `combine_votes` made it,
+            columns with names are `votes`.
         groups : array-like of shape (n_samples,), optional
             Samples of one group (a number or name; -1 or None for no group) get the same label. The
             shares of the samples are averaged. Of the categories that the samples would be in
@@ -236,34 +253,47 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         -----
         UserWarning
             If X shows no clusters, if `n_clusters` is smaller than the number of known categories,
-            or if the partitions tell fewer categories of `min_cluster_size` apart.
+            if the partitions tell fewer categories of `min_cluster_size` apart, or if votes of a
+            partition or voter change nothing.
         """
         n_threads = self._check_parameters()
         X = validated_samples(self, X, reset=True, ensure_min_samples=3, ensure_all_finite=False)
         n_samples = X.shape[0]
         known_names, known = known_codes(y, n_samples)
         group_numbers = None if groups is None else group_codes(groups, n_samples)
-        fixed = known  # the category that each sample has to stay in, also by its group
-        if known is not None and group_numbers is not None:
-            fixed = spread_over_groups(known, group_numbers, known_names)
-        check_number(self.n_clusters, n_samples, len(known_names))
+        names, fixed, partitions, weights, self.reliability_ = hear(
+            X, known_names, known, votes, partitions, group_numbers, self.random_state, n_threads
+        )
+        check_number(self.n_clusters, n_samples, len(names))
         framed = Frame.fit(X, self.random_state, fixed)
         self._frame = framed.frame
         if fixed is not None and partitions is None:
             fixed = framed.distinct.spread(fixed, group_numbers)
 
         is_own = partitions is None and self.clusterers is None
-        n_wanted = self._n_wanted(framed, len(known_names), is_own, n_threads)
-        if partitions is not None:
-            self.partitions_ = given_partitions(partitions, n_samples)
-        else:
-            self.partitions_ = self._base_partitions(X, framed, n_wanted, n_threads)
-        self._tree, n_clusters = self._linked(fixed, n_wanted, is_own, n_threads)
+        n_wanted = self._n_wanted(framed, len(names), is_own, n_threads)
+        if partitions is None:
+            partitions = self._base_partitions(X, framed, n_wanted, n_threads)
+            weights = np.ones(partitions.shape[1])
+        self.partitions_, self.partition_weights_ = partitions, weights
+        with progress(self.verbose) as show:
+            columns = list(partitions.T)
+            ballots = Ballots.of(columns, n_threads, show, known=fixed, weights=weights)
+            self._tree, n_clusters = known_first(
+                framed,
+                ballots,
+                n_wanted,
+                level=self.known_level,
+                min_size=self._min_size(None),
+                is_own=is_own,
+                n_threads=n_threads,
+                show=show,
+            )
         min_size = self._min_size(self.n_clusters)
         categories = self._categories(n_clusters, min_size, group_numbers)
         self.outcome_ = Outcome(
             categories,
-            n_known=len(known_names),
+            n_known=len(names),
             known=known,
             groups=group_numbers,
             distinct=framed.distinct,
@@ -272,7 +302,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
             discover=self.discover,
         )
         self._layers = None  # They are made when they are asked for.
-        self._set_results(known_names)
+        self._set_results(names)
         self.classifier_ = trained_classifier(self.classifier, self.outcome_, X)
         return self
 
@@ -282,6 +312,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
             as_positive(self.min_cluster_size, "min_cluster_size")
         as_positive(self.n_partitions, "n_partitions")
         as_fraction(self.pseudo_share, "pseudo_share")
+        as_fraction(self.known_level, "known_level")
         if self.n_clusters is not None:
             as_positive(self.n_clusters, "n_clusters")
         return as_n_threads(self.n_jobs)
@@ -316,31 +347,20 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
             return framed.distinct.unified(partitions)
         return partitions_by_views(framed, settings, n_threads=n_threads, verbose=self.verbose)
 
-    def _linked(
-        self, fixed: NDArray[np.int32] | None, n_wanted: int | None, is_own: bool, n_threads: int
-    ) -> tuple[ConsensusTree, int]:
-        """Link the ballots into a tree, and say at how many clusters to cut it."""
-        with progress(self.verbose) as show:
-            ballots = Ballots.of(list(self.partitions_.T), n_threads, show, known=fixed)
-            tree = ConsensusTree(ballots, n_clusters=n_wanted, n_threads=n_threads, show=show)
-            n_clusters = n_wanted or tree.natural_size(self._min_size(None))
-            if not is_own:  # The package's own partitions suit the default rule.
-                tree = elected_tree(ballots, n_clusters, n_threads, show)
-        return tree, n_clusters
-
-    def _set_results(self, known_names: NDArray[Any]) -> None:
+    def _set_results(self, names: NDArray[Any]) -> None:
         """Set the public attributes that follow from the outcome."""
         categories = self.outcome_.categories
         self.n_clusters_ = categories.n_categories
         warn_of_fewer(self.n_clusters, self.n_clusters_, self._min_size(self.n_clusters))
-        self.classes_ = category_names(known_names, self.n_clusters_)
+        self.classes_ = category_names(names, self.n_clusters_)
         self.confidence_ = self.probabilities_ = categories.confidence
         numbers = self.outcome_.as_labels(categories.numbers)
         is_pseudo_label = self.outcome_.is_pseudo_label
         self.labels_ = to_labels(self.classes_, numbers)
         self.pseudo_labels_ = to_labels(self.classes_, np.where(is_pseudo_label, numbers, -1))
         self.suspect_labels_ = self.outcome_.suspects()
-        self.history_ = [self.outcome_.as_round(self.partitions_.shape[1])]
+        n_voted = int(np.count_nonzero(self.partition_weights_))
+        self.history_ = [self.outcome_.as_round(n_voted)]
 
     @property
     def category_table_(self) -> pd.DataFrame | NDArray[np.void]:

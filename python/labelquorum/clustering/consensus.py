@@ -19,6 +19,7 @@ from labelquorum._shared.arguments import as_columns, as_n_threads, as_positive
 from labelquorum._shared.matching import mutual_information
 from labelquorum._shared.progress import progress
 from labelquorum.clustering.ballots import Ballots, Float64Array, Integers
+from labelquorum.votes.named import remembered
 
 Rule = Literal["ward", "average"]
 
@@ -47,7 +48,7 @@ def consensus(
     partitions : integer array-like of shape (n_samples, n_partitions)
         Also a pandas or polars DataFrame, or a list of 1-D arrays, one per partition. A negative
         value means that the model abstains on the sample. Partitions with 2 to 6 times as many
-        clusters as the result work best.
+        clusters as the result work best. Columns count by their weights if `combine_votes` made it.
     n_clusters : int, optional
         Number of clusters of the result. None chooses the number below which the cost of merging
         rises most. This is only reliable for a few well-separated clusters. `ConsensusClusterer`
@@ -115,8 +116,10 @@ def consensus(
     n_threads = as_n_threads(n_jobs)
     wanted = None if n_clusters is None else as_positive(n_clusters, "n_clusters")
     columns = as_columns(partitions)
+    known = remembered(partitions)
+    weights = None if known is None else np.array(known[1])
     with progress(verbose) as show:
-        ballots = Ballots.of(columns, n_threads, show)
+        ballots = Ballots.of(columns, n_threads, show, weights=weights)
         if wanted is None:
             wanted = ConsensusTree(ballots, n_threads=n_threads, show=show).natural_size()
         tree = elected_tree(ballots, wanted, n_threads, show)
@@ -251,13 +254,18 @@ class ConsensusTree:
             distances = _walked_distances(similarity, sizes)
         else:
             distances = similarity.max() - similarity
-        islands = None if n_clusters is None else _islands(self.ballots, n_clusters, max_groups)
+        # Not even the smallest islands are merged before all others are one cluster each.
+        farther = 2 * sizes.sum() * max(1.0, distances.max())
+        if ballots.known_apart:
+            is_known = known >= 0
+            distances[is_known[:, None] != is_known] += farther
+            islands = None  # Samples that are not recognized would stay on those of their category.
+        else:
+            islands = None if n_clusters is None else _islands(self.ballots, n_clusters, max_groups)
         if islands is not None:
             self._outlier_share = _ISLAND_SHARE
             self.ballots = self.ballots.with_islands(islands)
             of_groups = islands[np.unique(self._group_of, return_index=True)[1][-self.n_groups :]]
-            # Not even the smallest islands are merged before all others are one cluster each.
-            farther = 2 * sizes.sum() * max(1.0, distances.max())
             distances[of_groups[:, None] != of_groups] += farther
         self._merges, self._costs = _core.linkage(
             distances,

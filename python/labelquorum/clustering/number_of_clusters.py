@@ -91,7 +91,8 @@ def check_number(n_clusters: int | None, n_samples: int, n_known: int) -> None:
         )
     if n_clusters < n_known:
         warnings.warn(
-            f"n_clusters is {n_clusters}, but y has {n_known} categories: all of them are kept",
+            f"n_clusters is {n_clusters}, but y and votes name {n_known} categories: all of them "
+            "are kept",
             stacklevel=3,
         )
 

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.arguments import Column, Columns, as_columns
+from labelquorum._shared.arguments import Column, as_columns
 from labelquorum._shared.labels import as_codes
+from labelquorum._shared.names import natural_key
+from labelquorum.votes.named import CombinedVotes, remembered
 from labelquorum.votes.signatures import SignatureTable
 
 _N_CLUSTERS_ALWAYS_ALLOWED = 1 << 16  # however few samples there are
 
 
-def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
+def combine_votes(votes: list[Any] | tuple[Any, ...], *, weights: Any = None) -> CombinedVotes:
     """Combine clusterings, rules and labels of other models into one matrix of partitions.
 
     Parameters
@@ -23,22 +25,31 @@ def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
         Each item holds the labels of one voter, shape (n_samples,), or of several voters, shape
         (n_samples, n_voters). Labels are integers, negative for an abstention, or strings, with
         None or NaN for an abstention, of any library: see docs/inputs.md.
+    weights : array-like of shape (n_partitions,), optional
+        How much an agreement in each column of the result counts in `consensus` and
+        `ConsensusClusterer`: at least 0, which means not at all. Twice the weight counts twice as
+        much. 1 for all by default.
 
     Returns
     -------
     int32 array of shape (n_samples, n_partitions)
         One column per voter, in order. The voter's labels are numbered from 0 in sorted order; -1
         is an abstention. Numbers of different columns are unrelated, so the voters need not use
-        the same names.
+        the same names. The array has two more attributes, which its rows and columns keep:
+        ``weights``, and ``names``, with an item for each column: the names that its numbers stand
+        for, or None if the voter gave mere numbers. `ConsensusClusterer.fit` gives these names to
+        the categories.
 
     Raises
     ------
     TypeError, ValueError
-        If an item holds anything else, or if the items have different numbers of samples.
+        If an item holds anything else, if the items have different numbers of samples, or if there
+        is not one weight of at least 0 for each column.
 
     See Also
     --------
-    partition_weights : the weight of an agreement in each column.
+    partition_weights : the weight of an agreement in each cluster of each column.
+    LabelModel : how reliable voters with the same names are, and what they say together.
     labelquorum.text.KeywordLabeler : a voter made of words and patterns.
 
     Notes
@@ -59,12 +70,53 @@ def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
            [ 1,  0, -1,  0],
            [ 1,  1,  0,  0]], dtype=int32)
     """
+    voters = read_voters(votes)
+    columns = np.stack([codes for _, codes in voters], axis=1)
+    names = tuple(tuple(x) if _has_string(x) else None for x, _ in voters)
+    return CombinedVotes(columns, names, _as_weights(weights, len(voters)))
+
+
+def read_named_votes(votes: Any) -> tuple[list[Any], NDArray[np.int32]]:
+    """Read votes of voters that use the same names, which may be integers.
+
+    Takes what `combine_votes` does, its result, or a single item. Returns the names in order, and
+    the place of each vote among them, -1 for an abstention: (n_samples, n_voters).
+    """
+    known = remembered(votes)
+    if known is not None:
+        voters = [
+            (list(range(int(codes.max(initial=-1)) + 1)) if names is None else list(names), codes)
+            for names, codes in zip(known[0], np.asarray(votes).T, strict=True)
+        ]
+    else:
+        voters = read_voters(_as_items(votes))
+    all_names = sorted({name for names, _ in voters for name in names}, key=natural_key)
+    place_of = {name: i for i, name in enumerate(all_names)}
+    places = [np.array([*map(place_of.get, names), -1], dtype=np.int32) for names, _ in voters]
+    columns = [of[codes] for of, (_, codes) in zip(places, voters, strict=True)]
+    return all_names, np.stack(columns, axis=1)
+
+
+def _as_items(votes: Any) -> Any:
+    """Put a single voter or table into a list; a list of labels is a single voter."""
+    if not isinstance(votes, (list, tuple)):
+        return [votes]
+    is_label = [item is None or np.ndim(item) == 0 for item in votes]
+    return [votes] if votes and all(is_label) else votes
+
+
+def _has_string(names: list[Any]) -> bool:
+    return any(isinstance(name, str) for name in names)
+
+
+def read_voters(votes: Any) -> list[tuple[list[Any], NDArray[np.int32]]]:
+    """Read what `combine_votes` takes: for each voter, its names in order, and its codes."""
     if not isinstance(votes, (list, tuple)):
         raise TypeError(
             "votes must be a list of arrays of shape (n_samples,) or (n_samples, n_voters), got "
             f"{type(votes).__name__}"
         )
-    columns: Columns = []
+    voters: list[tuple[list[Any], NDArray[np.int32]]] = []
     for i, item in enumerate(votes):
         for name, labels in _named_voters(item, f"votes[{i}]"):
             names, codes = as_codes(labels, name)
@@ -73,14 +125,31 @@ def combine_votes(votes: list[Any] | tuple[Any, ...]) -> NDArray[np.int32]:
                     f"{name} must hold integers, got bools: convert them with "
                     ".astype('int8') if both of them are votes; -1 is an abstention"
                 )
-            if columns and len(codes) != len(columns[0]):
-                raise ValueError(
-                    f"{name} must have {len(columns[0])} samples, as votes[0] has, got {len(codes)}"
-                )
-            columns.append(codes)
-    if not columns:
+            n = len(voters[0][1]) if voters else len(codes)
+            if len(codes) != n:
+                raise ValueError(f"{name} must have {n} samples, as votes[0] has, got {len(codes)}")
+            voters.append((names, codes))
+    if not voters:
         raise ValueError("votes must hold at least one voter, got none")
-    return np.stack(columns, axis=1).astype(np.int32, copy=False)
+    return voters
+
+
+def _as_weights(weights: Any, n_columns: int) -> tuple[float, ...]:
+    if weights is None:
+        return (1.0,) * n_columns
+    values = np.asarray(weights)
+    if values.dtype.kind not in "fiu":
+        raise TypeError(f"weights must hold numbers, got {values.dtype}: pass one for each column")
+    if values.shape != (n_columns,):
+        raise ValueError(
+            f"weights must have shape ({n_columns},), one for each column, got {values.shape}"
+        )
+    if not (np.isfinite(values).all() and (values >= 0).all() and (values > 0).any()):
+        raise ValueError(
+            "weights must be finite, at least 0, and not all 0, got "
+            f"{values.min():g} to {values.max():g}"
+        )
+    return tuple(values.astype(np.float64).tolist())
 
 
 def _named_voters(item: Any, name: str) -> list[tuple[str, Any]]:
