@@ -184,7 +184,8 @@ class Curve(NamedTuple):
     @property
     def scores(self) -> Float64Array:
         """Twice the geometric mean of agreement and separation, at most 2."""
-        return 2 * np.sqrt(self.agreement.clip(0) * self.separation.clip(0))
+        scores: Float64Array = 2 * np.sqrt(self.agreement.clip(0) * self.separation.clip(0))
+        return scores
 
     @property
     def best_number(self) -> int:
