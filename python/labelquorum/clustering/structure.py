@@ -16,7 +16,7 @@ from scipy import stats
 from labelquorum._shared.frame import Rows
 from labelquorum.neighbors.search import kneighbors
 
-MAX_ROWS = 1_000
+MAX_ROWS = 2_000
 """Rows that are enough for the test."""
 LEVEL = 0.01
 """Probability that uniform noise is said to have structure."""
