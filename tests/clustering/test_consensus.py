@@ -47,6 +47,8 @@ def naive(partitions, n_clusters, rule):
     rng = np.random.default_rng(0)
     n = len(members)
     if rule == "ward":
+        if (similarity.sum(axis=1) == 0).any():  # only votes for clusters of all samples
+            return None
         walk = similarity / similarity.sum(axis=1, keepdims=True)
         profiles = walk @ (members * np.sqrt(weights))
         profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
@@ -66,6 +68,11 @@ def naive(partitions, n_clusters, rule):
         return None
     if len(np.setdiff1d(clusters, [0])) < n_clusters:
         return None
+    # Without signatures, equal samples may be apart while others are merged.
+    if len(np.unique(np.column_stack([partitions, clusters]), axis=0)) > len(
+        np.unique(partitions, axis=0)
+    ):
+        return None
     has_outliers = (clusters == 0).any()
     clusters = np.unique(clusters, return_inverse=True)[1] - has_outliers
     one_hot = np.eye(n_clusters + 1)[clusters][:, :n_clusters]
@@ -76,8 +83,9 @@ def naive(partitions, n_clusters, rule):
     if n_clusters > 1 and (ordered[:, -1] - ordered[:, -2]).min() < 1e-6:
         return None
     labels = shares.argmax(axis=1)
-    for emptied in np.setdiff1d(clusters, [*labels, -1]):
-        labels[clusters == emptied] = emptied
+    while len(emptied := np.setdiff1d(clusters, [*labels, -1])):
+        stays = np.isin(clusters, emptied)
+        labels[stays] = clusters[stays]
     return labels
 
 
