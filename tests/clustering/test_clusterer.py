@@ -19,7 +19,9 @@ from labelquorum._shared import frame
 
 # Some checks set n_clusters to 1 and pass y, which clusterers of scikit-learn do not read.
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:n_clusters is ., but y has", "ignore:X shows no clusters")
+@pytest.mark.filterwarnings(
+    "ignore:n_clusters is ., but y and votes name", "ignore:X shows no clusters"
+)
 @parametrize_with_checks([lq.ConsensusClusterer(n_partitions=4)])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)

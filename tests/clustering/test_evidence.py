@@ -12,7 +12,7 @@ def naive_share(rows, clusters):
     np.fill_diagonal(squares, np.inf)
     near = np.argsort(squares, axis=1, kind="stable")[:, :5]
     mean = (clusters[near] != clusters[:, None]).sum(axis=1).mean()
-    return 0.0 if mean < 1 / 8 else min(3 / 4, mean)
+    return 0.0 if mean < 1 / 5 else min(3 / 4, mean)
 
 
 @given(

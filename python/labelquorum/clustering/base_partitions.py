@@ -123,7 +123,7 @@ def base_partitions(
     2023). Each has as many clusters as the consensus. Of the heads trained, those with the lowest
     loss vote. Heads have as large a share of the partitions as neighbors disagree: the mean number
     of a sample's 5 nearest neighbors that are in another cluster, by the consensus of the first
-    views, but three quarters at most. They have none if it is less than an eighth, with fewer than
+    views, but three quarters at most. They have none if it is less than a fifth, with fewer than
     1,000 samples or 10 samples for each cluster, or where directions tell little (in two columns).
 
     Each other partition has its own random number of clusters, more than the consensus will have. A

@@ -18,7 +18,7 @@ from labelquorum.neighbors.search import kneighbors
 
 _MAX_ROWS = 6_000  # whose neighbors are looked at
 _N_NEIGHBORS = 5
-_LEAST_SHARE, LARGEST_SHARE = 1 / 8, 3 / 4
+_LEAST_SHARE, LARGEST_SHARE = 1 / 5, 3 / 4
 
 
 def share_of_heads(
@@ -27,7 +27,7 @@ def share_of_heads(
     """Return the share of the votes that heads deserve, between 0 and 3/4.
 
     It is the mean number of a row's 5 nearest neighbors that are not in its cluster, by the
-    consensus of views. Less than an eighth counts as 0: so few heads change nothing. The neighbors
+    consensus of views. Less than a fifth counts as 0: so few heads change little. The neighbors
     of at most 6,000 rows, drawn at random, are looked at.
     """
     ballots = Ballots.of(list(by_views.T), n_threads)

@@ -17,11 +17,13 @@ ones swallow new ones.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from labelquorum._shared.frame import Framed, Rows
@@ -250,7 +252,11 @@ class _Logits:
         if len(categories) < 2:
             return weights, np.zeros(self._n_known)
         model: Any = LogisticRegression(C=_INVERSE_PENALTY, max_iter=_MAX_STEPS, tol=_TOLERANCE)
-        model.fit(self._scaled(samples), labels)
+        with warnings.catch_warnings():
+            # There may be a category for each label, and a rough classifier is good enough.
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(self._scaled(samples), labels)
         offsets = np.full(self._n_known, -np.inf)
         if len(categories) == 2:  # one score tells two categories apart
             weights[:, categories] = np.outer(model.coef_[0], [-0.5, 0.5])
