@@ -141,7 +141,7 @@ class RepresentativeSampler(BaseEstimator):
                 f"n_samples must be at most {n}, because X has {n} samples, got {n_wanted}"
             )
         rng = check_random_state(self.random_state)
-        frame, rows, distinct = Frame.fit(X, rng)[:3]
+        frame, rows, distinct, _ = Frame.fit(X, rng)
         rows = distinct.expand(rows)
         if partition is None:
             clusters = self._kmeans_clusters(rows, n_wanted, rng, n_threads)

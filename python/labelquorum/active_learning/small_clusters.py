@@ -69,7 +69,7 @@ class SmallClusters(NamedTuple):
         show: Callable[..., None] | None,
     ) -> SmallClusters:
         """Cluster the samples."""
-        frame, rows, distinct = Frame.fit(X, rng)[:3]
+        frame, rows, distinct, _ = Frame.fit(X, rng)
         rows = _scaled(rows, metric)
         clusters = _assigned_clusters(rows, distinct.weights(), n_clusters, rng, n_threads, show)
         centers = cluster_means(rows, clusters)

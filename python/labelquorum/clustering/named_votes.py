@@ -28,7 +28,7 @@ from labelquorum._shared.arguments import Columns
 from labelquorum._shared.frame import Frame, Rows, unit_rows
 from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.labels import spread_over_groups
-from labelquorum.clustering.ballots import Ballots, Integers
+from labelquorum.clustering.ballots import Ballots
 from labelquorum.clustering.base_partitions import given_partitions
 from labelquorum.clustering.chance import counted_weights
 from labelquorum.neighbors.search import kneighbors
@@ -165,6 +165,7 @@ def _accepted(
     accepted = np.full(len(codes), -1, dtype=np.int32)
     reliability = np.full(codes.shape[1], np.nan)
     voters = np.arange(codes.shape[1])
+    framed = Frame.fit(X, random_state, fixed)
     while len(voters):
         judged = (codes[:, voters] >= 0).any(axis=1)
         if fixed is not None:
@@ -174,7 +175,7 @@ def _accepted(
             break
         votes = codes[np.ix_(samples, voters)]
         known = None if fixed is None else fixed[samples]
-        rows = _rows_of(X, samples, fixed, random_state)
+        rows = framed.rows[framed.distinct.numbers[samples]]
         experts = experts_of(rows, [column[samples] for column in columns], n_threads)
         is_useful = useful_voters(votes, n_names, experts, known)
         if is_useful.all():
@@ -186,13 +187,6 @@ def _accepted(
             break
         voters = voters[is_useful]
     return accepted, reliability
-
-
-def _rows_of(X: Any, samples: Integers, fixed: Codes | None, random_state: Any) -> Rows:
-    """The rows of some samples in their frame."""
-    framed = Frame.fit(X, random_state, fixed)
-    rows: Rows = framed.rows[framed.distinct.numbers[samples]]
-    return rows
 
 
 def _with_lost_names(accepted: Codes, codes: Codes, groups: Codes | None) -> Codes:
