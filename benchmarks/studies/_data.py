@@ -115,6 +115,36 @@ SETS = {
     "coil20": coil20,
 }
 TEXTS = ("stackoverflow", "clinc150", "20news", "search_snippets", "biomedical")
+
+
+def all_texts():
+    """Join the sets of texts: a class of one set is a class of its own."""
+    sets = [(name, *SETS[name]()) for name in TEXTS]
+    X = np.concatenate([X for _, X, _ in sets])
+    return X, np.concatenate([[f"{name} {c}" for c in classes] for name, _, classes in sets])
+
+
+def grown_texts(n_rows=400_000):
+    """Grow the joined sets of texts to so many rows, in random order.
+
+    A new row is a row of the sets, moved by half of the difference between two rows of its class,
+    of length 1 again. So a class varies along the directions along which it really does.
+    """
+    X, classes = all_texts()
+    classes = np.unique(classes, return_inverse=True)[1]
+    rng = np.random.default_rng(0)
+    by_class = np.argsort(classes, kind="stable")
+    sizes = np.bincount(classes)
+    first = np.cumsum(sizes) - sizes
+    rows = rng.integers(len(X), size=n_rows)
+    own = classes[rows]
+    a, b = (by_class[first[own] + rng.integers(sizes[own])] for _ in range(2))
+    grown = X[rows] + (X[a] - X[b]) / 2
+    grown /= np.linalg.norm(grown, axis=1, keepdims=True)
+    return grown, own
+
+
+LARGE_SETS = {"all_texts": all_texts, "grown_texts": grown_texts}
 # The defaults were developed on one half of the sets, and run once on the other half.
 DEVELOPED_ON = ("stackoverflow", "search_snippets", "clinc150", "digits", "statlog")
 CHECKED_ON = tuple(name for name in SETS if name not in DEVELOPED_ON)

@@ -264,7 +264,8 @@ def main():
     options = parser(__doc__)
     options.add_argument("--data", type=Path, help="X.npy, or X.npz with X and y")
     options.add_argument("--labels", type=Path, help=".npy, or .jsonl[.gz] with the field label")
-    add_choices(options, "--set", _data.SETS, "named sets")
+    sets = _data.SETS | _data.LARGE_SETS
+    add_choices(options, "--set", sets, "named sets", default=_data.SETS)
     options.add_argument("--without", nargs="+", default=[], help="labels to leave out")
     add_choices(options, "--methods", METHODS, "methods to run")
     options.add_argument("--seeds", type=int, default=3, help="runs of each method")
@@ -279,7 +280,7 @@ def main():
     results = {}
     for name in [args.data.stem] if args.data else args.set:
         try:
-            X, classes = load(args.data, args.labels) if args.data else _data.SETS[name]()
+            X, classes = load(args.data, args.labels) if args.data else sets[name]()
         except FileNotFoundError:
             if args.data:
                 raise
