@@ -158,6 +158,13 @@ def as_origins(values: Any, name: str) -> NDArray[np.str_]:
     return np.array([*words, ""], dtype=f"U{len(ACCEPTED)}")[labels.codes]
 
 
+def said_by_people(labels: NDArray[Any], words: NDArray[np.str_]) -> NDArray[Any]:
+    """Return the labels without proposals: None, or -1 among integers, instead of these."""
+    said = labels.copy()
+    said[words == PROPOSED] = None if labels.dtype.kind == "O" else -1
+    return said
+
+
 def _used(names: NDArray[Any], codes: NDArray[np.int32]) -> Labels:
     """Return the labels without the names that no sample has."""
     is_used = np.bincount(codes[codes >= 0], minlength=len(names)) > 0
