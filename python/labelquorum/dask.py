@@ -501,11 +501,18 @@ def _as_votes(votes: Any) -> Any:
         votes = list(votes.T)
     elif isinstance(votes, (da.Array, dd.Series)):
         votes = [votes]
-    is_lazy = isinstance(votes, list) and isinstance(votes[0], (da.Array, dd.Series))
-    if not is_lazy:
+    items = votes if isinstance(votes, (list, tuple)) else []
+    if not any(isinstance(item, (da.Array, dd.Series)) for item in items):
         names, codes = read_named_votes(votes)
         votes = [Labels(np.array(names, object), column).as_objects() for column in codes.T]
-    return da.stack([as_labels(voter, "votes").astype(object) for voter in votes], axis=1)
+    columns = [as_labels(voter, "votes").astype(object) for voter in votes]
+    for column in columns:
+        if len(column) != len(columns[0]):
+            raise ValueError(
+                f"votes must have {len(columns[0])} samples, as the first voter has, got "
+                f"{len(column)}"
+            )
+    return da.stack(columns, axis=1)
 
 
 def _drawn(n: int, known: Any, max_samples: int, random_state: Any) -> NDArray[np.int64]:
