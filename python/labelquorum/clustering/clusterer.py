@@ -157,7 +157,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
 
     Samples with a known label stay in its category, even if the label is suspect, and known
     categories are never merged. To keep the numbers and names of last week's categories, pass last
-    week's labels as `y`, with -1 for new samples.
+    week's labels as `y`, with -1 for new samples, and where they come from as `origins`.
 
     Examples
     --------

@@ -390,7 +390,8 @@ def test_labels_of_a_folder_remember_where_they_come_from(samples, capsys):
     # As of one file that holds them all.
     frame.to_parquet(source.with_name("whole.parquet"))
     table = source.with_name("whole-labels.parquet")
-    assert main(["fit", str(source.with_name("whole.parquet")), *options]) == 0
+    whole = str(source.with_name("whole.parquet"))
+    assert main(["fit", whole, *options, "--out", str(table)]) == 0
     expected = pd.read_parquet(table)[["label", "origin", "confidence"]]
     pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
 
