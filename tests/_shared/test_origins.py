@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from label_columns import NAMES
 from labelquorum._shared.origins import ORIGINS, Origins, as_origins, known_by_origin
 
 SAMPLES = st.lists(
@@ -33,6 +34,12 @@ SAMPLES = st.lists(
 )
 def test_words_are_read_from_columns_of_all_kinds(values):
     assert as_origins(values, "origins").tolist() == ["given", "", "accepted", "proposed"]
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_words_are_read_in_every_form_of_labels(form):
+    words = ["given", None, "accepted", "proposed", "given", None]
+    assert as_origins(NAMES[form](words), "origins").tolist() == [word or "" for word in words]
 
 
 @pytest.mark.parametrize(

@@ -556,3 +556,19 @@ def test_wrong_votes_are_named(tmp_path, blobs, capsys, options, code, message):
     assert main(["fit", str(source), *options, "--out", str(out), "--quiet"]) == code
     assert re.search(message, capsys.readouterr().err)
     assert out.read_text() == "label\n"
+
+
+def test_origins_of_a_folder_of_tables_are_read(tmp_path, blobs, capsys):
+    X, classes = blobs
+    (tmp_path / "tables").mkdir()
+    origins = np.where(np.arange(400) % 4 == 0, "accepted", "proposed")
+    for i, part in enumerate([slice(0, 150), slice(150, 400)]):
+        columns = {name: X[part, j].tolist() for j, name in enumerate("abcde")}
+        columns |= {"y": classes[part].tolist(), "origin": origins[part].tolist()}
+        _written(tmp_path / "tables" / f"{i}.csv", columns)
+    for place in (tmp_path / "tables", tmp_path / "tables" / "*.csv"):
+        out = tmp_path / "out.csv"
+        options = ["--label-column", "y", "--n-clusters", "4", "--out", str(out)]
+        assert main(["fit", str(place), *options]) == 0
+        assert "100 labels are known; 300 are proposals" in capsys.readouterr().err
+        assert [row["origin"] for row in _rows_of(out)] == origins.tolist()

@@ -17,8 +17,8 @@ from labelquorum._shared.labels import has_label
 from labelquorum._shared.origins import ORIGIN, PROPOSED
 from labelquorum._shared.progress import progress
 from labelquorum._shared.terminal import visible_line
-from labelquorum.cli.files.features import read_features
-from labelquorum.cli.files.labels import has_origins, read_labels, read_origins, read_votes
+from labelquorum.cli.files.features import has_origins, read_features
+from labelquorum.cli.files.labels import read_labels, read_origins, read_votes
 from labelquorum.cli.files.results import check_output, write_columns
 from labelquorum.cli.files.sources import Location
 from labelquorum.cli.options import (

@@ -15,10 +15,11 @@ from scipy.sparse import issparse
 
 from labelquorum._shared.files import FileError
 from labelquorum._shared.memory import MemoryBudget, check_memory
+from labelquorum._shared.origins import ORIGIN, ORIGINS
 from labelquorum._shared.samples import check_finite
 from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.arrays import open_npy, open_npz
-from labelquorum.cli.files.labels import BYTES_PER_LABEL, as_labels, label_items
+from labelquorum.cli.files.labels import BYTES_PER_LABEL, as_labels, label_items, says_nothing
 from labelquorum.cli.files.numeric import FeatureColumns
 from labelquorum.cli.files.sources import Location, SourceFile, extension_of, find_file
 
@@ -139,6 +140,24 @@ def _read_table(
     else:
         X = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return Features(X, None if label_column is None else as_labels(str(location), labels))
+
+
+def has_origins(location: Location, columns: Sequence[str] | None) -> bool:
+    """Return whether a table of features also says where its labels come from.
+
+    A column named origin does if its first value is an origin, or empty. Otherwise it may be a
+    feature, as are the `columns` that were named.
+    """
+    if extension_of(location) in _ARRAY_READERS or ORIGIN in (columns or ()):
+        return False
+    table = tables.Table(location, header_names=[ORIGIN], shown_extensions=EXTENSIONS)
+    if ORIGIN not in table.names:
+        return False
+    first = next(table.batches([table.place(ORIGIN)], max_rows=1), None)
+    if first is None:
+        return False
+    item = label_items(first)[0]
+    return says_nothing(item) or str(item).strip().lower() in ORIGINS
 
 
 def _stored(X: Any) -> NDArray[Any]:

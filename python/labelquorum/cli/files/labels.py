@@ -16,7 +16,7 @@ from labelquorum._shared.files import FileError
 from labelquorum._shared.label_reader import is_no_label_word
 from labelquorum._shared.labels import has_label
 from labelquorum._shared.memory import MemoryBudget, check_memory
-from labelquorum._shared.origins import ORIGIN, ORIGINS, as_origins
+from labelquorum._shared.origins import ORIGIN, as_origins
 from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.arrays import open_npy
 from labelquorum.cli.files.readers import check_no_nul, check_not_utf_16, shown_names
@@ -121,7 +121,7 @@ def read_origins(
     budget = MemoryBudget(str(location))
     for batch in table.batches([table.place(ORIGIN)]):
         budget.take(batch.columns[0].nbytes + BYTES_PER_LABEL * len(batch.columns[0]))
-        items += [None if _says_nothing(item) else item for item in label_items(batch)]
+        items += [None if says_nothing(item) else item for item in label_items(batch)]
     try:
         return as_origins(items, f"{location}: the column {ORIGIN!r}")
     except (TypeError, ValueError) as error:
@@ -129,25 +129,8 @@ def read_origins(
         raise FileError(f"{error} (from 0): {hint}") from None
 
 
-def has_origins(location: Location, columns: Sequence[str] | None) -> bool:
-    """Return whether a table of features also says where its labels come from.
-
-    A column named origin does if its first value is an origin, or empty. Otherwise it may be a
-    feature, as are the `columns` that were named.
-    """
-    if extension_of(location) not in tables.EXTENSIONS or ORIGIN in (columns or ()):
-        return False
-    table = tables.Table(location, header_names=[ORIGIN])
-    if ORIGIN not in table.names:
-        return False
-    first = next(table.batches([table.place(ORIGIN)], max_rows=1), None)
-    if first is None:
-        return False
-    (item,) = label_items(first)[:1]
-    return _says_nothing(item) or str(item).strip().lower() in ORIGINS
-
-
-def _says_nothing(item: Any) -> bool:
+def says_nothing(item: Any) -> bool:
+    """Whether a cell of origins is empty, or has a word for nothing."""
     return item is None or (isinstance(item, str) and is_no_label_word(item))
 
 
