@@ -181,7 +181,10 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
     from labelquorum.dask import ConsensusClusterer as DaskClusterer
 
     to_read = SampleColumns(
-        args.columns, args.label_column, _has_origins(args, folder.files[0]), args.vote_columns
+        args.columns,
+        args.label_column,
+        _has_origins(args, folder.first_with_rows),
+        args.vote_columns,
     )
     with workers_at(args.scheduler, args.n_jobs) as workers:
         with progress(not args.quiet) as show:

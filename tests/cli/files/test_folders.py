@@ -380,6 +380,7 @@ def test_labels_of_a_folder_remember_where_they_come_from(samples, capsys):
     frame = pd.concat([pd.read_parquet(p) for p in sorted(source.with_name("unlabeled").iterdir())])
     frame = frame[list("abcd")].assign(intent=labels, origin=origins)
     write_folder(source, frame)
+    frame[:0].to_parquet(source / "empty.parquet")  # the first file
     options = ["--label-column", "intent", "--n-clusters", "5", "--quiet"]
     assert main(["fit", str(source), *options]) == 0
     found = read_folder(source.with_name("samples-labels"))

@@ -574,3 +574,16 @@ def test_embeddings_and_columns_are_used(tmp_path, run):
         run(source, ["n", f"kind {row % 2}"], *options)
     assert [row["label"] for row in _table(source)] == [f"kind {kind}" for kind in kinds]
     assert "digest of the features was '" in run(source, [], *options[:2]).err
+
+
+def test_only_what_the_person_said_is_known_to_fit(source, run, capsys):
+    run(source, ["n", "card", "n", "login", "1", "2", "1"])
+    rows = _table(source)
+    np.save(source.with_name("X.npy"), np.random.default_rng(0).normal(size=(len(rows), 3)))
+    labels, out = source.with_name("texts-labels.csv"), source.with_name("out.csv")
+    command = ["fit", str(source.with_name("X.npy")), "--labels", str(labels), "--out", str(out)]
+    assert main([*command, "--n-clusters", "2"]) == 0
+    assert "5 labels are known; 35 are proposals" in " ".join(capsys.readouterr().err.split())
+    with open(out, newline="", encoding="utf-8") as file:
+        found = [row["origin"] for row in csv.DictReader(file)]
+    assert found == [row["origin"] for row in rows]

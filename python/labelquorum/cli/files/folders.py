@@ -185,6 +185,11 @@ class Folder:
                 f"{', '.join(differing)}: use an empty folder, or the same files and options"
             )
 
+    @property
+    def first_with_rows(self) -> Path:
+        """The first file that has a row; the first one if none has."""
+        return next((path for path in self.files if Table(path).n_rows), self.files[0])
+
     def column_names(self, workers: Workers, show: _Show) -> list[str]:
         """The names of the columns, which must be the same in all files."""
         tasks = {path: delayed(_column_names)(path) for path in self.files}
