@@ -390,3 +390,96 @@ def test_features_that_differ_from_fit_are_refused(blobs):
     model.fit(da.from_array(blobs[0], chunks=(700, 6)))
     with pytest.raises(ValueError, match="X must have 6 features, as in fit, got 3"):
         model.predict(da.zeros((9, 3)))
+
+
+def _in_kind(labels, kind, n_chunks=3):
+    """Labels or votes as Dask or other libraries have them."""
+    labels = np.asarray(labels, dtype=object)
+    if kind == "array":
+        return da.from_array(labels, chunks=(-(-len(labels) // n_chunks), *labels.shape[1:]))
+    if kind == "frame":
+        frame = pd.DataFrame(labels) if labels.ndim == 2 else pd.Series(labels)
+        return dd.from_pandas(frame, npartitions=n_chunks, sort=False)
+    return labels if kind == "memory" else labels.tolist()
+
+
+@pytest.mark.parametrize("kind", ["array", "frame", "memory", "list"])
+def test_origins_of_labels_are_those_in_memory(blobs, kind):
+    X, y = blobs
+    X, y = X[:600], y[:600]
+    origins = np.array(["given", "accepted", "proposed", ""])[np.arange(600) % 4]
+    labels = np.where(np.arange(600) < 200, y, -1).astype(object)
+    labels[origins == "proposed"] = (y[origins == "proposed"] + 1) % 5  # the model erred
+    options = {"n_clusters": 5, "n_partitions": 8, "random_state": 0}
+    expected = lq.ConsensusClusterer(**options).fit(X, labels.tolist(), origins=origins)
+    model = lqd.ConsensusClusterer(**options)
+    found = model.fit_predict(
+        da.from_array(X, chunks=(250, 6)),
+        _in_kind(labels, "array"),
+        origins=_in_kind(origins, kind),
+    )
+    np.testing.assert_array_equal(found.compute(), expected.labels_)
+    np.testing.assert_array_equal(model.estimator_.label_origins_, expected.label_origins_)
+    assert set(expected.label_origins_) == {"given", "accepted", "proposed"}
+
+
+def test_proposals_are_not_known_where_they_were_not_drawn(blobs):
+    X, y = blobs
+    origins = np.where(np.arange(3000) % 3 == 0, "given", "proposed")
+    labels = np.where(origins == "given", y, (y + 1) % 5)
+    model = lqd.ConsensusClusterer(5, max_samples=300, n_partitions=4, random_state=0)
+    found = model.fit_predict(da.from_array(X, chunks=(700, 6)), labels, origins=origins).compute()
+    np.testing.assert_array_equal(found[origins == "given"], y[origins == "given"])
+    assert (found == y).mean() > 0.98
+
+
+@pytest.mark.parametrize("kind", ["array", "frame", "memory", "list"])
+@pytest.mark.parametrize("n_voters", [None, 2])
+def test_votes_are_heard_as_in_memory(blobs, kind, n_voters):
+    X, y = blobs
+    X, y = X[:600], y[:600]
+    rng = np.random.default_rng(0)
+    names = np.array(list("abcde"), dtype=object)
+    votes = names[np.where(rng.random((600, 2)) < 0.2, rng.integers(5, size=(600, 2)), y[:, None])]
+    votes[rng.random(votes.shape) < 0.3] = None
+    votes = votes[:, 0] if n_voters is None else votes
+    options = {"n_clusters": 5, "n_partitions": 8, "random_state": 0}
+    voters = [votes] if n_voters is None else [*votes.T]
+    expected = lq.ConsensusClusterer(**options).fit(X, votes=voters)
+    given = _in_kind(votes, kind)
+    if kind == "list" and n_voters:
+        given = [_in_kind(votes[:, 0], "array"), _in_kind(votes[:, 1], "frame")]
+    model = lqd.ConsensusClusterer(**options)
+    found = model.fit_predict(da.from_array(X, chunks=(250, 6)), votes=given)
+    np.testing.assert_array_equal(found.compute(), expected.labels_)
+    np.testing.assert_array_equal(model.estimator_.reliability_, expected.reliability_)
+
+
+def test_votes_of_drawn_samples_name_the_categories_of_all(blobs):
+    X, y = blobs
+    votes = np.array(list("abcde"), dtype=object)[y]
+    model = lqd.ConsensusClusterer(5, max_samples=300, n_partitions=4, random_state=0)
+    found = model.fit(da.from_array(X, chunks=(700, 6)), votes=votes).predict(
+        da.from_array(X, chunks=(900, 6))
+    )
+    assert (found.compute() == votes).mean() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"votes": []}, "votes must hold at least one voter, got none"),
+        (
+            {"votes": [da.zeros(60), da.zeros(59)]},
+            "votes must have 60 samples, as the first voter has, got 59",
+        ),
+        ({"votes": ["a"] * 7}, "votes must have 60 values, one per row of X, got 7"),
+        ({"y": [1] * 60, "origins": ["given"] * 7}, "origins must have 60 values, .*, got 7"),
+        ({"origins": ["given"] * 60}, "origins must come with y"),
+        ({"y": [1] * 60, "origins": ["you"] * 60}, "origins must hold 'given', .* got 'you'"),
+    ],
+)
+def test_wrong_votes_and_origins_are_named(arguments, message):
+    X = da.from_array(np.random.default_rng(0).normal(size=(60, 2)), chunks=(20, 2))
+    with pytest.raises(ValueError, match=message):
+        lqd.ConsensusClusterer(2).fit(X, **arguments)

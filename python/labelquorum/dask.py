@@ -6,7 +6,6 @@ data: only signatures, a bounded number of samples, and lazy Dask objects.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import copy
 from pathlib import Path
 from typing import Any, Self
@@ -25,11 +24,13 @@ from labelquorum._shared.arguments import (
     as_positive,
 )
 from labelquorum._shared.estimators import forget
-from labelquorum._shared.label_reader import read_labels
+from labelquorum._shared.label_reader import Labels
 from labelquorum._shared.labels import has_label, to_labels
+from labelquorum._shared.origins import as_origins, said_by_people
 from labelquorum.clustering.clusterer import ConsensusClusterer as InMemoryClusterer
 from labelquorum.votes.mini_clusters import mini_clusters as in_memory_mini_clusters
 from labelquorum.votes.signatures import SignatureTable
+from labelquorum.votes.weights import read_named_votes
 
 try:
     import dask.array as da
@@ -37,6 +38,15 @@ try:
     import pandas as pd
     from dask import compute, config, delayed
     from dask.delayed import Delayed
+
+    from labelquorum._shared.chunks import (
+        as_chunks,
+        as_labels,
+        as_rows,
+        delayed_chunks,
+        example,
+        map_rows,
+    )
 except ImportError as error:
     raise ImportError(
         f'labelquorum.dask needs Dask ({error}): pip install "labelquorum[dask]"'
@@ -46,8 +56,6 @@ __all__ = ["ConsensusClusterer", "mini_clusters"]
 
 _TABLES_PER_MERGE = 8
 _LABELED_SHARE = 0.5
-_LABELS_PER_CHUNK = 1 << 20
-_LABEL = "label"
 
 
 def mini_clusters(
@@ -113,15 +121,15 @@ def mini_clusters(
     >>> labels.compute()
     array([ 0,  0, -1,  1,  1], dtype=int32)
     """
-    chunks = _as_chunks(partitions, "partitions")
-    n_partitions = len(as_columns(_example(chunks)))
+    chunks = as_chunks(partitions, "partitions")
+    n_partitions = len(as_columns(example(chunks)))
     as_n_threads(n_jobs)
     as_min_agree(min_agree, n_partitions)
     as_min_differ(min_differ, n_partitions)
     as_positive(min_size, "min_size")
     if n_clusters is not None:
         as_positive(n_clusters, "n_clusters")
-    tables = [delayed(_counted)(chunk, n_partitions) for chunk in _delayed_chunks(chunks)]
+    tables = [delayed(_counted)(chunk, n_partitions) for chunk in delayed_chunks(chunks)]
     clusters = delayed(SignatureLabels)(
         merged_table(tables),
         n_clusters,
@@ -130,7 +138,7 @@ def mini_clusters(
         min_size=min_size,
         n_jobs=n_jobs,
     ).persist()
-    return _map_rows(_labels_of, chunks, clusters, np.dtype(np.int32))
+    return map_rows(_labels_of, chunks, clusters, np.dtype(np.int32))
 
 
 class SignatureLabels:
@@ -274,7 +282,7 @@ class ConsensusClusterer(BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, origins: Any = None, votes: Any = None) -> Self:
         """Draw samples and find their categories.
 
         Parameters
@@ -283,6 +291,12 @@ class ConsensusClusterer(BaseEstimator):
             Numbers. The chunks are computed once, and once more if their sizes are unknown.
         y : Dask array or Series, or array-like, of shape (n_samples,), optional
             Known categories: integers, with -1 where there is none; or strings, with None.
+        origins : Dask array or Series, or array-like, of shape (n_samples,), optional
+            Where each label in `y` comes from: "given", "accepted", or "proposed", which is not
+            known; see `labelquorum.ConsensusClusterer.fit`.
+        votes : Dask array, Series or DataFrame, or list or array-like, optional
+            Names of categories that may be wrong, (n_samples,), or (n_samples, n_voters), or a list
+            with an item for each voter. Only those of the drawn samples count.
 
         Returns
         -------
@@ -294,15 +308,15 @@ class ConsensusClusterer(BaseEstimator):
         TypeError, ValueError, MemoryError
             As `labelquorum.ConsensusClusterer`; also if X is not a Dask object.
         """
-        self._fit(X, y)
+        self._fit(X, y, origins, votes)
         return self
 
-    def fit_predict(self, X: Any, y: Any = None) -> Any:
+    def fit_predict(self, X: Any, y: Any = None, *, origins: Any = None, votes: Any = None) -> Any:
         """Draw samples, find their categories, and label all samples.
 
         Parameters
         ----------
-        X, y
+        X, y, origins, votes
             As for `fit`.
 
         Returns
@@ -317,27 +331,38 @@ class ConsensusClusterer(BaseEstimator):
         TypeError, ValueError, MemoryError
             As `fit`.
         """
-        rows, known = self._fit(X, y)
+        rows, known = self._fit(X, y, origins, votes)
         arrays = [rows] if known is None else [rows, known.rechunk((rows.chunks[0],))[:, None]]
         fitted = self.on_cluster()
         meta = np.empty(0, _label_type(self.classes_))
         return da.map_blocks(_labels_of_fit, *arrays, fitted=fitted, drop_axis=1, meta=meta)
 
-    def _fit(self, X: Any, y: Any) -> tuple[Any, Any | None]:
+    def _fit(self, X: Any, y: Any, origins: Any, votes: Any) -> tuple[Any, Any | None]:
         """Fit, and return samples and known labels as arrays with chunks of known sizes."""
         if as_positive(self.max_samples, "max_samples") < 3:
             raise ValueError(f"max_samples must be at least 3, got {self.max_samples}")
-        rows = _as_rows(X)
-        known = None if y is None else _as_labels(y)
-        if known is not None and len(known) != len(rows):
-            raise ValueError(f"y must have {len(rows)} values, one per row of X, got {len(known)}")
+        rows = as_rows(X)
+        labels = None if y is None else as_labels(y, "y")
+        words = None if origins is None else as_labels(origins, "origins")
+        voters = None if votes is None else _as_votes(votes)
+        for name, values in {"y": labels, "origins": words, "votes": voters}.items():
+            if values is not None and len(values) != len(rows):
+                raise ValueError(
+                    f"{name} must have {len(rows)} values, one per row of X, got {len(values)}"
+                )
+        known = labels
+        if words is not None and labels is not None:
+            said = words.rechunk(labels.chunks)
+            known = da.map_blocks(_said, labels, said, meta=np.empty(0, object))
         params = self.get_params(deep=False)
         del params["max_samples"]
         self.sample_ = _drawn(len(rows), known, self.max_samples, self.random_state)
-        sample, labels = compute(rows[self.sample_], None if known is None else known[self.sample_])
+        drawn = [None if x is None else x[self.sample_] for x in (labels, words, voters)]
+        sample, labels, words, voters = compute(rows[self.sample_], *drawn)
         if isinstance(X, dd.DataFrame):
             sample = pd.DataFrame(sample, columns=X.columns)  # for the names
-        self.estimator_ = InMemoryClusterer(**params).fit(sample, labels)
+        self.estimator_ = InMemoryClusterer(**params)
+        self.estimator_.fit(sample, labels, origins=words, votes=voters)
         forget(self, "feature_names_in_")
         for name in ("classes_", "n_clusters_", "n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
@@ -358,7 +383,7 @@ class ConsensusClusterer(BaseEstimator):
             Categories, from `classes_`. Strings have dtype object.
         """
         chunks = self._checked(X)
-        return _map_rows(_predicted, chunks, self.on_cluster(), _label_type(self.classes_))
+        return map_rows(_predicted, chunks, self.on_cluster(), _label_type(self.classes_))
 
     def predict_proba(self, X: Any) -> Any:
         """Predict the probabilities of the categories, as the in-memory estimator does.
@@ -376,19 +401,19 @@ class ConsensusClusterer(BaseEstimator):
         chunks = self._checked(X)
         dtype = np.dtype(np.float32 if self.estimator_.classifier_ is None else np.float64)
         columns = self.classes_.tolist()
-        return _map_rows(_probabilities, chunks, self.on_cluster(), dtype, columns)
+        return map_rows(_probabilities, chunks, self.on_cluster(), dtype, columns)
 
     def _checked(self, X: Any) -> Any:
         """The chunks of X, which must have the features of `fit`."""
         check_is_fitted(self)
-        chunks = _as_chunks(X, "X")
+        chunks = as_chunks(X, "X")
         n_features = chunks.shape[1]
         if n_features != self.n_features_in_:
             raise ValueError(
                 f"X must have {self.n_features_in_} features, as in fit, got {n_features}"
             )
         if isinstance(chunks, dd.DataFrame):  # Refuse other names now, not when it is computed.
-            validate_data(self, _example(chunks), reset=False, skip_check_array=True)
+            validate_data(self, example(chunks), reset=False, skip_check_array=True)
         return chunks
 
     def on_cluster(self, n_jobs: int | None = 1) -> Delayed:
@@ -464,122 +489,30 @@ def _probabilities(chunk: Any, fitted: FittedClusterer) -> NDArray[np.floating[A
     return probabilities
 
 
-def _as_chunks(values: Any, name: str) -> Any:
-    """A 2-D Dask array in chunks of whole rows, or a Dask DataFrame."""
-    if isinstance(values, dd.DataFrame):
-        return values
-    if not isinstance(values, da.Array):
-        raise TypeError(
-            f"{name} must be a Dask array or DataFrame, got {type(values).__name__}; for data in "
-            "memory, use the same name of labelquorum itself"
-        )
-    if values.ndim != 2:
-        raise ValueError(f"{name} must be 2-D, got shape {values.shape}")
-    return values.rechunk({1: -1})
+def _said(labels: NDArray[Any], origins: NDArray[Any]) -> NDArray[Any]:
+    return said_by_people(labels.astype(object), as_origins(origins, "origins"))
 
 
-def _delayed_chunks(chunks: Any) -> list[Delayed]:
-    """Each chunk as a delayed object."""
-    parts = chunks.to_delayed()
-    return list(parts if isinstance(chunks, dd.DataFrame) else parts.ravel())
-
-
-def _example(chunks: Any) -> Any:
-    """One row with the columns and types of the chunks."""
-    if isinstance(chunks, dd.DataFrame):
-        columns = {i: _one_value(dtype) for i, dtype in enumerate(chunks.dtypes)}
-        return pd.DataFrame(columns).set_axis(chunks.columns, axis=1)
-    return np.ones((1, chunks.shape[1]), chunks.dtype)
-
-
-def _one_value(dtype: Any) -> Any:
-    return np.ones(1, dtype) if isinstance(dtype, np.dtype) else pd.array([None], dtype=dtype)
-
-
-def _map_rows(
-    function: Callable[[Any, Any], NDArray[Any]],
-    chunks: Any,
-    model: Delayed,
-    dtype: np.dtype[Any],
-    columns: list[Any] | None = None,
-) -> Any:
-    """Apply a function of a chunk and the model to each chunk.
-
-    It returns a value for each row or, with `columns`, a row of these columns.
-    """
-    rest = {"function": function, "model": model, "out_dtype": dtype, "columns": columns}
-    if isinstance(chunks, dd.DataFrame):
-        meta = _as_frame(np.empty((0, *_n_columns(columns)), dtype), None, columns)
-        return chunks.map_partitions(_apply_to_frame, meta=meta, **rest)
-    if columns is None:
-        return chunks.map_blocks(_apply_to_block, drop_axis=1, meta=np.empty(0, dtype), **rest)
-    sizes = (chunks.chunks[0], (len(columns),))
-    return chunks.map_blocks(_apply_to_block, chunks=sizes, meta=np.empty((0, 0), dtype), **rest)
-
-
-def _apply_to_block(
-    chunk: Any,
-    function: Callable[[Any, Any], NDArray[Any]],
-    model: Any,
-    out_dtype: np.dtype[Any],
-    columns: list[Any] | None,
-) -> NDArray[Any]:
-    if not len(chunk):
-        return np.empty((0, *_n_columns(columns)), out_dtype)
-    return function(chunk, model).astype(out_dtype, copy=False)
-
-
-def _apply_to_frame(chunk: pd.DataFrame, columns: list[Any] | None, **rest: Any) -> Any:
-    return _as_frame(_apply_to_block(chunk, columns=columns, **rest), chunk.index, columns)
-
-
-def _n_columns(columns: list[Any] | None) -> tuple[int, ...]:
-    return () if columns is None else (len(columns),)
-
-
-def _as_frame(values: NDArray[Any], index: Any, columns: list[Any] | None) -> Any:
-    if columns is None:
-        return pd.Series(values, index, values.dtype, name=_LABEL)
-    return pd.DataFrame(values, index, columns)
-
-
-def _as_rows(X: Any) -> Any:
-    """The samples as a Dask array whose chunks have known sizes."""
-    chunks = _as_chunks(X, "X")
-    if isinstance(chunks, dd.DataFrame):
-        return chunks.to_dask_array(lengths=True)
-    return _sized(chunks)
-
-
-def _as_labels(y: Any) -> Any:
-    """The known labels as a Dask array whose chunks have known sizes."""
-    if isinstance(y, dd.Series):
-        meta = pd.Series(dtype=y.dtype if _is_plain(y) else object)
-        return y.map_partitions(_plain, meta=meta).to_dask_array(lengths=True)
-    if not isinstance(y, da.Array):
-        classes, codes = read_labels(y, "y", negatives="refused", whole_floats=True)
-        y = da.from_array(to_labels(classes, codes), chunks=_LABELS_PER_CHUNK)
-    if y.ndim != 1:
-        raise ValueError(f"y must have shape (n_samples,), got {y.shape}")
-    return _sized(y)
-
-
-def _is_plain(labels: Any) -> bool:
-    return isinstance(labels.dtype, np.dtype) and labels.dtype.kind in "iuf"
-
-
-def _plain(labels: pd.Series) -> pd.Series:
-    """Numbers as they are; strings and nullable integers as objects, with None where missing."""
-    if _is_plain(labels):
-        return labels
-    return pd.Series(labels.to_numpy(object, na_value=None), labels.index, object)
-
-
-def _sized(array: Any) -> Any:
-    """The array with chunks of known sizes."""
-    if np.isnan(array.shape[0]):
-        array = array.copy().compute_chunk_sizes()  # it works in place
-    return array
+def _as_votes(votes: Any) -> Any:
+    """The votes as a Dask array of shape (n_samples, n_voters) whose chunks have known sizes."""
+    if isinstance(votes, dd.DataFrame):
+        votes = [votes[name] for name in votes.columns]
+    elif isinstance(votes, da.Array) and votes.ndim == 2:
+        votes = list(votes.T)
+    elif isinstance(votes, (da.Array, dd.Series)):
+        votes = [votes]
+    items = votes if isinstance(votes, (list, tuple)) else []
+    if not any(isinstance(item, (da.Array, dd.Series)) for item in items):
+        names, codes = read_named_votes(votes)
+        votes = [Labels(np.array(names, object), column).as_objects() for column in codes.T]
+    columns = [as_labels(voter, "votes").astype(object) for voter in votes]
+    for column in columns:
+        if len(column) != len(columns[0]):
+            raise ValueError(
+                f"votes must have {len(columns[0])} samples, as the first voter has, got "
+                f"{len(column)}"
+            )
+    return da.stack(columns, axis=1)
 
 
 def _drawn(n: int, known: Any, max_samples: int, random_state: Any) -> NDArray[np.int64]:

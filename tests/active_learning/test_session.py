@@ -36,7 +36,7 @@ def _state(session):
     return (
         session.ask(),
         labels.labels.tolist(),
-        labels.sources.tolist(),
+        labels.origins.tolist(),
         labels.confidence.round(6).tolist(),
         session.categories,
         (session.n_labeled, session.n_of_group, session.n_left),
@@ -67,13 +67,13 @@ def test_proposals_are_learned_from_the_answers():
     shares = [p.share for p in asked.proposals]
     assert shares == sorted(shares, reverse=True)
     labels = session.labels(60)
-    answered = [row for row in ROWS if labels.sources[row] == "you"]
+    answered = [row for row in ROWS if labels.origins[row] == "given"]
     assert len(answered) == 12
     assert set(labels.confidence[answered]) == {1.0}
-    assert [row for row in range(60) if labels.sources[row] == ""] == [0, 1, 40]
-    proposed = [row for row in ROWS if labels.sources[row] == "proposed"]
+    assert [row for row in range(60) if labels.origins[row] == ""] == [0, 1, 40]
+    proposed = [row for row in ROWS if labels.origins[row] == "proposed"]
     assert [labels.labels[row] for row in proposed] == [_name(row) for row in proposed]
-    assert ((labels.confidence > 0) == (labels.sources != "")).all()
+    assert ((labels.confidence > 0) == (labels.origins != "")).all()
 
 
 def test_each_sample_is_asked_once_until_nothing_is_left():
@@ -109,7 +109,7 @@ def test_a_group_gets_one_label_after_a_few_checks():
     assert asked == Offer(first.row, "a", rest, N_CHECKS + 1)
     session.give(asked)
     labels = session.labels(60)
-    assert [row for row in range(60) if labels.sources[row] == "group"] == rest
+    assert [row for row in range(60) if labels.origins[row] == "accepted"] == rest
     assert {labels.labels[row] for row in group} == {"a"}
     assert session.n_of_group == len(rest)
     assert session.categories == {"a": N_CHECKS + 1}

@@ -36,7 +36,8 @@ def test_fit_writes_what_the_estimator_says(features, blobs, capsys):
     assert main(["fit", str(features), *options]) == 0
     model = lq.ConsensusClusterer(4, random_state=3).fit(blobs[0])
     rows = _rows_of(features.with_name("X-labels.csv"))
-    assert list(rows[0]) == ["label", "confidence", "pseudo_label"]
+    assert list(rows[0]) == ["label", "origin", "confidence", "pseudo_label"]
+    assert {row["origin"] for row in rows} == {"proposed"}
     assert [int(row["label"]) for row in rows] == model.labels_.tolist()
     assert [int(row["pseudo_label"]) for row in rows] == model.pseudo_labels_.tolist()
     np.testing.assert_array_equal(
@@ -308,3 +309,266 @@ def test_damaged_sparse_files_are_refused(tmp_path, capsys, change):
     np.savez(path, **parts, shape=np.array(X.shape), format=b"csr")
     assert main(["fit", str(path), "--n-clusters", "2", "--quiet"]) == 1
     assert "damaged or not a .npz file" in capsys.readouterr().err
+
+
+def _written(path, columns):
+    """Write columns to a .csv or .parquet file; None is left empty."""
+    if path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table(columns), path)
+        return path
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+def _last_week(blobs, tmp_path, extension=".csv"):
+    """A result of last week, of which a person accepted and corrected some rows."""
+    X, classes = blobs
+    y = np.full(400, None, dtype=object)
+    y[np.flatnonzero(classes == 0)[:10]] = "billing"
+    model = lq.ConsensusClusterer(4, random_state=0).fit(X, y)
+    labels, origins = model.labels_.astype(object), model.label_origins_.astype(object)
+    origins[np.flatnonzero(classes == 1)[:10]] = "accepted"
+    corrected = np.flatnonzero(classes == 2)[:10]
+    labels[corrected], origins[corrected] = "refund", "given"
+    wrong = np.flatnonzero(classes == 3)[:20]
+    labels[wrong] = "billing"  # the model errs
+    columns = {
+        "label": labels.tolist(),
+        "origin": origins.tolist(),
+        "confidence": model.confidence_.tolist(),
+        "pseudo_label": model.pseudo_labels_.tolist(),
+    }
+    return _written(tmp_path / f"week1{extension}", columns), labels, origins
+
+
+@pytest.mark.parametrize("extension", [".csv", ".parquet"])
+def test_proposals_of_a_result_are_not_taken_as_known(features, blobs, tmp_path, capsys, extension):
+    table, labels, origins = _last_week(blobs, tmp_path, extension)
+    out = tmp_path / "week2.csv"
+    options = ["--labels", str(table), "--n-clusters", "4", "--seed", "5", "--out", str(out)]
+    assert main(["fit", str(features), *options]) == 0
+    said = "30 labels are known; 370 are proposals of a model"
+    assert said in " ".join(capsys.readouterr().err.split())
+    rows = _rows_of(out)
+    assert list(rows[0]) == ["label", "origin", "confidence", "pseudo_label"]
+    assert [row["origin"] for row in rows] == origins.tolist()
+    for row, label, origin in zip(rows, labels, origins, strict=True):
+        assert origin == "proposed" or row["label"] == label
+    _, classes = blobs
+    assert "billing" not in {rows[i]["label"] for i in np.flatnonzero(classes == 3)}
+    # The result goes in again, and nothing changes.
+    again = tmp_path / "week3.csv"
+    options = ["--labels", str(out), "--n-clusters", "4", "--seed", "6", "--out", str(again)]
+    assert main(["fit", str(features), *options, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    for before, after in zip(rows, _rows_of(again), strict=True):
+        assert (before["label"], before["origin"]) == (after["label"], after["origin"])
+
+
+def test_labels_without_a_word_about_their_origin_are_given(features, blobs, tmp_path):
+    words = ["", "given", " Accepted ", "proposed", "none"]
+    columns = {
+        "label": [f"c{k}" if i < 100 else "" for i, k in enumerate(blobs[1])],
+        "origin": [words[i % 5] for i in range(400)],
+    }
+    table, out = _written(tmp_path / "y.csv", columns), tmp_path / "out.csv"
+    options = ["--labels", str(table), "--n-clusters", "4", "--out", str(out), "--quiet"]
+    assert main(["fit", str(features), *options]) == 0
+    wanted = ["given", "given", "accepted", "proposed", "given"]
+    found = [row["origin"] for row in _rows_of(out)]
+    assert found == [wanted[i % 5] if i < 100 else "proposed" for i in range(400)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "code", "message"),
+    [
+        (
+            {"label": ["a"] * 400, "origin": ["given", "human"] * 200},
+            [],
+            1,
+            r"y.csv: the column 'origin' must hold 'given', 'accepted' or 'proposed', or nothing "
+            r"for labels that people gave, got 'human' at position 1 \(from 0\): rename the column "
+            "if it says something else",
+        ),
+        (
+            {"label": ["a"] * 400, "origin": [0.5] * 400},
+            [],
+            1,
+            "the column 'origin' must hold 'given'.* got '0.5' at position 0",
+        ),
+        (
+            {"label": ["a"] * 400, "confidence": [1] * 400, "pseudo_label": ["a"] * 400},
+            [],
+            1,
+            "y.csv: a result without the column 'origin', .* take all labels as known with "
+            "--label-column label",
+        ),
+        (
+            {
+                "row": range(400),
+                "label": ["a"] * 400,
+                "source": ["you"] * 400,
+                "confidence": [1] * 400,
+            },
+            [],
+            1,
+            "y.csv: a result without the column 'origin'",
+        ),
+        (
+            {"label": ["a"] * 400, "origin": ["proposed"] * 400},
+            ["--no-discover"],
+            1,
+            "y.csv: --no-discover needs known labels, but all 400 are proposals of a model",
+        ),
+    ],
+)
+def test_wrong_origins_in_a_file_are_named(
+    features, tmp_path, capsys, columns, options, code, message
+):
+    table = _written(tmp_path / "y.csv", columns)
+    assert main(["fit", str(features), "--labels", str(table), *options, "--quiet"]) == code
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_all_labels_of_an_old_result_are_known_if_one_says_so(features, blobs, tmp_path):
+    columns = {"label": [f"c{k}" for k in blobs[1]], "confidence": [1] * 400}
+    table = _written(tmp_path / "y.csv", columns | {"pseudo_label": [""] * 400})
+    out = tmp_path / "out.csv"
+    options = ["--labels", str(table), "--label-column", "label", "--quiet", "--out", str(out)]
+    assert main(["fit", str(features), *options]) == 0
+    assert {row["origin"] for row in _rows_of(out)} == {"given"}
+
+
+@pytest.mark.parametrize("extension", [".csv", ".parquet"])
+@pytest.mark.parametrize("names_columns", [False, True])
+def test_labels_beside_features_have_origins_too(tmp_path, blobs, capsys, extension, names_columns):
+    X, classes = blobs
+    is_accepted = np.arange(400) % 4 == 0
+    columns = {name: X[:, j].tolist() for j, name in enumerate("abcde")}
+    columns["label"] = [f"c{k}" for k in classes]
+    columns["origin"] = np.where(is_accepted, "accepted", "proposed").tolist()
+    path = _written(tmp_path / f"table{extension}", columns)
+    options = ["--label-column", "label", "--n-clusters", "4"]
+    options += ["--columns", "a,b,c,d,e"] if names_columns else []
+    assert main(["fit", str(path), *options]) == 0
+    assert "5 features" in capsys.readouterr().out
+    rows = _rows_of(tmp_path / "table-labels.csv")
+    assert [row["origin"] for row in rows] == columns["origin"]
+
+
+@pytest.mark.parametrize("options", [[], ["--columns", "a,origin"]])
+def test_a_feature_may_be_called_origin(tmp_path, blobs, capsys, options):
+    X, classes = blobs
+    columns = {"a": X[:, 0].tolist(), "origin": X[:, 1].tolist(), "y": classes.tolist()}
+    path = _written(tmp_path / "table.csv", columns)
+    assert main(["fit", str(path), "--label-column", "y", *options]) == 0
+    assert "2 features" in capsys.readouterr().out
+    assert {row["origin"] for row in _rows_of(tmp_path / "table-labels.csv")} == {"given"}
+
+
+def _answers(classes, share_wrong=0.1):
+    rng = np.random.default_rng(0)
+    names = np.array(["red", "green", "blue", "gray"])
+    answers = names[classes].astype(object)
+    wrong = rng.random(len(answers)) < share_wrong
+    answers[wrong] = rng.choice(names, wrong.sum())
+    answers[rng.random(len(answers)) < 0.5] = None
+    return names[classes], answers
+
+
+@pytest.mark.parametrize("place", ["table of features", ".csv", ".parquet", ".txt", ".npy"])
+def test_votes_name_categories_and_may_be_wrong(tmp_path, blobs, features, place):
+    X, classes = blobs
+    truth, answers = _answers(classes)
+    columns = {"answer": answers.tolist(), "rule": np.where(classes < 2, truth, None).tolist()}
+    options = ["--n-clusters", "4", "--quiet", "--out", str(tmp_path / "out.csv")]
+    voters = [columns["answer"]]
+    if place in (".csv", ".parquet"):
+        votes = _written(tmp_path / f"votes{place}", {"id": [*range(400)]} | columns)
+        options += ["--votes", str(votes), "--vote-column", "answer", "--vote-column", "rule"]
+        voters = list(columns.values())
+    elif place == ".txt":
+        (tmp_path / "votes.txt").write_text("".join(f"{x or ''}\n" for x in answers))
+        options += ["--votes", str(tmp_path / "votes.txt")]
+    elif place == ".npy":
+        np.save(tmp_path / "votes.npy", np.array([x or "" for x in answers]))
+        options += ["--votes", str(tmp_path / "votes.npy")]
+    else:
+        table = {name: X[:, j].tolist() for j, name in enumerate("abcde")}
+        features = _written(tmp_path / "table.csv", table | columns)
+        X = np.array([[float(x) for x in row] for row in X.tolist()])
+        options += ["--vote-column", "answer", "--vote-column", "rule"]
+        voters = list(columns.values())
+    assert main(["fit", str(features), *options]) == 0
+    rows = _rows_of(tmp_path / "out.csv")
+    assert {row["origin"] for row in rows} == {"proposed"}
+    assert np.mean([row["label"] for row in rows] == truth) > 0.99
+    model = lq.ConsensusClusterer(4, random_state=0).fit(X, votes=voters)
+    assert [row["label"] for row in rows] == model.labels_.tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (
+            ["--vote-column", "answers"],
+            1,
+            "no column 'answers'; the columns are a, b, answer, none",
+        ),
+        (["--vote-column", "none"], 1, "column 'none': a voter must vote on a sample at least"),
+        (
+            ["--vote-column", "answer", "--vote-column", "answer"],
+            2,
+            "--vote-column must name different columns, got answer, answer",
+        ),
+        (
+            ["--vote-column", "answer", "--label-column", "answer"],
+            2,
+            "--vote-column and --label-column must differ, got 'answer' in both",
+        ),
+        (
+            ["--vote-column", "a", "--columns", "a,b"],
+            2,
+            "--vote-column and --columns must differ, got 'a' in both",
+        ),
+        (["--votes", "absent.csv"], 1, "absent.csv: No such file"),
+        (["--votes", "SHORT"], 1, "short.txt: 2 votes, but .* has 400 samples: they must be equal"),
+        (["--votes", "SHORT", "--vote-column", "x"], 1, ".txt files have no named columns: 'x'"),
+        (["--votes", "SOURCE"], 1, "must have one column, or one named label, .*--vote-column"),
+        (["--votes", "OUT"], 2, "--out must be another file than --votes"),
+    ],
+)
+def test_wrong_votes_are_named(tmp_path, blobs, capsys, options, code, message):
+    X, classes = blobs
+    columns = {"a": X[:, 0].tolist(), "b": X[:, 1].tolist(), "answer": _answers(classes)[1]}
+    source = _written(tmp_path / "table.csv", columns | {"none": [""] * 400})
+    (tmp_path / "short.txt").write_text("a\nb\n")
+    out = tmp_path / "out.csv"
+    out.write_text("label\n")
+    paths = {"SOURCE": str(source), "SHORT": str(tmp_path / "short.txt"), "OUT": str(out)}
+    options = ["--columns", "a,b", *(paths.get(option, option) for option in options)]
+    assert main(["fit", str(source), *options, "--out", str(out), "--quiet"]) == code
+    assert re.search(message, capsys.readouterr().err)
+    assert out.read_text() == "label\n"
+
+
+def test_origins_of_a_folder_of_tables_are_read(tmp_path, blobs, capsys):
+    X, classes = blobs
+    (tmp_path / "tables").mkdir()
+    origins = np.where(np.arange(400) % 4 == 0, "accepted", "proposed")
+    for i, part in enumerate([slice(0, 150), slice(150, 400)]):
+        columns = {name: X[part, j].tolist() for j, name in enumerate("abcde")}
+        columns |= {"y": classes[part].tolist(), "origin": origins[part].tolist()}
+        _written(tmp_path / "tables" / f"{i}.csv", columns)
+    for place in (tmp_path / "tables", tmp_path / "tables" / "*.csv"):
+        out = tmp_path / "out.csv"
+        options = ["--label-column", "y", "--n-clusters", "4", "--out", str(out)]
+        assert main(["fit", str(place), *options]) == 0
+        assert "100 labels are known; 300 are proposals" in capsys.readouterr().err
+        assert [row["origin"] for row in _rows_of(out)] == origins.tolist()

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from sklearn.datasets import make_blobs
 
 import labelquorum as lq
 from labelquorum.cli.main import main
@@ -71,3 +72,18 @@ def test_the_truth_may_have_a_column_of_its_own(tmp_path, capsys):
     assert main([*call, "--truth", str(truth), "--truth-column", "intent"]) == 0
     assert main([*call, "--truth-column", "intent"]) == 2
     assert "--truth-column needs --truth" in capsys.readouterr().err
+
+
+def test_what_a_model_proposed_is_no_truth_and_origins_are_shown(tmp_path):
+    X, y = make_blobs(90, 3, centers=3, cluster_std=0.3, random_state=0)
+    np.save(tmp_path / "X.npy", X)
+    is_said = np.arange(90) % 3 == 0
+    rows = [f"c{k},{'given' if said else 'proposed'}" for k, said in zip(y, is_said, strict=True)]
+    (tmp_path / "truth.csv").write_text("\n".join(["label,origin", *rows]))
+    rows = [f"c{k},accepted" if i < 6 else "," for i, k in enumerate(y)]
+    (tmp_path / "y.csv").write_text("\n".join(["label,origin", *rows]))
+    command = ["report", str(tmp_path / "X.npy"), "--truth", str(tmp_path / "truth.csv")]
+    assert main([*command, "--labels", str(tmp_path / "y.csv"), "--n-clusters", "3"]) == 0
+    page = (tmp_path / "X-report.html").read_text(encoding="utf-8")
+    assert "Measured on 28 samples" in page  # of the 30, two are known
+    assert "a model proposed it, and people accepted it" in page

@@ -295,3 +295,113 @@ def test_a_warning_says_if_the_partitions_tell_fewer_categories_apart():
 def test_partitions_of_another_length_are_refused(blobs):
     with pytest.raises(ValueError, match=r"partitions must have 600 rows, .* got 3"):
         lq.ConsensusClusterer(2).fit(blobs[0], partitions=[[0, 1, 1]])
+
+
+@pytest.fixture(scope="module")
+def weeks(blobs):
+    """Labels of a person, a first fit, and what the person accepted and corrected of it."""
+    X, classes = blobs
+    y = np.full(len(X), None, dtype=object)
+    for k, name in enumerate(["billing", "login"]):
+        y[np.flatnonzero(classes == k)[:8]] = name
+    first = fitted(X, y)
+    labels, origins = first.labels_.astype(object), first.label_origins_.copy()
+    accepted = np.flatnonzero(classes == 2)[:6]
+    corrected = np.flatnonzero(classes == 3)[:5]
+    origins[accepted] = "accepted"
+    labels[corrected], origins[corrected] = "refund", "given"
+    return X, y, first, labels, origins
+
+
+def test_labels_remember_where_they_come_from_week_after_week(weeks):
+    X, y, first, labels, origins = weeks
+    is_given = np.not_equal(y, None)
+    assert set(first.label_origins_[is_given]) == {"given"}
+    assert set(first.label_origins_[~is_given]) == {"proposed"}
+    second = fitted(X, labels, n_clusters=6)  # without origins, a person says it all
+    assert set(second.label_origins_) == {"given"}
+    second = lq.ConsensusClusterer(5, random_state=1).fit(X, labels, origins=origins)
+    np.testing.assert_array_equal(second.label_origins_, origins)
+    known = origins != "proposed"
+    np.testing.assert_array_equal(second.labels_[known], labels[known])
+    table = second.category_table_
+    name = labels[origins == "accepted"][0]
+    n_labeled = {"billing": 8, "login": 8, "refund": 5, name: 6}
+    assert {k: n for k, n in table["n_labeled"].items() if n} == n_labeled
+    assert table["n_accepted"].sum() == table["n_accepted"][name] == 6
+    third = lq.ConsensusClusterer(5, random_state=2).fit(
+        X, second.labels_, origins=second.label_origins_
+    )
+    np.testing.assert_array_equal(third.label_origins_, origins)
+    np.testing.assert_array_equal(third.labels_, second.labels_)
+
+
+def test_proposals_of_last_week_are_not_known_but_keep_their_names(weeks):
+    X, y, first, _, _ = weeks
+    known = np.not_equal(y, None)
+    wrong = first.labels_.astype(object)  # the model errs, and swaps two of its categories
+    swap = {"new 0": "new 1", "new 1": "new 0"}
+    few = np.flatnonzero(~known)[::10]
+    wrong[few] = [swap.get(label, "billing") for label in wrong[few]]
+    again = lq.ConsensusClusterer(5, random_state=3).fit(X, wrong, origins=first.label_origins_)
+    plain = lq.ConsensusClusterer(5, random_state=3).fit(X, y)
+    assert lq.clustering_accuracy(plain.labels_, again.labels_) == 1  # nobody learned from them
+    np.testing.assert_array_equal(again.labels_, first.labels_)
+    np.testing.assert_array_equal(again.cut(5), again.labels_)
+    np.testing.assert_array_equal(again.outcome_.known >= 0, known)
+    assert set(again.label_origins_[~known]) == {"proposed"}
+    assert not set(again.suspect_labels_) & set(few)
+    for layer in again.cluster_layers_:
+        assert {"billing", "login"} <= set(layer.tolist())
+
+
+def test_labels_that_are_all_proposals_keep_their_numbers(blobs):
+    X, _ = blobs
+    last = (fitted(X).labels_ + 3) % 5 + 10
+    model = lq.ConsensusClusterer(5, random_state=4).fit(X, last, origins=["proposed"] * len(X))
+    np.testing.assert_array_equal(model.labels_, last)
+    assert set(model.label_origins_) == {"proposed"}
+    assert model.outcome_.n_known == 0
+
+
+def test_samples_without_a_label_have_no_origin(blobs):
+    X, classes = blobs
+    y = np.where((classes < 2) & (np.arange(len(X)) % 10 == 0), classes, -1)
+    model = fitted(X, y, discover=False)
+    np.testing.assert_array_equal(model.label_origins_ == "", model.labels_ == -1)
+    np.testing.assert_array_equal(model.label_origins_ == "given", y >= 0)
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.label_origins_, model.label_origins_)
+
+
+def test_members_of_a_group_and_believed_voters_are_proposals(blobs):
+    X, classes = blobs
+    y = np.full(len(X), -1)
+    y[5] = 3
+    groups = np.full(len(X), -1)
+    groups[[5, 17, 99]] = 0
+    votes = np.where(np.arange(len(X)) % 3 == 0, classes, -1)
+    model = lq.ConsensusClusterer(5, random_state=0).fit(X, y, groups=groups, votes=votes)
+    assert model.labels_[[17, 99]].tolist() == [3, 3]
+    assert np.flatnonzero(model.label_origins_ == "given").tolist() == [5]
+    assert set(model.label_origins_) == {"given", "proposed"}
+
+
+def test_refitting_forgets_the_origins_of_before(weeks):
+    X, y, _, labels, origins = weeks
+    model = lq.ConsensusClusterer(5, random_state=0).fit(X, labels, origins=origins)
+    assert set(model.fit(X, y).label_origins_) == {"given", "proposed"}
+    assert set(model.fit(X).label_origins_) == {"proposed"}
+
+
+@pytest.mark.parametrize(
+    ("y", "origins", "message"),
+    [
+        (None, ["given"] * 600, "origins must come with y"),
+        ([0] * 600, ["given"] * 599, "origins must have 600 values, one per sample, got 599"),
+        ([0] * 600, ["model"] * 600, "origins must hold 'given', .*, got 'model' at position 0"),
+    ],
+)
+def test_wrong_origins_are_named(blobs, y, origins, message):
+    with pytest.raises(ValueError, match=message):
+        lq.ConsensusClusterer(5).fit(blobs[0], y, origins=origins)

@@ -153,3 +153,49 @@ def test_the_table_needs_a_fit_and_is_an_array_without_pandas(blobs, monkeypatch
         np.testing.assert_array_equal(table["category"], model.classes_)
         for name in frame.columns:
             np.testing.assert_array_equal(table[name], frame[name])
+
+
+@pytest.mark.filterwarnings("ignore:partitions.* changes nothing")
+def test_partitions_that_change_nothing_are_neither_for_nor_against(digits):
+    X, classes = digits
+    X, classes = X[:400], classes[:400]
+    rng = np.random.default_rng(0)
+    good = lq.base_partitions(X, 10, n_partitions=6, random_state=0)
+    noise = rng.integers(0, 10, 400)
+    together = np.zeros(400, dtype=int)
+    answers = np.where(rng.random(400) < 0.5, [f"digit {k}" for k in classes], None)
+    votes = lq.combine_votes([good, noise, answers, together])
+    model = lq.ConsensusClusterer(10, random_state=0).fit(X, partitions=votes)
+    plain = model.partition_weights_ > 0
+    assert plain.tolist() == [True] * 6 + [False] * 3
+    for i in range(0, 400, 37):
+        explanation = model.explain(i)
+        assert explanation.counts.tolist() == plain.tolist()
+        votes_for = explanation.majorities[:6] == explanation.category
+        assert explanation.n_for == votes_for.sum()
+        assert explanation.n_for + explanation.n_against <= 6
+        agreements = (model.partitions_[:, :6] == model.partitions_[i, :6]).sum(axis=1)
+        agreements[i] = 0
+        np.testing.assert_array_equal(
+            explanation.neighbor_agreements, agreements[explanation.neighbors]
+        )
+        assert explanation.neighbor_agreements.max() == agreements.max()
+        text = str(explanation)
+        assert f"Partitions: {explanation.n_for} for it, {explanation.n_against} against" in text
+        assert "; 3 not counted." in text
+        assert [line.endswith("does not count") for line in text.splitlines()[-3:]] == [
+            True,
+            explanation.clusters[7] >= 0,
+            True,
+        ]
+
+
+def test_an_explanation_says_where_a_known_label_comes_from(blobs):
+    X, classes = blobs
+    y = np.where(np.arange(len(X)) % 5 == 0, classes, -1)
+    origins = np.where(np.arange(len(X)) % 10 == 0, "accepted", "given")
+    model = lq.ConsensusClusterer(5, random_state=0).fit(X, y, origins=origins)
+    assert [model.explain(i).origin for i in (0, 5, 7)] == ["accepted", "given", "proposed"]
+    assert f"Known label: {y[0]}, a proposal that was accepted." in str(model.explain(0))
+    assert f"Known label: {y[5]}." in str(model.explain(5))
+    assert "Known label" not in str(model.explain(7))

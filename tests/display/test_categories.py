@@ -263,6 +263,18 @@ def test_partitions_and_labels_come_from_the_estimator():
     np.testing.assert_array_equal(display.agreement, expected.agreement)
 
 
+@pytest.mark.filterwarnings("ignore:partitions.* changes nothing")
+def test_partitions_that_change_nothing_are_not_in_the_heat_map(blobs):
+    X, classes = blobs
+    idle = np.random.default_rng(0).integers(0, 5, len(X))
+    partitions = np.column_stack([classes, classes // 2, classes, idle])
+    model = lq.ConsensusClusterer(5, random_state=0).fit(X, partitions=partitions)
+    assert model.partition_weights_.tolist() == [1, 1, 1, 0]
+    display = lq.AgreementDisplay.from_estimator(model)
+    expected = lq.AgreementDisplay.from_predictions(partitions[:, :3], model.labels_)
+    np.testing.assert_array_equal(display.agreement, expected.agreement)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import labelquorum as lq
 from labelquorum.quality.coverage import judge
 from labelquorum.report.contents import contents
 from labelquorum.report.data import report_data
+from labelquorum.report.page import report_page
 
 
 def contents_of(model, y=None):
@@ -120,3 +122,33 @@ def test_known_categories_are_listed_in_natural_order(fit_partitions):
     expected = [f"new {k}" for k in range(13)]
     assert [row.name for row in values["rows"]] == expected
     assert [card.name for card in values["cards"]] == expected
+
+
+@pytest.mark.filterwarnings("ignore:partitions.* changes nothing")
+def test_partitions_that_change_nothing_are_not_shown(
+    three_categories, three_classes, fit_partitions
+):
+    partitions = three_categories.partitions_
+    idle = np.column_stack([partitions, np.zeros(120, dtype=int)])
+    found, wanted = (contents_of(fit_partitions(p, n_clusters=3)) for p in (idle, partitions))
+    assert found["heat_map"]["data"] == wanted["heat_map"]["data"]
+    assert dict(found["facts"])["partitions"] == dict(wanted["facts"])["partitions"]
+
+
+def test_the_page_says_where_labels_come_from(fit_partitions, three_categories, three_classes):
+    assert contents_of(three_categories)["origins"] == []
+    partitions = three_categories.partitions_
+    y = np.where((three_classes < 2) & (np.arange(120) < 60), three_classes, -1)
+    origins = np.where(np.arange(120) < 12, "accepted", "given")
+    model = lq.ConsensusClusterer(3, random_state=0, discover=False)
+    model.fit(np.zeros((120, 1)), y, origins=origins, partitions=partitions)
+    rows = contents_of(model)["origins"]
+    counts = {row.name: row.n_labels for row in rows}
+    assert counts["accepted"] == 8
+    assert counts["given"] == 32
+    assert counts["no label"] == np.count_nonzero(model.labels_ == -1)
+    assert sum(counts.values()) == 120
+    assert sum(row.share for row in rows) == pytest.approx(1)
+    page = report_page(model)
+    assert "Where labels come from" in page
+    assert "Where labels come from" not in report_page(three_categories)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import labelquorum as lq
 from labelquorum import review
 from labelquorum._shared.cells import unmarked
 from labelquorum._shared.label_reader import is_no_label_word
@@ -168,8 +169,10 @@ def test_suggestions_that_people_accept_come_back_as_they_were(case):
             name: [{"value": suggestion["value"], "user_id": "u"}]
             for name, suggestion in record["suggestions"].items()
         }
-    accepted = review.read_argilla(records, n, integers=integers)
-    np.testing.assert_array_equal(accepted.labels, expected)
+    nested = review.read_argilla(records, n, integers=integers)
+    np.testing.assert_array_equal(nested.labels, expected)
+    origins = ["" if _no_label(label) else "accepted" for label in labels]
+    assert accepted.origins.tolist() == nested.origins.tolist() == origins
 
 
 def _accept_all(path):
@@ -443,3 +446,105 @@ def test_the_last_answer_of_a_person_counts_whatever_the_form_of_times(earlier, 
     export[0]["annotations"] = [annotation("yesterday", "new")]
     with pytest.raises(ValueError, match="updated_at must be a time such as"):
         review.read_label_studio(export, 1)
+
+
+SUGGESTED = ["card", "login", "card", None, "card"]
+CHOSEN = ["card", "card", None, "login", " card "]
+ORIGINS = ["accepted", "given", "", "given", "accepted"]
+
+
+def _answered_tasks(_path):
+    tasks = review.label_studio_tasks(list("abcde"), SUGGESTED)
+    for task, label in zip(tasks, CHOSEN, strict=True):
+        del task["predictions"]  # not all exports have them
+        task["annotations"] = [_annotation(label)]
+    return review.read_label_studio(tasks, 5)
+
+
+def _answered_tasks_in_short(_path):
+    items = [
+        task["data"] | ({} if label is None else {"label": label})
+        for task, label in zip(
+            review.label_studio_tasks(list("abcde"), SUGGESTED), CHOSEN, strict=True
+        )
+    ]
+    return review.read_label_studio(items, 5)
+
+
+def _answered_records(_path):
+    records = review.argilla_records(list("abcde"), SUGGESTED)
+    for record, label in zip(records, CHOSEN, strict=True):
+        record["responses"] = {} if label is None else {"label": [{"value": label}]}
+    return review.read_argilla(records, 5)
+
+
+def _answered_flat_records(_path):
+    records = [
+        {"id": str(i), "label.suggestion": suggested, "label.responses": chosen and [chosen]}
+        for i, (suggested, chosen) in enumerate(zip(SUGGESTED, CHOSEN, strict=True))
+    ]
+    return review.read_argilla(records, 5)
+
+
+def _answered_table(path, column="suggestion"):
+    rows = [
+        f"{i},{suggested or ''},{chosen or ''}"
+        for i, (suggested, chosen) in enumerate(zip(SUGGESTED, CHOSEN, strict=True))
+    ]
+    path.write_text("\n".join([f"sample,{column},label", *rows]), encoding="utf-8")
+    return review.read_csv(path, 5)
+
+
+def _answered_list_of_a_report(path):
+    return _answered_table(path, "category")
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        _answered_tasks,
+        _answered_tasks_in_short,
+        _answered_records,
+        _answered_flat_records,
+        _answered_table,
+        _answered_list_of_a_report,
+    ],
+)
+def test_answers_tell_what_was_accepted_from_what_people_said_themselves(tmp_path, answered):
+    answers = answered(tmp_path / "answers.csv")
+    assert answers.labels.tolist() == ["card", "card", None, "login", "card"]
+    assert answers.origins.tolist() == ORIGINS
+
+
+def test_a_label_is_accepted_if_it_was_suggested_to_all_who_chose_it(tmp_path):
+    paths = [tmp_path / f"{person}.csv" for person in "abc"]
+    tables = ["0,a,a\n1,a,a\n2,a,b", "0,a,a\n1,,a\n2,b,b", "0,a,b\n1,b,b\n2,a,a"]
+    for path, table in zip(paths, tables, strict=True):
+        path.write_text(f"sample,suggestion,label\n{table}\n", encoding="utf-8")
+    answers = review.read_csv(paths, 4)
+    assert answers.labels.tolist() == ["a", "a", "b", None]
+    assert answers.origins.tolist() == ["accepted", "given", "given", ""]
+
+
+def test_answers_are_known_labels_with_their_origins(blobs, tmp_path):
+    X, classes = blobs
+    model = lq.ConsensusClusterer(5, random_state=0).fit(X)
+    path = tmp_path / "review.csv"
+    samples = np.arange(0, len(X), 20)
+    suggested = [f"new {k}" for k in model.labels_]
+    review.write_csv(path, ["x"] * len(X), suggested, model.confidence_, samples=samples)
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    for i, row in enumerate(rows):
+        row["label"] = "refund" if i % 3 == 0 and classes[samples[i]] == 2 else row["suggestion"]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    answers = review.read_csv(path, len(X))
+    again = lq.ConsensusClusterer(6, random_state=0)
+    again.fit(X, answers.labels, origins=answers.origins)
+    is_answer = np.isin(np.arange(len(X)), samples)
+    np.testing.assert_array_equal(again.label_origins_[is_answer], answers.origins[is_answer])
+    assert set(answers.origins) == {"", "given", "accepted"}
+    assert set(again.label_origins_[~is_answer]) == {"proposed"}

@@ -27,7 +27,10 @@ def test_a_task_holds_the_text_its_number_and_the_prediction():
     }
     prediction = {"model_version": "labelquorum", "score": 1.0, "result": [result]}
     assert tasks == [
-        {"data": {"query": "How are you?", "sample": 3}, "predictions": [prediction]},
+        {
+            "data": {"suggestion": "card", "query": "How are you?", "sample": 3},
+            "predictions": [prediction],
+        },
         {"data": {"query": "=1+1", "sample": 1}, "predictions": []},
     ]
 

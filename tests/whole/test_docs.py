@@ -42,7 +42,7 @@ ANSWERS = b"n\none\nn\nother\n" + b"1\n2\n" * 5  # of someone who labels texts
     [pytest.param(name, marks=pytest.mark.deep) if ".deep" in name else name for name in MODULES],
 )
 def test_the_examples_of_a_module_are_true(name):
-    if name.endswith((".dask", ".folders")):
+    if name.endswith((".dask", ".folders", ".chunks")):
         pytest.importorskip("distributed")
     module = importlib.import_module(name)
     finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner()

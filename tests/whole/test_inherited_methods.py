@@ -246,7 +246,7 @@ def test_only_keyword_arguments_are_metadata_to_route(name):
     requests = model.get_metadata_routing()
     expected = {"fit": set(), "predict": set(), "score": set()}
     if isinstance(model, lq.ConsensusClusterer):
-        expected["fit"] = {"groups", "partitions", "votes"}
+        expected["fit"] = {"groups", "origins", "partitions", "votes"}
     if isinstance(model, lq.RepresentativeSampler):
         expected["fit"] = {"partition"}
     if "SetClusterer" in name:

@@ -6,7 +6,7 @@ pass is read by `label_reader`.
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -184,23 +184,33 @@ def has_label(labels: Any) -> NDArray[np.bool_]:
     return is_labeled
 
 
-def category_names(known: NDArray[Any], n_clusters: int) -> NDArray[Any]:
-    """Return the known names, followed by new names for the other clusters.
+def category_names(
+    known: NDArray[Any],
+    n_clusters: int,
+    *,
+    kept: Mapping[int, Any] | None = None,
+    taken: Iterable[Any] = (),
+) -> NDArray[Any]:
+    """Return the known names, followed by names for the other clusters.
 
+    `kept` names some of these by their number. The rest get new names, none of which is `taken`.
     After strings come "new 0", "new 1" and so on, after numbers (or bools, which count as 0 and 1)
     the next higher ones; where there are none, the lowest that are free.
     """
-    names = known.tolist()
-    taken, n_new = set(names), n_clusters - len(names)
+    names, kept = known.tolist(), kept or {}
+    used, n_new = {*names, *taken}, n_clusters - len(names)
     if not n_new:
         return known
-    if any(isinstance(name, str) for name in names):
-        candidates: Any = (f"new {i}" for i in range(n_clusters))
+    n_candidates = len(used) + n_new
+    if any(isinstance(name, str) for name in used):
+        candidates: Any = (f"new {i}" for i in range(n_candidates))
     else:
-        first = int(max(names, default=-1)) + 1
+        first = int(max(used, default=-1)) + 1
         has_room = first + n_new - 1 <= np.iinfo(np.int64).max
-        candidates = range(first, first + n_new) if has_room else range(n_clusters)
-    return array_of_names([*names, *islice((x for x in candidates if x not in taken), n_new)])
+        candidates = range(first, first + n_new) if has_room else range(n_candidates)
+    free = (x for x in candidates if x not in used)
+    new = [kept[k] if k in kept else next(free) for k in range(len(names), n_clusters)]
+    return array_of_names([*names, *new])
 
 
 def group_codes(groups: Any, n: int) -> NDArray[np.int32]:

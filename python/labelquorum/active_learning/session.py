@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from labelquorum._shared.origins import ACCEPTED, GIVEN, PROPOSED
+
 _MIN_AGREE = 0.9  # share of the partitions
 N_CHECKS = 3  # other samples of a group that are asked before one label is offered to the rest
 _MIN_REST = 2 * N_CHECKS  # fewer other samples in a group are not worth the checks
@@ -72,10 +74,11 @@ class Labels(NamedTuple):
 
     labels: NDArray[Any]
     """Strings; None for no label."""
-    sources: NDArray[Any]
-    """Each is "you" (the person), "group", "proposed" (the model), or "" for no label."""
+    origins: NDArray[Any]
+    """Each is "given" (one by one), "accepted" (for the rest of a group), "proposed" by the model,
+    or "" for no label."""
     confidence: NDArray[np.float64]
-    """Probability that the label is right: 1 for "you", 5/6 for "group", 0 for no label."""
+    """Probability that the label is right: 1 for "given", 5/6 for "accepted", 0 for no label."""
 
 
 class LabelingSession:
@@ -218,7 +221,7 @@ class LabelingSession:
     def labels(self, n_rows: int) -> Labels:
         """Return the labels of rows 0 to n_rows - 1: given one by one, to groups, or proposed."""
         labels = np.full(n_rows, None, dtype=object)
-        sources = np.full(n_rows, "", dtype=object)
+        origins = np.full(n_rows, "", dtype=object)
         confidence = np.zeros(n_rows)
         if self._has_labels_to_learn():
             rows = np.array(self._rows)
@@ -226,13 +229,13 @@ class LabelingSession:
             labels[rows] = self._sampler.predict()
             confidence[rows] = probabilities.max(axis=1, initial=0.0)
             is_proposed = np.array([label is not None for label in labels])
-            sources[is_proposed] = "proposed"
+            origins[is_proposed] = PROPOSED
             confidence[~is_proposed] = 0.0
         for row, category in self._group_label_of_row.items():
-            labels[row], sources[row], confidence[row] = category, "group", _GROUP_CONFIDENCE
+            labels[row], origins[row], confidence[row] = category, ACCEPTED, _GROUP_CONFIDENCE
         for row, category in self._label_of_row.items():
-            labels[row], sources[row], confidence[row] = category, "you", 1.0
-        return Labels(labels, sources, confidence)
+            labels[row], origins[row], confidence[row] = category, GIVEN, 1.0
+        return Labels(labels, origins, confidence)
 
     def _question(self, row: int) -> Question:
         if self._checks is not None and row in self._checks.rows:

@@ -7,16 +7,18 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError, replacing
+from labelquorum._shared.labels import has_label
+from labelquorum._shared.origins import ORIGIN, PROPOSED
 from labelquorum._shared.progress import progress
 from labelquorum._shared.terminal import visible_line
-from labelquorum.cli.files.features import Features, read_features
-from labelquorum.cli.files.labels import read_labels
+from labelquorum.cli.files.features import has_origins, read_features
+from labelquorum.cli.files.labels import read_labels, read_origins, read_votes
 from labelquorum.cli.files.results import check_output, write_columns
 from labelquorum.cli.files.sources import Location
 from labelquorum.cli.options import (
@@ -50,8 +52,9 @@ Find the categories on which many clusterings agree. Known labels, if there are 
 the categories.
 
 {SAMPLES}
-The result is a table with the columns label, confidence (0 to 1) and pseudo_label (the label of the
-most certain samples only). It replaces an older file only when it is complete.
+The result is a table with the columns label, origin (given or accepted, if it was known; proposed),
+confidence (0 to 1) and pseudo_label (the label of the most certain samples only). It replaces an
+older file only when it is complete.
 
 {FOLDERS}
 Of a folder, at most 100,000 samples are drawn to find the categories: up to half of them among
@@ -86,6 +89,22 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the column that holds known labels: of the table of --labels if that is given "
         '(default: "label", or the only column), otherwise of FILE',
+    )
+    add(
+        "--votes",
+        type=as_file,
+        metavar="FILE",
+        help="names of categories that may be wrong, such as answers of a language model: .npy, "
+        ".txt or a table",
+    )
+    add(
+        "--vote-column",
+        action="append",
+        default=[],
+        dest="vote_columns",
+        metavar="NAME",
+        help="a column that holds such names: of the table of --votes if that is given (default: "
+        '"label", or the only column), otherwise of FILE; once for each voter',
     )
     add_columns(add)
     add(
@@ -125,17 +144,18 @@ def _run(args: argparse.Namespace) -> None:
     out: Path = args.out or default_out(args.file, "-labels.csv")
     check_output(out)
     check_samples(args, out)
-    X, known = read_samples(args)
-    model = fitted(ConsensusClusterer, args, X, known)
+    samples = read_samples(args)
+    model = fitted(ConsensusClusterer, args, samples)
     columns = {
         "label": model.labels_,
+        ORIGIN: model.label_origins_,
         "confidence": model.confidence_,
         "pseudo_label": model.pseudo_labels_,
     }
     with replacing(out) as file:
         write_columns(out, file, columns)
     if not args.quiet:
-        print_summary(model, args.file, X, out, started)
+        print_summary(model, args.file, samples.X, out, started)
 
 
 def _run_on_folder(args: argparse.Namespace, started: float) -> None:
@@ -147,27 +167,38 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
         )
     if not args.discover and args.label_column is None:
         raise UsageError("--no-discover needs known labels: add --label-column")
-    folder = folder_of(
-        args, ("label_column", "columns", "n_clusters", "min_cluster_size", "discover", "seed")
-    )
+    if args.votes is not None:
+        raise UsageError(
+            "--votes cannot be used with a folder of .parquet files: use --vote-column"
+        )
+    _check_vote_columns(args)
+    columns = ("label_column", "vote_columns", "columns")
+    folder = folder_of(args, (*columns, "n_clusters", "min_cluster_size", "discover", "seed"))
     if not folder.missing:
         print_complete(args, folder)
         return
+    from labelquorum.cli.files.folders import SampleColumns
     from labelquorum.dask import ConsensusClusterer as DaskClusterer
 
+    to_read = SampleColumns(
+        args.columns,
+        args.label_column,
+        _has_origins(args, folder.first_with_rows),
+        args.vote_columns,
+    )
     with workers_at(args.scheduler, args.n_jobs) as workers:
         with progress(not args.quiet) as show:
-            X, known = folder.features(workers, args.columns, args.label_column, show)
-        model = fitted(DaskClusterer, args, X, known)
+            samples = Samples(*folder.features(workers, to_read, show))
+        model = fitted(DaskClusterer, args, samples)
         with progress(not args.quiet) as show:
-            folder.label_samples(workers, model, args.columns, args.label_column, show)
+            folder.label_samples(workers, model, to_read, show)
     if not args.quiet:
         _print_categories(model.estimator_, sys.stdout, model.sample_)
         print_result(
             folder.out,
             f"(of the {len(model.sample_):,} samples that were drawn)",
-            f"{folder.source}: {len(folder.files):,} files, {len(X):,} samples, "
-            f"{X.shape[1]:,} features",
+            f"{folder.source}: {len(folder.files):,} files, {len(samples.X):,} samples, "
+            f"{samples.X.shape[1]:,} features",
             f"{folder.out}: written after {time.perf_counter() - started:.1f} s",
         )
 
@@ -179,9 +210,24 @@ def check_samples(args: argparse.Namespace, out: Path) -> None:
         check_other(out, args.labels, "--labels")
     elif not args.discover and args.label_column is None:
         raise UsageError("--no-discover needs known labels: add --labels or --label-column")
+    if args.votes is not None:
+        check_other(out, args.votes, "--votes")
+    _check_vote_columns(args)
 
 
-def fitted(kind: type[Any], args: argparse.Namespace, X: Any, known: Any) -> Any:
+def _check_vote_columns(args: argparse.Namespace) -> None:
+    """Refuse columns that are named twice."""
+    names: list[str] = args.vote_columns
+    if len(set(names)) < len(names):
+        raise UsageError(f"--vote-column must name different columns, got {', '.join(names)}")
+    used = {args.label_column: "--label-column"} if args.labels is None else {}
+    used |= dict.fromkeys(args.columns or (), "--columns")
+    for name in names if args.votes is None else ():
+        if name in used:
+            raise UsageError(f"--vote-column and {used[name]} must differ, got {name!r} in both")
+
+
+def fitted(kind: type[Any], args: argparse.Namespace, samples: Samples) -> Any:
     """Find categories with this estimator, and print each warning as one line."""
     model = kind(
         args.n_clusters,
@@ -195,7 +241,7 @@ def fitted(kind: type[Any], args: argparse.Namespace, X: Any, known: Any) -> Any
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            model.fit(X, known)
+            model.fit(samples.X, samples.labels, origins=samples.origins, votes=samples.votes)
         except (TypeError, ValueError) as error:
             raise FileError(f"{args.file}: {one_line(error)}") from error
     if not args.quiet:
@@ -214,32 +260,92 @@ def print_summary(model: Any, source: Location, X: NDArray[Any], out: Path, star
     )
 
 
-def read_samples(args: argparse.Namespace) -> Features:
-    """Read features and known labels, and refuse those that do not fit together."""
+class Samples(NamedTuple):
+    """What is known of samples."""
+
+    X: Any
+    """(n_samples, n_features): the features."""
+    labels: Any
+    """(n_samples,): labels; None if there are none."""
+    origins: Any
+    """(n_samples,): where the labels come from; None if all are known."""
+    votes: Any
+    """An array of shape (n_samples,) for each voter; None without voters."""
+
+
+def read_samples(args: argparse.Namespace) -> Samples:
+    """Read features, labels and votes, and refuse those that do not fit together."""
+    has_origin = _has_origins(args, args.file)
+    beside = [ORIGIN] if has_origin else []
+    beside += args.vote_columns if args.votes is None else []
     with progress(not args.quiet) as show:
         X, known = read_features(
             args.file,
             columns=args.columns,
             label_column=args.label_column if args.labels is None else None,
+            beside=beside,
             header=args.header,
             show=show,
         )
+    origins = None
     if args.labels is not None:
-        known = checked_labels(args.labels, args.label_column, "--label-column", args, X)
+        known, origins = checked_labels(args.labels, args.label_column, "--label-column", args, X)
+    elif has_origin:
+        origins = read_origins(args.file, args.label_column)
+    if origins is not None:
+        _say_what_is_known(args, known, origins)
     if args.n_clusters is not None and args.n_clusters > X.shape[0]:
         raise UsageError(
             f"--n-clusters must be at most the number of samples in {args.file}, "
             f"{X.shape[0]:,}, got "
             f"{args.n_clusters:,}"
         )
-    return Features(X, known)
+    return Samples(X, known, origins, _read_votes(args, X))
+
+
+def _has_origins(args: argparse.Namespace, source: Location) -> bool:
+    """Whether the labels of a table of features have origins."""
+    in_table = args.labels is None and args.label_column not in (None, ORIGIN)
+    return in_table and has_origins(source, args.columns)
+
+
+def _say_what_is_known(args: argparse.Namespace, labels: Any, origins: NDArray[np.str_]) -> None:
+    """Say how many labels are known, since proposals of an earlier result look like them."""
+    source = args.file if args.labels is None else args.labels
+    is_label = has_label(labels)
+    n_proposed = int(np.count_nonzero(is_label & (origins == PROPOSED)))
+    n_known = int(np.count_nonzero(is_label)) - n_proposed
+    if not n_known and not args.discover:
+        raise FileError(
+            f"{source}: --no-discover needs known labels, but all {n_proposed:,} are proposals of "
+            f"a model: write 'accepted' into the column {ORIGIN!r} where they are right"
+        )
+    if n_proposed and not args.quiet:
+        print(
+            f"labelquorum: {visible_line(str(source))}: {n_known:,} labels are known; "
+            f"{n_proposed:,} are proposals of a model, from which categories only keep their names",
+            file=sys.stderr,
+        )
+
+
+def _read_votes(args: argparse.Namespace, X: Any) -> list[NDArray[Any]] | None:
+    """Read the votes of all voters; None without voters."""
+    if args.votes is None and not args.vote_columns:
+        return None
+    source = args.file if args.votes is None else args.votes
+    votes = read_votes(source, args.vote_columns)
+    check_length(source, len(votes[0]), args.file, X.shape[0], "votes")
+    return votes
 
 
 def checked_labels(
     source: Location, column: str | None, option: str, args: argparse.Namespace, X: Any
-) -> NDArray[Any]:
-    """Read one label for each sample; `option` names the column."""
-    labels = read_labels(source, column, option)
+) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
+    """Read one label for each sample and, if the file says so, its origin.
+
+    `option` names the column of the labels.
+    """
+    labels, origins = read_labels(source, column, option), read_origins(source, column, option)
     ends_empty = bool(len(labels)) and labels[-1] in (-1, None)
     check_length(
         source,
@@ -250,7 +356,7 @@ def checked_labels(
         "" if column else option,
         ends_empty=ends_empty,
     )
-    return labels
+    return labels, origins
 
 
 def _print_categories(model: Any, stream: TextIO, numbers: NDArray[np.int64] | None = None) -> None:

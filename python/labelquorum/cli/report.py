@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from labelquorum._shared.files import FileError, check_writable, replacing
+from labelquorum._shared.origins import said_by_people
 from labelquorum.cli.files.texts import read_texts
 from labelquorum.cli.fit import (
     add_samples,
@@ -105,14 +106,17 @@ def _run(args: argparse.Namespace) -> None:
     _check_usage(args, out)
     from labelquorum.report.page import report_page
 
-    X, known = read_samples(args)
+    samples = read_samples(args)
+    X = samples.X
     # Before the long work.
     texts = _read_texts(args, X.shape[0])
     truth = None
     if args.truth is not None:
-        truth = checked_labels(args.truth, args.truth_column, "--truth-column", args, X)
+        truth, origins = checked_labels(args.truth, args.truth_column, "--truth-column", args, X)
+        if origins is not None:  # What a model says is no truth.
+            truth = said_by_people(truth, origins)
     images = _as_images(args, X)
-    model = fitted(ConsensusClusterer, args, X, known)
+    model = fitted(ConsensusClusterer, args, samples)
     try:
         page = report_page(model, X=X, texts=texts, images=images, y=truth)
     except (TypeError, ValueError) as error:

@@ -16,11 +16,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags
 from sklearn.utils.validation import check_is_fitted
 
-from labelquorum._shared.arguments import as_fraction, as_n_threads, as_place, as_positive
+from labelquorum._shared.arguments import as_fraction, as_n_threads, as_positive
 from labelquorum._shared.estimators import SemiSupervisedClusterMixin
 from labelquorum._shared.files import replacing
 from labelquorum._shared.frame import Frame, Framed, Rows
-from labelquorum._shared.labels import category_names, group_codes, known_codes, to_labels
+from labelquorum._shared.labels import group_codes, to_labels
+from labelquorum._shared.origins import known_by_origin
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import validated_samples
 from labelquorum.clustering.ballots import Ballots
@@ -40,8 +41,6 @@ from labelquorum.clustering.views import Partitions
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# The frame checks whether all values are finite.
 
 
 class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstimator):
@@ -90,6 +89,9 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         The category of each sample. Without known labels: integers from 0, by decreasing size of
         the category. With them: the known names; new categories get the integers after them or, if
         names are strings, "new 0", "new 1", ...
+    label_origins_ : array of str of shape (n_samples,)
+        Where each label comes from: "given" in `y`, "accepted" (also in `y`; its `origins` say that
+        a person accepted the proposal of a model), "proposed" by this fit, or "" for no label.
     confidence_, probabilities_ : float32 array of shape (n_samples,)
         The share of the sample's votes that its own category gets, 0 to 1.
     pseudo_labels_ : array of shape (n_samples,)
@@ -155,7 +157,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
 
     Samples with a known label stay in its category, even if the label is suspect, and known
     categories are never merged. To keep the numbers and names of last week's categories, pass last
-    week's labels as `y`, with -1 for new samples.
+    week's labels as `y`, with -1 for new samples, and where they come from as `origins`.
 
     Examples
     --------
@@ -210,6 +212,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         X: Any,
         y: Any = None,
         *,
+        origins: Any = None,
         votes: Any = None,
         partitions: Any = None,
         groups: Any = None,
@@ -224,6 +227,9 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         y : array-like of shape (n_samples,), optional
             Known categories: integers, with -1 for unknown ones, or strings, with None for unknown
             ones; bools too. docs/inputs.md lists all forms.
+        origins : array-like of str of shape (n_samples,), optional
+            Where each label in `y` comes from, as in `label_origins_`. Those that are "proposed"
+            are not known: a category with mostly the same samples keeps that name, no more.
         votes : list or array-like, optional
             Names of categories that may be wrong, from one or more voters: answers of a language
             model, keyword rules, people in a hurry. As for `LabelModel.fit`, in the names of `y`.
@@ -259,7 +265,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         n_threads = self._check_parameters()
         X = validated_samples(self, X, reset=True, ensure_min_samples=3, ensure_all_finite=False)
         n_samples = X.shape[0]
-        known_names, known = known_codes(y, n_samples)
+        known_names, known, remembered = known_by_origin(y, origins, n_samples)
         group_numbers = None if groups is None else group_codes(groups, n_samples)
         names, fixed, partitions, weights, self.reliability_ = hear(
             X, known_names, known, votes, partitions, group_numbers, self.random_state, n_threads
@@ -300,6 +306,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
             features=framed.rows,
             is_certain=most_certain(categories.numbers, categories.confidence, self.pseudo_share),
             discover=self.discover,
+            origins=remembered,
         )
         self._layers = None  # They are made when they are asked for.
         self._set_results(names)
@@ -352,12 +359,13 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         categories = self.outcome_.categories
         self.n_clusters_ = categories.n_categories
         warn_of_fewer(self.n_clusters, self.n_clusters_, self._min_size(self.n_clusters))
-        self.classes_ = category_names(names, self.n_clusters_)
+        self.classes_ = self.outcome_.names(names, categories.numbers)
         self.confidence_ = self.probabilities_ = categories.confidence
         numbers = self.outcome_.as_labels(categories.numbers)
         is_pseudo_label = self.outcome_.is_pseudo_label
         self.labels_ = to_labels(self.classes_, numbers)
         self.pseudo_labels_ = to_labels(self.classes_, np.where(is_pseudo_label, numbers, -1))
+        self.label_origins_ = self.outcome_.label_origins()
         self.suspect_labels_ = self.outcome_.suspects()
         n_voted = int(np.count_nonzero(self.partition_weights_))
         self.history_ = [self.outcome_.as_round(n_voted)]
@@ -368,15 +376,16 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
 
         Columns: "size" (number of samples), "share" (of all samples), "confidence" (mean of its
         samples), "known" (whether it is a known category), "n_labeled" (samples with this label in
-        `y`), "n_suspect" (of them in `suspect_labels_`), "nearest" (the category that gets most of
-        its samples' other votes), "nearest_share" (the mean share of these votes). Without
-        `discover`, new categories have rows, too, though `labels_` has -1 there.
+        `y`), "n_accepted" (of them, proposals that people accepted), "n_suspect" (of them in
+        `suspect_labels_`), "nearest" (the category that gets most of its samples' other votes),
+        "nearest_share" (the mean share of these votes). Without `discover`, new categories have
+        rows, too, though `labels_` has -1 there.
 
         Without pandas it is a structured array with these fields, after a field "category" that
         holds `classes_`.
         """
         check_is_fitted(self)
-        return category_table(self.outcome_, self.classes_, self.suspect_labels_)
+        return category_table(self)
 
     def explain(self, i: int) -> Explanation:
         """Explain why a training sample is in its category.
@@ -414,14 +423,7 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
                 2        1       3             1.00  1
         """
         check_is_fitted(self)
-        i = as_place(i, "i", len(self.outcome_.categories.numbers), "a training sample")
-        return explain(
-            i,
-            self.outcome_,
-            self.classes_,
-            self.partitions_,
-            is_suspect=bool((self.suspect_labels_ == i).any()),
-        )
+        return explain(self, i)
 
     def novelty(self, X: Any, *, level: float = 0.05, min_group_size: int = 5) -> Novelty:
         """Say how much new samples differ from the training data, and find emerging categories.

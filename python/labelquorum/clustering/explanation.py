@@ -1,4 +1,7 @@
-"""Why a sample is in its category, and what the categories are like."""
+"""Why a sample is in its category, and what the categories are like.
+
+The model is a fitted `ConsensusClusterer`, of which only public attributes are read.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from labelquorum._shared.arguments import as_place
+from labelquorum._shared.origins import ACCEPTED
 from labelquorum._shared.tables import named_table
 from labelquorum.clustering.outcome import Categories, Outcome
 from labelquorum.clustering.views import Partitions
@@ -39,6 +44,8 @@ class Explanation:
     """The share of the runner-up."""
     known_label: Any
     """The label that the sample has in `y`."""
+    origin: str
+    """Where its label comes from, as in `label_origins_`."""
     is_suspect: bool
     """Whether the partitions contradict the known label."""
     is_pseudo_label: bool
@@ -46,25 +53,28 @@ class Explanation:
     group: NDArray[np.int64]
     """The samples of its group, itself included; empty without a group."""
     clusters: NDArray[np.int32]
-    """(n_partitions,), as the next three: the cluster of the sample in each partition; -1 where the
+    """(n_partitions,), as the next four: the cluster of the sample in each partition; -1 where the
     partition abstains."""
+    counts: NDArray[np.bool_]
+    """Whether the partition counts, which it does not if its `partition_weights_` is 0."""
     cluster_sizes: NDArray[np.int64]
     """The number of samples in that cluster, itself included."""
     cluster_shares: NDArray[np.float64]
     """The share of the cluster's other samples that have the same category; NaN without others."""
     majorities: NDArray[Any]
     """The most frequent category among the cluster's other samples; its own category wins ties. The
-    partition votes for this category."""
+    partition votes for this category, if it counts."""
     seed: int | None
     """The most certain sample of the category."""
     seed_confidence: float
     """The confidence of the seed."""
     neighbors: NDArray[np.int64]
-    """The 10 samples that share its cluster in most partitions; of equals, lower indices first."""
+    """The 10 samples that share its cluster in most partitions that count; of equals, lower indices
+    first."""
     neighbor_categories: NDArray[Any]
     """The categories of the neighbors."""
     neighbor_agreements: NDArray[np.int64]
-    """The number of partitions in which each neighbor shares its cluster."""
+    """The number of partitions that count in which each neighbor shares its cluster."""
 
     @property
     def n_for(self) -> int:
@@ -78,7 +88,12 @@ class Explanation:
 
     @property
     def _votes(self) -> list[Any]:
-        return [majority for majority in self.majorities.tolist() if majority is not None]
+        return [majority for majority in self._counted if majority is not None]
+
+    @property
+    def _counted(self) -> list[Any]:
+        counted: list[Any] = self.majorities[self.counts].tolist()
+        return counted
 
     def __repr__(self) -> str:
         if self.category is None:
@@ -91,16 +106,19 @@ class Explanation:
             first += f"; next {self.runner_up}, {self.runner_up_share:.2f}"
         lines = [f"{first}."]
         if self.known_label is not None:
+            accepted = ", a proposal that was accepted" if self.origin == ACCEPTED else ""
             suspect = "; the partitions contradict this label" if self.is_suspect else ""
-            lines.append(f"Known label: {self.known_label}{suspect}.")
+            lines.append(f"Known label: {self.known_label}{accepted}{suspect}.")
         if self.is_pseudo_label:
             lines.append("Pseudo-label: among the most certain samples of its category.")
         if len(self.group):
             lines.append(f"Group: votes together with {len(self.group) - 1} other samples.")
-        n_abstaining = len(self.clusters) - len(self._votes)
-        lines.append(
-            f"Partitions: {self.n_for} for it, {self.n_against} against, {n_abstaining} none."
-        )
+        numbers = f"{self.n_for} for it, {self.n_against} against"
+        numbers += f", {len(self._counted) - len(self._votes)} none"
+        n_idle = int(np.count_nonzero(~self.counts))
+        if n_idle:
+            numbers += f"; {n_idle} not counted"
+        lines.append(f"Partitions: {numbers}.")
         lines.append(f"Seed: sample {self.seed}, confidence {self.seed_confidence:.2f}.")
         neighbors = zip(
             self.neighbors.tolist(),
@@ -119,6 +137,9 @@ class Explanation:
             if cluster < 0:
                 lines.append(f"{m:9d}  abstains")
                 continue
+            if not self.counts[m]:
+                lines.append(f"{m:9d}  does not count")
+                continue
             share = f"{self.cluster_shares[m]:15.2f}" if self.cluster_sizes[m] > 1 else f"{'-':>15}"
             lines.append(
                 f"{m:9d}  {cluster:7d}  {self.cluster_sizes[m]:6d}  {share}  "
@@ -130,15 +151,11 @@ class Explanation:
         return lines
 
 
-def explain(
-    sample: int,
-    outcome: Outcome,
-    classes: NDArray[Any],
-    partitions: Partitions,
-    *,
-    is_suspect: bool,
-) -> Explanation:
+def explain(model: Any, i: int) -> Explanation:
     """Explain why a sample is in its category: O(n_samples n_partitions)."""
+    outcome: Outcome = model.outcome_
+    classes, partitions = model.classes_, model.partitions_
+    sample = as_place(i, "i", len(outcome.categories.numbers), "a training sample")
     categories = outcome.categories
     names = np.array([*classes.tolist(), None], dtype=object)  # the last one is for -1
     number = int(categories.numbers[sample])
@@ -146,7 +163,8 @@ def explain(
     runner_up = -1
     if number >= 0 and len(shares) > 1:
         runner_up = int(np.where(np.arange(len(shares)) == number, -1, shares).argmax())
-    votes = _votes_on(sample, categories, partitions)
+    counts = model.partition_weights_ > 0
+    votes = _votes_on(sample, categories, partitions, counts)
     neighbors = np.argsort(-votes.agreements, kind="stable")[:_N_NEIGHBORS]
     neighbors = neighbors[votes.agreements[neighbors] > 0]
     confidence = categories.confidence
@@ -164,10 +182,12 @@ def explain(
         runner_up=names[runner_up],
         runner_up_share=float(shares[runner_up]) if runner_up >= 0 else 0.0,
         known_label=None if outcome.known is None else names[outcome.known[sample]],
-        is_suspect=is_suspect,
+        origin=str(outcome.label_origins()[sample]),
+        is_suspect=bool((model.suspect_labels_ == sample).any()),
         is_pseudo_label=bool(outcome.is_pseudo_label[sample]),
         group=group,
-        clusters=partitions[sample].copy(),
+        clusters=np.array(partitions[sample]),
+        counts=counts,
         cluster_sizes=votes.cluster_sizes,
         cluster_shares=votes.cluster_shares,
         majorities=names[votes.majorities],
@@ -188,10 +208,13 @@ class _Votes(NamedTuple):
     majorities: NDArray[np.int64]
     """Numbers of categories; -1 for none."""
     agreements: NDArray[np.int64]
-    """(n_samples,): in how many partitions each sample shares its cluster; 0 for the sample."""
+    """(n_samples,): in how many partitions that count each sample shares its cluster; 0 for the
+    sample."""
 
 
-def _votes_on(sample: int, categories: Categories, partitions: Partitions) -> _Votes:
+def _votes_on(
+    sample: int, categories: Categories, partitions: Partitions, is_counted: NDArray[np.bool_]
+) -> _Votes:
     n_samples, n_partitions = partitions.shape
     number = int(categories.numbers[sample])
     sizes = np.zeros(n_partitions, dtype=np.int64)
@@ -202,7 +225,8 @@ def _votes_on(sample: int, categories: Categories, partitions: Partitions) -> _V
         if column[sample] < 0:
             continue
         together = column == column[sample]
-        agreements += together
+        if is_counted[m]:
+            agreements += together
         sizes[m] = np.count_nonzero(together)
         # The first place is for -1.
         counts = np.bincount(
@@ -230,26 +254,29 @@ def mean_shares(categories: Categories) -> tuple[NDArray[np.int64], NDArray[np.f
     return sizes, (counts @ categories.shares) / np.maximum(sizes, 1)[:, None]
 
 
-def category_table(
-    outcome: Outcome, classes: NDArray[Any], suspects: NDArray[np.intp]
-) -> pd.DataFrame | NDArray[np.void]:
+def category_table(model: Any) -> pd.DataFrame | NDArray[np.void]:
     """Make the table of the categories, with a row for each; see `category_table_`."""
+    outcome: Outcome = model.outcome_
+    classes = model.classes_
     n = outcome.categories.n_categories
     sizes, shares = mean_shares(outcome.categories)
     own_shares = shares.diagonal().copy()
     np.fill_diagonal(shares, -1)
     nearest = shares.argmax(axis=1)
-    n_labeled = np.zeros(n, dtype=np.int64)
-    n_suspect = np.zeros(n, dtype=np.int64)
+    n_labeled = n_accepted = n_suspect = np.zeros(n, dtype=np.int64)
     if outcome.known is not None:
         n_labeled = np.bincount(outcome.known[outcome.known >= 0], minlength=n)
-        n_suspect = np.bincount(outcome.known[suspects], minlength=n)
+        is_accepted = outcome.origins.is_accepted
+        if is_accepted is not None:
+            n_accepted = np.bincount(outcome.known[is_accepted], minlength=n)
+        n_suspect = np.bincount(outcome.known[model.suspect_labels_], minlength=n)
     columns = {
         "size": sizes,
         "share": sizes / len(outcome.categories.numbers),
         "confidence": own_shares,
         "known": n_labeled > 0,
         "n_labeled": n_labeled,
+        "n_accepted": n_accepted,
         "n_suspect": n_suspect,
         "nearest": classes.astype(object)[nearest] if n > 1 else np.array([None]),
         "nearest_share": shares.max(axis=1) if n > 1 else np.array([np.nan]),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_positive
-from labelquorum._shared.labels import category_names, to_labels
+from labelquorum._shared.labels import to_labels
 from labelquorum.clustering.consensus import ConsensusTree
 from labelquorum.clustering.layers import Layers, layers_of
 from labelquorum.clustering.outcome import Categories, Outcome, categories_of
@@ -77,8 +77,7 @@ class LayeredClusterer:
 
     def _labels_of(self, numbers: NDArray[np.int32]) -> NDArray[Any]:
         """The names of categories by number, of which the known ones come first."""
-        n = int(numbers.max(initial=-1)) + 1
-        names = category_names(self.classes_[: self.outcome_.n_known], n)
+        names = self.outcome_.names(self.classes_, numbers)
         return to_labels(names, self.outcome_.as_labels(numbers))
 
     def cut(self, n_clusters: int) -> NDArray[Any]:

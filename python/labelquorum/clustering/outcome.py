@@ -20,6 +20,7 @@ from sklearn.base import clone
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.frame import Rows
 from labelquorum._shared.names import natural_key
+from labelquorum._shared.origins import NOTHING_REMEMBERED, Origins
 from labelquorum.clustering.ballots import Ballots, Integers
 from labelquorum.clustering.views import RECALL
 from labelquorum.neighbors.search import kneighbors
@@ -80,12 +81,23 @@ class Outcome:
     """(n_samples,): whether a sample is among the most certain ones, by `most_certain`."""
     discover: bool
     """Whether samples may get new categories as labels."""
+    origins: Origins = NOTHING_REMEMBERED
+    """Which known labels are accepted proposals, and what an earlier model proposed."""
 
     def as_labels(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
         """Replace the numbers of new categories by -1, unless `discover`."""
         if self.discover:
             return numbers
         return np.where(numbers < max(1, self.n_known), numbers, np.int32(-1))
+
+    def names(self, known: NDArray[Any], numbers: NDArray[np.int32]) -> NDArray[Any]:
+        """Name the categories of some partition of the samples, the known ones first."""
+        n_categories = max(self.n_known, int(numbers.max(initial=-1)) + 1)
+        return self.origins.names(known[: self.n_known], numbers, n_categories)
+
+    def label_origins(self) -> NDArray[np.str_]:
+        """Return where the label of each sample comes from, "" without one; see `origins`."""
+        return self.origins.words(self.known, self.as_labels(self.categories.numbers))
 
     def listing(self, names: Sequence[Any]) -> list[int]:
         """Return the numbers of the categories in the order of lists, given their names.

@@ -393,7 +393,10 @@ class AgreementDisplay:
         AgreementDisplay
         """
         check_is_fitted(estimator, ["labels_", "partitions_"])
-        return cls.from_predictions(estimator.partitions_, estimator.labels_, ax=ax)
+        partitions = estimator.partitions_
+        if hasattr(estimator, "partition_weights_"):  # others change nothing
+            partitions = partitions[:, estimator.partition_weights_ > 0]
+        return cls.from_predictions(partitions, estimator.labels_, ax=ax)
 
     @classmethod
     def from_predictions(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from labelquorum._shared.origins import ACCEPTED, GIVEN, PROPOSED
 from labelquorum.clustering.outcome import LEAST_OF_SHARE, least_confidence
 from labelquorum.display.categories import agreement_of, like_side_by_side
 from labelquorum.report.cards import CategoryLink, category_link, category_rows
@@ -21,6 +22,12 @@ from labelquorum.report.selection import (
     select_pairs,
 )
 
+_MEANING_OF_ORIGIN = {
+    GIVEN: "people said it",
+    ACCEPTED: "a model proposed it, and people accepted it",
+    PROPOSED: "this model says it alone",
+    "": "this model has no label for it",
+}
 _SHARES_KEPT = (0.25, 0.5, 0.75, 0.9, 1.0)  # of the coverage table
 
 
@@ -30,6 +37,16 @@ class Pair(NamedTuple):
     first: CategoryLink
     second: CategoryLink
     share: float
+
+
+class OriginRow(NamedTuple):
+    """How many labels come from somewhere."""
+
+    name: str
+    n_labels: int
+    share: float
+    """Of all samples."""
+    meaning: str
 
 
 class LayerRow(NamedTuple):
@@ -65,6 +82,7 @@ def contents(data: ReportData) -> dict[str, Any]:
         "n_samples": data.n_samples,
         "n_categories": len(data.names),
         "facts": _facts(data),
+        "origins": _origins(data),
         "settings": data.settings,
         "rows": list(rows.values()),
         "cards": [rows[k] for k in selection.cards.tolist()],
@@ -89,7 +107,7 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
     facts = [
         ("samples", f"{data.n_samples:,}"),
         ("features", f"{data.n_features:,}"),
-        ("partitions", f"{data.partitions.shape[1]:,}"),
+        ("partitions", f"{len(data.partitions):,}"),
         ("categories", f"{len(data.names):,}"),
     ]
     if outcome.known is not None:
@@ -113,13 +131,25 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
     return facts
 
 
+def _origins(data: ReportData) -> list[OriginRow]:
+    """Where the labels come from; empty if the model proposed them all."""
+    if data.outcome.known is None:
+        return []
+    counts = {name: int(np.count_nonzero(data.origins == name)) for name in _MEANING_OF_ORIGIN}
+    return [
+        OriginRow(name or "no label", n, n / data.n_samples, _MEANING_OF_ORIGIN[name])
+        for name, n in counts.items()
+        if n
+    ]
+
+
 def _heat_map(data: ReportData, selection: Selection) -> dict[str, Any] | None:
     """How the categories with a card agree; None where there is one alone."""
     n_cards = len(selection.cards)
     if n_cards < 2:
         return None
     cards = selection.card_of[data.numbers].astype(np.int32)
-    agreement = agreement_of(list(data.partitions.T), cards, n_cards)
+    agreement = agreement_of(data.partitions, cards, n_cards)
     order = like_side_by_side(agreement)
     agreement, numbers = agreement[np.ix_(order, order)], selection.cards[order].tolist()
     names = [data.names[k] for k in numbers]

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from labelquorum._shared.arguments import Columns
 from labelquorum.clustering.explanation import mean_shares
 from labelquorum.clustering.outcome import Categories, Outcome
 from labelquorum.display.axes import shortened
@@ -60,8 +61,10 @@ class ReportData:
     """Name of each category, clean and short enough to print."""
     confidence: NDArray[np.float32]
     """(n_samples,), 0 to 1."""
-    partitions: NDArray[np.int32]
-    """(n_samples, n_partitions); negative where a partition abstains."""
+    partitions: Columns
+    """Those that count, each (n_samples,); negative where a partition abstains."""
+    origins: NDArray[np.str_]
+    """(n_samples,): where each label comes from, "" without one."""
     suspects: NDArray[np.intp]
     """Samples whose known label the votes contradict, most suspect first."""
     history: list[dict[str, Any]]
@@ -134,7 +137,8 @@ def report_data(
         outcome=outcome,
         names=[printable_name(name, n_characters) for name in names],
         confidence=model.confidence_,
-        partitions=model.partitions_,
+        partitions=[model.partitions_[:, m] for m in np.flatnonzero(model.partition_weights_)],
+        origins=outcome.label_origins(),
         suspects=model.suspect_labels_,
         history=model.history_,
         layers={name: model.layers_table_[name].tolist() for name in _LAYER_COLUMNS},

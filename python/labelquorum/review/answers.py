@@ -20,10 +20,20 @@ from labelquorum._shared.cells import unmarked
 from labelquorum._shared.files import fields_of_any_length
 from labelquorum._shared.label_reader import is_no_label_word
 from labelquorum._shared.memory import check_memory
+from labelquorum._shared.origins import ACCEPTED, GIVEN
 
 _DIGITS = re.compile(r"\d{1,18}")  # of an integer of 64 bits
-_Votes: TypeAlias = dict[int, dict[Any, str]]
-"""For each sample, the label that each person gave it."""
+_SUGGESTIONS = ("suggestion", "category")  # columns of `write_csv`, and of a report's list to check
+
+
+class _Vote(NamedTuple):
+    label: str
+    is_suggestion: bool
+    """Whether this label was suggested to the person."""
+
+
+_Votes: TypeAlias = dict[int, dict[Any, _Vote]]
+"""For each sample, the vote of each person."""
 
 
 class Answers(NamedTuple):
@@ -35,6 +45,9 @@ class Answers(NamedTuple):
     """The number of people who gave each sample a label."""
     disputed: NDArray[np.int64]
     """Indices of samples without a label because of a tie, ascending."""
+    origins: NDArray[np.str_]
+    """Where each label comes from: "accepted" if it was suggested to all who chose it, otherwise
+    "given", or "" where there is none."""
 
 
 Answers.__module__ = "labelquorum.review"
@@ -95,17 +108,19 @@ def read_label_studio(
                 f"{name} must be a task made by label_studio_tasks, but it has no sample number"
             )
         sample = as_place(data["sample"], f"the sample of {name}", n, "samples")
+        suggestion = data.get("suggestion")
         if "data" in task:
             for annotation in _as_dicts(task.get("annotations"), f"the annotations of {name}"):
                 label = _choice_of(annotation, question, name)
                 person = annotation.get("completed_by")
-                annotations.append((_time_of(annotation), sample, person, label))
+                annotations.append((_time_of(annotation), sample, person, label, suggestion))
         else:  # JSON_MIN: an item for each annotation
             label = _single(task.get(question), name)
-            annotations.append((_time_of(task), sample, task.get("annotator"), label))
+            person = task.get("annotator")
+            annotations.append((_time_of(task), sample, person, label, suggestion))
     votes: _Votes = {}
-    for _, sample, person, label in sorted(annotations, key=lambda item: item[0]):
-        _vote(votes, sample, _identity(person), label)
+    for _, sample, person, label, suggestion in sorted(annotations, key=lambda item: item[0]):
+        _vote(votes, sample, _identity(person), label, suggestion)
     return _combined(votes, n, integers)
 
 
@@ -164,9 +179,10 @@ def read_argilla(
                 f"{name} must be a record made by argilla_records, but its id is {shown(number)}"
             )
         sample = as_place(int(number), f"the id of {name}", n, "samples")
+        suggestion = _suggestion_in(record, question)
         for value, person, status in _responses(record, question, name):
             if status in (None, "submitted"):
-                _vote(votes, sample, _identity(person), _single(value, name))
+                _vote(votes, sample, _identity(person), _single(value, name), suggestion)
     return _combined(votes, n, integers)
 
 
@@ -179,8 +195,8 @@ def read_csv(
     ----------
     paths : path-like or list of path-like
         One table per person, separated by commas, semicolons, tabs or
-        vertical bars, with the columns sample and
-        label. Rows may be in any order, and some may be missing.
+        vertical bars, with the columns sample and label, and with the column suggestion (or
+        category) if there was one. Rows may be in any order, and some may be missing.
     n_samples : int
         Number of all samples, reviewed or not.
     integers : bool, default=False
@@ -220,11 +236,11 @@ def read_csv(
         raise ValueError("paths must have at least one item, got none")
     votes: _Votes = {}
     for person, path in enumerate(tables):
-        for where, number, label in _read_table(Path(path)):
+        for where, number, label, suggestion in _read_table(Path(path)):
             if not _DIGITS.fullmatch(number):
                 raise ValueError(f"{where}: the sample must be an integer, got {number!r}")
             sample = as_place(int(number), f"the sample of {where}", n, "samples")
-            _vote(votes, sample, person, label)
+            _vote(votes, sample, person, label, suggestion)
     return _combined(votes, n, integers)
 
 
@@ -319,8 +335,17 @@ def _as_values(record: Mapping[str, Any], field: str, name: str) -> Sequence[Any
     raise TypeError(f"{field!r} of {name} must be a list, got {type(values).__name__}")
 
 
-def _read_table(path: Path) -> list[tuple[str, str, str]]:
-    """The place (for messages), the sample and the label of each row."""
+def _suggestion_in(record: Mapping[str, Any], question: str) -> Any:
+    """The suggested label in a record of Argilla; None without one."""
+    suggestions = record.get("suggestions")
+    if not isinstance(suggestions, Mapping):
+        return record.get(f"{question}.suggestion")
+    suggestion = suggestions.get(question)
+    return suggestion.get("value") if isinstance(suggestion, Mapping) else None
+
+
+def _read_table(path: Path) -> list[tuple[str, str, str, str]]:
+    """The place (for messages), the sample, the label and the suggested label of each row."""
     check_memory(str(path), path.stat().st_size)
     try:
         content = path.read_bytes().decode("utf-8-sig")
@@ -332,7 +357,7 @@ def _read_table(path: Path) -> list[tuple[str, str, str]]:
         raise ValueError(f"{path}: not a table of answers ({error})") from error
 
 
-def _rows_of(path: Path, content: str) -> list[tuple[str, str, str]]:
+def _rows_of(path: Path, content: str) -> list[tuple[str, str, str, str]]:
     answers = []
     with fields_of_any_length():
         for separator in ",;\t|":
@@ -345,6 +370,7 @@ def _rows_of(path: Path, content: str) -> list[tuple[str, str, str]]:
                 f"{path}: the first line must name the columns sample and label, got {first_line!r}"
             )
         sample, label = names.index("sample"), names.index("label")
+        suggestion = next((names.index(name) for name in _SUGGESTIONS if name in names), None)
         # "strict": a quote that is not closed would swallow the answers after it.
         rows = csv.reader(StringIO(content, newline=""), delimiter=separator, strict=True)
         next(rows)
@@ -355,7 +381,9 @@ def _rows_of(path: Path, content: str) -> list[tuple[str, str, str]]:
                     f"{where}: the number of cells must be {len(names)}, got {len(row)}"
                 )
             if any(row):
-                answers.append((where, row[sample].strip(), unmarked(row[label].strip())))
+                suggested = "" if suggestion is None else unmarked(row[suggestion].strip())
+                cells = row[sample].strip(), unmarked(row[label].strip()), suggested
+                answers.append((where, *cells))
     return answers
 
 
@@ -368,23 +396,28 @@ def _identity(person: Any) -> Any:
     return str(person) if isinstance(person, (str, int)) else shown(person)
 
 
-def _vote(votes: _Votes, sample: int, person: Any, label: str | None) -> None:
+def _vote(votes: _Votes, sample: int, person: Any, label: str | None, suggestion: Any) -> None:
     label = "" if label is None else label.strip()
     if not is_no_label_word(label):
-        votes.setdefault(sample, {})[person] = label
+        is_suggestion = isinstance(suggestion, str) and suggestion.strip() == label
+        votes.setdefault(sample, {})[person] = _Vote(label, is_suggestion)
 
 
 def _combined(votes: _Votes, n: int, integers: bool) -> Answers:
     labels = np.full(n, -1, dtype=np.int64) if integers else np.full(n, None, dtype=object)
     n_answers = np.zeros(n, dtype=np.int64)
+    origins = np.full(n, "", dtype=f"U{len(ACCEPTED)}")
     disputed = []
-    for sample, labels_by_person in votes.items():
-        n_answers[sample] = len(labels_by_person)
-        (label, most), *second = Counter(labels_by_person.values()).most_common(2)
+    for sample, votes_by_person in votes.items():
+        n_answers[sample] = len(votes_by_person)
+        counts = Counter(vote.label for vote in votes_by_person.values())
+        (label, most), *second = counts.most_common(2)
         if second and second[0][1] == most:
             disputed.append(sample)
             continue
         if integers and not _DIGITS.fullmatch(label):
             raise ValueError(f"the answer of sample {sample} must be an integer, got {label!r}")
         labels[sample] = int(label) if integers else label
-    return Answers(labels, n_answers, np.array(sorted(disputed), dtype=np.int64))
+        chosen = [vote for vote in votes_by_person.values() if vote.label == label]
+        origins[sample] = ACCEPTED if all(vote.is_suggestion for vote in chosen) else GIVEN
+    return Answers(labels, n_answers, np.array(sorted(disputed), dtype=np.int64), origins)

@@ -63,8 +63,8 @@ def label_studio_tasks(
     Returns
     -------
     list of dict
-        Tasks to save with ``json.dump`` and import. Each holds the text and the number of the
-        sample; a task without a suggestion has no prediction.
+        Tasks to save with ``json.dump`` and import. Each holds the text, the number of the sample,
+        and the suggestion, also as a prediction, if there is one.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def label_studio_tasks(
     >>> from labelquorum import review
     >>> tasks = review.label_studio_tasks(["My card is lost"], ["card"], [0.75])
     >>> tasks[0]["data"]
-    {'text': 'My card is lost', 'sample': 0}
+    {'suggestion': 'card', 'text': 'My card is lost', 'sample': 0}
     >>> tasks[0]["predictions"][0]["score"]
     0.75
     >>> tasks[0]["predictions"][0]["result"][0]["value"]
@@ -107,7 +107,10 @@ def label_studio_tasks(
             if score is not None:
                 prediction["score"] = score
             predictions.append(prediction)
-        tasks.append({"data": {field: text, "sample": sample}, "predictions": predictions})
+        # Not all exports have the predictions; all have the data.
+        suggested = {} if label is None else {"suggestion": label}
+        data = {**suggested, field: text, "sample": sample}
+        tasks.append({"data": data, "predictions": predictions})
     return tasks
 
 

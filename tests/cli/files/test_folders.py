@@ -316,7 +316,7 @@ def test_fit_of_a_folder_labels_each_file(cluster, samples, capsys):
     assert main(["fit", str(source), *options, "--scheduler", address]) == 0
     out = source.with_name("samples-labels")
     found = read_folder(out)
-    assert found.columns.tolist() == ["label", "confidence"]
+    assert found.columns.tolist() == ["label", "origin", "confidence"]
     assert found.confidence.dtype == np.float32
     assert adjusted_rand_score(y, found.label) >= 0.99
     # A known name stays, whatever else the votes say.
@@ -332,7 +332,7 @@ def test_fit_of_a_folder_labels_each_file(cluster, samples, capsys):
     table = source.with_name("whole-labels.parquet")
     command = ["fit", str(source.with_name("whole.parquet")), *options, "--out", str(table)]
     assert main([*command, "--quiet"]) == 0
-    expected = pd.read_parquet(table)[["label", "confidence"]]
+    expected = pd.read_parquet(table)[["label", "origin", "confidence"]]
     pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
     before = found
     (out / "part-3.parquet").unlink()
@@ -368,3 +368,51 @@ def test_fit_of_a_folder_reads_embeddings(samples, capsys):
     assert main(["fit", str(embeddings), *options]) == 0
     labels = read_folder(source.with_name("embeddings-labels")).label
     assert adjusted_rand_score(y, labels) >= 0.99
+
+
+def test_labels_of_a_folder_remember_where_they_come_from(samples, capsys):
+    source, y = samples
+    origins = np.array(["given", "accepted", "proposed"])[np.arange(1000) % 3]
+    names_of = np.array(["red", "blue", "green", "gray", "pink"])
+    labels = np.where(np.arange(1000) < 300, names_of[y], "")
+    labels[origins == "proposed"] = names_of[(y + 1) % 5][origins == "proposed"]  # wrong
+    shutil.move(source, source.with_name("unlabeled"))
+    frame = pd.concat([pd.read_parquet(p) for p in sorted(source.with_name("unlabeled").iterdir())])
+    frame = frame[list("abcd")].assign(intent=labels, origin=origins)
+    write_folder(source, frame)
+    frame[:0].to_parquet(source / "empty.parquet")  # the first file
+    options = ["--label-column", "intent", "--n-clusters", "5", "--quiet"]
+    assert main(["fit", str(source), *options]) == 0
+    found = read_folder(source.with_name("samples-labels"))
+    assert found.columns.tolist() == ["label", "origin", "confidence"]
+    is_known = (labels != "") & (origins != "proposed")
+    assert found.origin.tolist() == np.where(is_known, origins, "proposed").tolist()
+    assert (found.label.to_numpy() == names_of[y]).mean() > 0.98
+    # As of one file that holds them all.
+    frame.to_parquet(source.with_name("whole.parquet"))
+    table = source.with_name("whole-labels.parquet")
+    whole = str(source.with_name("whole.parquet"))
+    assert main(["fit", whole, *options, "--out", str(table)]) == 0
+    expected = pd.read_parquet(table)[["label", "origin", "confidence"]]
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
+
+
+def test_votes_name_the_categories_of_a_folder(samples, capsys):
+    source, y = samples
+    names_of = np.array(["red", "blue", "green", "gray", "pink"])
+    shutil.move(source, source.with_name("silent"))
+    frame = pd.concat([pd.read_parquet(p) for p in sorted(source.with_name("silent").iterdir())])
+    frame["answer"] = np.where(np.arange(1000) % 2 == 0, names_of[y], None)
+    frame["rule"] = np.where(y == 2, "green", "")
+    write_folder(source, frame.drop(columns="intent"))
+    options = ["--vote-column", "answer", "--vote-column", "rule", "--n-clusters", "5", "--quiet"]
+    assert main(["fit", str(source), *options]) == 0
+    found = read_folder(source.with_name("samples-labels"))
+    assert (found.label.to_numpy() == names_of[y]).mean() > 0.99
+    assert set(found.origin) == {"proposed"}
+    options = ["--vote-column", "answer", "--n-clusters", "5", "--columns", "a,b,c,d"]
+    assert main(["fit", str(source), *options]) == 1  # of another call
+    assert "differs in vote_columns, columns" in capsys.readouterr().err
+    assert main(["fit", str(source), "--votes", "votes.csv"]) == 2
+    assert "--votes cannot be used with a folder" in capsys.readouterr().err
+    assert main(["fit", str(source), "--vote-column", "a", "--vote-column", "a"]) == 2

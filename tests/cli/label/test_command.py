@@ -190,7 +190,7 @@ def test_answers_through_a_pipe_make_a_table(source, run):
     assert list(given.values())[:2] == ["card", "login"]
     rows = _table(source)
     assert [int(row["row"]) for row in rows] == list(range(40))
-    assert {int(r["row"]): r["label"] for r in rows if r["source"] == "you"} == given
+    assert {int(r["row"]): r["label"] for r in rows if r["origin"] == "given"} == given
     assert all(row["label"] in ("card", "login") for row in rows)
     assert all(0 < float(row["confidence"]) <= 1 for row in rows)
     texts = _texts()
@@ -359,9 +359,9 @@ def test_a_group_gets_one_answer_and_gives_it_back_after_a_restart(tmp_path, run
     assert f"{len(shown)} more by their group" in first
     assert f"Give the same label to the other {len(shown)}?" in offer
     assert re.search(r"\n4 labeled, \d+ left", last)
-    assert not [row for row in _table(source) if row["source"] == "group"]
+    assert not [row for row in _table(source) if row["origin"] == "accepted"]
     found = run(source, ["u", "y", "q"], *options)
-    of_group = [row for row in _table(source) if row["source"] == "group"]
+    of_group = [row for row in _table(source) if row["origin"] == "accepted"]
     assert [int(row["row"]) for row in of_group] == event["rows"]
     assert {(row["label"], float(row["confidence"])) for row in of_group} == {("card", 5 / 6)}
 
@@ -410,7 +410,7 @@ def test_odd_bytes_empty_lines_and_long_lines_are_shown_and_do_no_harm(tmp_path,
     assert "<U+202E>abc<U+2066>" in rest
     assert "card\u240dlogin" in rest
     rows = _table(source)
-    assert [row["source"] for row in rows] == ["you", "", "you", "", "you", "you", "you", "you"]
+    assert [row["origin"] for row in rows] == ["given", "", "given", "", *["given"] * 4]
     assert rows[1]["label"] == ""
 
 
@@ -459,22 +459,22 @@ def test_names_are_checked_and_matched_with_known_ones(source, run):
 
 def test_no_answer_at_all_still_makes_the_table(source, run):
     assert run(source, []).code == 0
-    assert {(row["label"], row["source"]) for row in _table(source)} == {("", "")}
+    assert {(row["label"], row["origin"]) for row in _table(source)} == {("", "")}
     assert _events(source) == []
 
 
 @pytest.mark.parametrize("extension", [".npz", ".parquet"])
 def test_other_tables_hold_the_same(source, run, extension):
     run(source, ["n", "card", "n", "login"])
-    expected = [(int(row["row"]), row["label"], row["source"]) for row in _table(source)]
+    expected = [(int(row["row"]), row["label"], row["origin"]) for row in _table(source)]
     out = source.with_suffix(extension)
     assert run(source, ["q"], "--out", str(out)).code == 0
     if extension == ".npz":
         table = np.load(out)
-        columns = [table[name].tolist() for name in ("row", "label", "source")]
+        columns = [table[name].tolist() for name in ("row", "label", "origin")]
     else:
         table = pytest.importorskip("pyarrow.parquet").read_table(out)
-        columns = [table[name].to_pylist() for name in ("row", "label", "source")]
+        columns = [table[name].to_pylist() for name in ("row", "label", "origin")]
     assert list(zip(*columns, strict=True)) == expected
 
 
@@ -482,7 +482,7 @@ def test_few_labels_of_a_category_are_not_proposed(source, run):
     keys = ["n", "card"] + ["1"] * 4 + ["n", "rare"]
     found = run(source, keys, "--min-samples-per-category", "2")
     assert re.search(r"\n  1   \d\d%  card\n  2        rare\n", found.out)
-    labels = {row["label"] for row in _table(source) if row["source"] == "proposed"}
+    labels = {row["label"] for row in _table(source) if row["origin"] == "proposed"}
     assert "rare" not in labels
 
 
@@ -574,3 +574,16 @@ def test_embeddings_and_columns_are_used(tmp_path, run):
         run(source, ["n", f"kind {row % 2}"], *options)
     assert [row["label"] for row in _table(source)] == [f"kind {kind}" for kind in kinds]
     assert "digest of the features was '" in run(source, [], *options[:2]).err
+
+
+def test_only_what_the_person_said_is_known_to_fit(source, run, capsys):
+    run(source, ["n", "card", "n", "login", "1", "2", "1"])
+    rows = _table(source)
+    np.save(source.with_name("X.npy"), np.random.default_rng(0).normal(size=(len(rows), 3)))
+    labels, out = source.with_name("texts-labels.csv"), source.with_name("out.csv")
+    command = ["fit", str(source.with_name("X.npy")), "--labels", str(labels), "--out", str(out)]
+    assert main([*command, "--n-clusters", "2"]) == 0
+    assert "5 labels are known; 35 are proposals" in " ".join(capsys.readouterr().err.split())
+    with open(out, newline="", encoding="utf-8") as file:
+        found = [row["origin"] for row in csv.DictReader(file)]
+    assert found == [row["origin"] for row in rows]

@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError, differing_settings, replacing
+from labelquorum._shared.labels import has_label
+from labelquorum._shared.origins import ACCEPTED, ORIGIN, Origins, said_by_people
 from labelquorum.cli.files.columns import Table
 from labelquorum.cli.files.features import feature_places, read_features
+from labelquorum.cli.files.labels import read_labels, read_origins
 from labelquorum.cli.files.numeric import FeatureColumns
 from labelquorum.cli.files.partitions import read_partitions, write_labels
 from labelquorum.cli.files.readers import shown_names
@@ -42,10 +45,8 @@ except ImportError as error:
     ) from error
 
 _Show: TypeAlias = Callable[[str, float], None] | None
-_Names: TypeAlias = Sequence[str] | None
-
 _STATE_FOLDER = ".labelquorum"
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _CONNECTING_S = 20
 
 
@@ -93,6 +94,38 @@ class _Shape(NamedTuple):
     n_rows: int
     n_features: int
     dtype: np.dtype[Any]
+
+
+class SampleColumns(NamedTuple):
+    """The columns to read."""
+
+    features: Sequence[str] | None = None
+    """Those of the features; None for all others."""
+    labels: str | None = None
+    """That of the labels."""
+    has_origins: bool = False
+    """Whether a column of that name says where the labels come from."""
+    votes: Sequence[str] = ()
+    """Those of the voters."""
+
+    @property
+    def beside(self) -> list[str]:
+        """Those that hold neither features nor labels."""
+        return [ORIGIN, *self.votes] if self.has_origins else [*self.votes]
+
+
+class SampleArrays(NamedTuple):
+    """Samples as Dask arrays, or those of a file as NumPy arrays."""
+
+    X: Any
+    """(n_samples, n_features): the features."""
+    labels: Any
+    """(n_samples,): labels, None where there is none; None without such a column. So are the next
+    two."""
+    origins: Any
+    """(n_samples,): where the labels come from."""
+    votes: Any
+    """(n_samples, n_voters): the votes."""
 
 
 class Folder:
@@ -152,6 +185,11 @@ class Folder:
                 f"{', '.join(differing)}: use an empty folder, or the same files and options"
             )
 
+    @property
+    def first_with_rows(self) -> Path:
+        """The first file that has a row; the first one if none has."""
+        return next((path for path in self.files if Table(path).n_rows), self.files[0])
+
     def column_names(self, workers: Workers, show: _Show) -> list[str]:
         """The names of the columns, which must be the same in all files."""
         tasks = {path: delayed(_column_names)(path) for path in self.files}
@@ -190,14 +228,12 @@ class Folder:
         counts: MiniClusterCounts = merging[self.source]
         return counts
 
-    def features(
-        self, workers: Workers, columns: _Names, label_column: str | None, show: _Show
-    ) -> tuple[Any, Any | None]:
-        """The features of all samples as a Dask array, and the known labels if there are any."""
+    def features(self, workers: Workers, columns: SampleColumns, show: _Show) -> SampleArrays:
+        """The features of all samples as a Dask array, and what else the columns hold."""
         self.column_names(workers, show)
-        tasks = {path: delayed(_shape)(path, columns, label_column) for path in self.files}
+        tasks = {path: delayed(_shape)(path, columns) for path in self.files}
         self._shapes = _run(workers, tasks, "checking features", show)
-        features, labels = [], []
+        arrays = SampleArrays([], [], [], [])
         width = None
         for path, shape in self._shapes.items():
             if shape is None:
@@ -208,22 +244,24 @@ class Folder:
                     f"{path}: the number of features must be {width}, as in other files, got "
                     f"{shape.n_features}"
                 )
-            task = delayed(_features)(
-                path, columns, label_column, dask_key_name=f"features of {path}"
-            )
-            features.append(da.from_delayed(task[0], shape[:2], shape.dtype))
-            if label_column is not None:
-                labels.append(da.from_delayed(task[1], (shape.n_rows,), object))
-        if not features:
+            task = delayed(_samples)(path, columns, dask_key_name=f"samples of {path}")
+            n = shape.n_rows
+            arrays.X.append(da.from_delayed(task[0], shape[:2], shape.dtype))
+            if columns.labels is not None:
+                arrays.labels.append(da.from_delayed(task[1], (n,), object))
+            if columns.has_origins:
+                arrays.origins.append(da.from_delayed(task[2], (n,), object))
+            if columns.votes:
+                arrays.votes.append(da.from_delayed(task[3], (n, len(columns.votes)), object))
+        if not arrays.X:
             raise FileError(f"{self.source}: the files have no samples")
-        return da.concatenate(features), da.concatenate(labels) if labels else None
+        return SampleArrays(*(da.concatenate(parts) if parts else None for parts in arrays))
 
     def label_samples(
         self,
         workers: Workers,
         model: ConsensusClusterer,
-        columns: _Names,
-        label_column: str | None,
+        columns: SampleColumns,
         show: _Show,
     ) -> None:
         """Label the samples, whose features the files hold, with a fitted model."""
@@ -233,7 +271,7 @@ class Folder:
             n_rows = 0 if shape is None else shape.n_rows
             if path in self.missing:
                 labeling[path] = delayed(_label_samples)(
-                    path, self.out / path.name, fitted, (first_row, n_rows), columns, label_column
+                    path, self.out / path.name, fitted, (first_row, n_rows), columns
                 )
             first_row += n_rows
         _run(workers, labeling, "labeling", show)
@@ -279,10 +317,10 @@ def _column_names(path: Path) -> list[str]:
     return Table(path).names
 
 
-def _shape(path: Path, columns: _Names, label_column: str | None) -> _Shape | None:
+def _shape(path: Path, columns: SampleColumns) -> _Shape | None:
     """The shape and type of the features of a file; None for one without rows."""
     table = Table(path)
-    places = feature_places(table, columns, label_column)
+    places = feature_places(table, columns.features, columns.labels, columns.beside)
     first = next(table.batches(places, max_rows=1), None)
     if first is None:
         return None
@@ -332,11 +370,19 @@ def _label_rows(
         write_labels(out, file, labels, Table(path).n_rows or 0)
 
 
-def _features(
-    path: Path, columns: _Names, label_column: str | None
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    X, known = read_features(path, columns=columns, label_column=label_column)
-    return X, None if known is None else known.astype(object)
+def _samples(path: Path, columns: SampleColumns) -> SampleArrays:
+    """Read the samples of a file."""
+    X, known = read_features(
+        path, columns=columns.features, label_column=columns.labels, beside=columns.beside
+    )
+    origins = read_origins(path, columns.labels) if columns.has_origins else None
+    votes = [read_labels(path, name, "--vote-column").astype(object) for name in columns.votes]
+    return SampleArrays(
+        X,
+        None if known is None else known.astype(object),
+        None if origins is None else origins.astype(object),
+        np.stack(votes, axis=1) if votes else None,
+    )
 
 
 def _label_samples(
@@ -344,15 +390,25 @@ def _label_samples(
     out: Path,
     fitted: FittedClusterer,
     rows: tuple[int, int],
-    columns: _Names,
-    label_column: str | None,
+    columns: SampleColumns,
 ) -> None:
     """Write the labels of a file, whose samples begin at the first of `rows` and are so many."""
     first_row, n_rows = rows
     with _naming(path), replacing(out) as file:
+        samples = SampleArrays(np.empty((0, 0)), None, None, None)
         if n_rows:
-            X, known = _features(path, columns, label_column)
-        else:
-            X, known = np.empty((0, 0)), None
-        labels, confidence = fitted.label_rows_of_fit(X, first_row, known)
-        write_columns(out, file, {"label": labels, "confidence": confidence})
+            samples = _samples(path, columns)
+        known, origins = samples.labels, samples.origins
+        if origins is not None:
+            known = said_by_people(known, origins)
+        labels, confidence = fitted.label_rows_of_fit(samples.X, first_row, known)
+        is_accepted = None if origins is None else (origins == ACCEPTED) & has_label(known)
+        words = Origins(is_accepted).words(
+            None if known is None else _as_codes(known), _as_codes(labels)
+        )
+        write_columns(out, file, {"label": labels, ORIGIN: words, "confidence": confidence})
+
+
+def _as_codes(labels: NDArray[Any]) -> NDArray[np.int32]:
+    """0 for a label, -1 for none."""
+    return has_label(labels).astype(np.int32) - 1

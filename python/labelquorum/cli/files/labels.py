@@ -1,4 +1,4 @@
-"""Known labels of samples, from files and from columns of tables."""
+"""Labels of samples and their origins, from files and from columns of tables."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 from labelquorum._shared.cells import unmarked
 from labelquorum._shared.files import FileError
 from labelquorum._shared.label_reader import is_no_label_word
+from labelquorum._shared.labels import has_label
 from labelquorum._shared.memory import MemoryBudget, check_memory
+from labelquorum._shared.origins import ORIGIN, as_origins
 from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.arrays import open_npy
 from labelquorum.cli.files.readers import check_no_nul, check_not_utf_16, shown_names
 from labelquorum.cli.files.sources import Location, extension_of, find_file
 
 _LABEL = "label"  # the column of labels in the files that we write
+# Columns of results, beside the labels, from before these had origins.
+_OLD_RESULTS = ({_LABEL, "confidence", "pseudo_label"}, {"row", _LABEL, "source", "confidence"})
 
 _MAX_LABEL = 1 << 62
 _MOST_DIGITS = 1000  # Python refuses to read far more.
@@ -74,6 +78,99 @@ def read_labels(
             content.seek(0)
             text = TextIOWrapper(content, encoding="utf-8-sig", newline="")
             return as_labels(file.name, list(text))
+
+
+def read_origins(
+    location: Location, column: str | None = None, option: str = "--label-column"
+) -> NDArray[np.str_] | None:
+    """Read where the labels of a file come from.
+
+    Parameters
+    ----------
+    location : Location
+        A file of labels, as for `read_labels`.
+    column : str, optional
+        The column of the labels, if it was named.
+    option : str
+        The option that names the column, for messages.
+
+    Returns
+    -------
+    array of shape (n_samples,), optional
+        "given", "accepted", "proposed", or "" where nothing is said. None if the file has no column
+        named origin.
+
+    Raises
+    ------
+    FileError
+        If the column holds anything else. Also if the file is a result from before there was such a
+        column, which would turn proposals into known labels, unless `column` names the labels.
+    """
+    if extension_of(location) in _ARRAYS:
+        return None
+    table = tables.Table(location, header=True, keep_empty_rows=True)
+    if ORIGIN not in table.names or column == ORIGIN:
+        if column is None and any(names <= set(table.names) for names in _OLD_RESULTS):
+            raise FileError(
+                f"{location}: a result without the column {ORIGIN!r}, which says what people said "
+                "and what a model proposed: add it, or take all labels as known with "
+                f"{option} {_LABEL}"
+            )
+        return None
+    items: list[Any] = []
+    budget = MemoryBudget(str(location))
+    for batch in table.batches([table.place(ORIGIN)]):
+        budget.take(batch.columns[0].nbytes + BYTES_PER_LABEL * len(batch.columns[0]))
+        items += [None if says_nothing(item) else item for item in label_items(batch)]
+    try:
+        return as_origins(items, f"{location}: the column {ORIGIN!r}")
+    except (TypeError, ValueError) as error:
+        hint = "rename the column if it says something else"
+        raise FileError(f"{error} (from 0): {hint}") from None
+
+
+def says_nothing(item: Any) -> bool:
+    """Whether a cell of origins is empty, or has a word for nothing."""
+    return item is None or (isinstance(item, str) and is_no_label_word(item))
+
+
+def read_votes(location: Location, columns: Sequence[str]) -> list[NDArray[Any]]:
+    """Read the votes of each voter.
+
+    Parameters
+    ----------
+    location : Location
+        A file, as for `read_labels`.
+    columns : sequence of str
+        The columns of a table, one for each voter; if there are none, the one named label, or the
+        only one.
+
+    Returns
+    -------
+    list of arrays of shape (n_samples,)
+        All hold integers, with -1 where a voter abstains, or all hold strings, with None.
+
+    Raises
+    ------
+    FileError
+        If the location cannot be read, or a voter abstains on all samples.
+    """
+    option = "--vote-column"
+    voters: Sequence[str | None] = columns or [None]
+    votes = [read_labels(location, column, option) for column in voters]
+    for column, items in zip(voters, votes, strict=True):
+        if not has_label(items).any():
+            where = "" if column is None else f": column {column!r}"
+            raise FileError(f"{location}{where}: a voter must vote on a sample at least, got none")
+    if len({items.dtype for items in votes}) > 1:  # names, of which some are numbers
+        votes = [_as_names(items) for items in votes]
+    return votes
+
+
+def _as_names(labels: NDArray[Any]) -> NDArray[Any]:
+    if labels.dtype.kind == "O":
+        return labels
+    return np.array([None if x < 0 else str(x) for x in labels.tolist()], dtype=object)
 
 
 def _read_table(location: Location, column: str | None, option: str) -> NDArray[Any]:

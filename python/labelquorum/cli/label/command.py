@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from labelquorum._shared.files import FileError, replacing
+from labelquorum._shared.origins import ACCEPTED, GIVEN, ORIGIN, ORIGINS, PROPOSED
 from labelquorum.active_learning.pre_clustering import PreClusteringSampler
 from labelquorum.active_learning.session import LabelingSession
 from labelquorum.cli.files.features import read_features
@@ -58,8 +59,8 @@ shown. Bytes that are not UTF-8 appear as U+FFFD.
 
 Each answer is on disk before the next question appears, in a file of its own. Stop at any time, in
 any way: the same command continues from there. At the end a table is written with the columns row
-(from 0), label, source (you; group: given to the rest of a group; proposed) and confidence (0 to
-1).
+(from 0), label, origin (given: one by one; accepted: for the rest of a group; proposed) and
+confidence (0 to 1).
 """
 
 
@@ -285,15 +286,15 @@ def _write_table(session: LabelingSession, n_texts: int, out: Path) -> str:
     columns = {
         "row": np.arange(n_texts),
         "label": table.labels,
-        "source": table.sources,
+        ORIGIN: table.origins,
         "confidence": table.confidence,
     }
     with replacing(out) as file:
         write_columns(out, file, columns)
-    counts = {name: int(np.sum(table.sources == name)) for name in ("you", "group", "proposed")}
+    counts = {name: int(np.sum(table.origins == name)) for name in ORIGINS}
     return (
-        f"{out}: {counts['you']:,} labels by you, {counts['group']:,} by groups, "
-        f"{counts['proposed']:,} proposed"
+        f"{out}: {counts[GIVEN]:,} labels by you, {counts[ACCEPTED]:,} by groups, "
+        f"{counts[PROPOSED]:,} proposed"
     )
 
 
