@@ -167,6 +167,18 @@ class Framed(NamedTuple):
     """(n_rows, n_features): the same as `rows`, before known categories shaped them."""
 
 
+def rows_knowing(plain: Rows, known: NDArray[np.int32]) -> Rows:
+    """Return the rows that `Framed.plain` would become if only these categories were known.
+
+    `known` has the category of each row, -1 where it is unknown.
+    """
+    metric = None if known.max(initial=-1) < 0 else _learned_metric(plain, known)
+    if metric is None:
+        return plain
+    shaped: Rows = (plain @ metric).astype(plain.dtype, copy=False)
+    return shaped
+
+
 def unit_rows(rows: Rows) -> Rows:
     """Scale the rows to length 1; rows of zeros stay."""
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]

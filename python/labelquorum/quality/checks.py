@@ -395,7 +395,7 @@ def label_quality(
         wanted_precision = _as_open_fraction(wanted_precision, "wanted_precision")
         if confidence is None:
             raise ValueError("confidence must be given with wanted_precision, got None")
-        threshold, n_kept = _guaranteed_threshold(
+        threshold, n_kept = guaranteed_threshold(
             confidences[codes >= 0], confidences[samples[~right]], n_all, alpha, wanted_precision
         )
     category_alpha = alpha / len(categories) if simultaneous else alpha
@@ -444,7 +444,7 @@ def lower_bound(n_right: Any, n_checked: Any, alpha: float) -> NDArray[np.float6
     return valid
 
 
-def _guaranteed_threshold(
+def guaranteed_threshold(
     confidence: NDArray[np.float64],
     wrong: NDArray[np.float64],
     n_checked: int,
