@@ -5,7 +5,7 @@ the model, a share of them labeled; the rest are next week's. So are all samples
 categories, which no answer can name. "Wrong" is the share of the answers that are wrong, on next
 week's samples of categories that were there; "answered" is the share of these that got an answer;
 "unseen rejected" is the share of samples of hidden categories that got none. Probabilities are
-judged by their expected calibration error (10 bins), calibrated and as plain shares.
+judged by their expected calibration error, in 10 bins.
 The peer is a logistic regression on the same labels, calibrated by scikit-learn, which answers
 where its highest probability is at least 1 - level; and the same with a threshold from a quarter of
 the labels that are kept from it, above which at most that share is wrong.

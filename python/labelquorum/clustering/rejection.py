@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from labelquorum._shared.frame import Float64Array, Framed, Rows, rows_knowing
+from labelquorum._shared.frame import Float64Array, Framed, Rows, learned_metric, shaped
 from labelquorum.clustering.nearest import (
     Integers,
     Nearest,
@@ -240,15 +240,15 @@ class _Bench:
         left = np.flatnonzero(is_left[self.rows])
         if not len(left) or not len(places):
             return None
-        shaped = self.plain
+        queries = np.searchsorted(self.rows, distinct.numbers[self.judged[places]])
+        metric = None
         if self.fixed is not None:
             codes = distinct.shared_codes(np.where(samples, np.int32(-1), self.fixed))
-            shaped = rows_knowing(self.plain, codes[self.rows])
+            metric = learned_metric(self.plain[left], codes[self.rows[left]])
+        training = shaped(self.plain[left], metric)
         first_samples = distinct.samples[self.rows[left]]
-        queries = np.searchsorted(self.rows, distinct.numbers[self.judged[places]])
-        training = shaped[left]
         nearest = nearest_to(
-            shaped[queries],
+            shaped(self.plain[queries], metric),
             training,
             lambda index: self.outcome.categories.shares_of(first_samples[index]),
             self.n_threads,
