@@ -268,6 +268,8 @@ def learned_metric(rows: Rows, known: NDArray[np.int32]) -> Float64Array | None:
     `known` has the category of each row, -1 where it is unknown. The directions are found twice:
     the second time without samples whose label the first result contradicts.
     """
+    if np.count_nonzero(np.bincount(known[known >= 0]) > 1) < 2:
+        return None
     step = -(-len(rows) // VARIANCE_ROWS)
     overall, _ = ledoit_wolf(rows[::step].astype(np.float64), assume_centered=True)
     labeled = np.flatnonzero(known >= 0)

@@ -40,6 +40,7 @@ from labelquorum.clustering.outcome import Outcome, answers_of, trained_classifi
 from labelquorum.quality.checks import guaranteed_threshold, n_checks_needed
 
 _ERROR = 0.05  # of the bound on wrong answers
+_N_TOLERATED = 4  # wrong answers in the first test of a sequence; none would fail by chance
 _NOVELTY_LEVEL = 0.05  # the share of usual samples that are rejected as unlike the others
 _SHARE_UNSEEN = 0.85  # of samples of hidden categories that are rejected
 _FEWEST_CATEGORIES = 3  # to hide one of; with a single one left, all shares are 1
@@ -84,13 +85,10 @@ class Trial:
         UserWarning
             If this cannot be said of any probability.
         """
-        n_needed = n_checks_needed(1 - level, level=1 - _ERROR)
+        n_needed = n_checks_needed(1 - level, level=1 - _ERROR / 2)
         threshold = np.nan
         if len(self.scores) >= n_needed:
-            wrong = self.scores[~self.right]
-            threshold, _ = guaranteed_threshold(
-                self.scores, wrong, len(self.scores), _ERROR, 1 - level
-            )
+            threshold = _guaranteed(self.scores, self.scores[~self.right], level)
         if np.isnan(threshold):
             warnings.warn(
                 f"predict rejects all samples: {int(self.right.sum())} of {len(self.scores)} "
@@ -180,6 +178,19 @@ def expected_calibration_error(probabilities: Float64Array, right: NDArray[np.bo
     bins = np.minimum((probabilities * _N_BINS).astype(np.intp), _N_BINS - 1)
     sums = np.bincount(bins, probabilities - right, minlength=_N_BINS)
     return float(np.abs(sums).sum() / len(right))
+
+
+def _guaranteed(scores: Float64Array, wrong: Float64Array, level: float) -> float:
+    """Find the lowest score above which at most that share is wrong; NaN if there is none.
+
+    Thresholds are tested in two sequences, each with half of the error: one that begins with a
+    quarter of the samples, and one that begins with few, for when only few are certain enough.
+    """
+    found = [
+        guaranteed_threshold(scores, wrong, len(scores), _ERROR / 2, 1 - level, n_tolerated)[0]
+        for n_tolerated in (None, _N_TOLERATED)
+    ]
+    return min((threshold for threshold in found if not np.isnan(threshold)), default=np.nan)
 
 
 class _Part(NamedTuple):

@@ -450,10 +450,12 @@ def guaranteed_threshold(
     n_checked: int,
     alpha: float,
     precision: float,
+    n_tolerated: int | None = None,
 ) -> tuple[float, int]:
     """The threshold and the number of labels it keeps; NaN and 0 where there is none.
 
-    `confidence` holds that of all labels, `wrong` that of the wrong ones among the checks.
+    `confidence` holds that of all labels, `wrong` that of the wrong ones among the checks. The
+    first test tolerates `n_tolerated` wrong labels; None begins a quarter of the way through.
     """
     n_labels = len(confidence)
     values, counts = np.unique(confidence, return_counts=True)
@@ -467,7 +469,8 @@ def guaranteed_threshold(
     if not len(n_needed):
         return float("nan"), 0
     # Tests that tolerate almost no wrong label fail by chance, and would end the sequence early.
-    tested = n_needed[len(n_needed) // 4 :]
+    quarter = len(n_needed) // 4
+    tested = n_needed[quarter if n_tolerated is None else min(n_tolerated, quarter) :]
     strictest = np.searchsorted(-n_kept, -tested, side="right") - 1
     steps = np.unique(np.append(strictest, 0))[::-1]
     passed = n_wrong[steps] < np.searchsorted(n_needed, n_kept[steps], side="right")
