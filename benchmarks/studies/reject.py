@@ -25,7 +25,7 @@ import _data
 import labelquorum as lq
 from _recorder import add_choices, parser, record, timed
 
-SETS = ("stackoverflow", "digits")
+SETS = ("digits", "stackoverflow")
 LEVELS = (0.05, 0.1)
 BAR_ABOVE, BAR_UNSEEN = 0.01, 0.8
 OURS, CALIBRATED, SPLIT = "labelquorum", "calibrated", "split threshold"

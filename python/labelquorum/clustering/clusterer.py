@@ -65,8 +65,8 @@ class ConsensusClusterer(
     clusterers : scikit-learn clusterer or sequence of them, optional
         Make the base partitions instead of the package's own clusterings; see `base_partitions`.
     classifier : scikit-learn classifier, optional
-        Trained on the pseudo-labels and used by `predict`. None uses the mean shares of the nearest
-        training samples.
+        Trained on the pseudo-labels and used by `predict`; five more times to find out which of its
+        answers are right. None uses the mean shares of the nearest training samples.
     discover : bool, default=True
         Look for new categories. If False, samples get a known category, or -1 if they fit a new
         category better.
