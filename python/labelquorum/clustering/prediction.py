@@ -66,7 +66,7 @@ class PredictingClusterer:
         - The probability of the answer is high enough for at most this share of the answers to be
           wrong. `fit` predicts labeled samples without their labels to find out. The share is a
           bound at 95 % confidence, as in `label_quality`, so that the mean share is lower. It takes
-          72 labels to keep a level of 0.05, and 36 for 0.1, or more if some are predicted wrong.
+          63 labels to keep a level of 0.05, and 31 for 0.1, or more if some are predicted wrong.
         - The probability is also higher than that of 85 % of the samples of a category that nobody
           has seen. `fit` hides categories and predicts their samples to find out, if there are at
           least three.

@@ -39,8 +39,8 @@ from labelquorum.clustering.nearest import (
 from labelquorum.clustering.outcome import Outcome, answers_of, trained_classifier
 from labelquorum.quality.checks import guaranteed_threshold, n_checks_needed
 
-_ERROR = 0.05  # of the bound on wrong answers
-_N_TOLERATED = 4  # wrong answers in the first test of a sequence; none would fail by chance
+# Of the bound on wrong answers, by the wrong ones that the first test of a sequence tolerates.
+_ERRORS = {None: 0.04, 4: 0.01}
 _NOVELTY_LEVEL = 0.05  # the share of usual samples that are rejected as unlike the others
 _SHARE_UNSEEN = 0.85  # of samples of hidden categories that are rejected
 _FEWEST_CATEGORIES = 3  # to hide one of; with a single one left, all shares are 1
@@ -85,7 +85,7 @@ class Trial:
         UserWarning
             If this cannot be said of any probability.
         """
-        n_needed = n_checks_needed(1 - level, level=1 - _ERROR / 2)
+        n_needed = n_checks_needed(1 - level, level=1 - _ERRORS[None])
         threshold = np.nan
         if len(self.scores) >= n_needed:
             threshold = _guaranteed(self.scores, self.scores[~self.right], level)
@@ -183,12 +183,12 @@ def expected_calibration_error(probabilities: Float64Array, right: NDArray[np.bo
 def _guaranteed(scores: Float64Array, wrong: Float64Array, level: float) -> float:
     """Find the lowest score above which at most that share is wrong; NaN if there is none.
 
-    Thresholds are tested in two sequences, each with half of the error: one that begins with a
-    quarter of the samples, and one that begins with few, for when only few are certain enough.
+    Thresholds are tested in two sequences, which share an error of 5 %: one that begins with about
+    a quarter of the samples, and one that begins with few, in case that only few are certain.
     """
     found = [
-        guaranteed_threshold(scores, wrong, len(scores), _ERROR / 2, 1 - level, n_tolerated)[0]
-        for n_tolerated in (None, _N_TOLERATED)
+        guaranteed_threshold(scores, wrong, len(scores), error, 1 - level, n_tolerated)[0]
+        for n_tolerated, error in _ERRORS.items()
     ]
     return min((threshold for threshold in found if not np.isnan(threshold)), default=np.nan)
 
