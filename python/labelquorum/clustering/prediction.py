@@ -67,7 +67,7 @@ class PredictingClusterer:
           wrong. `fit` predicts labeled samples without their labels to find out. The share is a
           bound at 95 % confidence, as in `label_quality`, so that the mean share is lower. It takes
           63 labels to keep a level of 0.05, and 31 for 0.1, or more if some are predicted wrong.
-        - The probability is also higher than that of 85 % of the samples of a category that nobody
+        - The probability is also higher than that of 90 % of the samples of a category that nobody
           has seen. `fit` hides categories and predicts their samples to find out, if there are at
           least three.
         - The sample is no novelty at the level of 0.05, as one in 20 usual samples is by chance;

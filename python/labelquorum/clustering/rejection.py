@@ -42,7 +42,7 @@ from labelquorum.quality.checks import guaranteed_threshold, n_checks_needed
 # Of the bound on wrong answers, by the wrong ones that the first test of a sequence tolerates.
 _ERRORS = {None: 0.04, 4: 0.01}
 _NOVELTY_LEVEL = 0.05  # the share of usual samples that are rejected as unlike the others
-_SHARE_UNSEEN = 0.85  # of samples of hidden categories that are rejected
+_SHARE_UNSEEN = 0.9  # of samples of hidden categories that are rejected
 _FEWEST_CATEGORIES = 3  # to hide one of; with a single one left, all shares are 1
 _N_PARTS, _N_HIDINGS = 5, 10
 _MOST_JUDGED, _MOST_USUAL, _MOST_USUAL_OF_HIDING = 3_000, 3_000, 300
@@ -63,7 +63,7 @@ class Trial:
     right: NDArray[np.bool_]
     """(n_judged,): whether the answer is right."""
     unseen_score: float
-    """The probability that 85 % of the samples whose category was hidden do not exceed, unless
+    """The probability that 90 % of the samples whose category was hidden do not exceed, unless
     they are novelties."""
     usual_distances: Float64Array
     """(n_usual,): of training samples to the nearest others, ascending."""
@@ -78,7 +78,7 @@ class Trial:
         """Return the probability from which on answers are given; infinite for none.
 
         Of these answers, at most a share of `level` is wrong, at 95 % confidence, if new samples
-        are like the judged ones; and 85 % of the samples of hidden categories get none.
+        are like the judged ones; and 90 % of the samples of hidden categories get none.
 
         Warns
         -----
