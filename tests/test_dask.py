@@ -322,6 +322,18 @@ def test_a_data_frame_with_known_names_gives_a_series_of_names(blobs):
     assert not hasattr(model, "feature_names_in_")
 
 
+def test_predict_abstains_as_in_memory(blobs):
+    X, y = blobs
+    chunks = da.from_array(X, chunks=(700, 6))
+    known = np.where(np.arange(len(X)) % 5 == 0, y, -1)
+    model = lqd.ConsensusClusterer(5, n_partitions=8, random_state=0).fit(chunks, known)
+    found = model.predict(chunks, reject_level=0.05).compute()
+    np.testing.assert_array_equal(found, model.estimator_.predict(X, reject_level=0.05))
+    assert 0 < (found == -1).mean() < 0.2
+    with pytest.raises(ValueError, match=r"reject_level must be a number in \(0, 1\), got 2"):
+        model.predict(chunks, reject_level=2)
+
+
 def test_probabilities_and_a_classifier(blobs):
     X, y = blobs
     chunks = da.from_array(X, chunks=(700, 6))

@@ -7,6 +7,7 @@ data: only signatures, a bounded number of samples, and lazy Dask objects.
 from __future__ import annotations
 
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ from labelquorum._shared.label_reader import Labels
 from labelquorum._shared.labels import has_label, to_labels
 from labelquorum._shared.origins import as_origins, said_by_people
 from labelquorum.clustering.clusterer import ConsensusClusterer as InMemoryClusterer
+from labelquorum.clustering.novelty import as_level
 from labelquorum.votes.mini_clusters import mini_clusters as in_memory_mini_clusters
 from labelquorum.votes.signatures import SignatureTable
 from labelquorum.votes.weights import read_named_votes
@@ -369,21 +371,27 @@ class ConsensusClusterer(BaseEstimator):
                 setattr(self, name, getattr(self.estimator_, name))
         return rows, known
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any, *, reject_level: float | None = None) -> Any:
         """Predict categories, as `labelquorum.ConsensusClusterer.predict` does.
 
         Parameters
         ----------
         X : Dask array of shape (n_samples, n_features), or Dask DataFrame
             Samples, the ones of `fit` or others.
+        reject_level : float in (0, 1), optional
+            The largest share of wrong answers; None answers for all samples.
 
         Returns
         -------
         Dask array of shape (n_samples,); or Dask Series named "label", with the frame's index
-            Categories, from `classes_`. Strings have dtype object.
+            Categories, from `classes_`; -1 (None among strings) without an answer. Strings have
+            dtype object.
         """
         chunks = self._checked(X)
-        return map_rows(_predicted, chunks, self.on_cluster(), _label_type(self.classes_))
+        if reject_level is not None:  # Refuse a wrong one now, not when it is computed.
+            reject_level = as_level(reject_level, "reject_level")
+        predicted = partial(_predicted, reject_level=reject_level)
+        return map_rows(predicted, chunks, self.on_cluster(), _label_type(self.classes_))
 
     def predict_proba(self, X: Any) -> Any:
         """Predict the probabilities of the categories, as the in-memory estimator does.
@@ -399,8 +407,7 @@ class ConsensusClusterer(BaseEstimator):
             One column for each category in `classes_`.
         """
         chunks = self._checked(X)
-        dtype = np.dtype(np.float32 if self.estimator_.classifier_ is None else np.float64)
-        columns = self.classes_.tolist()
+        dtype, columns = np.dtype(np.float64), self.classes_.tolist()
         return map_rows(_probabilities, chunks, self.on_cluster(), dtype, columns)
 
     def _checked(self, X: Any) -> Any:
@@ -479,8 +486,8 @@ def _labels_of_fit(
     return fitted.label_rows_of_fit(chunk, first_row, known)[0]
 
 
-def _predicted(chunk: Any, fitted: FittedClusterer) -> NDArray[Any]:
-    labels: NDArray[Any] = fitted.estimator.predict(chunk)
+def _predicted(chunk: Any, fitted: FittedClusterer, reject_level: float | None) -> NDArray[Any]:
+    labels: NDArray[Any] = fitted.estimator.predict(chunk, reject_level=reject_level)
     return labels
 
 

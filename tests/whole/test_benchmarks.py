@@ -48,6 +48,7 @@ def run(script, *args, out=None, env=None):
         ("label_quality.py", ["--sets", "digits", "--rows", 500, "--draws", 3]),
         ("learning_curves.py", [*CURVES, "--strategies", "random", "margin", "TypiClust"]),
         ("novelty.py", ["--sets", "digits", "--rows", 600, "--draws", 1]),
+        ("reject.py", ["--sets", "digits", "--rows", 600, "--draws", 1]),
         ("scale_clusterer.py", ["--rows", 500, "--features", 4, "--clusters", 3]),
         ("voters.py", ["--set", "digits", "--rows", 300]),
         ("worst_cases.py", ["--max-rows", 500, "--cases", 0, 5]),

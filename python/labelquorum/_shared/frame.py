@@ -101,7 +101,7 @@ class Frame:
             frame = replace(frame, is_double=True)
             rows = frame._rows_of_points(points)
         plain = rows
-        metric = None if known is None else _learned_metric(rows, distinct.shared_codes(known))
+        metric = None if known is None else learned_metric(rows, distinct.shared_codes(known))
         if metric is not None:
             frame = replace(frame, metric=metric)
             rows = frame._rows_of_points(points)
@@ -165,6 +165,14 @@ class Framed(NamedTuple):
     distinct: DistinctRows
     plain: Rows
     """(n_rows, n_features): the same as `rows`, before known categories shaped them."""
+
+
+def shaped(plain: Rows, metric: Float64Array | None) -> Rows:
+    """Turn rows as in `Framed.plain` into rows of another metric, by `learned_metric`."""
+    if metric is None:
+        return plain
+    rows: Rows = (plain @ metric).astype(plain.dtype, copy=False)
+    return rows
 
 
 def unit_rows(rows: Rows) -> Rows:
@@ -254,11 +262,14 @@ def largest_distance(points: Points, center: Float64Array) -> float:
     return float(max(above.max(), below.max()))
 
 
-def _learned_metric(rows: Rows, known: NDArray[np.int32]) -> Float64Array | None:
+def learned_metric(rows: Rows, known: NDArray[np.int32]) -> Float64Array | None:
     """Find the directions that tell known categories apart; None where there are none.
 
-    They are found twice: the second time without samples whose label the first result contradicts.
+    `known` has the category of each row, -1 where it is unknown. The directions are found twice:
+    the second time without samples whose label the first result contradicts.
     """
+    if np.count_nonzero(np.bincount(known[known >= 0]) > 1) < 2:
+        return None
     step = -(-len(rows) // VARIANCE_ROWS)
     overall, _ = ledoit_wolf(rows[::step].astype(np.float64), assume_centered=True)
     labeled = np.flatnonzero(known >= 0)

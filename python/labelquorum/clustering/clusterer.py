@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from labelquorum._shared.arguments import as_fraction, as_n_threads, as_positive
 from labelquorum._shared.estimators import SemiSupervisedClusterMixin
 from labelquorum._shared.files import replacing
-from labelquorum._shared.frame import Frame, Framed, Rows
+from labelquorum._shared.frame import Frame, Framed
 from labelquorum._shared.labels import group_codes, to_labels
 from labelquorum._shared.origins import known_by_origin
 from labelquorum._shared.progress import progress
@@ -34,16 +34,19 @@ from labelquorum.clustering.explanation import Explanation, category_table, expl
 from labelquorum.clustering.known import known_first
 from labelquorum.clustering.layered import LayeredClusterer
 from labelquorum.clustering.named_votes import hear
-from labelquorum.clustering.novelty import Novelty, novelty
 from labelquorum.clustering.number_of_clusters import check_number, natural_number, warn_of_fewer
 from labelquorum.clustering.outcome import Outcome, most_certain, trained_classifier
+from labelquorum.clustering.prediction import PredictingClusterer
+from labelquorum.clustering.rejection import tried
 from labelquorum.clustering.views import Partitions
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstimator):
+class ConsensusClusterer(
+    SemiSupervisedClusterMixin, LayeredClusterer, PredictingClusterer, BaseEstimator
+):
     """Find categories on which many clusterings agree, around known categories if there are any.
 
     Parameters
@@ -61,8 +64,8 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
     clusterers : scikit-learn clusterer or sequence of them, optional
         Make the base partitions instead of the package's own clusterings; see `base_partitions`.
     classifier : scikit-learn classifier, optional
-        Trained on the pseudo-labels and used by `predict`. None uses the mean shares of the nearest
-        training samples.
+        Trained on the pseudo-labels and used by `predict`; five more times to find out which of its
+        answers are right. None uses the mean shares of the nearest training samples.
     discover : bool, default=True
         Look for new categories. If False, samples get a known category, or -1 if they fit a new
         category better.
@@ -126,6 +129,10 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         of merging one more pair of clusters, and that of the last merge. High is stable.
     layers_table_ : pandas.DataFrame, or structured array without pandas
         Number of categories, persistence and sizes of each layer, and which one was chosen.
+    calibration_error_ : float
+        The expected calibration error of `predict_proba`: how much probabilities and shares of
+        right answers differ in the mean, in bins of 0.1, on samples predicted without their labels
+        (those in `y`, or `labels_` without `y`). NaN for a `classifier` without probabilities.
     outcome_ : object
         The result in numbers, for reports and displays of this package.
     n_features_in_, feature_names_in_
@@ -311,6 +318,9 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         self._layers = None  # They are made when they are asked for.
         self._set_results(names)
         self.classifier_ = trained_classifier(self.classifier, self.outcome_, X)
+        classifier = None if self.classifier_ is None else self.classifier
+        self._trial = tried(framed, self.outcome_, fixed, classifier, X, n_threads)
+        self.calibration_error_ = self._trial.calibration_error
         return self
 
     def _check_parameters(self) -> int:
@@ -425,56 +435,6 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         check_is_fitted(self)
         return explain(self, i)
 
-    def novelty(self, X: Any, *, level: float = 0.05, min_group_size: int = 5) -> Novelty:
-        """Say how much new samples differ from the training data, and find emerging categories.
-
-        Parameters
-        ----------
-        X : array-like or SciPy sparse matrix of shape (n_new, n_features)
-            New samples.
-        level : float in (0, 1), default=0.05
-            The share of samples like the training data that may count as novel by chance.
-        min_group_size : int, default=5
-            The smallest number of new samples that make an emerging category. It has nothing to do
-            with `min_cluster_size`.
-
-        Returns
-        -------
-        Novelty
-            A score for each sample, the share of novel samples, and emerging categories: groups of
-            at least `min_group_size` new samples that belong together. It prints as text.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument has the wrong type, shape or range.
-
-        Notes
-        -----
-        *Scores* are 1 - p, where p is a conformal p-value (Bates et al., "Testing for outliers with
-        conformal p-values", Annals of Statistics 51, 2023): of all training samples and the new
-        one, the share whose mean distance to their 5 nearest training samples, themselves excluded,
-        is at least that of the new one. No score is above 1 - 1 / (n_samples + 1). The share of
-        novel samples is corrected for the share that `level` allows (Storey, JRSS B 64, 2002).
-
-        *Emerging categories* are communities of the graph of training and new samples together, at
-        three resolutions. In each, new samples are at least 5 times as frequent as elsewhere, and
-        more frequent than chance explains. The test is exact: if new samples are drawn like the
-        training samples, any category emerges in at most 5 % of cases. This finds a category even
-        if none of its samples is far from the others. It also finds a known category that has
-        become 5 times as frequent. Nearly linear in n_samples + n_new.
-        """
-        check_is_fitted(self)
-        return novelty(
-            self.outcome_.features,
-            self.outcome_.distinct.counts,
-            self._rows(X),
-            level=level,
-            min_group_size=as_positive(min_group_size, "min_group_size"),
-            n_threads=as_n_threads(self.n_jobs),
-            verbose=self.verbose,
-        )
-
     def report(
         self,
         path: str | Path,
@@ -544,55 +504,3 @@ class ConsensusClusterer(SemiSupervisedClusterMixin, LayeredClusterer, BaseEstim
         with replacing(Path(path)) as file:
             page = report_page(self, X=X, texts=texts, images=images, y=y)
             file.write(page.encode())
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict the category of new samples: the one with the highest probability.
-
-        Parameters
-        ----------
-        X : array-like or SciPy sparse matrix of shape (n_new, n_features)
-            New samples.
-
-        Returns
-        -------
-        array of shape (n_new,)
-            Categories, of `classes_`. Without `discover`, -1 (None among strings) instead of new
-            categories.
-        """
-        check_is_fitted(self)
-        numbers: NDArray[np.int32]
-        if self.classifier_ is None or hasattr(self.classifier_, "predict_proba"):
-            numbers = self.predict_proba(X).argmax(axis=1).astype(np.int32)
-        else:
-            numbers = self.classifier_.predict(self._for_classifier(X))
-        return to_labels(self.classes_, self.outcome_.as_labels(numbers))
-
-    def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
-        """Estimate the probabilities of the categories for new samples.
-
-        Parameters
-        ----------
-        X : array-like or SciPy sparse matrix of shape (n_new, n_features)
-            New samples.
-
-        Returns
-        -------
-        array of shape (n_new, `n_clusters_`)
-            A column for each of `classes_`: the mean shares of the 10 nearest training samples that
-            differ, or the shares of a training sample that equals the new one; or the probabilities
-            by the classifier.
-        """
-        check_is_fitted(self)
-        if self.classifier_ is not None:
-            X = self._for_classifier(X)
-            probabilities = np.zeros((X.shape[0], self.n_clusters_))
-            probabilities[:, self.classifier_.classes_] = self.classifier_.predict_proba(X)
-            return probabilities
-        return self.outcome_.shares_of_new(self._rows(X), as_n_threads(self.n_jobs))
-
-    def _rows(self, X: Any) -> Rows:
-        """Turn new samples into rows like those of the training samples."""
-        return self._frame.rows(validated_samples(self, X, reset=False, ensure_all_finite=False))
-
-    def _for_classifier(self, X: Any) -> Any:
-        return validated_samples(self, X, reset=False)

@@ -82,9 +82,7 @@ def novelty(
 
     `counts` says how many training samples have each training row.
     """
-    level = as_non_negative(level, "level")
-    if not 0 < level < 1:
-        raise ValueError(f"level must be a number in (0, 1), got {level:g}")
+    level = as_level(level, "level")
     n, n_new = int(counts.sum()), len(new)
     n_nearest = min(_N_NEAREST, len(training) - 1)
     usual_distances = _mean_distances(training, n_nearest, None, n_threads, verbose)
@@ -99,6 +97,14 @@ def novelty(
         groups = _emerging_groups(training, counts, new, min_group_size, n_threads, verbose)
     bound = _lower_bound(n, n_new, n_counted, level)
     return Novelty(n_closer / (n + 1), level, share, bound, groups)
+
+
+def as_level(level: Any, name: str) -> float:
+    """Return a share of samples that may be misjudged; raise ValueError if it is not in (0, 1)."""
+    share: float = as_non_negative(level, name)
+    if not 0 < share < 1:
+        raise ValueError(f"{name} must be a number in (0, 1), got {share:g}")
+    return share
 
 
 def _lower_bound(n: int, n_new: int, n_counted: int, level: float) -> float:

@@ -22,15 +22,11 @@ from labelquorum._shared.frame import Rows
 from labelquorum._shared.names import natural_key
 from labelquorum._shared.origins import NOTHING_REMEMBERED, Origins
 from labelquorum.clustering.ballots import Ballots, Integers
-from labelquorum.clustering.views import RECALL
-from labelquorum.neighbors.search import kneighbors
 
 LEAST_OF_SHARE = 0.1
 """Part of the share of pseudo-labels that each category gets at least, of its own samples."""
 _SUSPECT_RATIO = 0.5
-_N_NEAREST = 10
 _ROUNDING = 1e-5  # of shares
-_ROWS_PER_BLOCK = 65_536
 
 
 class Categories(NamedTuple):
@@ -142,25 +138,6 @@ class Outcome:
         rows: Rows = self.features[self.distinct.numbers[samples]]
         return rows
 
-    def shares_of_new(self, rows: Rows, n_threads: int) -> NDArray[np.float32]:
-        """Average the shares of the 10 distinct training samples that are nearest to each new row.
-
-        A row that equals one of them has its shares. Returns an array of shape (n_new,
-        n_categories).
-        """
-        n_nearest = min(_N_NEAREST, len(self.features))
-        distances, nearest = kneighbors(
-            self.features, n_nearest, Y=rows, recall=RECALL, n_jobs=n_threads
-        )
-        shares = np.empty((len(rows), self.categories.n_categories), dtype=np.float32)
-        for begin in range(0, len(rows), _ROWS_PER_BLOCK):
-            block = slice(begin, begin + _ROWS_PER_BLOCK)
-            samples = self.distinct.samples[nearest[block]]
-            of_samples = self.categories.shares_of(samples)
-            is_equal = distances[block, :1] == 0
-            shares[block] = np.where(is_equal, of_samples[:, 0], of_samples.mean(axis=1))
-        return shares
-
 
 def categories_of(
     ballots: Ballots, clusters: Integers, groups: Integers | None, min_size: int = 1
@@ -203,9 +180,22 @@ def trained_classifier(classifier: Any, outcome: Outcome, X: Any) -> Any:
         return None
     chosen = outcome.is_certain
     numbers = outcome.categories.numbers[chosen]
-    if (numbers == numbers[0]).all():  # Classifiers want two classes.
+    if (numbers == numbers[:1]).all():  # Classifiers want two classes.
         return None
     return clone(classifier).fit(X[chosen], numbers)
+
+
+def answers_of(classifier: Any, X: Any) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Return the categories that a trained classifier predicts, and their probabilities.
+
+    These are NaN if it has none.
+    """
+    if not hasattr(classifier, "predict_proba"):
+        numbers: NDArray[np.int32] = classifier.predict(X).astype(np.int32)
+        return numbers, np.full(len(numbers), np.nan)
+    probabilities = classifier.predict_proba(X)
+    answers: NDArray[np.int32] = classifier.classes_[probabilities.argmax(axis=1)]
+    return answers.astype(np.int32), probabilities.max(axis=1).astype(np.float64)
 
 
 def _smallest(categories: Categories, n_known: int, min_size: int) -> NDArray[np.intp]:

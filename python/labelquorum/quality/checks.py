@@ -395,7 +395,7 @@ def label_quality(
         wanted_precision = _as_open_fraction(wanted_precision, "wanted_precision")
         if confidence is None:
             raise ValueError("confidence must be given with wanted_precision, got None")
-        threshold, n_kept = _guaranteed_threshold(
+        threshold, n_kept = guaranteed_threshold(
             confidences[codes >= 0], confidences[samples[~right]], n_all, alpha, wanted_precision
         )
     category_alpha = alpha / len(categories) if simultaneous else alpha
@@ -444,16 +444,18 @@ def lower_bound(n_right: Any, n_checked: Any, alpha: float) -> NDArray[np.float6
     return valid
 
 
-def _guaranteed_threshold(
+def guaranteed_threshold(
     confidence: NDArray[np.float64],
     wrong: NDArray[np.float64],
     n_checked: int,
     alpha: float,
     precision: float,
+    n_tolerated: int | None = None,
 ) -> tuple[float, int]:
     """The threshold and the number of labels it keeps; NaN and 0 where there is none.
 
-    `confidence` holds that of all labels, `wrong` that of the wrong ones among the checks.
+    `confidence` holds that of all labels, `wrong` that of the wrong ones among the checks. The
+    first test tolerates `n_tolerated` wrong labels; None begins a quarter of the way through.
     """
     n_labels = len(confidence)
     values, counts = np.unique(confidence, return_counts=True)
@@ -467,7 +469,8 @@ def _guaranteed_threshold(
     if not len(n_needed):
         return float("nan"), 0
     # Tests that tolerate almost no wrong label fail by chance, and would end the sequence early.
-    tested = n_needed[len(n_needed) // 4 :]
+    quarter = len(n_needed) // 4
+    tested = n_needed[quarter if n_tolerated is None else min(n_tolerated, quarter) :]
     strictest = np.searchsorted(-n_kept, -tested, side="right") - 1
     steps = np.unique(np.append(strictest, 0))[::-1]
     passed = n_wrong[steps] < np.searchsorted(n_needed, n_kept[steps], side="right")
