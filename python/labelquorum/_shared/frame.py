@@ -27,6 +27,7 @@ from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 from sklearn.covariance import ledoit_wolf
 from sklearn.utils import check_random_state
+from threadpoolctl import threadpool_limits
 
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.samples import Points, Samples, as_samples, check_finite
@@ -270,15 +271,17 @@ def learned_metric(rows: Rows, known: NDArray[np.int32]) -> Float64Array | None:
     """
     if np.count_nonzero(np.bincount(known[known >= 0]) > 1) < 2:
         return None
-    step = -(-len(rows) // VARIANCE_ROWS)
-    overall, _ = ledoit_wolf(rows[::step].astype(np.float64), assume_centered=True)
-    labeled = np.flatnonzero(known >= 0)
-    labeled_rows, categories = rows[labeled].astype(np.float64), known[labeled]
-    metric = _category_directions(labeled_rows, categories, overall)
-    if metric is None:
-        return None
-    plausible = _is_plausible(labeled_rows @ metric, categories)
-    return _category_directions(labeled_rows[plausible], categories[plausible], overall)
+    # More threads save little, and wait for one another for long where others use the processor.
+    with threadpool_limits(1, user_api="blas"):
+        step = -(-len(rows) // VARIANCE_ROWS)
+        overall, _ = ledoit_wolf(rows[::step].astype(np.float64), assume_centered=True)
+        labeled = np.flatnonzero(known >= 0)
+        labeled_rows, categories = rows[labeled].astype(np.float64), known[labeled]
+        metric = _category_directions(labeled_rows, categories, overall)
+        if metric is None:
+            return None
+        plausible = _is_plausible(labeled_rows @ metric, categories)
+        return _category_directions(labeled_rows[plausible], categories[plausible], overall)
 
 
 def _category_directions(
@@ -304,10 +307,12 @@ def _category_directions(
     within, _ = ledoit_wolf((rows - means[places]) * unbiased, assume_centered=True)
     if not np.trace(within) > 0:
         return None
-    ratios, directions = eigh(overall, within)
+    n_columns = len(overall)
+    largest = (max(0, n_columns - MAX_COLUMNS), n_columns - 1)
+    ratios, directions = eigh(overall, within, subset_by_index=largest)
     # A direction in which all samples vary no more than those of one category gets weight 0.
     weights = np.sqrt(np.maximum(0, 1 - 1 / np.maximum(ratios, 1)))
-    chosen = np.flatnonzero(weights > 0)[: -MAX_COLUMNS - 1 : -1]
+    chosen = np.flatnonzero(weights > 0)[::-1]
     return directions[:, chosen] * weights[chosen] if len(chosen) else None
 
 
