@@ -23,7 +23,7 @@ def recognize(X, y, partitions, *, level=0.5, n_clusters=None):
     known = np.asarray(y, dtype=np.int32)
     ballots = Ballots.of(as_columns(partitions), 1, known=known)
     framed = Frame.fit(np.asarray(X, dtype=np.float64), 0, known)
-    return recognized(framed, ballots, level, n_clusters or known.max() + 2, 1)
+    return recognized(framed, ballots, level, n_clusters or known.max() + 2, 1).members
 
 
 def labels_of_some(classes, n_known, share_labeled, seed=0):
@@ -240,3 +240,34 @@ def test_as_many_new_categories_are_found_as_asked_for(near_pairs):
     assert recognize(X, y, classes[:, None], n_clusters=9) is None
     model = lq.ConsensusClusterer(9, random_state=0, n_partitions=8).fit(X, y)
     assert model.n_clusters_ == 9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fit_without_the_suspects_is_no_worse(near_pairs, seed):
+    """Wrong labels of one category beside another: right ones near the border are not suspect."""
+    X, classes = near_pairs
+    y = labels_of_some(classes, 3, 0.2, seed)
+    wrong = (y >= 0) & (np.random.default_rng(seed).random(len(y)) < 0.1)
+    y[wrong] = (y[wrong] + 1) % 3
+    unlabeled = y < 0
+    model = lq.ConsensusClusterer(6, random_state=seed).fit(X, y)
+    cleaned = y.copy()
+    cleaned[model.suspect_labels_] = -1
+    assert wrong[model.suspect_labels_].mean() > 0.67
+    again = lq.ConsensusClusterer(6, random_state=seed).fit(X, cleaned)
+    before, after = (
+        lq.clustering_accuracy(classes[unlabeled], fitted.labels_[unlabeled])
+        for fitted in (model, again)
+    )
+    assert after >= before - 0.005
+
+
+def test_right_labels_that_only_the_votes_contradict_are_not_suspect(near_pairs):
+    """The votes put a tenth of each known category into others; the features know better."""
+    X, classes = near_pairs
+    y = labels_of_some(classes, 3, 0.2)
+    moved = (classes < 3) & (np.random.default_rng(1).random(len(classes)) < 0.1)
+    voted = np.where(moved, (classes + 1) % 3, classes)
+    X = X + 12 * np.eye(8)[classes]
+    model = lq.ConsensusClusterer(6).fit(X, y, partitions=noisy_votes(voted, wrong=0.02))
+    assert len(model.suspect_labels_) < 0.2 * np.count_nonzero(moved & (y >= 0))

@@ -113,7 +113,7 @@ class ConsensusClusterer(
         The share of each voter's votes that are right, as estimated; NaN for a voter that changes
         nothing, since nothing agrees with it more often than by chance.
     suspect_labels_ : int array
-        Samples whose known label the partitions contradict, most suspect first.
+        Samples whose known label the partitions and the features contradict, most suspect first.
     history_ : list of dict
         One entry for each round of voting: "round", "n_partitions" (that voted), "n_clusters",
         "coverage" (share of samples with a pseudo-label), "confidence" (mean of `confidence_`).
@@ -292,7 +292,7 @@ class ConsensusClusterer(
         with progress(self.verbose) as show:
             columns = list(partitions.T)
             ballots = Ballots.of(columns, n_threads, show, known=fixed, weights=weights)
-            self._tree, n_clusters = known_first(
+            self._tree, n_clusters, doubted = known_first(
                 framed,
                 ballots,
                 n_wanted,
@@ -313,6 +313,7 @@ class ConsensusClusterer(
             features=framed.rows,
             is_certain=most_certain(categories.numbers, categories.confidence, self.pseudo_share),
             discover=self.discover,
+            doubted=doubted,
             origins=remembered,
         )
         self._layers = None  # They are made when they are asked for.

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ def known_first(
     is_own: bool,
     n_threads: int,
     show: Callable[..., None] | None,
-) -> tuple[ConsensusTree, int]:
+) -> tuple[ConsensusTree, int, NDArray[np.bool_] | None]:
     """Recognize the samples of known categories, and link all others into a tree.
 
     Parameters
@@ -71,24 +71,35 @@ def known_first(
 
     Returns
     -------
-    ConsensusTree, int
-        The tree, and the number of clusters to cut it at.
+    ConsensusTree, int, bool array or None
+        The tree, the number of clusters to cut it at, and `Recognized.doubted`.
     """
     if n_clusters is None:
         n_clusters = ConsensusTree(ballots, n_threads=n_threads, show=show).natural_size(min_size)
-    members = recognized(framed, ballots, level, n_clusters, n_threads)
+    members, doubted = recognized(framed, ballots, level, n_clusters, n_threads)
     if members is not None:
         ballots = ballots.with_known(members, n_threads).with_known_apart()
     if is_own:
         tree = ConsensusTree(ballots, n_clusters=n_clusters, n_threads=n_threads, show=show)
     else:
         tree = elected_tree(ballots, n_clusters, n_threads, show)
-    return tree, n_clusters
+    return tree, n_clusters, doubted
+
+
+class Recognized(NamedTuple):
+    """Which samples belong to known categories."""
+
+    members: NDArray[np.int32] | None
+    """(n_samples,): the known category of each sample, also of those that are recognized, -1
+    without one. None if nothing is recognized."""
+    doubted: NDArray[np.bool_] | None
+    """(n_samples,): whether classifier and votes together find another known category better than
+    that of the label. None if too little is known to say so."""
 
 
 def recognized(
     framed: Framed, ballots: Ballots, level: float, n_clusters: int, n_threads: int
-) -> NDArray[np.int32] | None:
+) -> Recognized:
     """Say which samples belong to known categories.
 
     Parameters
@@ -107,30 +118,30 @@ def recognized(
 
     Returns
     -------
-    int32 array of shape (n_samples,), or None
-        The known category of each sample, also of those that are recognized, -1 without one. None
-        without known categories, if fewer than `FEWEST_JUDGED` labeled samples can be judged, or if
-        too few samples would be left for the new categories.
+    Recognized
+        Nothing is recognized without known categories, if fewer than `FEWEST_JUDGED` labeled
+        samples can be judged, or if too few samples would be left for the new categories.
     """
     if ballots.known is None:
-        return None
+        return Recognized(None, None)
     known = ballots.expand(ballots.known)
     evidence = _evidence(framed, ballots, known)
     if evidence is None:
-        return None
+        return Recognized(None, None)
     names, scores = evidence
     labeled = known >= 0
     judged = labeled & (names == known)
     if np.count_nonzero(judged) < FEWEST_JUDGED:
-        return None
+        return Recognized(None, None)
+    doubted = labeled & ~judged
     n_new = n_clusters - (int(known.max()) + 1)
     if n_new <= 0:
-        return np.where(labeled, known, names)
+        return Recognized(np.where(labeled, known, names), doubted)
     # Labels that both contradict may be wrong. They do not count.
     plausible = ballots.with_known(np.where(judged, known, np.int32(-1)), n_threads)
     density = relative_density(plausible, int(known.max()) + 1)
     if density is None:
-        return None
+        return Recognized(None, doubted)
     scores[:, 1] = plausible.expand(np.log(density.sum(axis=1) + _LEAST_DENSITY))
     usual = scores[judged].mean(axis=0)
     spread = np.maximum(scores[judged].std(axis=0), _LEAST_SPREAD)
@@ -138,7 +149,7 @@ def recognized(
     is_like_known = ((scores - least) / spread).sum(axis=1) >= 0
     extended = np.where(~labeled & is_like_known, names, known)
     n_left = len(np.unique(ballots.ids[extended < 0]))
-    return extended if n_left >= n_new else None
+    return Recognized(extended if n_left >= n_new else None, doubted)
 
 
 def _evidence(

@@ -79,6 +79,9 @@ class Outcome:
     """Whether samples may get new categories as labels."""
     origins: Origins = NOTHING_REMEMBERED
     """Which known labels are accepted proposals, and what an earlier model proposed."""
+    doubted: NDArray[np.bool_] | None = None
+    """(n_samples,): whether the features, too, contradict the known label; None if they were not
+    asked."""
 
     def as_labels(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
         """Replace the numbers of new categories by -1, unless `discover`."""
@@ -121,11 +124,13 @@ class Outcome:
     def suspects(self) -> NDArray[np.intp]:
         """Return the samples whose known label gets less than half of the largest share.
 
-        Most suspect first: the lower the ratio of the two shares, the more suspect.
+        The features must contradict the label, too, if they were asked. Else right labels near
+        another category would be suspect, and without them that part would seem new. Most suspect
+        first: the lower the ratio of the two shares, the more suspect.
         """
         if self.known is None:
             return np.empty(0, dtype=np.intp)
-        labeled = np.flatnonzero(self.known >= 0)
+        labeled = np.flatnonzero((self.known >= 0) & (self.doubted is None or self.doubted))
         shares = self.categories.shares_of(labeled)
         own = shares[np.arange(len(labeled)), self.known[labeled]]
         ratios = own / np.maximum(shares.max(axis=1), 1e-30)
