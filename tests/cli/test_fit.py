@@ -36,7 +36,8 @@ def test_fit_writes_what_the_estimator_says(features, blobs, capsys):
     assert main(["fit", str(features), *options]) == 0
     model = lq.ConsensusClusterer(4, random_state=3).fit(blobs[0])
     rows = _rows_of(features.with_name("X-labels.csv"))
-    assert list(rows[0]) == ["label", "confidence", "pseudo_label"]
+    names = ["label", "confidence", "pseudo_label", "runner_up", "runner_up_share"]
+    assert list(rows[0]) == names
     assert [int(row["label"]) for row in rows] == model.labels_.tolist()
     assert [int(row["pseudo_label"]) for row in rows] == model.pseudo_labels_.tolist()
     np.testing.assert_array_equal(

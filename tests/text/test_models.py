@@ -70,13 +70,23 @@ def test_paths_that_are_no_folder_are_named(tmp_path, kind):
 NAMES = """
 import sys
 from labelquorum.text.models import load_model
-try:
-    model = load_model(sys.argv[1], "model")
-except ValueError as error:
-    print(error)
-else:
-    print(model.identity, model.encode(["my password"]).shape)
+for name in sys.argv[1:]:
+    try:
+        model = load_model(name, "model")
+    except ValueError as error:
+        print(error)
+    else:
+        print(model.identity, model.encode(["my password"]).shape)
 """
+
+
+def _loaded(home, *names):
+    """What a process without a network says of models, which looks for them in this cache."""
+    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    environment.pop("HF_HUB_CACHE", None)
+    command = [sys.executable, "-W", "error", "-c", NAMES, *names]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 def _cached(home, name, folder, commit):
@@ -87,25 +97,19 @@ def _cached(home, name, folder, commit):
     (place / "refs" / "main").write_text(commit)
 
 
-@pytest.mark.parametrize("name", ["owner/static", "static"])
-def test_a_name_is_found_among_the_models_that_were_fetched(static, tmp_path, name):
+def test_names_are_found_among_the_models_that_were_fetched(static, tmp_path):
     commit = "0123456789" * 4
     _cached(tmp_path, "owner/static", static, commit)
     _cached(tmp_path, "sentence-transformers/static", static, commit)
-    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    environment.pop("HF_HUB_CACHE", None)
-    command = [sys.executable, "-W", "error", "-c", NAMES, name]
-    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    full = "sentence-transformers/static" if name == "static" else name
-    assert found.stdout.splitlines()[-1] == f"{full} {commit} (1, 8)"
+    names = ["owner/static", "sentence-transformers/static"]
+    assert _loaded(tmp_path, names[0], "static") == [f"{name} {commit} (1, 8)" for name in names]
 
 
-@pytest.mark.parametrize("name", ["missing", "owner/missing", "a b", "http://x/y", "a/b/../c"])
-def test_a_name_that_was_not_fetched_and_cannot_be_is_named(static, tmp_path, name):
-    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", NAMES, name]
-    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert "model must be a folder or the name of a model, got" in found.stdout
+def test_names_that_were_not_fetched_and_cannot_be_are_named(tmp_path):
+    pytest.importorskip("huggingface_hub")
+    names = ["missing", "owner/missing", "a b", "http://x/y", "a/b/../c"]
+    for name, said in zip(names, _loaded(tmp_path, *names), strict=True):
+        assert said.startswith(f"model must be a folder or the name of a model, got {name!r}")
 
 
 @pytest.mark.slow

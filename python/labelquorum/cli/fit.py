@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError, replacing
+from labelquorum._shared.labels import to_labels
 from labelquorum._shared.progress import progress
 from labelquorum._shared.terminal import visible_line
-from labelquorum.cli.files.features import Features, read_features
-from labelquorum.cli.files.labels import read_labels
 from labelquorum.cli.files.results import check_output, write_columns
 from labelquorum.cli.files.sources import Location
 from labelquorum.cli.options import (
@@ -29,7 +28,6 @@ from labelquorum.cli.options import (
     add_scheduler,
     add_seed,
     as_file,
-    check_length,
     check_other,
     default_out,
     folder_of,
@@ -40,22 +38,38 @@ from labelquorum.cli.options import (
     print_result,
     summary_stream,
 )
+from labelquorum.cli.samples import (
+    TEXTS,
+    add_carried,
+    add_texts,
+    check_carried,
+    check_texts,
+    read_samples,
+    reads_rows,
+)
 from labelquorum.clustering.clusterer import ConsensusClusterer
 
 _SHOWN_CATEGORIES = 40
 _SHOWN_SUSPECTS = 10
+_RESULTS = ("label", "confidence", "pseudo_label", "runner_up", "runner_up_share")
 
 FIT = f"""\
 Find the categories on which many clusterings agree. Known labels, if there are any, name some of
 the categories.
 
 {SAMPLES}
-The result is a table with the columns label, confidence (0 to 1) and pseudo_label (the label of the
-most certain samples only). It replaces an older file only when it is complete.
+{TEXTS}
+The result is a table with the columns label, confidence (0 to 1), pseudo_label (the label of the
+most certain samples only), runner_up (the second choice) and runner_up_share (its share of the
+votes). Before them stand the id, the text and the columns of --keep. It replaces an older file only
+when it is complete. Cells of .csv files that a spreadsheet would take for a formula get an
+apostrophe in front.
 
 {FOLDERS}
 Of a folder, at most 100,000 samples are drawn to find the categories: up to half of them among
-those with a known label (--label-column), the rest at random. The tables have no pseudo_label.
+those with a known label (--label-column), the rest at random. The tables have no pseudo_label and
+no runner_up. With --text-column, --id-column, --keep or --features, a folder is read as one table
+instead, which must fit into memory.
 """
 
 
@@ -63,6 +77,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_samples(parser)
     add = parser.add_argument
+    add_carried(add)
     add(
         "--out",
         "-o",
@@ -88,6 +103,7 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
         '(default: "label", or the only column), otherwise of FILE',
     )
     add_columns(add)
+    add_texts(add)
     add(
         "--n-clusters",
         type=positive,
@@ -120,22 +136,32 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     if is_dask_folder(args):
-        _run_on_folder(args, started)
-        return
+        if not reads_rows(args):
+            _run_on_folder(args, started)
+            return
+        if args.scheduler is not None:
+            raise UsageError(
+                "--scheduler cannot be used with --text-column, --id-column, --keep or --features"
+            )
     out: Path = args.out or default_out(args.file, "-labels.csv")
     check_output(out)
     check_samples(args, out)
-    X, known = read_samples(args)
-    model = fitted(ConsensusClusterer, args, X, known)
-    columns = {
-        "label": model.labels_,
-        "confidence": model.confidence_,
-        "pseudo_label": model.pseudo_labels_,
-    }
+    check_carried(args, _RESULTS)
+    samples = read_samples(args, out)
+    model = fitted(ConsensusClusterer, args, samples.X, samples.known)
     with replacing(out) as file:
-        write_columns(out, file, columns)
+        write_columns(out, file, {**samples.carried, **_results(model)})
     if not args.quiet:
-        print_summary(model, args.file, X, out, started)
+        print_summary(model, args.file, samples.X, out, started)
+
+
+def _results(model: ConsensusClusterer) -> dict[str, NDArray[Any]]:
+    """The columns that the command finds, by `_RESULTS`."""
+    outcome = model.outcome_
+    numbers, shares = outcome.categories.runners_up()
+    runners_up = to_labels(model.classes_, outcome.as_labels(numbers))
+    found = (model.labels_, model.confidence_, model.pseudo_labels_, runners_up, shares)
+    return dict(zip(_RESULTS, found, strict=True))
 
 
 def _run_on_folder(args: argparse.Namespace, started: float) -> None:
@@ -175,6 +201,9 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
 def check_samples(args: argparse.Namespace, out: Path) -> None:
     """Refuse options that do not fit together."""
     check_other(out, args.file, "FILE")
+    check_texts(args)
+    if args.features is not None:
+        check_other(out, args.features, "--features")
     if args.labels is not None:
         check_other(out, args.labels, "--labels")
     elif not args.discover and args.label_column is None:
@@ -212,45 +241,6 @@ def print_summary(model: Any, source: Location, X: NDArray[Any], out: Path, star
         f"{source}: {X.shape[0]:,} samples, {X.shape[1]:,} features",
         f"{out}: written after {time.perf_counter() - started:.1f} s",
     )
-
-
-def read_samples(args: argparse.Namespace) -> Features:
-    """Read features and known labels, and refuse those that do not fit together."""
-    with progress(not args.quiet) as show:
-        X, known = read_features(
-            args.file,
-            columns=args.columns,
-            label_column=args.label_column if args.labels is None else None,
-            header=args.header,
-            show=show,
-        )
-    if args.labels is not None:
-        known = checked_labels(args.labels, args.label_column, "--label-column", args, X)
-    if args.n_clusters is not None and args.n_clusters > X.shape[0]:
-        raise UsageError(
-            f"--n-clusters must be at most the number of samples in {args.file}, "
-            f"{X.shape[0]:,}, got "
-            f"{args.n_clusters:,}"
-        )
-    return Features(X, known)
-
-
-def checked_labels(
-    source: Location, column: str | None, option: str, args: argparse.Namespace, X: Any
-) -> NDArray[Any]:
-    """Read one label for each sample; `option` names the column."""
-    labels = read_labels(source, column, option)
-    ends_empty = bool(len(labels)) and labels[-1] in (-1, None)
-    check_length(
-        source,
-        len(labels),
-        args.file,
-        X.shape[0],
-        "labels",
-        "" if column else option,
-        ends_empty=ends_empty,
-    )
-    return labels
 
 
 def _print_categories(model: Any, stream: TextIO, numbers: NDArray[np.int64] | None = None) -> None:

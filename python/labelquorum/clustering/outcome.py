@@ -54,6 +54,23 @@ class Categories(NamedTuple):
         own: NDArray[np.float32] = self.shares[self.rows, self.numbers]
         return own
 
+    def runners_up(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return the category with the second largest share of each sample, and that share.
+
+        It is the largest one beside that of the sample's own category. Where that is 0, the number
+        is -1.
+        """
+        n_rows = np.arange(len(self.shares))
+        first = self.shares.argmax(axis=1)
+        others = self.shares.copy()
+        others[n_rows, first] = -1
+        second = others.argmax(axis=1)
+        numbers = np.where(first[self.rows] != self.numbers, first[self.rows], second[self.rows])
+        shares = self.shares[self.rows, numbers]
+        has_none = (shares <= 0) | (self.numbers < 0) | (numbers == self.numbers)
+        shares[has_none], numbers[has_none] = 0, -1
+        return numbers.astype(np.int32), shares
+
     def shares_of(self, samples: Any) -> NDArray[np.float32]:
         """Return the shares of some samples, given as an index: a row for each sample."""
         shares: NDArray[np.float32] = self.shares[self.rows[samples]]

@@ -89,8 +89,8 @@ def embed(
 
     Notes
     -----
-    The memory beside the texts is that of the result: 4 n_texts n_columns bytes. The vector of a text
-    may differ in its last digits if it is embedded in another block.
+    The memory beside the texts is that of the result: 4 n_texts n_columns bytes. The vector of a
+    text may differ in its last digits if it is embedded in another block.
 
     Examples
     --------
