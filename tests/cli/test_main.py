@@ -155,5 +155,5 @@ def test_a_result_in_standard_output_is_alone_there(table):
         [*command, "--out", "/dev/stdout"], capture_output=True, text=True, timeout=120, check=True
     )
     assert len(run.stdout.splitlines()) == 81
-    assert run.stdout.startswith("label,confidence,pseudo_label\n")
+    assert run.stdout.startswith("label,confidence,pseudo_label,runner_up,runner_up_share\n")
     assert "/dev/stdout: written after" in run.stderr

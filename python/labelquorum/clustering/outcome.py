@@ -60,11 +60,13 @@ class Categories(NamedTuple):
         It is the largest one beside that of the sample's own category. Where that is 0, the number
         is -1.
         """
-        n_rows = np.arange(len(self.shares))
         first = self.shares.argmax(axis=1)
-        others = self.shares.copy()
-        others[n_rows, first] = -1
-        second = others.argmax(axis=1)
+        second = np.empty_like(first)
+        for begin in range(0, len(first), _ROWS_PER_BLOCK):
+            block = slice(begin, begin + _ROWS_PER_BLOCK)
+            others = self.shares[block].copy()
+            np.put_along_axis(others, first[block, None], -1, axis=1)
+            second[block] = others.argmax(axis=1)
         numbers = np.where(first[self.rows] != self.numbers, first[self.rows], second[self.rows])
         shares = self.shares[self.rows, numbers]
         has_none = (shares <= 0) | (self.numbers < 0) | (numbers == self.numbers)

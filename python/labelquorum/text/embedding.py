@@ -95,12 +95,13 @@ def embed(
     Examples
     --------
     >>> import labelquorum as lq
-    >>> texts = ["reset my password", "password reset please", "where is my parcel", "parcel lost"]
-    >>> X = lq.text.embed(texts, "tf-idf")
+    >>> X = lq.text.embed(["reset my password", "password reset", "where is my parcel"], "tf-idf")
     >>> X.shape, X.dtype
-    ((4, 4), dtype('float32'))
-    >>> lq.ConsensusClusterer(2, random_state=0).fit(X).labels_.tolist()
-    [0, 0, 1, 1]
+    ((3, 3), dtype('float32'))
+    >>> bool(X[0] @ X[1] > X[0] @ X[2])
+    True
+    >>> lq.text.embed(["", "reset"], "tf-idf").tolist()
+    [[0.0], [1.0]]
     """
     items = as_texts(texts)
     distinct: dict[str, int] = {}
