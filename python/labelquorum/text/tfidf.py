@@ -18,7 +18,7 @@ from labelquorum._shared.texts import as_texts
 from labelquorum.text.words import as_words
 
 _MOST_TERMS = 1 << 16  # the most frequent ones
-_MOST_TEXTS = 1 << 17  # from which terms and directions are learned
+_MOST_TEXTS, _MOST_OF_DIRECTIONS = 1 << 17, 1 << 15  # from which words and directions are learned
 _TEXTS_PER_BLOCK = 1 << 14
 # Words with their case removed, and each word of a text counted by the logarithm of its number.
 _COUNTING: dict[str, Any] = {
@@ -58,7 +58,7 @@ class TfidfEmbedder(BaseEstimator):
     was right for 73, 74 and 89 %; with all-MiniLM-L6-v2 for 83, 87 and 92 %. Pairs of words and
     the removal of stop words changed it little or made it worse.
 
-    Of more than 131,072 texts, as many are drawn to learn from.
+    Words are learned from at most 131,072 texts and directions from 32,768 of them, which are drawn.
 
     Examples
     --------
@@ -94,9 +94,7 @@ class TfidfEmbedder(BaseEstimator):
         """
         most = as_positive(self.n_components, "n_components")
         items = as_texts(texts)
-        if len(items) > _MOST_TEXTS:
-            rng = np.random.RandomState(0)
-            items = [items[i] for i in np.sort(rng.permutation(len(items))[:_MOST_TEXTS])]
+        items = [items[i] for i in _drawn(len(items), _MOST_TEXTS)]
         vectorizer = TfidfVectorizer(**_COUNTING, sublinear_tf=True, max_features=_MOST_TERMS)
         try:
             vectors = vectorizer.fit_transform(items)
@@ -109,6 +107,7 @@ class TfidfEmbedder(BaseEstimator):
             self.components_ = np.eye(n_columns, dtype=np.float32)
         else:
             # scikit-learn's TruncatedSVD divides by the variance, which equal texts do not have.
+            vectors = vectors[_drawn(len(items), _MOST_OF_DIRECTIONS)]
             directions = randomized_svd(vectors, n_columns, n_iter=5, random_state=0)[2]
             self.components_ = directions.astype(np.float32)
         return self
@@ -138,3 +137,10 @@ class TfidfEmbedder(BaseEstimator):
             normalize(vectors, copy=False)
             found[block] = normalize(vectors @ self.components_.T)
         return found
+
+
+def _drawn(n: int, n_most: int) -> NDArray[np.intp]:
+    """Return at most so many of the numbers below n, ascending."""
+    if n <= n_most:
+        return np.arange(n)
+    return np.sort(np.random.RandomState(0).permutation(n)[:n_most])

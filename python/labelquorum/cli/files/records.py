@@ -147,7 +147,7 @@ def _values(column: Any, where: str, is_text: bool) -> NDArray[Any]:
 def _check_ids(ids: list[Any], where: str) -> None:
     first: dict[Any, int] = {}
     for row, item in enumerate(ids):
-        if item is None or item in ("", first) or item != item:
+        if item is None or item == "" or item != item:  # NaN
             raise FileError(
                 f"{where} must hold an id in each row, got none in row {row} (from 0): fill it in, "
                 "or use --keep for a column that is no id"
