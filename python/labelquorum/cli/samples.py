@@ -144,7 +144,7 @@ def read_samples(args: argparse.Namespace, out: Path) -> Samples:
                     args.file,
                     columns=args.columns,
                     label_column=label_column,
-                    others=[] if args.columns is not None else carried,
+                    beside=[] if args.columns is not None else carried,
                     header=args.header,
                     show=show,
                 )

@@ -39,7 +39,7 @@ def read_features(
     *,
     columns: Sequence[str] | None = None,
     label_column: str | None = None,
-    others: Sequence[str] = (),
+    beside: Sequence[str] = (),
     header: bool | None = None,
     show: _Show = None,
 ) -> Features:
@@ -50,11 +50,11 @@ def read_features(
     location : Location
         A file, or a folder, pattern or URL.
     columns : sequence of str, optional
-        The columns of a table that hold features; None for all but the labels and others. A column
+        The columns of a table that hold features; None for all others. A column
         of lists of one length (an embedding) is as many features.
     label_column : str, optional
         The column of a table that holds known labels.
-    others : sequence of str
+    beside : sequence of str
         Columns of a table that hold no features, such as ids.
     header : bool, optional
         Whether a .csv or .tsv file starts with a line of names; None to tell by that line.
@@ -68,13 +68,13 @@ def read_features(
     """
     if extension_of(location) in _ARRAY_READERS:
         file = find_file(location, tuple(_ARRAY_READERS))
-        if label_column is not None or columns is not None or others:
-            name = label_column or ", ".join(columns or others)
+        if label_column is not None or columns is not None or beside:
+            name = label_column or ", ".join(columns or beside)
             raise FileError(f"{file.name}: {file.extension} files have no named columns: {name!r}")
         with file.reading():
             features = Features(_ARRAY_READERS[file.extension](file), None)
     else:
-        features = _read_table(location, columns, label_column, others, header, show)
+        features = _read_table(location, columns, label_column, beside, header, show)
     shape, dtype = features.X.shape, features.X.dtype
     if len(shape) != 2 or 0 in shape:
         raise FileError(
@@ -113,13 +113,13 @@ def _read_table(
     location: Location,
     columns: Sequence[str] | None,
     label_column: str | None,
-    others: Sequence[str],
+    beside: Sequence[str],
     header: bool | None,
     show: _Show,
 ) -> Features:
-    chosen = [*(columns or ()), *([] if label_column is None else [label_column]), *others]
+    chosen = [*(columns or ()), *([] if label_column is None else [label_column]), *beside]
     table = tables.Table(location, header=header, header_names=chosen, shown_extensions=EXTENSIONS)
-    places = feature_places(table, columns, label_column, others)
+    places = feature_places(table, columns, label_column, beside)
     label_places = [] if label_column is None else [table.place(label_column)]
     features = FeatureColumns([table.names[place] for place in places])
     parts, labels = [], []
@@ -151,14 +151,14 @@ def feature_places(
     table: tables.Table,
     columns: Sequence[str] | None,
     label_column: str | None,
-    others: Sequence[str] = (),
+    beside: Sequence[str] = (),
 ) -> list[int]:
     """The places of the columns that hold features."""
-    for name in (*others, *([] if label_column is None else [label_column])):
+    for name in (*beside, *([] if label_column is None else [label_column])):
         table.place(name)
     if columns is not None:
         return [table.place(name) for name in columns]
-    places = [i for i, name in enumerate(table.names) if name not in (label_column, *others)]
+    places = [i for i, name in enumerate(table.names) if name not in (label_column, *beside)]
     if not places:
         raise FileError(f"{table.location}: no column is left for the features")
     return places
