@@ -36,7 +36,8 @@ def test_fit_writes_what_the_estimator_says(features, blobs, capsys):
     assert main(["fit", str(features), *options]) == 0
     model = lq.ConsensusClusterer(4, random_state=3).fit(blobs[0])
     rows = _rows_of(features.with_name("X-labels.csv"))
-    assert list(rows[0]) == ["label", "origin", "confidence", "pseudo_label"]
+    names = ["label", "origin", "confidence", "pseudo_label", "runner_up", "runner_up_share"]
+    assert list(rows[0]) == names
     assert {row["origin"] for row in rows} == {"proposed"}
     assert [int(row["label"]) for row in rows] == model.labels_.tolist()
     assert [int(row["pseudo_label"]) for row in rows] == model.pseudo_labels_.tolist()
@@ -356,7 +357,7 @@ def test_proposals_of_a_result_are_not_taken_as_known(features, blobs, tmp_path,
     said = "30 labels are known; 370 are proposals of a model"
     assert said in " ".join(capsys.readouterr().err.split())
     rows = _rows_of(out)
-    assert list(rows[0]) == ["label", "origin", "confidence", "pseudo_label"]
+    assert list(rows[0])[:4] == ["label", "origin", "confidence", "pseudo_label"]
     assert [row["origin"] for row in rows] == origins.tolist()
     for row, label, origin in zip(rows, labels, origins, strict=True):
         assert origin == "proposed" or row["label"] == label

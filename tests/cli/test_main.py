@@ -155,5 +155,6 @@ def test_a_result_in_standard_output_is_alone_there(table):
         [*command, "--out", "/dev/stdout"], capture_output=True, text=True, timeout=120, check=True
     )
     assert len(run.stdout.splitlines()) == 81
-    assert run.stdout.startswith("label,origin,confidence,pseudo_label\n")
+    header = "label,origin,confidence,pseudo_label,runner_up,runner_up_share\n"
+    assert run.stdout.startswith(header)
     assert "/dev/stdout: written after" in run.stderr

@@ -310,3 +310,38 @@ def test_small_categories_join_those_they_are_voted_together_with():
     with pytest.warns(UserWarning, match="only 3 categories of at least 12 samples"):
         model.fit(np.zeros((len(blobs), 1)), partitions=partitions)
     np.testing.assert_array_equal(model.labels_, joined)
+
+
+@given(
+    shares=arrays(
+        np.float32,
+        st.tuples(st.integers(1, 6), st.integers(1, 5)),
+        elements=st.sampled_from([0, 0.125, 0.25, 0.5]),
+    ),
+    seed=st.integers(0, 99),
+)
+@share(0.5)
+def test_the_runner_up_has_the_largest_share_beside_the_own_category(shares, seed):
+    rng = np.random.RandomState(seed)
+    rows = rng.randint(len(shares), size=8)
+    own = rng.randint(-1, shares.shape[1], size=8).astype(np.int32)
+    numbers, found = Categories(shares, rows, own).runners_up()
+    for i, (number, value) in enumerate(zip(numbers, found, strict=True)):
+        others = [x for k, x in enumerate(shares[rows[i]]) if k != own[i]]
+        largest = max(others, default=0) if own[i] >= 0 else 0
+        assert value == largest
+        if largest == 0:
+            assert number == -1
+        else:
+            assert number != own[i]
+            assert shares[rows[i], number] == largest
+
+
+def test_the_runner_up_is_that_of_the_explanation(digits):
+    model = lq.ConsensusClusterer(10, random_state=0).fit(digits[0][:300])
+    numbers, shares = model.outcome_.categories.runners_up()
+    for i in range(0, 300, 23):
+        explanation = model.explain(i)
+        assert shares[i] == np.float32(explanation.runner_up_share)
+        if shares[i]:
+            assert model.classes_[numbers[i]] == explanation.runner_up

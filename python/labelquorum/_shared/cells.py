@@ -1,20 +1,26 @@
 """Spreadsheet cells that must not be taken for formulas.
 
 A cell that begins like a formula gets an apostrophe in front. So does one that begins with an
-apostrophe, so that reading the cell restores the text exactly.
+apostrophe, so that reading the cell restores the text exactly. Numbers, such as -5, stay as they
+are: a spreadsheet only shows them.
 """
 
 from __future__ import annotations
+
+import re
 
 # A spreadsheet takes a cell for a formula if it begins with one of these, some of them in full
 # width; it skips a leading tab or line break.
 _FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _MARK = "'"
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 
 
 def marked(text: str) -> str:
     """The text as a cell that no spreadsheet takes for a formula."""
-    return _MARK + text if text.startswith((*_FORMULA_STARTS, _MARK)) else text
+    if not text.startswith((*_FORMULA_STARTS, _MARK)) or _NUMBER.fullmatch(text):
+        return text
+    return _MARK + text
 
 
 def unmarked(cell: str) -> str:

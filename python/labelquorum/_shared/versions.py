@@ -18,6 +18,8 @@ _DEPENDENCIES = (
     "narwhals",
     "pyarrow",
     "dask",
+    "model2vec",
+    "sentence-transformers",
 )
 
 

@@ -7,18 +7,16 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError, replacing
-from labelquorum._shared.labels import has_label
-from labelquorum._shared.origins import ORIGIN, PROPOSED
+from labelquorum._shared.labels import to_labels
+from labelquorum._shared.origins import ORIGIN
 from labelquorum._shared.progress import progress
 from labelquorum._shared.terminal import visible_line
-from labelquorum.cli.files.features import has_origins, read_features
-from labelquorum.cli.files.labels import read_labels, read_origins, read_votes
 from labelquorum.cli.files.results import check_output, write_columns
 from labelquorum.cli.files.sources import Location
 from labelquorum.cli.options import (
@@ -31,7 +29,6 @@ from labelquorum.cli.options import (
     add_scheduler,
     add_seed,
     as_file,
-    check_length,
     check_other,
     default_out,
     folder_of,
@@ -42,23 +39,40 @@ from labelquorum.cli.options import (
     print_result,
     summary_stream,
 )
+from labelquorum.cli.samples import (
+    TEXTS,
+    Samples,
+    add_carried,
+    add_texts,
+    check_carried,
+    check_texts,
+    has_origins_of_labels,
+    read_samples,
+    reads_rows,
+)
 from labelquorum.clustering.clusterer import ConsensusClusterer
 
 _SHOWN_CATEGORIES = 40
 _SHOWN_SUSPECTS = 10
+_RESULTS = ("label", ORIGIN, "confidence", "pseudo_label", "runner_up", "runner_up_share")
 
 FIT = f"""\
 Find the categories on which many clusterings agree. Known labels, if there are any, name some of
 the categories.
 
 {SAMPLES}
+{TEXTS}
 The result is a table with the columns label, origin (given or accepted, if it was known; proposed),
-confidence (0 to 1) and pseudo_label (the label of the most certain samples only). It replaces an
-older file only when it is complete.
+confidence (0 to 1), pseudo_label (the label of the most certain samples only), runner_up (the
+second choice) and runner_up_share (its share of the votes). Before them stand the id, the text and
+the columns of --keep. It replaces an older file only when it is complete. Cells of .csv files that
+a spreadsheet would take for a formula get an apostrophe in front.
 
 {FOLDERS}
 Of a folder, at most 100,000 samples are drawn to find the categories: up to half of them among
-those with a known label (--label-column), the rest at random. The tables have no pseudo_label.
+those with a known label (--label-column), the rest at random. The tables have no pseudo_label and
+no runner_up. With --text-column, --id-column, --keep or --features, a folder is read as one table
+instead, which must fit into memory.
 """
 
 
@@ -66,6 +80,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_samples(parser)
     add = parser.add_argument
+    add_carried(add)
     add(
         "--out",
         "-o",
@@ -107,6 +122,7 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
         '"label", or the only column), otherwise of FILE; once for each voter',
     )
     add_columns(add)
+    add_texts(add)
     add(
         "--n-clusters",
         type=positive,
@@ -139,23 +155,32 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     if is_dask_folder(args):
-        _run_on_folder(args, started)
-        return
+        if not reads_rows(args):
+            _run_on_folder(args, started)
+            return
+        if args.scheduler is not None:
+            raise UsageError(
+                "--scheduler cannot be used with --text-column, --id-column, --keep or --features"
+            )
     out: Path = args.out or default_out(args.file, "-labels.csv")
     check_output(out)
     check_samples(args, out)
-    samples = read_samples(args)
+    check_carried(args, _RESULTS)
+    samples = read_samples(args, out)
     model = fitted(ConsensusClusterer, args, samples)
-    columns = {
-        "label": model.labels_,
-        ORIGIN: model.label_origins_,
-        "confidence": model.confidence_,
-        "pseudo_label": model.pseudo_labels_,
-    }
     with replacing(out) as file:
-        write_columns(out, file, columns)
+        write_columns(out, file, {**samples.carried, **_results(model)})
     if not args.quiet:
         print_summary(model, args.file, samples.X, out, started)
+
+
+def _results(model: ConsensusClusterer) -> dict[str, NDArray[Any]]:
+    """The columns that the command finds, by `_RESULTS`."""
+    outcome = model.outcome_
+    numbers, shares = outcome.categories.runners_up()
+    runners_up = to_labels(model.classes_, outcome.as_labels(numbers))
+    found = (model.labels_, model.label_origins_, model.confidence_, model.pseudo_labels_)
+    return dict(zip(_RESULTS, (*found, runners_up, shares), strict=True))
 
 
 def _run_on_folder(args: argparse.Namespace, started: float) -> None:
@@ -183,7 +208,7 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
     to_read = SampleColumns(
         args.columns,
         args.label_column,
-        _has_origins(args, folder.first_with_rows),
+        has_origins_of_labels(args, folder.first_with_rows),
         args.vote_columns,
     )
     with workers_at(args.scheduler, args.n_jobs) as workers:
@@ -206,6 +231,9 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
 def check_samples(args: argparse.Namespace, out: Path) -> None:
     """Refuse options that do not fit together."""
     check_other(out, args.file, "FILE")
+    check_texts(args)
+    if args.features is not None:
+        check_other(out, args.features, "--features")
     if args.labels is not None:
         check_other(out, args.labels, "--labels")
     elif not args.discover and args.label_column is None:
@@ -258,105 +286,6 @@ def print_summary(model: Any, source: Location, X: NDArray[Any], out: Path, star
         f"{source}: {X.shape[0]:,} samples, {X.shape[1]:,} features",
         f"{out}: written after {time.perf_counter() - started:.1f} s",
     )
-
-
-class Samples(NamedTuple):
-    """What is known of samples."""
-
-    X: Any
-    """(n_samples, n_features): the features."""
-    labels: Any
-    """(n_samples,): labels; None if there are none."""
-    origins: Any
-    """(n_samples,): where the labels come from; None if all are known."""
-    votes: Any
-    """An array of shape (n_samples,) for each voter; None without voters."""
-
-
-def read_samples(args: argparse.Namespace) -> Samples:
-    """Read features, labels and votes, and refuse those that do not fit together."""
-    has_origin = _has_origins(args, args.file)
-    beside = [ORIGIN] if has_origin else []
-    beside += args.vote_columns if args.votes is None else []
-    with progress(not args.quiet) as show:
-        X, known = read_features(
-            args.file,
-            columns=args.columns,
-            label_column=args.label_column if args.labels is None else None,
-            beside=beside,
-            header=args.header,
-            show=show,
-        )
-    origins = None
-    if args.labels is not None:
-        known, origins = checked_labels(args.labels, args.label_column, "--label-column", args, X)
-    elif has_origin:
-        origins = read_origins(args.file, args.label_column)
-    if origins is not None:
-        _say_what_is_known(args, known, origins)
-    if args.n_clusters is not None and args.n_clusters > X.shape[0]:
-        raise UsageError(
-            f"--n-clusters must be at most the number of samples in {args.file}, "
-            f"{X.shape[0]:,}, got "
-            f"{args.n_clusters:,}"
-        )
-    return Samples(X, known, origins, _read_votes(args, X))
-
-
-def _has_origins(args: argparse.Namespace, source: Location) -> bool:
-    """Whether the labels of a table of features have origins."""
-    in_table = args.labels is None and args.label_column not in (None, ORIGIN)
-    return in_table and has_origins(source, args.columns)
-
-
-def _say_what_is_known(args: argparse.Namespace, labels: Any, origins: NDArray[np.str_]) -> None:
-    """Say how many labels are known, since proposals of an earlier result look like them."""
-    source = args.file if args.labels is None else args.labels
-    is_label = has_label(labels)
-    n_proposed = int(np.count_nonzero(is_label & (origins == PROPOSED)))
-    n_known = int(np.count_nonzero(is_label)) - n_proposed
-    if not n_known and not args.discover:
-        raise FileError(
-            f"{source}: --no-discover needs known labels, but all {n_proposed:,} are proposals of "
-            f"a model: write 'accepted' into the column {ORIGIN!r} where they are right"
-        )
-    if n_proposed and not args.quiet:
-        print(
-            f"labelquorum: {visible_line(str(source))}: {n_known:,} labels are known; "
-            f"{n_proposed:,} are proposals of a model, from which categories only keep their names",
-            file=sys.stderr,
-        )
-
-
-def _read_votes(args: argparse.Namespace, X: Any) -> list[NDArray[Any]] | None:
-    """Read the votes of all voters; None without voters."""
-    if args.votes is None and not args.vote_columns:
-        return None
-    source = args.file if args.votes is None else args.votes
-    votes = read_votes(source, args.vote_columns)
-    check_length(source, len(votes[0]), args.file, X.shape[0], "votes")
-    return votes
-
-
-def checked_labels(
-    source: Location, column: str | None, option: str, args: argparse.Namespace, X: Any
-) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
-    """Read one label for each sample and, if the file says so, its origin.
-
-    `option` names the column of the labels.
-    """
-    labels, origins = read_labels(source, column, option), read_origins(source, column, option)
-    ends_empty = bool(len(labels)) and labels[-1] in (-1, None)
-    check_length(
-        source,
-        len(labels),
-        args.file,
-        X.shape[0],
-        "labels",
-        "" if column else option,
-        ends_empty=ends_empty,
-    )
-    return labels, origins
 
 
 def _print_categories(model: Any, stream: TextIO, numbers: NDArray[np.int64] | None = None) -> None:

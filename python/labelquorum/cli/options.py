@@ -61,7 +61,7 @@ def add_columns(add: Callable[..., object]) -> None:
     """Add the options that say how a table is read."""
     add(
         "--columns",
-        type=_names,
+        type=names,
         metavar="A,B,...",
         help="the columns of a table to use, separated by commas (default: all)",
     )
@@ -137,11 +137,12 @@ def votes(text: str) -> float:
         ) from None
 
 
-def _names(text: str) -> list[str]:
-    names = text.split(",")
-    if not all(names) or len(set(names)) < len(names):
+def names(text: str) -> list[str]:
+    """Different names, separated by commas."""
+    found = text.split(",")
+    if not all(found) or len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"must be different names such as a,b, got {text!r}")
-    return names
+    return found
 
 
 def _n_jobs(text: str) -> int:

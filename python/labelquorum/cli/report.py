@@ -14,14 +14,13 @@ from scipy.sparse import issparse
 
 from labelquorum._shared.files import FileError, check_writable, replacing
 from labelquorum._shared.origins import said_by_people
+from labelquorum.cli.files.sources import extension_of
 from labelquorum.cli.files.texts import read_texts
 from labelquorum.cli.fit import (
     add_samples,
     check_samples,
-    checked_labels,
     fitted,
     print_summary,
-    read_samples,
 )
 from labelquorum.cli.options import (
     SAMPLES,
@@ -34,6 +33,7 @@ from labelquorum.cli.options import (
     one_line,
     positive,
 )
+from labelquorum.cli.samples import TEXTS, checked_labels, read_samples
 from labelquorum.clustering.clusterer import ConsensusClusterer
 
 REPORT = f"""\
@@ -41,10 +41,11 @@ Find categories as "labelquorum fit" does, with the same options, and show them 
 HTML file that opens in any browser, without a network.
 
 {SAMPLES}
-The report shows texts (--texts) or images (--image-shape) of each category if they are given;
-otherwise it shows the features that set the category apart. With true labels of some or all
-samples (--truth), it also says how many labels are right; nothing is learned from them. It needs
-Jinja2: pip install "labelquorum[report]".
+{TEXTS}
+The report shows texts (--text-column, or --texts for those of another file) or images
+(--image-shape) of each category if they are given; otherwise it shows the features that set the
+category apart. With true labels of some or all samples (--truth), it also says how many labels are
+right; nothing is learned from them. It needs Jinja2: pip install "labelquorum[report]".
 """
 
 
@@ -54,18 +55,17 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     examples = parser.add_mutually_exclusive_group()
     examples.add_argument(
-        "--texts", type=as_file, metavar="FILE", help="texts of the samples: .txt or a table"
+        "--texts",
+        type=as_file,
+        metavar="FILE",
+        help="texts of the samples from another file: .txt or a table, of which --text-column "
+        'names the column (default: "text", or the only column)',
     )
     examples.add_argument(
         "--image-shape",
         type=_image_shape,
         metavar="HxW",
         help="the features are gray values of images of this height and width (8x8), row by row",
-    )
-    add(
-        "--text-column",
-        metavar="NAME",
-        help='the column of the texts (default: "text", or the only column)',
     )
     add(
         "--truth",
@@ -106,10 +106,10 @@ def _run(args: argparse.Namespace) -> None:
     _check_usage(args, out)
     from labelquorum.report.page import report_page
 
-    samples = read_samples(args)
+    samples = read_samples(args, out)
     X = samples.X
     # Before the long work.
-    texts = _read_texts(args, X.shape[0])
+    texts = samples.texts if args.texts is None else _read_texts(args, X.shape[0])
     truth = None
     if args.truth is not None:
         truth, origins = checked_labels(args.truth, args.truth_column, "--truth-column", args, X)
@@ -132,8 +132,8 @@ def _check_usage(args: argparse.Namespace, out: Path) -> None:
     check_samples(args, out)
     if args.texts is not None:
         check_other(out, args.texts, "--texts")
-    elif args.text_column is not None:
-        raise UsageError("--text-column needs --texts")
+    elif args.text_column is not None and extension_of(args.file) in (".npy", ".npz"):
+        raise UsageError("--text-column needs --texts or a table, since FILE has no columns")
     if args.truth is not None:
         check_other(out, args.truth, "--truth")
     elif args.truth_column is not None:
@@ -142,9 +142,7 @@ def _check_usage(args: argparse.Namespace, out: Path) -> None:
         raise FileError('the report needs Jinja2: pip install "labelquorum[report]"')
 
 
-def _read_texts(args: argparse.Namespace, n_samples: int) -> list[str] | None:
-    if args.texts is None:
-        return None
+def _read_texts(args: argparse.Namespace, n_samples: int) -> list[str]:
     texts = read_texts(args.texts, args.text_column).items
     n_texts, ends_empty = len(texts), not texts[-1]
     check_length(args.texts, n_texts, args.file, n_samples, "texts", ends_empty=ends_empty)

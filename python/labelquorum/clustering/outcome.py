@@ -25,6 +25,7 @@ from labelquorum.clustering.ballots import Ballots, Integers
 
 LEAST_OF_SHARE = 0.1
 """Part of the share of pseudo-labels that each category gets at least, of its own samples."""
+_ROWS_PER_BLOCK = 65_536
 _SUSPECT_RATIO = 0.5
 _ROUNDING = 1e-5  # of shares
 
@@ -50,6 +51,25 @@ class Categories(NamedTuple):
         """(n_samples,): the share of its own category."""
         own: NDArray[np.float32] = self.shares[self.rows, self.numbers]
         return own
+
+    def runners_up(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return the category with the second largest share of each sample, and that share.
+
+        It is the largest one beside that of the sample's own category. Where that is 0, the number
+        is -1.
+        """
+        first = self.shares.argmax(axis=1)
+        second = np.empty_like(first)
+        for begin in range(0, len(first), _ROWS_PER_BLOCK):
+            block = slice(begin, begin + _ROWS_PER_BLOCK)
+            others = self.shares[block].copy()
+            np.put_along_axis(others, first[block, None], -1, axis=1)
+            second[block] = others.argmax(axis=1)
+        numbers = np.where(first[self.rows] != self.numbers, first[self.rows], second[self.rows])
+        shares = self.shares[self.rows, numbers]
+        has_none = (shares <= 0) | (self.numbers < 0) | (numbers == self.numbers)
+        shares[has_none], numbers[has_none] = 0, -1
+        return numbers.astype(np.int32), shares
 
     def shares_of(self, samples: Any) -> NDArray[np.float32]:
         """Return the shares of some samples, given as an index: a row for each sample."""

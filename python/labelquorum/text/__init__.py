@@ -1,12 +1,23 @@
-"""Describe categories of texts by keywords and typical texts, and label texts by rules.
+"""Embed texts, describe their categories by keywords and typical texts, and label texts by rules.
 
-Read ``words`` (how a text becomes words), ``terms`` (`keywords`, `representatives` and
+Read ``embedding`` (`embed`), with ``models`` (language models) and ``tfidf`` (`TfidfEmbedder`);
+``words`` (how a text becomes words), ``terms`` (`keywords`, `representatives` and
 `category_table`), then ``rules`` (`KeywordLabeler`).
 """
 
 from __future__ import annotations
 
+from labelquorum.text.embedding import embed
 from labelquorum.text.rules import KeywordLabeler, RuleReport
 from labelquorum.text.terms import category_table, keywords, representatives
+from labelquorum.text.tfidf import TfidfEmbedder
 
-__all__ = ["KeywordLabeler", "RuleReport", "category_table", "keywords", "representatives"]
+__all__ = [
+    "KeywordLabeler",
+    "RuleReport",
+    "TfidfEmbedder",
+    "category_table",
+    "embed",
+    "keywords",
+    "representatives",
+]

@@ -36,6 +36,8 @@ def _written(folder, name, content):
         ("a.txt.gz", "one\ntwo\n", ["one", "two"]),
         ("a.csv", 'id,text\n1,"a, b\nc"\n2,\n', ["a, b\nc", ""]),
         ("a.csv", "title\none\n\ntwo\n", ["one", "", "two"]),
+        ("a.csv", "text\n'=1+1\n'tis\n-5\n", ["=1+1", "'tis", "-5"]),
+        ("a.jsonl", '{"text": "\'=1+1"}\n', ["'=1+1"]),
         ("a.csv", "id,text\n\n1,one\n", ["one"]),
         ("a.CSV", "\ufefftext,id\n" + "x" * 200_000 + ",1\n", ["x" * 200_000]),
         ("a.jsonl", '{"text": "one", "id": 1}\n\n{"id": 2, "text": null}\n', ["one", ""]),

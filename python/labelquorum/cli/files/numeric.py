@@ -34,6 +34,10 @@ def _as_integer(field: str) -> int:
     return int(field)
 
 
+class NotNumbersError(FileError):
+    """A column that should hold numbers holds something else."""
+
+
 class _NumberKind(NamedTuple):
     noun: str
     advice: str
@@ -82,7 +86,9 @@ class FeatureColumns:
         if _is_list_type(kind) and _is_number_type(kind.value_type):
             return self._lists(column, name, batch)
         if not _is_number_type(kind):
-            raise FileError(f"{batch.file}: column {name!r} has the type {kind}; {_FEATURE.advice}")
+            raise NotNumbersError(
+                f"{batch.file}: column {name!r} has the type {kind}; {_FEATURE.advice}"
+            )
         _check_no_null(column, name, batch, _FEATURE)
         numbers: NDArray[Any] = column.to_numpy(zero_copy_only=False)
         return numbers
@@ -182,7 +188,7 @@ def _parsed(column: Any, name: str, batch: Batch, number: _NumberKind) -> NDArra
                 if set(field.strip()) & set(";\t| "):
                     separator = "tabs" if ".tsv" in batch.file.lower() else "commas"
                     advice = f"fields must be separated by {separator}"
-                raise FileError(
+                raise NotNumbersError(
                     f"{batch.file}: {field[:_SHOWN_CHARACTERS]!r} in row {row} (from 0), column "
                     f"{name!r}, is not {number.noun}; {advice}"
                 ) from error

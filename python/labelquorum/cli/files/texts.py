@@ -8,6 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
+from labelquorum._shared.cells import unmarked
 from labelquorum._shared.files import FileError
 from labelquorum._shared.memory import MemoryBudget
 from labelquorum.cli.files import columns as tables
@@ -114,4 +115,5 @@ def _column_texts(batch: tables.Batch, name: str) -> list[str]:
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     if not is_text and not pa.types.is_null(kind):
         raise FileError(f"{batch.file}: column {name!r} must hold strings, got {kind}")
-    return [text or "" for text in column.to_pylist()]
+    texts = [text or "" for text in column.to_pylist()]
+    return [unmarked(text) for text in texts] if batch.is_text else texts

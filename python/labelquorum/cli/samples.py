@@ -1,0 +1,315 @@
+"""What commands read of samples: features or embedded texts, known labels, and what they carry."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelquorum._shared.files import FileError, is_stream
+from labelquorum._shared.labels import has_label
+from labelquorum._shared.origins import ORIGIN, PROPOSED
+from labelquorum._shared.progress import progress
+from labelquorum._shared.terminal import visible_line
+from labelquorum.cli.files.features import has_origins, read_features
+from labelquorum.cli.files.labels import read_labels, read_origins, read_votes
+from labelquorum.cli.files.numeric import NotNumbersError
+from labelquorum.cli.files.records import advice_on_texts, read_records
+from labelquorum.cli.files.sources import Location, is_pattern
+from labelquorum.cli.options import (
+    UsageError,
+    as_file,
+    check_length,
+    default_out,
+    names,
+    one_line,
+)
+
+TEXTS = """\
+With --text-column, FILE is a table of texts. They are embedded by a model (--embed), or by their
+words. The vectors of a model are kept in a folder beside FILE, FILE-embeddings, from which the same
+or a similar command continues. Vectors that you have come from a column of lists (--columns) or
+from another file (--features).
+"""
+
+
+class Samples(NamedTuple):
+    """What was read of the samples."""
+
+    X: Any
+    """(n_samples, n_features): features."""
+    labels: NDArray[Any] | None
+    """(n_samples,): labels; None if there are none."""
+    origins: NDArray[np.str_] | None
+    """(n_samples,): where the labels come from; None if all are known."""
+    votes: Any
+    """An array of shape (n_samples,) for each voter; None without voters."""
+    carried: dict[str, NDArray[Any]] = {}  # noqa: RUF012
+    """Columns that the result carries, by name: ids, texts, and others that were asked for."""
+    texts: list[str] | None = None
+    """The texts of the samples, where a column of FILE holds them."""
+    embedder: Any = None
+    """What embeds later texts in the same way: the name of a model or a `TfidfEmbedder`. None where
+    nothing was embedded."""
+
+
+def add_texts(add: Callable[..., object]) -> None:
+    """Add the options about texts."""
+    add(
+        "--text-column",
+        metavar="NAME",
+        help="the column of FILE that holds texts, which are embedded unless --columns or "
+        "--features says where their features are",
+    )
+    add(
+        "--embed",
+        metavar="MODEL",
+        help="the model that embeds the texts: a folder or a name on the Hugging Face hub, which "
+        "is fetched once (all-MiniLM-L6-v2); needs the extra labelquorum[text] (default: tf-idf, "
+        "by their words)",
+    )
+    add(
+        "--features",
+        type=as_file,
+        metavar="FILE",
+        help="features of the samples in FILE, one row each, from another file: .npy, .npz or a "
+        "table",
+    )
+
+
+def add_carried(add: Callable[..., object]) -> None:
+    """Add the options that say what the result carries."""
+    add(
+        "--id-column",
+        metavar="NAME",
+        help="the column of FILE that holds an id for each row, which the result carries",
+    )
+    add(
+        "--keep",
+        type=names,
+        metavar="A,B,...",
+        help="more columns of FILE that the result carries",
+    )
+
+
+def reads_rows(args: argparse.Namespace) -> bool:
+    """Whether FILE is one table, of which more than features and labels is read."""
+    return bool(carried_columns(args)) or args.features is not None
+
+
+def carried_columns(args: argparse.Namespace) -> list[str]:
+    """The columns that the result carries, each once."""
+    columns = [getattr(args, "id_column", None), _text_column(args), *(_kept(args) or ())]
+    return list(dict.fromkeys(name for name in columns if name is not None))
+
+
+def _kept(args: argparse.Namespace) -> list[str] | None:
+    kept: list[str] | None = getattr(args, "keep", None)
+    return kept
+
+
+def _text_column(args: argparse.Namespace) -> str | None:
+    """The column of FILE that holds texts; a report's may be one of another file."""
+    name: str | None = args.text_column
+    return None if getattr(args, "texts", None) is not None else name
+
+
+def check_texts(args: argparse.Namespace) -> None:
+    """Refuse options about texts that do not fit together."""
+    if args.embed is not None:
+        if _text_column(args) is None:
+            raise UsageError("--embed needs --text-column, a column of FILE")
+        if args.features is not None or args.columns is not None:
+            raise UsageError("--embed cannot be used with --columns or --features: choose one")
+    if args.features is not None and args.columns is not None:
+        raise UsageError("--columns cannot be used with --features: choose one")
+    if args.features is not None and not carried_columns(args) and args.label_column is None:
+        raise UsageError(
+            "--features needs a column of FILE: add --text-column, --id-column or --label-column"
+        )
+
+
+def read_samples(args: argparse.Namespace, out: Path) -> Samples:
+    """Read features, labels and votes, and refuse those that do not fit together.
+
+    `out` is where the result will be: beside it, vectors are kept if there is no place beside FILE.
+    """
+    label_column = args.label_column if args.labels is None else None
+    carried, text_column = carried_columns(args), _text_column(args)
+    is_embedded = text_column is not None and args.columns is None and args.features is None
+    has_origin = has_origins_of_labels(args, args.file)
+    beside = [] if args.columns is not None else carried
+    beside = [*beside, *([ORIGIN] if has_origin and ORIGIN not in beside else [])]
+    beside += [] if args.votes is not None else args.vote_columns
+    X: Any = None
+    records, known, embedder = None, None, None
+    with progress(not args.quiet) as show:
+        if not is_embedded and args.features is None:
+            try:
+                X, known = read_features(
+                    args.file,
+                    columns=args.columns,
+                    label_column=label_column,
+                    beside=beside,
+                    header=args.header,
+                    show=show,
+                )
+            except NotNumbersError as error:
+                advice = ""
+                if args.columns is None:
+                    advice = advice_on_texts(args.file, label_column, args.header)
+                raise FileError(advice or str(error)) from error
+            label_column = None
+        if carried or label_column is not None:
+            records = read_records(
+                args.file,
+                carried,
+                label_column=label_column,
+                id_column=getattr(args, "id_column", None),
+                header=args.header,
+                show=show,
+            )
+            known = known if records.labels is None else records.labels
+        if args.features is not None:
+            X = read_features(args.features, header=args.header, show=show).X
+    texts = None if records is None or text_column is None else records.texts(text_column)
+    if is_embedded:
+        assert texts is not None  # the column was read
+        X, embedder = _embedded(args, texts, out)
+    if records is not None and X.shape[0] != records.n_rows:
+        raise FileError(
+            f"{args.features or args.file}: {X.shape[0]:,} rows of features, but {args.file} has "
+            f"{records.n_rows:,} rows: they must be equal"
+        )
+    origins = None
+    if args.labels is not None:
+        known, origins = checked_labels(args.labels, args.label_column, "--label-column", args, X)
+    elif has_origin:
+        origins = read_origins(args.file, args.label_column)
+    if origins is not None:
+        _say_what_is_known(args, known, origins)
+    if args.n_clusters is not None and args.n_clusters > X.shape[0]:
+        raise UsageError(
+            f"--n-clusters must be at most the number of samples in {args.file}, "
+            f"{X.shape[0]:,}, got "
+            f"{args.n_clusters:,}"
+        )
+    of_records = {} if records is None else records.columns
+    return Samples(X, known, origins, _read_votes(args, X), of_records, texts, embedder)
+
+
+def has_origins_of_labels(args: argparse.Namespace, source: Location) -> bool:
+    """Whether the labels in a column of FILE have origins; `source` is one of its files."""
+    in_table = args.labels is None and args.label_column not in (None, ORIGIN)
+    return in_table and has_origins(source, args.columns)
+
+
+def _embedded(args: argparse.Namespace, texts: list[str], out: Path) -> tuple[Any, Any]:
+    """Embed texts; also return what does the same with later ones."""
+    from labelquorum.text.embedding import BETTER, TFIDF, embed
+    from labelquorum.text.tfidf import TfidfEmbedder
+
+    n_empty = sum(not text or text.isspace() for text in texts)
+    if n_empty == len(texts):
+        raise FileError(f"{args.file}: column {args.text_column!r} has no text that is not empty")
+    uses_words = args.embed is None or args.embed == TFIDF
+    if not args.quiet:
+        if args.embed is None:
+            print(
+                f"labelquorum: {BETTER} and --embed all-MiniLM-L6-v2; --embed {TFIDF} silences "
+                "this",
+                file=sys.stderr,
+            )
+        if n_empty:
+            print(
+                f"labelquorum: {n_empty:,} texts are empty: their categories mean nothing",
+                file=sys.stderr,
+            )
+    try:
+        if uses_words:
+            embedder: Any = TfidfEmbedder().fit(texts)
+            return embed(texts, embedder, verbose=not args.quiet), embedder
+        folder = _folder_of_vectors(args.file, out)
+        return embed(texts, args.embed, directory=folder, verbose=not args.quiet), args.embed
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise FileError(f"{error.filename}: {error.strerror}") from error
+    except (ImportError, TypeError, ValueError) as error:
+        name = args.file if uses_words else "--embed"
+        raise FileError(f"{name}: {one_line(error)}") from error
+
+
+def _folder_of_vectors(source: Location, out: Path) -> Path | None:
+    """Where the vectors of texts are kept: beside the source, or else beside the result."""
+    if isinstance(source, Path) and not is_pattern(source):
+        folder = default_out(source, "-embeddings")
+        if folder.is_dir() or os.access(folder.parent, os.W_OK | os.X_OK):
+            return folder
+    return None if is_stream(out) else default_out(out, "-embeddings")
+
+
+def _say_what_is_known(args: argparse.Namespace, labels: Any, origins: NDArray[np.str_]) -> None:
+    """Say how many labels are known, since proposals of an earlier result look like them."""
+    source = args.file if args.labels is None else args.labels
+    is_label = has_label(labels)
+    n_proposed = int(np.count_nonzero(is_label & (origins == PROPOSED)))
+    n_known = int(np.count_nonzero(is_label)) - n_proposed
+    if not n_known and not args.discover:
+        raise FileError(
+            f"{source}: --no-discover needs known labels, but all {n_proposed:,} are proposals of "
+            f"a model: write 'accepted' into the column {ORIGIN!r} where they are right"
+        )
+    if n_proposed and not args.quiet:
+        print(
+            f"labelquorum: {visible_line(str(source))}: {n_known:,} labels are known; "
+            f"{n_proposed:,} are proposals of a model, from which categories only keep their names",
+            file=sys.stderr,
+        )
+
+
+def _read_votes(args: argparse.Namespace, X: Any) -> list[NDArray[Any]] | None:
+    """Read the votes of all voters; None without voters."""
+    if args.votes is None and not args.vote_columns:
+        return None
+    source = args.file if args.votes is None else args.votes
+    votes = read_votes(source, args.vote_columns)
+    check_length(source, len(votes[0]), args.file, X.shape[0], "votes")
+    return votes
+
+
+def checked_labels(
+    source: Location, column: str | None, option: str, args: argparse.Namespace, X: Any
+) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
+    """Read one label for each sample and, if the file says so, its origin.
+
+    `option` names the column of the labels.
+    """
+    labels, origins = read_labels(source, column, option), read_origins(source, column, option)
+    ends_empty = bool(len(labels)) and labels[-1] in (-1, None)
+    check_length(
+        source,
+        len(labels),
+        args.file,
+        X.shape[0],
+        "labels",
+        "" if column else option,
+        ends_empty=ends_empty,
+    )
+    return labels, origins
+
+
+def check_carried(args: argparse.Namespace, results: tuple[str, ...]) -> None:
+    """Refuse columns that the result has itself."""
+    taken = [name for name in carried_columns(args) if name in results]
+    if taken:
+        raise UsageError(
+            f"the result has a column {taken[0]!r} itself, so that it cannot carry one of this "
+            "name: rename it in FILE"
+        )

@@ -1,0 +1,159 @@
+"""Language models that embed texts: find one by a name or folder, load it, and tell it apart.
+
+A folder or a name on the Hugging Face hub stands for a model of sentence-transformers or, if its
+``config.json`` says so, of model2vec. Both packages are optional and imported only here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from labelquorum._shared.sealed import in_short, new_digest
+
+_INSTALL = 'pip install "labelquorum[text]"'
+_OWNER = "sentence-transformers"  # of names without an owner
+_DESCRIPTIONS = ("config.json", "modules.json")  # one of which every model has
+_BYTES_PER_READ = 1 << 22
+
+
+class Model(NamedTuple):
+    """A model that is loaded."""
+
+    encode: Any
+    """Takes a list of texts and returns an array with a row for each."""
+    identity: str
+    """What tells it from other models, and from itself after a change."""
+
+
+def load_model(model: str | os.PathLike[str], name: str, *, verbose: bool = False) -> Model:
+    """Load the model of a folder or name.
+
+    Parameters
+    ----------
+    model : str or path-like
+        A folder, or a name on the hub, from where it is fetched unless it was before.
+    name : str
+        That of the argument, for messages.
+    verbose : bool, default=False
+        Let the packages show how they fetch and load.
+
+    Raises
+    ------
+    ImportError
+        If the package for it is missing.
+    ValueError
+        If there is no such model, or it cannot be loaded.
+    """
+    place = os.fspath(model)
+    folder = Path(place)
+    if folder.is_dir():
+        description, identity = _description(folder), _digest(folder)
+    elif folder.exists() or isinstance(model, os.PathLike) or len(folder.parts) > 2:
+        raise ValueError(f"{name} must be a folder or the name of a model, got {place!r}")
+    else:
+        place, found = _found_on_hub(place, name)
+        description, identity = _json(found), f"{place} {found.parent.name}"
+    is_static = description.get("model_type") == "model2vec"
+    try:
+        encode = _static(place) if is_static else _sentence(place, verbose)
+    except ImportError as error:
+        package = "model2vec" if is_static else "sentence-transformers"
+        raise ImportError(f"{name} {place!r} needs {package} ({error}): {_INSTALL}") from error
+    except Exception as error:  # of any type: the packages have no error of their own
+        raise ValueError(
+            f"{name} must be a model that can be loaded, got {place!r} ({in_short(error)})"
+        ) from error
+    return Model(encode, identity)
+
+
+def _static(place: str) -> Any:
+    from model2vec import StaticModel
+
+    # By default it would fetch a model again that was fetched before.
+    return StaticModel.from_pretrained(place, force_download=False).encode
+
+
+def _sentence(place: str, verbose: bool) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    with _bars(verbose):
+        model = SentenceTransformer(place)
+    return partial(model.encode, show_progress_bar=False)  # the caller shows it
+
+
+@contextmanager
+def _bars(verbose: bool) -> Iterator[None]:
+    """Leave the progress bars of loading a model as they are, or hide them."""
+    from transformers.utils import logging
+
+    is_shown = logging.is_progress_bar_enabled()
+    if not verbose:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if is_shown:
+            logging.enable_progress_bar()
+
+
+def _found_on_hub(model: str, name: str) -> tuple[str, Path]:
+    """Return the full name of a model, and the file that describes it, in the local cache."""
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+    except ImportError as error:
+        raise ImportError(
+            f"{name} {model!r} is no folder, and as a name it needs sentence-transformers or "
+            f"model2vec ({error}): {_INSTALL}"
+        ) from error
+    reason = f"{name} must be a folder or the name of a model, got {model!r}"
+    names = [model] if "/" in model else [f"{_OWNER}/{model}", model]
+    for is_local in (True, False):
+        for full in names:
+            for file in _DESCRIPTIONS:
+                try:
+                    return full, Path(hf_hub_download(full, file, local_files_only=is_local))
+                except LocalEntryNotFoundError as error:
+                    if not is_local:  # the network cannot be reached
+                        raise ValueError(
+                            f"{reason}, which is no folder, was not fetched before, and cannot be "
+                            f"fetched now ({in_short(error)})"
+                        ) from error
+                except Exception:  # of any type: the hub has no such file, or none of this name
+                    continue
+    raise ValueError(f"{reason}, which is no folder and which the Hugging Face hub does not have")
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    paths = [folder / name for name in _DESCRIPTIONS if (folder / name).is_file()]
+    return _json(paths[0]) if paths else {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Return what a file says; nothing if it is no JSON object, which the packages will name."""
+    try:
+        description = json.loads(path.read_bytes())
+    except ValueError:
+        return {}
+    return description if isinstance(description, dict) else {}
+
+
+def _digest(folder: Path) -> str:
+    """Return a digest of the files in a folder and of their names."""
+    digest = new_digest()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            digest.update(
+                f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode()
+            )
+            with open(path, "rb") as file:
+                while block := file.read(_BYTES_PER_READ):
+                    digest.update(block)
+    text: str = digest.hexdigest()
+    return text
