@@ -31,7 +31,7 @@ from labelquorum.deep.set_training import train_epoch
 from labelquorum.deep.training import device_of
 from labelquorum.sets.base import BaseSetClusterer, SetModel
 from labelquorum.sets.examples import Examples
-from labelquorum.sets.pairs import Floats, Indices
+from labelquorum.sets.pairs import Indices
 
 _WEIGHT_DECAY = 0.01
 _WARM_UP, _COOL_DOWN = 0.1, 0.5  # shares of the epochs
@@ -43,6 +43,7 @@ _SAVED_ATTRIBUTES = (
     "n_pair_features_",
     "offset_",
     "category_weight_",
+    "item_weight_",
     "held_out_score_",
     "history_",
 )
@@ -225,9 +226,8 @@ class SetClusterer(BaseSetClusterer):
         show: Callable[..., None] | None,
     ) -> list[SetModel]:
         self._networks = self._build(seeds)
-        item_scale, pair_scale = _scale(examples.items.features), _scale(examples.items.pairs or [])
         for network in self._networks:
-            network.learn_scale(item_scale, pair_scale)
+            network.learn_scale(examples)
         checkpoint = None if self.directory is None else self._checkpoint(examples)
         state = None if checkpoint is None else checkpoint.load(self._networks)
         self.history_ = [] if state is None else state.history
@@ -365,7 +365,8 @@ class SetClusterer(BaseSetClusterer):
             as_positive(model.n_pair_features_, "n_pair_features_")
         check_stored(facts["seeds"], "seeds", np.int64, (model.n_models,), (0, 2**31))
         check_stored(model.offset_, "offset_", np.float64, ())
-        check_stored(model.category_weight_, "category_weight_", np.int64, (), (0, 1))
+        for name in ("item_weight_", "category_weight_"):
+            check_stored(getattr(model, name), name, np.int64, (), (0, 1))
         n_columns = n_features + model.n_pair_features_ + len(model.categories_)
         n_weights = model.width * (8 * model.n_layers * model.width + n_columns)
         check_n_weights(model.n_models * n_weights, tensors)
@@ -376,19 +377,6 @@ class SetClusterer(BaseSetClusterer):
         self._networks = self._build(seeds)
         self._networks.load_state_dict(tensors)
         self._models = [*self._networks]
-
-
-def _scale(arrays: Sequence[Floats]) -> tuple[Tensor, Tensor]:
-    """Return the mean and the standard deviation of each column, over the rows of all arrays."""
-    n_columns = arrays[0].shape[1] if arrays else 0
-    n_rows, total, squares = 0, np.zeros(n_columns), np.zeros(n_columns)
-    for array in arrays:
-        n_rows += len(array)
-        total += array.sum(axis=0, dtype=np.float64)
-    mean = total / max(1, n_rows)
-    for array in arrays:
-        squares += ((array - mean) ** 2).sum(axis=0)
-    return torch.from_numpy(mean), torch.from_numpy(np.sqrt(squares / max(1, n_rows)))
 
 
 @contextmanager

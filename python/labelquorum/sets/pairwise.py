@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
 from labelquorum._shared.arguments import as_positive
-from labelquorum.sets.base import BaseSetClusterer, SetModel
+from labelquorum.sets.base import BaseSetClusterer, SetModel, Views
 from labelquorum.sets.examples import Examples
 from labelquorum.sets.pairs import (
     DrawnPairs,
@@ -219,9 +219,9 @@ class _Classifiers(NamedTuple):
     of_items: Any  # None without categories; a category if the training sets have only that one
     n_categories: int
 
-    def predict(self, features: Floats, pairs: Floats | None) -> tuple[Floats, Floats | None]:
+    def predict(self, features: Floats, pairs: Floats | None) -> tuple[Views, Floats | None]:
         """Return P(same cluster) of all pairs of a set, and P(category) of its items."""
-        same = self._predict_pairs(features, pairs)
+        same = {1: self._predict_pairs(features, pairs)}
         if self.of_items is None:
             return same, None
         shares = np.zeros((len(features), self.n_categories))
