@@ -100,12 +100,15 @@ class SetClusterer(BaseSetClusterer):
         Log-odds above which two items count as being of one cluster.
     category_weight_ : int
         1 if P(same cluster) is multiplied by the probability that both items are of one category; 0
-        if held-out sets are clustered better without.
+        if held-out sets are clustered better without, or if clusters recur (see Notes).
+    item_weight_ : int
+        1 if the encoded items count in P(same cluster); 0 if only the features of the pair do,
+        because held-out sets are clustered better without the items, or clusters recur.
     held_out_ : list of arrays
         The indices of the sets held out from each model.
     held_out_score_ : float
-        The mean `metric` of the held-out sets. Because `offset_` and `category_weight_` were chosen
-        by this score, it is slightly too high.
+        The mean `metric` of the held-out sets. Because `offset_` and both weights were chosen by
+        this score, it is slightly too high.
     history_ : list of dict
         The mean loss ("loss") of each network ("model") in each epoch ("epoch").
     n_features_in_, n_pair_features_ : int
@@ -119,17 +122,25 @@ class SetClusterer(BaseSetClusterer):
     Notes
     -----
     The layers use attention without positions (Lee et al., "Set transformer", ICML 2019), so
-    another order of the items gives the same results, in that order. The features of a pair (the
-    cosine and the distance of its items, and `pairs`) add a bias to the attention between its
-    items. The pair head takes these features, and products and distances of the two encoded items,
-    one per attention head; so (b, a) gives the same as (a, b).
+    another order of the items gives the same results, in that order. The features of a pair are
+    `pairs`, if given, and how alike its items are: their cosine and distance, the cosine seen from
+    the middle of the set, and how this cosine stands out among those of its two items (its ranks,
+    its standard scores, what it lacks to their nearest neighbors). They add a bias to the attention
+    between the items. One pair head takes these features alone. Another adds to its log-odds what
+    follows from the products and distances of the two encoded items, one per attention head. So
+    (b, a) gives the same as (a, b).
 
-    The loss of the pair head is the binary cross-entropy of "same cluster". All sets have the same
+    The loss of the pair heads is the binary cross-entropy of "same cluster". All sets have the same
     weight, and within a set the pairs of one cluster have the same total weight as the pairs of
     different clusters. The loss of the category head is the cross-entropy. P(same cluster) is
     multiplied by the probability that both items are of one category, unless that does harm (see
     `category_weight_`). A cluster gets the category that is most probable for all its items
     together.
+
+    Held-out sets choose between the heads. If the sets show the same clusters again and again, no
+    held-out set holds a new one, and what was memorized of the items would seem to help. So then
+    neither the encoded items nor their categories count. Clusters of two sets that share an item
+    are taken as one; they recur if at most half remain, all clusters of each set apart.
 
     Sets are not padded to a common size. A set of n items takes O(n ** 2) time and memory; in
     training, about 1 GB for n = 2,000.

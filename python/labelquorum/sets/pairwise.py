@@ -72,7 +72,8 @@ class PairwiseSetClusterer(BaseSetClusterer):
         Log-odds above which two items count as being of one cluster.
     category_weight_ : int
         1 if P(same cluster) is multiplied by the probability that both items are of one category; 0
-        if held-out sets are clustered better without.
+        if held-out sets are clustered better without, or if most clusters of the sets recur in
+        other sets, so that held-out sets cannot tell.
     held_out_ : list of arrays
         The indices of the sets held out from each model.
     held_out_score_ : float
