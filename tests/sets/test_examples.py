@@ -89,6 +89,9 @@ def recurring_sets(n_sets, seed, kinds=range(8)):
 
 def test_clusters_recur_if_most_share_items_with_those_of_other_sets():
     assert clusters_recur(as_examples(*recurring_sets(30, 0), None, None, None))
+    sets, clusters = recurring_sets(30, 0)
+    sets[3][0] = sets[3][-1]  # equal by chance
+    assert clusters_recur(as_examples(sets, clusters, None, None, None))
     sets, clusters, _ = pet_sets(30, 0)  # the items are new in each set
     assert not clusters_recur(as_examples(sets, clusters, None, None, None))
     of_few_values = context_sets(30, 0)  # equal items are in different clusters

@@ -140,7 +140,7 @@ class SetClusterer(BaseSetClusterer):
     Held-out sets choose between the heads. If the sets show the same clusters again and again, no
     held-out set holds a new one, and what was memorized of the items would seem to help. So then
     neither the encoded items nor their categories count. Clusters of two sets that share an item
-    are taken as one; they recur if at most half remain, all clusters of each set apart.
+    are taken as one; they recur if at most half remain and clusters of one set stay apart.
 
     Sets are not padded to a common size. A set of n items takes O(n ** 2) time and memory; in
     training, about 1 GB for n = 2,000.
