@@ -125,10 +125,10 @@ class SetClusterer(BaseSetClusterer):
     another order of the items gives the same results, in that order. The features of a pair are
     `pairs`, if given, and how alike its items are: their cosine and distance, the cosine seen from
     the middle of the set, and how this cosine stands out among those of its two items (its ranks,
-    its standard scores, what it lacks to their nearest neighbors). They add a bias to the attention
-    between the items. One pair head takes these features alone. Another adds to its log-odds what
-    follows from the products and distances of the two encoded items, one per attention head. So
-    (b, a) gives the same as (a, b).
+    its standard scores, what it lacks to their nearest neighbors). One pair head takes these
+    features alone. The layers and the other pair head take `pairs`, the cosine and the distance: as
+    a bias to the attention between the items, and beside the products and distances of the two
+    encoded items, one per attention head. So (b, a) gives the same as (a, b).
 
     The loss of the pair heads is the binary cross-entropy of "same cluster". All sets have the same
     weight, and within a set the pairs of one cluster have the same total weight as the pairs of

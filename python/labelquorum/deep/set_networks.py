@@ -28,6 +28,7 @@ from labelquorum.sets.pairs import Floats, n_pairs_of, pair_blocks
 
 _PAIRS_PER_BLOCK = 1 << 16
 _BIAS_WIDTH = 16
+_N_OWN = 2  # first columns of the context: cosine and distance
 
 
 class Sizes(NamedTuple):
@@ -130,7 +131,7 @@ class SetNetwork(nn.Module):
             self.register_buffer(f"{name}_mean", torch.zeros(n))
             self.register_buffer(f"{name}_spread", torch.ones(n))
         self.of_features = nn.Linear(sizes.n_features, width)
-        self.of_pairs = nn.Linear(n_pair_columns, _BIAS_WIDTH)
+        self.of_pairs = nn.Linear(_N_OWN + sizes.n_pair_features, _BIAS_WIDTH)
         self.layers = nn.ModuleList(
             _Layer(width, sizes.n_heads, dropout) for _ in range(sizes.n_layers)
         )
@@ -146,8 +147,16 @@ class SetNetwork(nn.Module):
             nn.Linear(width, 1),
         )
         self.same = nn.Sequential(
-            nn.Linear(2 * sizes.n_heads + n_pair_columns, width), nn.GELU(), nn.Linear(width, 1)
+            nn.Linear(2 * sizes.n_heads + _N_OWN + sizes.n_pair_features, width),
+            nn.GELU(),
+            nn.Linear(width, 1),
         )
+
+    def parts(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of the head that takes no items, and all others: none is shared."""
+        alike = [*self.alike.parameters()]
+        others = [p for name, p in self.named_parameters() if not name.startswith("alike.")]
+        return [alike, others]
 
     def learn_scale(self, examples: Examples) -> None:
         """Store the mean and the spread of each feature of items and of pairs."""
@@ -183,7 +192,7 @@ class SetNetwork(nn.Module):
     def encode(self, batch: Batch) -> Encoding:
         """Run the layers and the category head."""
         items = self.dropout(self.of_features(batch.features))
-        hidden = gelu(self.of_pairs(batch.pairs))
+        hidden = gelu(self.of_pairs(_without_standing(batch.pairs)))
         for layer in self.layers:
             items = layer(items, hidden, batch.shapes)
         items = self.norm(items)
@@ -203,15 +212,16 @@ class SetNetwork(nn.Module):
         Returns
         -------
         alike, same : Tensor of shape (n,)
-            From `pairs` alone, and with the encoded items.
+            From `pairs` alone, and from the encoded items too.
         """
         # One number per head. With one per unit, the network could memorize the clusters.
         by_head = (len(first), self.n_heads, -1)
         products = (first * second).view(by_head).sum(dim=2)
         distances = (first - second).square().view(by_head).sum(dim=2)
         alike: Tensor = self.alike(pairs)[:, 0]
-        more: Tensor = self.same(torch.cat([products, distances, pairs], dim=1))[:, 0]
-        return alike, alike.detach() + more
+        columns = torch.cat([products, distances, _without_standing(pairs)], dim=1)
+        same: Tensor = self.same(columns)[:, 0]
+        return alike, same
 
     def predict(self, features: Floats, pairs: Floats | None) -> tuple[Views, Floats | None]:
         """Return P(same cluster) of all pairs of a set, both ways, and P(category) of its items."""
@@ -228,6 +238,11 @@ class SetNetwork(nn.Module):
             if encoding.category_logits is None:
                 return views, None
             return views, torch.softmax(encoding.category_logits.double(), dim=1).cpu().numpy()
+
+
+def _without_standing(pairs: Tensor) -> Tensor:
+    """Leave out how pairs stand out in their set: the layers see the other items themselves."""
+    return torch.cat([pairs[:, :_N_OWN], pairs[:, N_CONTEXT:]], dim=1)
 
 
 class SetNetworks(Ensemble):

@@ -64,7 +64,8 @@ def train_epoch(
             if loss.requires_grad:
                 torch.autograd.backward(loss / len(batch))
             total += float(loss.detach())
-        torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)
+        for part in network.parts():
+            torch.nn.utils.clip_grad_norm_(part, _MAX_GRADIENT_NORM)
         optimizer.step()
         n_done += len(batch)
     return total / len(order)

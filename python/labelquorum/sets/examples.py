@@ -19,7 +19,6 @@ from labelquorum._shared.labels import as_codes
 from labelquorum._shared.samples import as_points, check_finite
 from labelquorum.sets.pairs import Codes, Floats, Indices, n_pairs_of
 
-
 # Clusters that recur: some items may be equal by chance and link clusters that are different.
 _LEAST_APART = 0.9
 
