@@ -104,6 +104,7 @@ def test_a_model_with_values_out_of_range_is_refused(three_blobs, tmp_path, chan
         lambda facts, tensors: facts.update(seeds=[1, 2]),
         lambda facts, tensors: facts.update(offset_=float("inf")),
         lambda facts, tensors: facts.update(category_weight_=5),
+        lambda facts, tensors: facts.update(item_weight_=2),
         lambda facts, tensors: facts.pop("held_out_"),
     ],
 )

@@ -27,6 +27,25 @@ def test_a_network_sees_the_context_and_pairs_do_not():
     assert b_cubed(of_pairs, sets[250:], clusters[250:]) < 0.85
 
 
+def new_kinds(n_sets, seed, kinds):
+    """Sets of items of some kinds, each around a place of its own; items come again and again."""
+    rng = np.random.default_rng(seed)
+    places = np.random.default_rng(0).normal(size=(60, 20))
+    items = places[:, None] + 0.4 * np.random.default_rng(1).normal(size=(60, 20, 20))
+    clusters = [np.repeat(rng.choice(kinds, 4, replace=False), 4) for _ in range(n_sets)]
+    return [items[of, rng.integers(20, size=16)] for of in clusters], clusters
+
+
+@pytest.mark.slow
+def test_what_is_learned_about_items_does_not_count_where_clusters_recur():
+    model = network(n_epochs=15).fit(*new_kinds(120, 2, range(20)))
+    assert model.item_weight_ == 0
+    sets, clusters = new_kinds(40, 3, range(20, 60))
+    assert b_cubed(model, sets, clusters) > 0.9
+    of_context = network(n_epochs=15).fit(*context_sets(300, 0))
+    assert of_context.item_weight_ == 1
+
+
 class StoppedError(Exception):
     """What stops a fit in the middle of an epoch."""
 

@@ -9,7 +9,7 @@ pytest.importorskip("safetensors.torch")
 
 import torch
 
-from labelquorum.deep.set_networks import SetNetworks, Sizes, as_tensors, batch_of
+from labelquorum.deep.set_networks import SetNetworks, Sizes, batch_of
 
 pytestmark = pytest.mark.deep
 
@@ -20,7 +20,7 @@ def test_sets_in_a_batch_are_computed_as_alone():
     (network,) = SetNetworks(Sizes(3, 2, 4, 16, 2, 4), [0], device)
     network.eval()
     sets = [
-        as_tensors(rng.normal(size=(n, 3)), rng.normal(size=(n * (n - 1) // 2, 2)), device)
+        network.scaled(rng.normal(size=(n, 3)), rng.normal(size=(n * (n - 1) // 2, 2)))
         for n in (1, 1, 4, 4, 4, 9)
     ]
     with torch.no_grad():

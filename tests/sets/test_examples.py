@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sets_data import both_estimators, pairwise
+from labelquorum.sets.examples import as_examples, clusters_recur
+from sets_data import both_estimators, context_sets, pairwise, pet_sets
 
 A, B = np.zeros((3, 2)), np.ones((2, 2))
 SETS, CLUSTERS = [A, B], [[0, 0, 1], [0, 1]]
@@ -76,3 +77,39 @@ def test_bad_sets_are_named(make, args, error, message):
 def test_bad_pairs_are_named(pairs, message):
     with pytest.raises(ValueError, match=message):
         pairwise().fit(SETS, CLUSTERS, pairs=pairs)
+
+
+def recurring_sets(n_sets, seed, kinds=range(8)):
+    """Sets of items of four of eight kinds; each kind has ten items, which come again and again."""
+    rng = np.random.default_rng(seed)
+    items = np.random.default_rng(0).normal(size=(8, 10, 3))
+    clusters = [np.repeat(rng.choice(kinds, 4, replace=False), 5) for _ in range(n_sets)]
+    return [items[of, rng.integers(10, size=20)] for of in clusters], clusters
+
+
+def test_clusters_recur_if_most_share_items_with_those_of_other_sets():
+    assert clusters_recur(as_examples(*recurring_sets(30, 0), None, None, None))
+    sets, clusters = recurring_sets(30, 0)
+    sets[3][0] = sets[3][-1]  # equal by chance
+    assert clusters_recur(as_examples(sets, clusters, None, None, None))
+    sets, clusters, _ = pet_sets(30, 0)  # the items are new in each set
+    assert not clusters_recur(as_examples(sets, clusters, None, None, None))
+    of_few_values = context_sets(30, 0)  # equal items are in different clusters
+    assert not clusters_recur(as_examples(*of_few_values, None, None, None))
+    two_of_four = [A + 1, B], [[0, 0, 1], [0, -1]]
+    assert not clusters_recur(as_examples(*two_of_four, None, None, None))
+
+
+def test_unknown_clusters_do_not_recur():
+    sets, clusters = recurring_sets(30, 1)
+    for labels in clusters[1:]:
+        labels[:] = -1
+    assert not clusters_recur(as_examples(sets, clusters, None, None, None))
+
+
+@both_estimators
+def test_categories_do_not_count_where_clusters_recur(make):
+    sets, clusters = recurring_sets(30, 2)
+    model = make(n_models=1).fit(sets, clusters, [labels // 4 for labels in clusters])
+    assert model.category_weight_ == 0
+    assert set(np.concatenate(model.predict(sets).categories)) == {0, 1}

@@ -31,7 +31,7 @@ from labelquorum.deep.set_training import train_epoch
 from labelquorum.deep.training import device_of
 from labelquorum.sets.base import BaseSetClusterer, SetModel
 from labelquorum.sets.examples import Examples
-from labelquorum.sets.pairs import Floats, Indices
+from labelquorum.sets.pairs import Indices
 
 _WEIGHT_DECAY = 0.01
 _WARM_UP, _COOL_DOWN = 0.1, 0.5  # shares of the epochs
@@ -43,6 +43,7 @@ _SAVED_ATTRIBUTES = (
     "n_pair_features_",
     "offset_",
     "category_weight_",
+    "item_weight_",
     "held_out_score_",
     "history_",
 )
@@ -99,12 +100,15 @@ class SetClusterer(BaseSetClusterer):
         Log-odds above which two items count as being of one cluster.
     category_weight_ : int
         1 if P(same cluster) is multiplied by the probability that both items are of one category; 0
-        if held-out sets are clustered better without.
+        if held-out sets are clustered better without, or if clusters recur (see Notes).
+    item_weight_ : int
+        1 if the encoded items count in P(same cluster); 0 if only the features of the pair do,
+        because held-out sets are clustered better without the items, or clusters recur.
     held_out_ : list of arrays
         The indices of the sets held out from each model.
     held_out_score_ : float
-        The mean `metric` of the held-out sets. Because `offset_` and `category_weight_` were chosen
-        by this score, it is slightly too high.
+        The mean `metric` of the held-out sets. Because `offset_` and both weights were chosen by
+        this score, it is slightly too high.
     history_ : list of dict
         The mean loss ("loss") of each network ("model") in each epoch ("epoch").
     n_features_in_, n_pair_features_ : int
@@ -118,17 +122,25 @@ class SetClusterer(BaseSetClusterer):
     Notes
     -----
     The layers use attention without positions (Lee et al., "Set transformer", ICML 2019), so
-    another order of the items gives the same results, in that order. The features of a pair (the
-    cosine and the distance of its items, and `pairs`) add a bias to the attention between its
-    items. The pair head takes these features, and products and distances of the two encoded items,
-    one per attention head; so (b, a) gives the same as (a, b).
+    another order of the items gives the same results, in that order. The features of a pair are
+    `pairs`, if given, and how alike its items are: their cosine and distance, the cosine seen from
+    the middle of the set, and how this cosine stands out among those of its two items (its ranks,
+    its standard scores, what it lacks to their nearest neighbors). One pair head takes these
+    features alone. The layers and the other pair head take `pairs`, the cosine and the distance: as
+    a bias to the attention between the items, and beside the products and distances of the two
+    encoded items, one per attention head. So (b, a) gives the same as (a, b).
 
-    The loss of the pair head is the binary cross-entropy of "same cluster". All sets have the same
+    The loss of the pair heads is the binary cross-entropy of "same cluster". All sets have the same
     weight, and within a set the pairs of one cluster have the same total weight as the pairs of
     different clusters. The loss of the category head is the cross-entropy. P(same cluster) is
     multiplied by the probability that both items are of one category, unless that does harm (see
     `category_weight_`). A cluster gets the category that is most probable for all its items
     together.
+
+    Held-out sets choose between the heads. If the sets show the same clusters again and again, no
+    held-out set holds a new one, and what was memorized of the items would seem to help. So then
+    neither the encoded items nor their categories count. Clusters of two sets that share an item
+    are taken as one; they recur if at most half remain and clusters of one set stay apart.
 
     Sets are not padded to a common size. A set of n items takes O(n ** 2) time and memory; in
     training, about 1 GB for n = 2,000.
@@ -225,9 +237,8 @@ class SetClusterer(BaseSetClusterer):
         show: Callable[..., None] | None,
     ) -> list[SetModel]:
         self._networks = self._build(seeds)
-        item_scale, pair_scale = _scale(examples.items.features), _scale(examples.items.pairs or [])
         for network in self._networks:
-            network.learn_scale(item_scale, pair_scale)
+            network.learn_scale(examples)
         checkpoint = None if self.directory is None else self._checkpoint(examples)
         state = None if checkpoint is None else checkpoint.load(self._networks)
         self.history_ = [] if state is None else state.history
@@ -365,7 +376,8 @@ class SetClusterer(BaseSetClusterer):
             as_positive(model.n_pair_features_, "n_pair_features_")
         check_stored(facts["seeds"], "seeds", np.int64, (model.n_models,), (0, 2**31))
         check_stored(model.offset_, "offset_", np.float64, ())
-        check_stored(model.category_weight_, "category_weight_", np.int64, (), (0, 1))
+        for name in ("item_weight_", "category_weight_"):
+            check_stored(getattr(model, name), name, np.int64, (), (0, 1))
         n_columns = n_features + model.n_pair_features_ + len(model.categories_)
         n_weights = model.width * (8 * model.n_layers * model.width + n_columns)
         check_n_weights(model.n_models * n_weights, tensors)
@@ -376,19 +388,6 @@ class SetClusterer(BaseSetClusterer):
         self._networks = self._build(seeds)
         self._networks.load_state_dict(tensors)
         self._models = [*self._networks]
-
-
-def _scale(arrays: Sequence[Floats]) -> tuple[Tensor, Tensor]:
-    """Return the mean and the standard deviation of each column, over the rows of all arrays."""
-    n_columns = arrays[0].shape[1] if arrays else 0
-    n_rows, total, squares = 0, np.zeros(n_columns), np.zeros(n_columns)
-    for array in arrays:
-        n_rows += len(array)
-        total += array.sum(axis=0, dtype=np.float64)
-    mean = total / max(1, n_rows)
-    for array in arrays:
-        squares += ((array - mean) ** 2).sum(axis=0)
-    return torch.from_numpy(mean), torch.from_numpy(np.sqrt(squares / max(1, n_rows)))
 
 
 @contextmanager

@@ -1,30 +1,34 @@
 """Networks that look at all items of a set at once.
 
 The layers use attention without positions: another order of the items gives the same results, in
-that order. The features of a pair (the cosine and the distance of its items, and those passed as
-`pairs`) add a bias to the attention between its items. Sets of one size are computed together, so
-no set is padded. A set of n items takes O(n ** 2) time and memory.
+that order. The features of a pair (how alike its items are in their set, see `pair_context`, and
+those passed as `pairs`) add a bias to the attention between its items. Sets of one size are
+computed together, so no set is padded. A set of n items takes O(n ** 2) time and memory.
 
 Attributes that hold parameters are the names under which saved files store them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
-from torch.nn.functional import gelu, linear, scaled_dot_product_attention
+from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from labelquorum.deep.networks import Ensemble
+from labelquorum.sets.base import Views
+from labelquorum.sets.context import N_CONTEXT, pair_context
+from labelquorum.sets.examples import Examples
 from labelquorum.sets.pairs import Floats, n_pairs_of, pair_blocks
 
 _PAIRS_PER_BLOCK = 1 << 16
-_N_OWN = 2  # features of a pair that the network computes itself: cosine and distance
 _BIAS_WIDTH = 16
+_N_OWN = 2  # first columns of the context: cosine and distance
 
 
 class Sizes(NamedTuple):
@@ -41,8 +45,8 @@ class Sizes(NamedTuple):
 class Batch(NamedTuple):
     """Sets one after the other, sorted by size."""
 
-    features: Tensor  # (items of all sets, n_features)
-    pairs: list[Tensor]  # of each set, (n_pairs, n_pair_features)
+    features: Tensor  # (items of all sets, n_features), scaled
+    pairs: Tensor  # (pairs of all sets, N_CONTEXT + n_pair_features), scaled
     shapes: list[tuple[int, int]]  # runs of sets of one size: their number, and their size
 
 
@@ -50,7 +54,7 @@ class Encoding(NamedTuple):
     """What a network computes for the sets of a batch."""
 
     items: Tensor  # (items of all sets, width), the input of the pair head
-    own: Tensor  # (pairs of all sets, 2), their cosine and distance
+    pairs: Tensor  # those of the batch
     category_logits: Tensor | None  # (items of all sets, n_categories)
 
 
@@ -59,7 +63,7 @@ def batch_of(sets: Sequence[tuple[Tensor, Tensor]]) -> Batch:
     sizes = [len(features) for features, _ in sets]
     return Batch(
         torch.cat([features for features, _ in sets]),
-        [pairs for _, pairs in sets],
+        torch.cat([pairs for _, pairs in sets]),
         [(len([*same_size]), size) for size, same_size in groupby(sizes)],
     )
 
@@ -122,14 +126,12 @@ class SetNetwork(nn.Module):
         super().__init__()
         width = sizes.width
         self.n_heads = sizes.n_heads
-        for name, n in (("item", sizes.n_features), ("pair", sizes.n_pair_features)):
+        n_pair_columns = N_CONTEXT + sizes.n_pair_features
+        for name, n in (("item", sizes.n_features), ("pair", n_pair_columns)):
             self.register_buffer(f"{name}_mean", torch.zeros(n))
             self.register_buffer(f"{name}_spread", torch.ones(n))
         self.of_features = nn.Linear(sizes.n_features, width)
-        self.of_own = nn.Linear(_N_OWN, _BIAS_WIDTH)
-        self.of_pairs = None
-        if sizes.n_pair_features:
-            self.of_pairs = nn.Linear(sizes.n_pair_features, _BIAS_WIDTH, bias=False)
+        self.of_pairs = nn.Linear(_N_OWN + sizes.n_pair_features, _BIAS_WIDTH)
         self.layers = nn.ModuleList(
             _Layer(width, sizes.n_heads, dropout) for _ in range(sizes.n_layers)
         )
@@ -137,102 +139,110 @@ class SetNetwork(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.to_category = nn.Linear(width, sizes.n_categories) if sizes.n_categories else None
         self.to_pairs = nn.Linear(width, width)
+        self.alike = nn.Sequential(
+            nn.Linear(n_pair_columns, width),
+            nn.GELU(),
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.Linear(width, 1),
+        )
         self.same = nn.Sequential(
             nn.Linear(2 * sizes.n_heads + _N_OWN + sizes.n_pair_features, width),
             nn.GELU(),
             nn.Linear(width, 1),
         )
 
-    def learn_scale(self, items: tuple[Tensor, Tensor], pairs: tuple[Tensor, Tensor]) -> None:
+    def parts(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of the head that takes no items, and all others: none is shared."""
+        alike = [*self.alike.parameters()]
+        others = [p for name, p in self.named_parameters() if not name.startswith("alike.")]
+        return [alike, others]
+
+    def learn_scale(self, examples: Examples) -> None:
         """Store the mean and the spread of each feature of items and of pairs."""
-        for name, (mean, spread) in (("item", items), ("pair", pairs)):
-            getattr(self, f"{name}_mean").copy_(mean)
-            getattr(self, f"{name}_spread").copy_(torch.where(spread > 0, spread, 1.0))
+        sets = [examples.items.of_set(i) for i in range(examples.items.n_sets)]
+        self._store_scale("item", (features for features, _ in sets))
+        self._store_scale("pair", (self._columns(*of_set) for of_set in sets))
+
+    def _store_scale(self, name: str, arrays: Iterable[Floats]) -> None:
+        scaler = StandardScaler()
+        for array in arrays:
+            if len(array):
+                scaler.partial_fit(array)
+        getattr(self, f"{name}_mean").copy_(torch.from_numpy(scaler.mean_))
+        getattr(self, f"{name}_spread").copy_(torch.from_numpy(scaler.scale_))
+
+    def _columns(self, features: Floats, pairs: Floats | None) -> Floats:
+        """Return what the network takes of the pairs of a set: how alike they are, and `pairs`."""
+        mean, spread = (of.cpu().numpy() for of in (self.item_mean, self.item_spread))
+        context = pair_context((features - mean) / spread)
+        return context if pairs is None else np.column_stack([context, pairs])
+
+    def scaled(self, features: Floats, pairs: Floats | None) -> tuple[Tensor, Tensor]:
+        """Return what the network takes of a set: scaled features of its items and its pairs."""
+        arrays = features, self._columns(features, pairs)
+        items, rows = (
+            torch.from_numpy(array.astype(np.float32)).to(self.item_mean.device) for array in arrays
+        )
+        return (
+            (items - self.item_mean) / self.item_spread,
+            (rows - self.pair_mean) / self.pair_spread,
+        )
 
     def encode(self, batch: Batch) -> Encoding:
         """Run the layers and the category head."""
-        features = (batch.features - self.item_mean) / self.item_spread
-        own = _own_features(features, batch.shapes)
-        items = self.dropout(self.of_features(features))
-        hidden = self.of_own(own)
-        if self.of_pairs is not None:
-            # Scale the weights instead of the features: there are far more pairs.
-            weight = self.of_pairs.weight / self.pair_spread
-            bias = -(weight @ self.pair_mean)
-            hidden = hidden + torch.cat([linear(pairs, weight, bias) for pairs in batch.pairs])
-        hidden = gelu(hidden)
+        items = self.dropout(self.of_features(batch.features))
+        hidden = gelu(self.of_pairs(_without_standing(batch.pairs)))
         for layer in self.layers:
             items = layer(items, hidden, batch.shapes)
         items = self.norm(items)
         category_logits = None if self.to_category is None else self.to_category(items)
-        return Encoding(self.to_pairs(items), own, category_logits)
+        return Encoding(self.to_pairs(items), batch.pairs, category_logits)
 
-    def log_odds(self, first: Tensor, second: Tensor, own: Tensor, pairs: Tensor) -> Tensor:
-        """Return the log-odds that two encoded items are of one cluster, whichever is first.
+    def log_odds(self, first: Tensor, second: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log-odds that two items are of one cluster, whichever is first.
 
         Parameters
         ----------
         first, second : Tensor of shape (n, width)
             Rows of `Encoding.items`.
-        own : Tensor of shape (n, 2)
-            The pairs' rows of `Encoding.own`.
-        pairs : Tensor of shape (n, n_pair_features)
+        pairs : Tensor of shape (n, N_CONTEXT + n_pair_features)
+            The pairs' rows of `Encoding.pairs`.
+
+        Returns
+        -------
+        alike, same : Tensor of shape (n,)
+            From `pairs` alone, and from the encoded items too.
         """
-        scaled = (pairs - self.pair_mean) / self.pair_spread
         # One number per head. With one per unit, the network could memorize the clusters.
         by_head = (len(first), self.n_heads, -1)
         products = (first * second).view(by_head).sum(dim=2)
         distances = (first - second).square().view(by_head).sum(dim=2)
-        log_odds: Tensor = self.same(torch.cat([products, distances, own, scaled], dim=1))[:, 0]
-        return log_odds
+        alike: Tensor = self.alike(pairs)[:, 0]
+        columns = torch.cat([products, distances, _without_standing(pairs)], dim=1)
+        same: Tensor = self.same(columns)[:, 0]
+        return alike, same
 
-    def predict(self, features: Floats, pairs: Floats | None) -> tuple[Floats, Floats | None]:
-        """Return P(same cluster) of all pairs of a set, and P(category) of its items."""
+    def predict(self, features: Floats, pairs: Floats | None) -> tuple[Views, Floats | None]:
+        """Return P(same cluster) of all pairs of a set, both ways, and P(category) of its items."""
         self.eval()
-        features_on_device, pairs_on_device = as_tensors(
-            features, pairs, self.of_features.weight.device
-        )
         with torch.no_grad():
-            items, own, category_logits = self.encode(
-                batch_of([(features_on_device, pairs_on_device)])
-            )
-            same = np.empty(len(own))
+            encoding = self.encode(batch_of([self.scaled(features, pairs)]))
+            both = np.empty((2, len(encoding.pairs)))
             for positions, first, second in pair_blocks(len(features), _PAIRS_PER_BLOCK):
                 log_odds = self.log_odds(
-                    items[first], items[second], own[positions], pairs_on_device[positions]
+                    encoding.items[first], encoding.items[second], encoding.pairs[positions]
                 )
-                same[positions] = torch.sigmoid(log_odds.double()).cpu().numpy()
-            if category_logits is None:
-                return same, None
-            return same, torch.softmax(category_logits.double(), dim=1).cpu().numpy()
+                both[:, positions] = torch.sigmoid(torch.stack(log_odds).double()).cpu().numpy()
+            views: Views = dict(enumerate(both))
+            if encoding.category_logits is None:
+                return views, None
+            return views, torch.softmax(encoding.category_logits.double(), dim=1).cpu().numpy()
 
 
-def as_tensors(
-    features: Floats, pairs: Floats | None, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return the features of items and of pairs on the device; pairs without any have 0 columns."""
-    if pairs is None:
-        pairs = np.empty((n_pairs_of(len(features)), 0))
-    items, rows = (torch.from_numpy(array.astype(np.float32)) for array in (features, pairs))
-    return items.to(device), rows.to(device)
-
-
-def _own_features(features: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
-    """Return the cosine and the distance of the items of each pair, shape (n_pairs, 2)."""
-    own = []
-    row = 0
-    for n_sets, n in shapes:
-        items = features[row : row + n_sets * n].view(n_sets, n, -1)
-        first, second = torch.triu_indices(n, n, 1, device=items.device)
-        products = items @ items.transpose(1, 2)
-        squares = products.diagonal(dim1=1, dim2=2)
-        product = products[:, first, second]
-        a, b = squares[:, first], squares[:, second]
-        cosine = product / (a * b).sqrt().clamp_min(1e-9)
-        mean_square = (a + b - 2 * product).clamp_min(0) / features.shape[1]
-        own.append(torch.stack([cosine, mean_square.sqrt()], dim=2).flatten(0, 1))
-        row += n_sets * n
-    return torch.cat(own)
+def _without_standing(pairs: Tensor) -> Tensor:
+    """Leave out how pairs stand out in their set: the layers see the other items themselves."""
+    return torch.cat([pairs[:, :_N_OWN], pairs[:, N_CONTEXT:]], dim=1)
 
 
 class SetNetworks(Ensemble):

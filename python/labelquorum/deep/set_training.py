@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from labelquorum.deep.set_networks import Batch, Encoding, SetNetwork, as_tensors, batch_of
+from labelquorum.deep.set_networks import Batch, Encoding, SetNetwork, batch_of
 from labelquorum.sets.examples import Examples
 from labelquorum.sets.pairs import Codes, Indices, draw_pairs, n_pairs_of, pair_positions
 
@@ -64,7 +64,8 @@ def train_epoch(
             if loss.requires_grad:
                 torch.autograd.backward(loss / len(batch))
             total += float(loss.detach())
-        torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)
+        for part in network.parts():
+            torch.nn.utils.clip_grad_norm_(part, _MAX_GRADIENT_NORM)
         optimizer.step()
         n_done += len(batch)
     return total / len(order)
@@ -92,7 +93,6 @@ class _BatchPairs(NamedTuple):
     first: Tensor  # (n,), rows of their first items among the items of the batch
     second: Tensor  # (n,), rows of their second items
     positions: Tensor  # (n,), where they are among all pairs of the batch
-    features: Tensor  # (n, n_pair_features)
     is_same: Tensor  # (n,), float32, 1 if both items are of one cluster
     weights: Tensor  # (n,), float32; those of a set sum to 1
 
@@ -102,7 +102,7 @@ def _loss(
 ) -> Tensor:
     """Return the sum of the losses of the sets."""
     device = network.item_mean.device
-    batch = batch_of([as_tensors(*examples.items.of_set(i), device) for i in sets])
+    batch = batch_of([network.scaled(*examples.items.of_set(i)) for i in sets])
     encoding = network.encode(batch)
     pairs = _draw_batch_pairs(batch, [examples.clusters[i] for i in sets], rng)
     total = torch.zeros((), device=device)
@@ -118,7 +118,7 @@ def _draw_batch_pairs(batch: Batch, clusters: list[Codes], rng: np.random.Genera
     per_set = []
     n_items = n_pairs = 0
     device = batch.features.device
-    for codes, features in zip(clusters, batch.pairs, strict=True):
+    for codes in clusters:
         drawn = draw_pairs(codes, _PAIRS_PER_SET, rng)
         positions = torch.from_numpy(pair_positions(drawn.first, drawn.second, len(codes)))
         per_set.append(
@@ -126,7 +126,6 @@ def _draw_batch_pairs(batch: Batch, clusters: list[Codes], rng: np.random.Genera
                 torch.from_numpy(drawn.first + n_items),
                 torch.from_numpy(drawn.second + n_items),
                 positions + n_pairs,
-                features[positions],
                 torch.from_numpy(drawn.is_same.astype(np.float32)).to(device),
                 torch.from_numpy(drawn.weights.astype(np.float32)).to(device),
             )
@@ -148,13 +147,14 @@ def _category_loss(logits: Tensor, categories: list[Codes]) -> Tensor:
 
 
 def _pair_loss(network: SetNetwork, encoding: Encoding, pairs: _BatchPairs) -> Tensor:
-    """Return the sum over sets of the weighted mean cross-entropy of their pairs."""
-    log_odds = network.log_odds(
-        encoding.items[pairs.first],
-        encoding.items[pairs.second],
-        encoding.own[pairs.positions],
-        pairs.features,
+    """Return the sum over sets of the weighted mean cross-entropy of their pairs, of both heads."""
+    both = network.log_odds(
+        encoding.items[pairs.first], encoding.items[pairs.second], encoding.pairs[pairs.positions]
     )
-    return binary_cross_entropy_with_logits(
-        log_odds, pairs.is_same, weight=pairs.weights, reduction="sum"
-    )
+    losses = [
+        binary_cross_entropy_with_logits(
+            log_odds, pairs.is_same, weight=pairs.weights, reduction="sum"
+        )
+        for log_odds in both
+    ]
+    return losses[0] + losses[1]

@@ -26,7 +26,7 @@ from labelquorum._shared.arguments import as_choice, as_n_threads, as_positive
 from labelquorum._shared.labels import to_labels
 from labelquorum._shared.progress import progress
 from labelquorum.graphs.correlation import correlation_clustering
-from labelquorum.sets.examples import Examples, Items, as_examples, as_items
+from labelquorum.sets.examples import Examples, Items, as_examples, as_items, clusters_recur
 from labelquorum.sets.metrics import MEASURES, set_f1
 from labelquorum.sets.pairs import Codes, Floats, Indices, n_pairs_of, pair_blocks
 
@@ -55,16 +55,20 @@ class SetLabels(NamedTuple):
     clusters: Any
 
 
+Views = dict[int, Floats]
+
+
 class SetModel(Protocol):
     """One of an estimator's models."""
 
-    def predict(self, features: Floats, pairs: Floats | None) -> tuple[Floats, Floats | None]:
+    def predict(self, features: Floats, pairs: Floats | None) -> tuple[Views, Floats | None]:
         """Return the predictions for a set.
 
         Returns
         -------
-        same : array of shape (n_pairs,)
-            P(same cluster) of all pairs.
+        same : dict of arrays of shape (n_pairs,)
+            P(same cluster) of all pairs, by item weight: 1 if what the model learned about items
+            counts, 0 if not. All sets have the same item weights.
         shares : array of shape (n_items, n_categories) or None
             P(category) of the items; None without categories.
         """
@@ -138,7 +142,8 @@ class BaseSetClusterer(BaseEstimator):
             self._models = self._learn(examples, held_out, seeds, show)
             held_out_sets = _predict_held_out(self._models, examples, held_out)
             tuning = _Tuning(held_out_sets, _SCORES[self.metric], self.n_jobs, show)
-            self.category_weight_, self.offset_, self.held_out_score_ = tuning.best()
+            weights, self.offset_, self.held_out_score_ = tuning.best()
+            self.item_weight_, self.category_weight_ = weights
         return self
 
     def predict(self, sets: Any, groups: Any = None, *, pairs: Any = None) -> SetLabels:
@@ -231,7 +236,8 @@ class BaseSetClusterer(BaseEstimator):
         """Return the mean predictions of all models, of P(same cluster) and P(category)."""
         same_of_models, shares_of_models = [], []
         for model in self._models:
-            same, shares = model.predict(features, pairs)
+            views, shares = model.predict(features, pairs)
+            same = views[self.item_weight_]
             if shares is not None:
                 shares_of_models.append(shares)
                 if self.category_weight_:
@@ -241,10 +247,17 @@ class BaseSetClusterer(BaseEstimator):
         return mean_same, np.mean(shares_of_models, axis=0) if shares_of_models else None
 
 
+class _Weights(NamedTuple):
+    """What counts in P(same cluster), each 1 or 0."""
+
+    item: int
+    category: int
+
+
 class _HeldOutSet(NamedTuple):
     """A set, and what a model that has not seen it predicts."""
 
-    same: dict[int, Floats]  # P(same cluster) of its pairs, by category weight
+    same: dict[_Weights, Floats]  # P(same cluster) of its pairs
     clusters: Codes  # -1 if unknown
 
 
@@ -254,16 +267,22 @@ def _predict_held_out(
     """Let each model predict the sets held out from it, as many as fit into memory."""
     predicted: list[_HeldOutSet] = []
     n_pairs = 0
+    # Sets held out then hold no clusters that a model has not seen. They cannot show whether what
+    # it learned about items is true of others, so only how alike items are may count.
+    is_known = clusters_recur(examples)
     for model, sets in zip(models, held_out, strict=True):
         for i in sets:
             clusters = examples.clusters[i]
             n_pairs += n_pairs_of(len(clusters))
             fits = not predicted or n_pairs <= _MAX_TUNING_PAIRS
             if fits and (clusters >= 0).any():
-                same, shares = model.predict(*examples.items.of_set(i))
-                by_weight = {0: same}
+                views, shares = model.predict(*examples.items.of_set(i))
+                if is_known:
+                    views, shares = {min(views): views[min(views)]}, None
+                by_weight = {_Weights(item, 0): same for item, same in views.items()}
                 if shares is not None:
-                    by_weight = {1: same * same_category(shares), 0: same}
+                    together = same_category(shares)
+                    by_weight |= {_Weights(k, 1): same * together for k, same in views.items()}
                 predicted.append(_HeldOutSet(by_weight, clusters))
     if not predicted:
         raise ValueError(
@@ -274,7 +293,7 @@ def _predict_held_out(
 
 
 class _Tuning:
-    """Search for the category weight and the offset that cluster held-out sets best."""
+    """Search for the weights and the offset that cluster held-out sets best."""
 
     def __init__(
         self,
@@ -285,35 +304,35 @@ class _Tuning:
     ) -> None:
         self._sets, self._score, self._n_jobs, self._show = sets, score, n_jobs, show
         self._weights = [*sets[0].same]
-        self._scores: dict[tuple[int, float], float] = {}  # by category weight and offset
+        self._scores: dict[tuple[_Weights, float], float] = {}  # by weights and offset
 
-    def best(self) -> tuple[int, float, float]:
-        """Return the best category weight, its offset, and their mean score."""
-        for weight in self._weights:
+    def best(self) -> tuple[_Weights, float, float]:
+        """Return the best weights, their offset, and their mean score."""
+        for weights in self._weights:
             offsets = np.arange(-_OFFSET_RANGE, _OFFSET_RANGE + 1, _OFFSET_STEPS[0]).tolist()
-            offset = self._best_of(offsets, weight)
+            offset = self._best_of(offsets, weights)
             for step in _OFFSET_STEPS[1:]:
-                offset = self._best_of([offset - step, offset, offset + step], weight)
-        (weight, offset), score = max(
-            self._scores.items(), key=lambda item: (item[1], item[0][0], -abs(item[0][1]))
+                offset = self._best_of([offset - step, offset, offset + step], weights)
+        (weights, offset), score = max(
+            self._scores.items(), key=lambda item: (item[1], *item[0][0], -abs(item[0][1]))
         )
-        return weight, offset, score
+        return weights, offset, score
 
-    def _best_of(self, offsets: list[float], weight: int) -> float:
-        return max(offsets, key=lambda offset: (self._mean_score(weight, offset), -abs(offset)))
+    def _best_of(self, offsets: list[float], weights: _Weights) -> float:
+        return max(offsets, key=lambda offset: (self._mean_score(weights, offset), -abs(offset)))
 
-    def _mean_score(self, weight: int, offset: float) -> float:
-        if (weight, offset) not in self._scores:
+    def _mean_score(self, weights: _Weights, offset: float) -> float:
+        if (weights, offset) not in self._scores:
             total = 0.0
             for same, clusters in self._sets:
-                predicted = decode(same[weight], offset, len(clusters), self._n_jobs)
+                predicted = decode(same[weights], offset, len(clusters), self._n_jobs)
                 is_known = clusters >= 0
                 total += self._score(clusters[is_known], predicted[is_known])
-            self._scores[weight, offset] = total / len(self._sets)
+            self._scores[weights, offset] = total / len(self._sets)
             if self._show is not None:
                 share = len(self._scores) / len(self._weights) / _N_OFFSETS
                 self._show("offset", min(1.0, share))
-        return self._scores[weight, offset]
+        return self._scores[weights, offset]
 
 
 def same_category(shares: Floats) -> Floats:

@@ -11,11 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from labelquorum._shared.label_reader import Labels, array_of_names, read_labels
 from labelquorum._shared.labels import as_codes
 from labelquorum._shared.samples import as_points, check_finite
 from labelquorum.sets.pairs import Codes, Floats, Indices, n_pairs_of
+
+# Clusters that recur: some items may be equal by chance and link clusters that are different.
+_LEAST_APART = 0.9
 
 
 class Items(NamedTuple):
@@ -51,6 +56,27 @@ class Examples(NamedTuple):
     clusters: list[Codes]  # of each set, (n_items,); -1 if unknown
     categories: list[Codes] | None  # of each set, (n_items,), indices of names; -1 if unknown
     names: NDArray[Any]  # of the categories
+
+
+def clusters_recur(examples: Examples) -> bool:
+    """Say whether the sets show the same clusters again and again.
+
+    Clusters of two sets that share an item are taken as one. They recur if that leaves at most half
+    as many, while clusters of one set stay apart. If items have few values, those that are equal
+    are not the same item, and hardly any clusters stay apart.
+    """
+    _, of_item = np.unique(np.concatenate(examples.items.features), axis=0, return_inverse=True)
+    starts = np.cumsum([0, *(codes.max() + 1 for codes in examples.clusters)])
+    shifted = zip(examples.clusters, starts[:-1], strict=True)
+    of_row = np.concatenate([np.where(codes < 0, -1, codes + start) for codes, start in shifted])
+    is_known = of_row >= 0
+    clusters, items = of_row[is_known], of_item.reshape(-1)[is_known]
+    n_clusters, n_items = int(starts[-1]), int(items.max()) + 1
+    shared = sparse.coo_array((np.ones(len(items)), (clusters, items)), shape=(n_clusters, n_items))
+    n_distinct, distinct = connected_components(shared @ shared.T, directed=False)
+    of_sets = np.split(distinct, starts[1:-1])
+    n_apart = sum(len(np.unique(of_set)) for of_set in of_sets)
+    return 2 * n_distinct <= n_clusters and n_apart >= _LEAST_APART * n_clusters
 
 
 def as_items(sets: Any, groups: Any, pairs: Any) -> Items:

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
 from labelquorum._shared.arguments import as_positive
-from labelquorum.sets.base import BaseSetClusterer, SetModel
+from labelquorum.sets.base import BaseSetClusterer, SetModel, Views
 from labelquorum.sets.examples import Examples
 from labelquorum.sets.pairs import (
     DrawnPairs,
@@ -72,7 +72,8 @@ class PairwiseSetClusterer(BaseSetClusterer):
         Log-odds above which two items count as being of one cluster.
     category_weight_ : int
         1 if P(same cluster) is multiplied by the probability that both items are of one category; 0
-        if held-out sets are clustered better without.
+        if held-out sets are clustered better without, or if most clusters of the sets recur in
+        other sets, so that held-out sets cannot tell.
     held_out_ : list of arrays
         The indices of the sets held out from each model.
     held_out_score_ : float
@@ -219,9 +220,9 @@ class _Classifiers(NamedTuple):
     of_items: Any  # None without categories; a category if the training sets have only that one
     n_categories: int
 
-    def predict(self, features: Floats, pairs: Floats | None) -> tuple[Floats, Floats | None]:
+    def predict(self, features: Floats, pairs: Floats | None) -> tuple[Views, Floats | None]:
         """Return P(same cluster) of all pairs of a set, and P(category) of its items."""
-        same = self._predict_pairs(features, pairs)
+        same = {1: self._predict_pairs(features, pairs)}
         if self.of_items is None:
             return same, None
         shares = np.zeros((len(features), self.n_categories))
