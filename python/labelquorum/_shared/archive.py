@@ -100,16 +100,16 @@ class ArchiveReader:
         """Read an array into memory of its own."""
         info = check_member(self._archive, self._file, _name(i))
         with self._archive.open(info) as member:
-            header: Any = member  # NumPy reads it in small pieces
-            shape, is_fortran, dtype = read_array_header(header)
+            source: Any = member
+            shape, is_fortran, dtype = read_array_header(source)
             n_bytes = math.prod(shape) * dtype.itemsize
             if dtype.itemsize == 0 or member.tell() + n_bytes != info.file_size:
                 raise ValueError(f"{_name(i)} has shape {shape} and {info.file_size} bytes")
             order: Any = "F" if is_fortran else "C"
             array: NDArray[Any] = np.empty(shape, dtype, order)
-            content = memoryview(array.reshape(-1, order="A").view(np.uint8))
+            content = memoryview(array.reshape(-1, order="A").view(np.uint8).data)
             while len(content):
-                n_read = member.readinto(content[:_BYTES_PER_BLOCK])
+                n_read = source.readinto(content[:_BYTES_PER_BLOCK])
                 if not n_read:
                     raise ValueError(f"{_name(i)} is cut off")
                 content = content[n_read:]

@@ -87,9 +87,9 @@ class Encoder:
         if kind is np.random.RandomState:
             state = value.get_state(legacy=True)
             return {"random_state": [self.encode(item, name) for item in state]}
-        if kind_of(value) is not None:
-            return self._encode_model(value, name)
-        self._refuse(value, name)
+        if kind_of(value) is None:
+            self._refuse(value, name)
+        return self._encode_model(value, name)
 
     def encode_all(self, values: dict[str, Any], name: str = "") -> dict[str, Any]:
         """Encode values by name; errors name them unless they are parts of a value with a name."""
@@ -141,8 +141,9 @@ def state_of(value: Any) -> dict[str, Any]:
     if hasattr(value, "__saved_state__"):
         state: dict[str, Any] = value.__saved_state__()
         return state
-    if isinstance(value, tuple):  # a NamedTuple
-        return dict(zip(type(value)._fields, value, strict=True))
+    if isinstance(value, tuple):
+        fields: dict[str, Any] = value._asdict()  # type: ignore[attr-defined]  # a NamedTuple
+        return fields
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return dict(vars(value))
@@ -242,7 +243,8 @@ class Decoder:
         check_stored(codes, "codes", np.int32, codes.shape, (0, len(names) - 1))
         table = np.empty(len(names), dtype=object)
         table[:] = names
-        return table[codes]
+        objects: NDArray[Any] = table[codes]
+        return objects
 
     def _sparse(self, content: Any) -> Any:
         kind, parts = _SPARSE[content[0]], self.decode_all(content[1])

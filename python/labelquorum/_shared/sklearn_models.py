@@ -147,7 +147,8 @@ def _trees_of(model: Any) -> dict[str, Any]:
     if any(len(tree.raw_left_cat_bitsets) for tree in predictors):
         raise TypeError("must have no features of categories to be saved: nothing is pickled")
     nodes = np.concatenate([tree.nodes for tree in predictors])
-    columns = {name: np.ascontiguousarray(nodes[name]) for name in nodes.dtype.names}
+    names: tuple[str, ...] = nodes.dtype.names or ()
+    columns = {name: np.ascontiguousarray(nodes[name]) for name in names}
     columns["n_nodes"] = np.array([len(tree.nodes) for tree in predictors])
     return {_TREES: columns, _BASELINE: model._baseline_prediction}
 

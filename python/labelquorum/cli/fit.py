@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.files import FileError, replacing
+from labelquorum._shared.files import FileError, check_writable, is_stream, replacing
 from labelquorum._shared.progress import progress
 from labelquorum._shared.terminal import visible_line
 from labelquorum.cli.files.features import Features, read_features
@@ -71,6 +71,12 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         help="where to write the table: .csv, .parquet or .npz (default: FILE with -labels.csv "
         "instead of its extension; of a folder, FOLDER-labels)",
     )
+    add(
+        "--save",
+        type=Path,
+        metavar="FILE.lq",
+        help='save the model to this file, for "labelquorum predict"',
+    )
     add_scheduler(add)
     add_run(add)
     parser.set_defaults(command=_run)
@@ -119,6 +125,8 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     started = time.perf_counter()
+    if args.save is not None:
+        _check_save(args)
     if is_dask_folder(args):
         _run_on_folder(args, started)
         return
@@ -134,8 +142,26 @@ def _run(args: argparse.Namespace) -> None:
     }
     with replacing(out) as file:
         write_columns(out, file, columns)
+    _save(args, model)
     if not args.quiet:
         print_summary(model, args.file, X, out, started)
+
+
+def _check_save(args: argparse.Namespace) -> None:
+    """Refuse a file to save to that is another file of the command, or cannot be written."""
+    if is_stream(args.save):
+        raise UsageError(f"--save must be a file, got {args.save}, a pipe or device")
+    check_writable(args.save)
+    for source, name in ((args.file, "FILE"), (args.labels, "--labels"), (args.out, "--out")):
+        if source is not None:
+            check_other(args.save, source, name, "--save")
+    if args.out is not None and args.out.absolute() == args.save.absolute():
+        raise UsageError(f"--save must be another file than --out, got {args.save}")
+
+
+def _save(args: argparse.Namespace, model: ConsensusClusterer) -> None:
+    if args.save is not None:
+        model.save(args.save)
 
 
 def _run_on_folder(args: argparse.Namespace, started: float) -> None:
@@ -150,7 +176,7 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
     folder = folder_of(
         args, ("label_column", "columns", "n_clusters", "min_cluster_size", "discover", "seed")
     )
-    if not folder.missing:
+    if not folder.missing and args.save is None:
         print_complete(args, folder)
         return
     from labelquorum.dask import ConsensusClusterer as DaskClusterer
@@ -161,6 +187,7 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
         model = fitted(DaskClusterer, args, X, known)
         with progress(not args.quiet) as show:
             folder.label_samples(workers, model, args.columns, args.label_column, show)
+    _save(args, model.estimator_)
     if not args.quiet:
         _print_categories(model.estimator_, sys.stdout, model.sample_)
         print_result(

@@ -88,9 +88,8 @@ class Ballots:
 
     def __saved_state__(self) -> dict[str, Any]:
         """Return what the other attributes do not follow from."""
-        names = ("ids", "counts", "signatures", "known", "partition_weights")
-        names += ("weights", "islands", "known_apart")
-        return {name: getattr(self, name) for name in names}
+        follows = ("members", "partition_of", "has_votes", "sizes")
+        return {name: value for name, value in vars(self).items() if name not in follows}
 
     @classmethod
     def __of_saved_state__(cls, **state: Any) -> Ballots:
