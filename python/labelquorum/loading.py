@@ -9,7 +9,7 @@ from typing import Any
 
 from labelquorum._shared.archive import opened_archive
 from labelquorum._shared.saving import read_saved
-from labelquorum._shared.sealed import reading
+from labelquorum._shared.sealed import FormatError, reading
 
 _MODULES = {
     "labelquorum.ConsensusClusterer": "clustering.clusterer",
@@ -61,8 +61,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     -----
     *Safety.* Nothing in the file is run, and no class is imported by a name in it, apart from those
     of a closed list. All values are checked before they are used. So files of strangers are safe to
-    open. (faiss reads the index of a `NeighborSearcher` and is not made for that: open such a file
-    only if you trust it.)
+    open. One kind is refused: a `NeighborSearcher` with an index, since faiss, which reads that, is
+    not made for files of strangers. ``NeighborSearcher.load`` opens it if you trust it.
 
     *Versions.* Later versions of the package read files of earlier ones. An earlier one refuses a
     file of a later format, and says so.
@@ -90,6 +90,11 @@ def load(path: str | os.PathLike[str]) -> Any:
         name = "labelquorum.PreClusteringSampler"
         if "meta.npy" not in archive.names:
             name = archive.meta()["format"]
+        if "index.faiss" in archive.names:
+            raise FormatError(
+                f"{os.fspath(path)} holds an index of faiss, which may do harm if it comes from a "
+                "stranger: if you trust it, use NeighborSearcher.load"
+            )
         if name not in _OF_OTHER_FORMATS:
             return read_saved(archive, _class(name, _MODULES[name]), path)
     return _class(name, _OF_OTHER_FORMATS[name]).load(path)

@@ -126,7 +126,7 @@ def restored(name: str, parameters: dict[str, Any], learned: dict[str, Any]) -> 
         raise ValueError(f"{name} has other attributes")
     check_output(learned.get(_OUTPUT, {}))
     vars(model).update(learned)
-    if kind.check is not None and kind.learned[0] in learned:
+    if kind.check is not None and learned.keys() & {*kind.learned}:
         kind.check(model)
     return model
 

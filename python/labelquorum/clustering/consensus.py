@@ -289,9 +289,9 @@ class ConsensusTree:
         if n_merges >= n or (self._merges.max(axis=1) >= n + np.arange(n_merges)).any():
             raise ValueError("merges must join groups and earlier merges")
         check_stored(self._costs, "costs", np.float64, (n_merges,))
-        check_stored(self._sizes, "sizes", np.float64, (n + n_merges,))
+        check_stored(self._sizes, "sizes", np.float64, (n + n_merges,), (1, len(self.ballots.ids)))
         check_stored(self._is_known, "is_known", np.bool_, (n + n_merges,))
-        check_stored(self._outlier_share, "outlier_share", np.float64, ())
+        check_stored(self._outlier_share, "outlier_share", np.float64, (), (0, 1))
 
     def _sizes_of_groups(self) -> Float64Array:
         grouped = self._group_of >= 0

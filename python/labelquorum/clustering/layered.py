@@ -56,6 +56,8 @@ class LayeredClusterer(Saved):
     def __check_saved__(self) -> None:
         """Raise an error unless what was read fits together, as after `fit`."""
         super().__check_saved__()
+        if self.min_cluster_size is not None:
+            as_positive(self.min_cluster_size, "min_cluster_size")
         check_kinds(self, outcome_=Outcome, _frame=Frame, _tree=ConsensusTree)
         outcome, n = self.outcome_, len(self.outcome_.categories.numbers)
         n_columns = outcome.features.shape[1]
