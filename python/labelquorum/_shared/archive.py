@@ -34,10 +34,11 @@ def write_archive(
 ) -> None:
     """Write the object and the arrays "0.npy", "1.npy", ...; see `ArchiveReader`.
 
-    A file that exists is replaced once the new one is complete.
+    A file that exists is replaced once the new one is complete. The same content gives the same
+    file.
     """
     with replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(META, json.dumps(meta))
+        archive.writestr(zipfile.ZipInfo(META), json.dumps(meta))  # without the time of day
         for i, array in enumerate(arrays):
             with aligned_member(archive, file, _name(i)) as member:
                 write_array(member, array)

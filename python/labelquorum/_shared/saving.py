@@ -90,7 +90,7 @@ class Saved:
         Here, these are the number and names of the features. Subclasses check the rest.
         """
         n_features = getattr(self, "n_features_in_", None)
-        if n_features is not None:
+        if hasattr(self, "n_features_in_"):
             as_positive(n_features, "n_features_in_")
         if hasattr(self, "feature_names_in_"):
             names = self.feature_names_in_

@@ -44,8 +44,9 @@ def _check_linear(model: Any) -> None:
 
 
 def _check_scaler(model: Any) -> None:
-    for name in ("mean_", "scale_", "var_"):
-        if getattr(model, name) is not None:
+    is_needed = {"mean_": model.with_mean, "scale_": model.with_std, "var_": model.with_std}
+    for name, needed in is_needed.items():
+        if needed or getattr(model, name) is not None:
             check_stored(getattr(model, name), name, _FLOATS, (model.n_features_in_,))
 
 

@@ -80,6 +80,8 @@ class LayeredClusterer(Saved):
         check_stored(self.suspect_labels_, "suspect_labels_", INTEGERS, (None,), (0, n - 1))
         if self.classifier_ is not None:
             check_features(self.classifier_, self.n_features_in_)
+            numbers, n_numbers = self.classifier_.classes_, len(self.classes_)
+            check_stored(numbers, "classes_", INTEGERS, (None,), (0, n_numbers - 1))
 
     def _min_size(self, n_clusters: int | None) -> int:
         """The smallest size of a new category, if this number of them is asked for."""

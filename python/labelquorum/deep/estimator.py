@@ -169,6 +169,8 @@ class DeepEstimator(BaseEstimator):
         facts = {
             "class": type(self).__name__,
             "parameters": {k: v for k, v in self.get_params().items() if k != "network"},
+            # JSON has no tuples.
+            "tuples": [k for k, v in self.get_params().items() if isinstance(v, tuple)],
             "seeds": self._seeds_,
             "n_outputs": self._n_outputs,
             **self._scaling.facts(),
@@ -222,6 +224,8 @@ class DeepEstimator(BaseEstimator):
         network: Callable[[], Any] | None,
     ) -> Self:
         parameters = facts["parameters"] | {"device": device}
+        for name in facts.get("tuples", ()):  # Files of before have no such entry.
+            parameters[name] = tuple(parameters[name])
         model = cls(**parameters, **({} if network is None else {"network": network}))
         model._check_parameters()
         _check_facts(facts, tensors)
