@@ -470,6 +470,46 @@ def damaged(content, rng):
     return bytes(content)
 
 
+def with_value(path, value):
+    """A change of the JSON object of a saved `ConsensusClusterer`."""
+
+    def change(meta):
+        inner = meta["state"]
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+        return meta
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        # Searches for a level of the tree would not end.
+        (("parameters", "min_cluster_size"), float("nan")),
+        (("parameters", "min_cluster_size"), 0.5),
+        (("learned", "_tree", "part", 1, "_outlier_share"), 1e308),
+        (("learned", "_tree", "part", 1, "_outlier_share"), -1.0),
+        (("learned", "_tree", "part", 1, "n_groups"), 2**40),
+        (("learned", "n_features_in_"), None),
+        (("learned", "n_features_in_"), 5),
+        (("learned", "n_clusters_"), 4),
+        (("learned", "predict"), 1),
+        (("learned", "__class__"), 1),
+        (("learned", "outcome_"), None),
+        (("learned", "outcome_", "part", 1, "n_known"), 9),
+        (("learned", "_sklearn_output_config"), {"dict": [["transform", "os"]]}),
+        (("learned", "_layers"), {"part": ["Layers", {}]}),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(path, value, tmp_path):
+    content = changed(bytes_of("ConsensusClusterer"), with_value(path, value))
+    (tmp_path / "model.lq").write_bytes(content)
+    with pytest.raises(ValueError, match=r"model\.lq is damaged or not a saved model"):
+        lq.load(tmp_path / "model.lq")
+
+
 FILES = [name for name in ESTIMATORS if type(made(name)[0]) not in OF_OTHER_FORMATS]
 # Of each kind, 20,000 of all files together.
 mutations = pytest.mark.parametrize("n", [30, pytest.param(1334, marks=pytest.mark.slow)])
