@@ -173,7 +173,12 @@ def test_samples_of_saved_models_are_checked(kind):
     X = kind(np.eye(3))
     check_samples(X, "X", (None, 3))
     check_samples(X.astype(np.float32), "X", (3, 3))
-    for wrong, shape in ((X, (2, 3)), (X, (None, 2)), (X.astype(int), (3, 3)), (X / 0, (3, 3))):
+    for wrong, shape in (
+        (X, (2, 3)),
+        (X, (None, 2)),
+        (X.astype(int), (3, 3)),
+        (X * np.inf, (3, 3)),
+    ):
         with pytest.raises(ValueError, match="X must"):
             check_samples(wrong, "X", shape)
 
@@ -187,7 +192,7 @@ def test_bools_and_characters_are_what_numpy_counts_on():
         size = array.itemsize
         with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
             archive.writestr("a.npy", content[:-size] + value.to_bytes(size, "little"))
-        with pytest.raises(ValueError, match="an array of (bools|strings) holds"):
+        with pytest.raises(ValueError, match=r"an array of (bools|strings) holds"):
             read_arrays(file)
 
 
