@@ -173,12 +173,8 @@ def test_samples_of_saved_models_are_checked(kind):
     X = kind(np.eye(3))
     check_samples(X, "X", (None, 3))
     check_samples(X.astype(np.float32), "X", (3, 3))
-    for wrong, shape in (
-        (X, (2, 3)),
-        (X, (None, 2)),
-        (X.astype(int), (3, 3)),
-        (X * np.inf, (3, 3)),
-    ):
+    infinite = kind(np.full((3, 3), np.inf))
+    for wrong, shape in ((X, (2, 3)), (X, (None, 2)), (X.astype(int), (3, 3)), (infinite, (3, 3))):
         with pytest.raises(ValueError, match="X must"):
             check_samples(wrong, "X", shape)
 
