@@ -75,12 +75,12 @@ def load(path: str | os.PathLike[str]) -> Any:
     >>> import tempfile
     >>> from pathlib import Path
     >>> import labelquorum as lq
-    >>> model = lq.KNNLabelPropagation(1).fit([[0.0], [1.0], [9.0]], ["a", None, "b"])
+    >>> model = lq.LabelSpreading(1).fit([[0.0], [1.0], [8.0], [9.0]], ["a", None, None, "b"])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "model.lq")
     ...     model.save(path)
     ...     lq.load(path).predict([[2.0], [8.0]])
-    array(['a', 'b'], dtype=object)
+    array(['a', 'b'], dtype='<U1')
     """
     with open(path, "rb") as file:
         beginning = file.read(9)
