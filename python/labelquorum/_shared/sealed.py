@@ -193,10 +193,10 @@ def check_stored(
     """Raise ValueError unless a value of a file has one of these types, this shape and range.
 
     A length that is None may be anything. Floats must be finite; integers must be from the first to
-    the last of the `limits`. Numbers and lists of JSON have a kind of type, but no size.
+    the last of the `limits`. Numbers of JSON have a kind of type, but no size.
     """
     has_size = isinstance(array, np.ndarray)
-    if not has_size and shape and not isinstance(array, (list, tuple)):
+    if not has_size and shape:
         raise TypeError(f"{name} must be an array, got {type(array).__name__}")
     array = np.asarray(array)
     dtypes = dtypes if isinstance(dtypes, tuple) else (dtypes,)

@@ -27,6 +27,7 @@ from labelquorum._shared.arguments import METRICS, as_choice, as_fraction, as_po
 from labelquorum._shared.files import replacing
 from labelquorum._shared.samples import Points, as_points
 from labelquorum._shared.sealed import (
+    INTEGERS,
     FormatError,
     check_member,
     check_stored,
@@ -133,17 +134,17 @@ def _check_meta(meta: dict[str, Any], quality: SearchQuality, shape: tuple[int, 
     if names is not None and [*map(type, names)] != [str] * n_features:
         raise ValueError(f"feature_names must be {n_features} strings")
     as_choice(quality.method, "method", ("exact", *_SETTING_SIZES))
-    check_stored(quality[:2], "quality", np.float64, (2,))
+    check_stored(np.array(quality[:2]), "quality", np.float64, (2,))
     check_stored(quality.n_queries, "n_queries", np.int64, (), (0, n_samples))
     if quality.method == "exact":
         return
     n_values = _SETTING_SIZES[quality.method]
-    check_stored(meta["setting"], "setting", np.int64, (n_values,), (1, n_samples))
+    check_stored(np.array(meta["setting"]), "setting", INTEGERS, (n_values,), (1, n_samples))
     check_stored(meta["scale"], "scale", np.float64, ())
     if not meta["scale"] > 0:
         raise ValueError(f"scale must be above 0, got {meta['scale']}")
     if meta["shift"] is not None:
-        check_stored(meta["shift"], "shift", np.float64, (n_features,))
+        check_stored(np.array(meta["shift"]), "shift", np.float64, (n_features,))
 
 
 def _map_points(archive: zipfile.ZipFile, file: BinaryIO, path: str | os.PathLike[str]) -> Points:
