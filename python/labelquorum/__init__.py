@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from labelquorum.graphs.communities import communities
     from labelquorum.graphs.correlation import correlation_clustering
     from labelquorum.graphs.csr import connected_components, normalize_graph, symmetrize_graph
+    from labelquorum.loading import load
     from labelquorum.neighbors.search import kneighbors, kneighbors_graph
     from labelquorum.neighbors.searcher import NeighborSearcher
     from labelquorum.neighbors.transformer import KNeighborsTransformer
@@ -102,6 +103,7 @@ __all__ = [
     "kneighbors_graph",
     "label_quality",
     "learning_curve",
+    "load",
     "mini_clusters",
     "n_checks_needed",
     "normalize_graph",
@@ -152,6 +154,7 @@ _MODULE_OF = {
     "kneighbors_graph": "neighbors.search",
     "label_quality": "quality.checks",
     "learning_curve": "quality.learning_curve",
+    "load": "loading",
     "mini_clusters": "votes.mini_clusters",
     "n_checks_needed": "quality.checks",
     "normalize_graph": "graphs.csr",

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -29,6 +28,7 @@ from labelquorum._shared.label_reader import Labels
 from labelquorum._shared.labels import has_label, to_labels
 from labelquorum._shared.origins import as_origins, said_by_people
 from labelquorum.clustering.clusterer import ConsensusClusterer as InMemoryClusterer
+from labelquorum.clustering.drawn import DrawnClusterer
 from labelquorum.clustering.novelty import as_level
 from labelquorum.votes.mini_clusters import mini_clusters as in_memory_mini_clusters
 from labelquorum.votes.signatures import SignatureTable
@@ -191,7 +191,7 @@ def _labels_of(chunk: Any, clusters: SignatureLabels) -> NDArray[np.int32]:
     return clusters.labels_of(chunk)
 
 
-class ConsensusClusterer(BaseEstimator):
+class ConsensusClusterer(DrawnClusterer):
     """Find categories in a sample of the data, and label all of it, chunk by chunk.
 
     `fit` draws samples, preferably those with a known label, and fits a

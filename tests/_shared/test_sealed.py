@@ -13,10 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
+from scipy.sparse import csr_array
+from sklearn.linear_model import LinearRegression
 
 from labelquorum._shared.sealed import (
     FormatError,
     array_of,
+    check_features,
+    check_kinds,
+    check_length,
+    check_samples,
     check_stored,
     check_stored_order,
     read_arrays,
@@ -143,6 +149,47 @@ def test_stored_arrays_are_checked(array, dtypes, shape, limits, message):
     with pytest.raises(ValueError, match=message):
         check_stored(array, "a", dtypes, shape, limits)
     check_stored(np.arange(6).reshape(2, 3), "a", (np.int32, np.int64), (2, None), (0, 5))
+
+
+def test_parts_of_saved_models_are_checked():
+    class Owner:
+        part = 3
+
+    check_kinds(Owner(), part=int)
+    with pytest.raises(TypeError, match="part must be a str"):
+        check_kinds(Owner(), part=str)
+    check_length(np.array(["a", None], dtype=object), "a", 2)
+    for array, error in (([1, 2], TypeError), (np.arange(3), ValueError), (np.eye(2), ValueError)):
+        with pytest.raises(error, match="a must"):
+            check_length(array, "a", 2)
+    with pytest.raises(TypeError, match="a must be an array, got dict"):
+        check_stored({}, "a", np.float64, (1,))
+    with pytest.raises(ValueError, match="a model for 2 features is wanted"):
+        check_features(LinearRegression().fit(np.eye(3), [1, 2, 3]), 2)
+
+
+@pytest.mark.parametrize("kind", [np.array, csr_array])
+def test_samples_of_saved_models_are_checked(kind):
+    X = kind(np.eye(3))
+    check_samples(X, "X", (None, 3))
+    check_samples(X.astype(np.float32), "X", (3, 3))
+    infinite = kind(np.full((3, 3), np.inf))
+    for wrong, shape in ((X, (2, 3)), (X, (None, 2)), (X.astype(int), (3, 3)), (infinite, (3, 3))):
+        with pytest.raises(ValueError, match="X must"):
+            check_samples(wrong, "X", shape)
+
+
+def test_bools_and_characters_are_what_numpy_counts_on():
+    for array, value in ((np.array([True]), 2), (np.array(["a"]), 0x110000)):
+        file = io.BytesIO()
+        np.savez(file, a=array)
+        with zipfile.ZipFile(file) as archive:
+            content = archive.read("a.npy")
+        size = array.itemsize
+        with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+            archive.writestr("a.npy", content[:-size] + value.to_bytes(size, "little"))
+        with pytest.raises(ValueError, match=r"an array of (bools|strings) holds"):
+            read_arrays(file)
 
 
 @pytest.mark.parametrize("order", [[0, 0, 1], [0, 1, 3], [0, 1]])

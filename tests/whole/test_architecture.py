@@ -16,13 +16,14 @@ LAYERS = [
     {"_core", "_shared"},
     {"votes", "neighbors", "graphs"},
     {"clustering", "semi_supervised", "active_learning", "sets", "quality", "text"},
-    {"deep", "display", "report", "dask", "review", "cli"},
+    {"deep", "display", "report", "dask", "review", "cli", "loading"},
 ]
 # `ConsensusClusterer.report` is a promise to users; the page is imported when it is called.
 UPWARD = {("clustering.clusterer", "report.page")}
 # NamedTuple's own methods have underscores only to stay apart from fields.
 OF_NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
-OF_OTHER_PACKAGES = {"_is_mkldnn_bf16_supported"}  # PyTorch has no public name for it
+# PyTorch and scikit-learn have no public names for these.
+OF_OTHER_PACKAGES = {"_is_mkldnn_bf16_supported", "_predictors", "_baseline_prediction"}
 MOST_LINES = 600
 
 

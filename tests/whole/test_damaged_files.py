@@ -66,6 +66,15 @@ def read_searcher(path):
     return [*searcher.query(rows)]
 
 
+def write_model(path):
+    lq.ConsensusClusterer(3, n_partitions=6, random_state=0).fit(X).save(path)
+
+
+def read_model(path):
+    model = lq.load(path)
+    return [model.labels_, model.predict_proba(X + 0.1), model.cut(4)]
+
+
 def write_table(path):
     table = lq.SignatureTable(3)
     table.update(np.random.default_rng(0).integers(-1, 3, size=(200, 3)))
@@ -118,6 +127,7 @@ def read_sets(path):
 KINDS = {
     "partitions": ("partitions-001.npy", write_partitions, read_partitions),
     "settings": ("settings.json", write_partitions, read_partitions),
+    "model": ("model.lq", write_model, read_model),
     "sampler": ("sampler.npz", write_sampler, read_sampler),
     "exact searcher": ("searcher", write_exact, read_searcher),
     "searcher": ("searcher", write_index, read_searcher),

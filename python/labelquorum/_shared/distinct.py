@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.samples import Points
+from labelquorum._shared.sealed import INTEGERS, check_stored
 
 Integers = NDArray[np.integer[Any]]
 _UInt64 = NDArray[np.uint64]
@@ -61,6 +62,15 @@ class DistinctRows(NamedTuple):
         """Take all of n rows as distinct."""
         each = np.arange(n)
         return cls(each, each, np.ones(n, dtype=np.int64))
+
+    def __check_saved__(self) -> None:
+        """Raise ValueError unless all parts fit together."""
+        check_stored(self.numbers, "numbers", INTEGERS, (None,), (0, len(self.samples) - 1))
+        n, n_rows = len(self.numbers), len(self.samples)
+        check_stored(self.samples, "samples", INTEGERS, (n_rows,), (0, n - 1))
+        check_stored(self.counts, "counts", INTEGERS, (n_rows,), (1, n))
+        if not n or self.counts.sum() != n:
+            raise ValueError(f"counts must sum to the number of samples, {n}")
 
     @property
     def has_copies(self) -> bool:

@@ -141,6 +141,26 @@ class Frame:
             state["directions"] = self.projection
         return state
 
+    def __check_saved__(self) -> None:
+        """Raise ValueError unless all parts fit together."""
+        check_stored(self.center, "center", np.float64, (None,))
+        check_stored(self.scale, "scale", np.float64, ())
+        check_stored(self.is_double, "is_double", np.bool_, ())
+        if not self.scale > 0:
+            raise ValueError(f"scale must be above 0, got {self.scale}")
+        n_columns = len(self.center)
+        if self.projection is not None:
+            check_stored(self.projection, "projection", (np.float32, np.float64), (None, n_columns))
+        if self.metric is not None:
+            check_stored(self.metric, "metric", np.float64, (n_columns, None))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of features of samples, and of columns of their rows."""
+        n_features = len(self.center) if self.projection is None else len(self.projection)
+        n_columns = len(self.center) if self.metric is None else self.metric.shape[1]
+        return n_features, n_columns
+
     @classmethod
     def of_state(cls, state: Mapping[str, NDArray[Any]]) -> Frame:
         """Make a frame from what `state` returned; raise ValueError if it is out of range."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.arguments import shown
+from labelquorum._shared.sealed import check_length, check_stored
 
 Negatives: TypeAlias = Literal["none", "names", "refused"]
 """What negative integers other than -1 are: no labels, names of what is no category, or mistakes.
@@ -45,6 +46,11 @@ class Labels(NamedTuple):
     bools. Of mixed kinds, integers come first, in an array of objects."""
     codes: NDArray[np.int32]
     """(n_samples,): the index of each label in `classes`, -1 for no label."""
+
+    def __check_saved__(self) -> None:
+        """Raise ValueError unless the parts fit together."""
+        check_length(self.classes, "classes", len(self.classes))
+        check_stored(self.codes, "codes", np.int32, (None,), (-1, len(self.classes) - 1))
 
     def as_objects(self) -> NDArray[Any]:
         """Return the labels as Python objects, None for no label."""

@@ -24,6 +24,7 @@ from scipy import sparse
 from labelquorum._shared.arguments import shown
 from labelquorum._shared.label_reader import Labels, read_labels
 from labelquorum._shared.labels import category_names, known_codes
+from labelquorum._shared.sealed import check_kinds, check_stored
 
 GIVEN, ACCEPTED, PROPOSED = "given", "accepted", "proposed"
 ORIGINS = (GIVEN, ACCEPTED, PROPOSED)
@@ -40,6 +41,13 @@ class Origins(NamedTuple):
     """(n_samples,): whether the known label is an accepted one; None if none is."""
     proposed: Labels | None = None
     """The labels that an earlier model proposed; None if there are none."""
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless the parts are of the right kind."""
+        if self.is_accepted is not None:
+            check_stored(self.is_accepted, "is_accepted", np.bool_, (None,))
+        if self.proposed is not None:
+            check_kinds(self, proposed=Labels)
 
     def words(
         self, known: NDArray[np.int32] | None, numbers: NDArray[np.int32]

@@ -28,7 +28,11 @@ from numpy.typing import NDArray
 _DIGEST_SIZE = 16  # bytes
 _SEAL = b"labelquorum"  # what stands between an array and its digest
 _LONGEST_MESSAGE = 300  # characters: some errors show what they could not read
+FLOATS = (np.float16, np.float32, np.float64)
+INTEGERS = (np.int32, np.int64)
+"""The dtypes of numbers of rows, clusters and categories."""
 _BYTES_PER_READ = 1 << 22
+_LAST_CHARACTER = 0x10FFFF  # of Unicode
 
 
 class FormatError(ValueError):
@@ -189,9 +193,11 @@ def check_stored(
     """Raise ValueError unless a value of a file has one of these types, this shape and range.
 
     A length that is None may be anything. Floats must be finite; integers must be from the first to
-    the last of the `limits`. Numbers and lists of JSON have a kind of type, but no size.
+    the last of the `limits`. Numbers of JSON have a kind of type, but no size.
     """
     has_size = isinstance(array, np.ndarray)
+    if not has_size and shape:
+        raise TypeError(f"{name} must be an array, got {type(array).__name__}")
     array = np.asarray(array)
     dtypes = dtypes if isinstance(dtypes, tuple) else (dtypes,)
     kinds = [np.dtype(dtype).kind for dtype in dtypes]
@@ -213,6 +219,37 @@ def check_stored(
             )
 
 
+def check_kinds(owner: Any, **kinds: type) -> None:
+    """Raise TypeError unless attributes, given by name, are objects of these classes."""
+    for name, kind in kinds.items():
+        if not isinstance(getattr(owner, name), kind):
+            raise TypeError(f"{name} must be a {kind.__name__}")
+
+
+def check_samples(X: Any, name: str, shape: tuple[int | None, int]) -> None:
+    """Raise an error unless this is an array or CSR array of finite floats, of this shape."""
+    if hasattr(X, "indptr"):
+        check_stored(X.data, name, FLOATS, (None,))
+        if any(wanted not in (None, n) for wanted, n in zip(shape, X.shape, strict=True)):
+            raise ValueError(f"{name} must have shape {shape}, got {X.shape}")
+    else:
+        check_stored(X, name, FLOATS, shape)
+
+
+def check_length(array: Any, name: str, n: int) -> None:
+    """Raise an error unless this is an array of shape (n,), of any type."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} must be an array, got {type(array).__name__}")
+    if array.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), got {array.shape}")
+
+
+def check_features(model: Any, n_features: int) -> None:
+    """Raise an error unless this is a fitted model for so many features."""
+    if not hasattr(model, "fit") or model.n_features_in_ != n_features:
+        raise ValueError(f"a model for {n_features} features is wanted, got {model!r}")
+
+
 def check_stored_order(array: Any, name: str, dtype: Any, n: int) -> None:
     """Raise ValueError unless an array of a file holds each number from 0 to n - 1 once."""
     check_stored(array, name, dtype, (n,), (0, n - 1))
@@ -231,4 +268,19 @@ def _decoded(content: bytes) -> NDArray[Any]:
             f"an array of shape {shape} and dtype {dtype} needs {wanted} bytes, got {found}"
         )
     order: Any = "F" if is_fortran else "C"
-    return np.ndarray(shape, dtype, content, begin, order=order).copy(order)
+    array: NDArray[Any] = np.ndarray(shape, dtype, content, begin, order=order).copy(order)
+    check_values(array)
+    return array
+
+
+def check_values(array: NDArray[Any]) -> None:
+    """Raise ValueError if an array of a file holds what no array of its type can hold.
+
+    NumPy counts on bools being 0 or 1, and on characters being those of Unicode.
+    """
+    if array.dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
+        raise ValueError("an array of bools holds other values")
+    if array.dtype.kind == "U" and array.size:
+        number = np.dtype(np.uint32).newbyteorder(array.dtype.byteorder)
+        if array.reshape(-1, order="A").view(number).max() > _LAST_CHARACTER:
+            raise ValueError("an array of strings holds what is no character")

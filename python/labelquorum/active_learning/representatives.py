@@ -16,6 +16,8 @@ from labelquorum._shared.frame import Frame
 from labelquorum._shared.labels import as_codes, known_labels, to_labels
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import validated_samples
+from labelquorum._shared.saving import Saved
+from labelquorum._shared.sealed import INTEGERS, check_length, check_stored
 from labelquorum.neighbors.kmeans import (
     cluster_means,
     distances_to_means,
@@ -31,7 +33,7 @@ Integers = NDArray[np.integer[Any]]
 _N_STARTS, _N_ROUNDS, _ROWS_PER_CENTER, _MIN_TRAINING_ROWS = 4, 50, 100, 10_000  # of k-means
 
 
-class RepresentativeSampler(BaseEstimator):
+class RepresentativeSampler(Saved, BaseEstimator):
     """Choose the samples to label, one per cluster, and give their labels to all others.
 
     Parameters
@@ -101,6 +103,14 @@ class RepresentativeSampler(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless what was read fits together, as after `fit`."""
+        super().__check_saved__()
+        n, n_clusters = len(self.clusters_), len(self.indices_)
+        check_stored(self.indices_, "indices_", INTEGERS, (None,), (0, n - 1))
+        check_stored(self.clusters_, "clusters_", np.int32, (None,), (-1, n_clusters - 1))
+        check_length(self.distances_, "distances_", n)
 
     def fit(self, X: Any, y: Any = None, *, partition: Any = None) -> Self:
         """Choose the samples to label.

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from labelquorum._shared.files import FileError, replacing
+from labelquorum._shared.files import FileError, check_writable, is_stream, replacing
 from labelquorum._shared.labels import to_labels
 from labelquorum._shared.origins import ORIGIN
 from labelquorum._shared.progress import progress
@@ -89,6 +89,12 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         help="where to write the table: .csv, .parquet or .npz (default: FILE with -labels.csv "
         "instead of its extension; of a folder, FOLDER-labels)",
     )
+    add(
+        "--save",
+        type=Path,
+        metavar="FILE.lq",
+        help='save the model to this file, for "labelquorum predict"',
+    )
     add_scheduler(add)
     add_run(add)
     parser.set_defaults(command=_run)
@@ -154,6 +160,8 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     started = time.perf_counter()
+    if args.save is not None:
+        _check_save(args)
     if is_dask_folder(args):
         if not reads_rows(args):
             _run_on_folder(args, started)
@@ -170,6 +178,7 @@ def _run(args: argparse.Namespace) -> None:
     model = fitted(ConsensusClusterer, args, samples)
     with replacing(out) as file:
         write_columns(out, file, {**samples.carried, **_results(model)})
+    _save(args, model)
     if not args.quiet:
         print_summary(model, args.file, samples.X, out, started)
 
@@ -181,6 +190,23 @@ def _results(model: ConsensusClusterer) -> dict[str, NDArray[Any]]:
     runners_up = to_labels(model.classes_, outcome.as_labels(numbers))
     found = (model.labels_, model.label_origins_, model.confidence_, model.pseudo_labels_)
     return dict(zip(_RESULTS, (*found, runners_up, shares), strict=True))
+
+
+def _check_save(args: argparse.Namespace) -> None:
+    """Refuse a file to save to that is another file of the command, or cannot be written."""
+    if is_stream(args.save):
+        raise UsageError(f"--save must be a file, got {args.save}, a pipe or device")
+    check_writable(args.save)
+    for source, name in ((args.file, "FILE"), (args.labels, "--labels"), (args.out, "--out")):
+        if source is not None:
+            check_other(args.save, source, name, "--save")
+    if args.out is not None and args.out.absolute() == args.save.absolute():
+        raise UsageError(f"--save must be another file than --out, got {args.save}")
+
+
+def _save(args: argparse.Namespace, model: ConsensusClusterer) -> None:
+    if args.save is not None:
+        model.save(args.save)
 
 
 def _run_on_folder(args: argparse.Namespace, started: float) -> None:
@@ -199,7 +225,7 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
     _check_vote_columns(args)
     columns = ("label_column", "vote_columns", "columns")
     folder = folder_of(args, (*columns, "n_clusters", "min_cluster_size", "discover", "seed"))
-    if not folder.missing:
+    if not folder.missing and args.save is None:
         print_complete(args, folder)
         return
     from labelquorum.cli.files.folders import SampleColumns
@@ -217,6 +243,7 @@ def _run_on_folder(args: argparse.Namespace, started: float) -> None:
         model = fitted(DaskClusterer, args, samples)
         with progress(not args.quiet) as show:
             folder.label_samples(workers, model, to_read, show)
+    _save(args, model.estimator_)
     if not args.quiet:
         _print_categories(model.estimator_, sys.stdout, model.sample_)
         print_result(

@@ -168,10 +168,10 @@ def default_out(source: Location, ending: str) -> Path:
     return source.with_name(source.name[: len(source.name) - len(extension)] + ending)
 
 
-def check_other(out: Path, source: Location, name: str) -> None:
+def check_other(out: Path, source: Location, name: str, option: str = "--out") -> None:
     """Refuse to write over a file that is read."""
     if isinstance(source, Path) and out.exists() and source.exists() and out.samefile(source):
-        raise UsageError(f"--out must be another file than {name}, got {out}")
+        raise UsageError(f"{option} must be another file than {name}, got {out}")
 
 
 def is_dask_folder(args: argparse.Namespace) -> bool:

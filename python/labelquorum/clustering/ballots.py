@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from labelquorum import _core
 from labelquorum._shared.arguments import Columns
+from labelquorum._shared.sealed import INTEGERS, check_stored
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -84,6 +85,32 @@ class Ballots:
         self.weights = self.surprise()
         self.islands = None
         self.known_apart = False
+
+    def __saved_state__(self) -> dict[str, Any]:
+        """Return what the other attributes do not follow from."""
+        follows = ("members", "partition_of", "has_votes", "sizes")
+        return {name: value for name, value in vars(self).items() if name not in follows}
+
+    @classmethod
+    def __of_saved_state__(cls, **state: Any) -> Ballots:
+        """Make ballots of what `__saved_state__` returned."""
+        later = {name: state.pop(name) for name in ("weights", "islands", "known_apart")}
+        check_stored(state["signatures"], "signatures", INTEGERS, (None, None))
+        ballots = cls(**state)
+        vars(ballots).update(later)
+        return ballots
+
+    def __check_saved__(self) -> None:
+        """Raise ValueError unless all parts fit together."""
+        n, n_partitions = self.signatures.shape
+        check_stored(self.ids, "ids", np.int32, (None,), (0, n - 1))
+        check_stored(self.counts, "counts", np.int64, (n,), (1, len(self.ids)))
+        for name in ("known", "islands"):
+            if getattr(self, name) is not None:
+                check_stored(getattr(self, name), name, np.int32, (n,), (-1, len(self.ids)))
+        check_stored(self.partition_weights, "partition_weights", np.float64, (n_partitions,))
+        check_stored(self.weights, "weights", np.float64, self.sizes.shape)
+        check_stored(self.known_apart, "known_apart", np.bool_, ())
 
     @classmethod
     def of(

@@ -18,6 +18,7 @@ from labelquorum import _core
 from labelquorum._shared.arguments import as_columns, as_n_threads, as_positive
 from labelquorum._shared.matching import mutual_information
 from labelquorum._shared.progress import progress
+from labelquorum._shared.sealed import INTEGERS, check_kinds, check_stored
 from labelquorum.clustering.ballots import Ballots, Float64Array, Integers
 from labelquorum.votes.named import remembered
 
@@ -276,6 +277,21 @@ class ConsensusTree:
             show,
         )
         self._sizes, self._is_known = self._of_all_nodes(sizes, known >= 0)
+
+    def __check_saved__(self) -> None:
+        """Raise ValueError unless all parts fit together."""
+        check_kinds(self, ballots=Ballots)
+        n = self.n_groups
+        check_stored(n, "n_groups", np.int64, (), (1, len(self.ballots)))
+        check_stored(self._group_of, "groups", np.int32, (len(self.ballots),), (-1, n - 1))
+        check_stored(self._merges, "merges", INTEGERS, (None, 2), (0, 2 * n))
+        n_merges = len(self._merges)
+        if n_merges >= n or (self._merges.max(axis=1) >= n + np.arange(n_merges)).any():
+            raise ValueError("merges must join groups and earlier merges")
+        check_stored(self._costs, "costs", np.float64, (n_merges,))
+        check_stored(self._sizes, "sizes", np.float64, (n + n_merges,), (1, len(self.ballots.ids)))
+        check_stored(self._is_known, "is_known", np.bool_, (n + n_merges,))
+        check_stored(self._outlier_share, "outlier_share", np.float64, (), (0, 1))
 
     def _sizes_of_groups(self) -> Float64Array:
         grouped = self._group_of >= 0

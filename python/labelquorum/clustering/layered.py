@@ -9,10 +9,24 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.distinct import DistinctRows
+from labelquorum._shared.frame import Frame
+from labelquorum._shared.label_reader import Labels
 from labelquorum._shared.labels import to_labels
+from labelquorum._shared.origins import Origins
+from labelquorum._shared.saving import Saved
+from labelquorum._shared.sealed import (
+    INTEGERS,
+    check_features,
+    check_kinds,
+    check_length,
+    check_stored,
+)
+from labelquorum.clustering.ballots import Ballots
 from labelquorum.clustering.consensus import ConsensusTree
 from labelquorum.clustering.layers import Layers, layers_of
 from labelquorum.clustering.outcome import Categories, Outcome, categories_of
+from labelquorum.clustering.rejection import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,15 +34,59 @@ if TYPE_CHECKING:
 _MIN_SIZE = 10  # of a new category, if their number is not given
 
 
-class LayeredClusterer:
-    """Cuts the tree of a fitted `ConsensusClusterer` at any number of categories."""
+class LayeredClusterer(Saved):
+    """Cuts the tree of a fitted `ConsensusClusterer` at any number of categories; can be saved."""
 
     n_clusters: int | None
     min_cluster_size: int | None
+    n_features_in_: int
+    n_clusters_: int
+    partitions_: NDArray[np.int32]
+    partition_weights_: NDArray[np.float64]
+    suspect_labels_: NDArray[np.intp]
+    classifier_: Any
     classes_: NDArray[Any]
     outcome_: Outcome
+    _frame: Frame
     _tree: ConsensusTree
     _layers: Layers | None
+    _trial: Trial
+
+    @classmethod
+    def __saved_parts__(cls) -> tuple[type, ...]:
+        """Return the classes of the values that `fit` sets."""
+        of_outcome = Ballots, Categories, DistinctRows, Labels, Origins, Outcome
+        return *of_outcome, ConsensusTree, Frame, Layers, Trial
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless what was read fits together, as after `fit`."""
+        super().__check_saved__()
+        if self.min_cluster_size is not None:
+            as_positive(self.min_cluster_size, "min_cluster_size")
+        check_kinds(self, outcome_=Outcome, _frame=Frame, _tree=ConsensusTree, _trial=Trial)
+        outcome, n = self.outcome_, len(self.outcome_.categories.numbers)
+        n_columns = outcome.features.shape[1]
+        if self._frame.shape != (self.n_features_in_, n_columns):
+            raise ValueError(
+                f"rows must have {n_columns} columns from {self.n_features_in_} features, got "
+                f"{self._frame.shape}"
+            )
+        if self._layers is not None:
+            check_kinds(self, _layers=Layers)
+            check_stored(self._layers.numbers[0], "layers", np.int32, (n,))
+        check_stored(self._tree.ballots.ids, "ids", np.int32, (n,))
+        for name in ("labels_", "pseudo_labels_", "confidence_", "probabilities_"):
+            check_length(getattr(self, name), name, n)
+        check_length(self.classes_, "classes_", outcome.categories.n_categories)
+        check_stored(self.n_clusters_, "n_clusters_", np.int64, (), (len(self.classes_),) * 2)
+        check_stored(self.partitions_, "partitions_", np.int32, (n, None))
+        weights = self.partition_weights_
+        check_stored(weights, "partition_weights_", np.float64, self.partitions_.shape[1:])
+        check_stored(self.suspect_labels_, "suspect_labels_", INTEGERS, (None,), (0, n - 1))
+        if self.classifier_ is not None:
+            check_features(self.classifier_, self.n_features_in_)
+            numbers, n_numbers = self.classifier_.classes_, len(self.classes_)
+            check_stored(numbers, "classes_", INTEGERS, (None,), (0, n_numbers - 1))
 
     def _min_size(self, n_clusters: int | None) -> int:
         """The smallest size of a new category, if this number of them is asked for."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from labelquorum._shared.sealed import check_stored
 from labelquorum._shared.tables import named_table
 from labelquorum.clustering.ballots import Float64Array, Integers
 from labelquorum.clustering.consensus import ConsensusTree
@@ -43,6 +44,14 @@ class Layers:
     """(n_layers,): see `ConsensusTree.persistence`."""
     chosen: int
     """Which layer the fit chose."""
+
+    def __check_saved__(self) -> None:
+        """Raise ValueError unless all parts fit together."""
+        n = len(self.numbers[0])
+        for numbers in self.numbers:
+            check_stored(numbers, "numbers", np.int32, (n,), (-1, n - 1))
+        check_stored(self.persistence, "persistence", np.float64, (len(self.numbers),))
+        check_stored(self.chosen, "chosen", np.int64, (), (0, len(self.numbers) - 1))
 
     def of_size(self, n_clusters: int) -> Int32Array | None:
         """Return the layer with this number of clusters, or None."""

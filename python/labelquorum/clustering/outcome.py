@@ -21,6 +21,7 @@ from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.frame import Rows
 from labelquorum._shared.names import natural_key
 from labelquorum._shared.origins import NOTHING_REMEMBERED, Origins
+from labelquorum._shared.sealed import INTEGERS, check_kinds, check_length, check_stored
 from labelquorum.clustering.ballots import Ballots, Integers
 
 LEAST_OF_SHARE = 0.1
@@ -40,6 +41,16 @@ class Categories(NamedTuple):
     """(n_samples,): the row of each sample."""
     numbers: NDArray[np.int32]
     """(n_samples,): the category of each sample; -1 without votes."""
+
+    def __check_saved__(self) -> None:
+        """Raise ValueError unless all parts fit together."""
+        check_stored(self.shares, "shares", np.float32, (None, None))
+        n_rows, n_categories = self.shares.shape
+        check_stored(self.rows, "rows", INTEGERS, (None,), (0, n_rows - 1))
+        n = len(self.rows)
+        check_stored(self.numbers, "numbers", np.int32, (n,), (-1, n_categories - 1))
+        if not n_categories:
+            raise ValueError("shares must have a column for each category")
 
     @property
     def n_categories(self) -> int:
@@ -102,6 +113,27 @@ class Outcome:
     doubted: NDArray[np.bool_] | None = None
     """(n_samples,): whether the features, too, contradict the known label; None if they were not
     asked."""
+
+    def __check_saved__(self) -> None:
+        """Raise ValueError unless all parts fit together."""
+        check_kinds(self, categories=Categories, distinct=DistinctRows, origins=Origins)
+        n, n_categories = len(self.categories.numbers), self.categories.n_categories
+        check_stored(self.n_known, "n_known", np.int64, (), (0, n_categories))
+        if self.known is not None:
+            check_stored(self.known, "known", np.int32, (n,), (-1, n_categories - 1))
+        if self.groups is not None:
+            check_stored(self.groups, "groups", np.int32, (n,), (-1, n - 1))
+        check_stored(self.distinct.numbers, "numbers", INTEGERS, (n,))
+        n_rows = len(self.distinct.samples)
+        check_stored(self.features, "features", (np.float32, np.float64), (n_rows, None))
+        check_stored(self.is_certain, "is_certain", np.bool_, (n,))
+        check_stored(self.discover, "discover", np.bool_, ())
+        if self.origins.is_accepted is not None:
+            check_length(self.origins.is_accepted, "is_accepted", n)
+        if self.origins.proposed is not None:
+            check_length(self.origins.proposed.codes, "codes", n)
+        if self.doubted is not None:
+            check_stored(self.doubted, "doubted", np.bool_, (n,))
 
     def as_labels(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
         """Replace the numbers of new categories by -1, unless `discover`."""

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from labelquorum._shared.frame import Float64Array, Framed, Rows, learned_metric, shaped
+from labelquorum._shared.sealed import check_kinds, check_stored
 from labelquorum.clustering.nearest import (
     Integers,
     Nearest,
@@ -69,6 +70,16 @@ class Trial:
     """(n_usual,): of training samples to the nearest others, ascending."""
     calibration_error: float
     """The expected calibration error of the probabilities; NaN if nothing could be judged."""
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless the parts fit together."""
+        check_stored(self.exponent, "exponent", np.float64, ())
+        if not 0 < self.exponent <= 2 * _LARGEST_EXPONENT:
+            raise ValueError(f"exponent must be up to {_LARGEST_EXPONENT}, got {self.exponent}")
+        check_stored(self.scores, "scores", np.float64, (None,))
+        check_stored(self.right, "right", np.bool_, self.scores.shape)
+        check_kinds(self, unseen_score=float, calibration_error=float)
+        check_stored(self.usual_distances, "usual_distances", np.float64, (None,))
 
     def probabilities(self, shares: NDArray[np.floating[Any]]) -> Float64Array:
         """Turn shares into calibrated probabilities, with the same order in each row."""

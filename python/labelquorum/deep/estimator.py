@@ -20,7 +20,7 @@ from labelquorum._shared.arguments import as_choice, as_n_partitions, as_non_neg
 from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import check_finite, validated_samples
-from labelquorum._shared.sealed import check_stored, reading
+from labelquorum._shared.sealed import INTEGERS, check_stored, reading
 from labelquorum.clustering.base_partitions import base_partitions
 from labelquorum.clustering.consensus import consensus
 from labelquorum.deep.checkpoints import (
@@ -169,6 +169,8 @@ class DeepEstimator(BaseEstimator):
         facts = {
             "class": type(self).__name__,
             "parameters": {k: v for k, v in self.get_params().items() if k != "network"},
+            # JSON has no tuples.
+            "tuples": [k for k, v in self.get_params().items() if isinstance(v, tuple)],
             "seeds": self._seeds_,
             "n_outputs": self._n_outputs,
             **self._scaling.facts(),
@@ -222,6 +224,8 @@ class DeepEstimator(BaseEstimator):
         network: Callable[[], Any] | None,
     ) -> Self:
         parameters = facts["parameters"] | {"device": device}
+        for name in facts.get("tuples", ()):  # Files of before have no such entry.
+            parameters[name] = tuple(parameters[name])
         model = cls(**parameters, **({} if network is None else {"network": network}))
         model._check_parameters()
         _check_facts(facts, tensors)
@@ -323,7 +327,7 @@ def _check_facts(facts: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Non
     """Raise TypeError or ValueError unless the facts of a saved estimator are right."""
     n_features = as_positive(facts["n_features_in_"], "n_features_in_")
     n_outputs = as_positive(facts["n_outputs"], "n_outputs")
-    check_stored(facts["seeds"], "seeds", np.int64, (None,), (0, 2**31))
+    check_stored(np.array(facts["seeds"]), "seeds", INTEGERS, (None,), (0, 2**31))
     check_stored(tensors["mean"].numpy(), "mean", np.float64, (n_features,))
     for name, n in (("feature_names_in_", n_features), ("classes_", n_outputs)):
         if name in facts and len(facts[name]) != n:

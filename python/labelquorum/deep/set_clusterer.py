@@ -16,7 +16,7 @@ from torch import Tensor
 
 from labelquorum._shared.arguments import as_non_negative, as_positive
 from labelquorum._shared.label_reader import array_of_names
-from labelquorum._shared.sealed import check_stored, reading
+from labelquorum._shared.sealed import INTEGERS, check_stored, reading
 from labelquorum.deep.checkpoints import (
     Checkpoint,
     State,
@@ -374,7 +374,7 @@ class SetClusterer(BaseSetClusterer):
         n_features = as_positive(model.n_features_in_, "n_features_in_")
         if model.n_pair_features_ != 0:
             as_positive(model.n_pair_features_, "n_pair_features_")
-        check_stored(facts["seeds"], "seeds", np.int64, (model.n_models,), (0, 2**31))
+        check_stored(np.array(facts["seeds"]), "seeds", INTEGERS, (model.n_models,), (0, 2**31))
         check_stored(model.offset_, "offset_", np.float64, ())
         for name in ("item_weight_", "category_weight_"):
             check_stored(getattr(model, name), name, np.int64, (), (0, 1))

@@ -22,10 +22,12 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 from sklearn.utils import check_random_state
 
+from labelquorum._shared.archive import META, aligned_member, write_array
 from labelquorum._shared.arguments import METRICS, as_choice, as_fraction, as_positive
 from labelquorum._shared.files import replacing
 from labelquorum._shared.samples import Points, as_points
 from labelquorum._shared.sealed import (
+    INTEGERS,
     FormatError,
     check_member,
     check_stored,
@@ -41,9 +43,7 @@ from labelquorum.neighbors.tuned_index import TunedIndex
 _FORMAT = "labelquorum.NeighborSearcher"
 _VERSION = 1
 _PARAMETERS = ("metric", "recall", "n_neighbors", "random_state")
-_ALIGNMENT = 64  # bytes: a cache line
 _SETTING_SIZES = {"graph": 1, "lists": 2}  # numbers that a setting of this method has
-_PADDING_ID = 0xD935  # the id of the zip archive's extra field for alignment
 
 
 class SavedSearcher(NamedTuple):
@@ -71,11 +71,11 @@ def write_searcher(path: str | os.PathLike[str], saved: SavedSearcher) -> None:
         meta["shift"] = None if frame.shift is None else frame.shift.tolist()
         meta["scale"] = frame.scale
     with replacing(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("meta.json", json.dumps(meta))
-        with _aligned_member(archive, file, "points.npy") as member:
-            _write_points(member, saved.points)
+        archive.writestr(META, json.dumps(meta))
+        with aligned_member(archive, file, "points.npy") as member:
+            write_array(member, saved.points, keep_order=False)
         if saved.tuned is not None:
-            with _aligned_member(archive, file, "index.faiss") as member:
+            with aligned_member(archive, file, "index.faiss") as member:
                 faiss_index.write(saved.tuned.index, member)
 
 
@@ -86,7 +86,7 @@ def read_searcher(path: str | os.PathLike[str]) -> SavedSearcher:
         reading(path, "a saved searcher", "save it again"),
         zipfile.ZipFile(file) as archive,
     ):
-        meta = json.loads(read_member(archive, file, "meta.json"))
+        meta = json.loads(read_member(archive, file, META))
         if meta["format"] != _FORMAT:
             raise ValueError(f"its format is {meta['format']!r}")
         if meta["version"] != _VERSION:
@@ -134,35 +134,17 @@ def _check_meta(meta: dict[str, Any], quality: SearchQuality, shape: tuple[int, 
     if names is not None and [*map(type, names)] != [str] * n_features:
         raise ValueError(f"feature_names must be {n_features} strings")
     as_choice(quality.method, "method", ("exact", *_SETTING_SIZES))
-    check_stored(quality[:2], "quality", np.float64, (2,))
+    check_stored(np.array(quality[:2]), "quality", np.float64, (2,))
     check_stored(quality.n_queries, "n_queries", np.int64, (), (0, n_samples))
     if quality.method == "exact":
         return
     n_values = _SETTING_SIZES[quality.method]
-    check_stored(meta["setting"], "setting", np.int64, (n_values,), (1, n_samples))
+    check_stored(np.array(meta["setting"]), "setting", INTEGERS, (n_values,), (1, n_samples))
     check_stored(meta["scale"], "scale", np.float64, ())
     if not meta["scale"] > 0:
         raise ValueError(f"scale must be above 0, got {meta['scale']}")
     if meta["shift"] is not None:
-        check_stored(meta["shift"], "shift", np.float64, (n_features,))
-
-
-def _aligned_member(archive: zipfile.ZipFile, file: BinaryIO, name: str) -> Any:
-    """Open a member for writing whose data begin at a multiple of the alignment."""
-    info = zipfile.ZipInfo(name)
-    # A header takes 30 bytes, the name, 20 bytes for large files, and 4 + padding for this field.
-    begin = file.tell() + 30 + len(name) + 20 + 4
-    padding = -begin % _ALIGNMENT
-    info.extra = struct.pack("<HH", _PADDING_ID, padding) + bytes(padding)
-    return archive.open(info, "w", force_zip64=True)
-
-
-def _write_points(file: Any, points: Points) -> None:
-    little_endian = points.dtype.newbyteorder("<")
-    header = {"descr": little_endian.str, "fortran_order": False, "shape": points.shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    for batch in faiss_index.batches(len(points), points.shape[1]):
-        file.write(np.ascontiguousarray(points[batch], dtype=little_endian).data)
+        check_stored(np.array(meta["shift"]), "shift", np.float64, (n_features,))
 
 
 def _map_points(archive: zipfile.ZipFile, file: BinaryIO, path: str | os.PathLike[str]) -> Points:

@@ -11,6 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_choice, as_fraction, as_n_threads, as_positive
 from labelquorum._shared.samples import check_finite, validated_points
+from labelquorum._shared.saving import Saved
+from labelquorum._shared.sealed import check_samples, check_stored
 from labelquorum.neighbors.dense_search import Distances, Indices
 from labelquorum.neighbors.search import kneighbors
 from labelquorum.neighbors.searcher import NeighborSearcher
@@ -21,7 +23,11 @@ _MODES = ("distance", "connectivity")
 
 # The graph is sparse, whatever scikit-learn's `transform_output` says.
 class KNeighborsTransformer(  # type: ignore[call-arg]  # scikit-learn has no types
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    Saved,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+    auto_wrap_output_keys=None,
 ):
     """Turn samples into the graph of their nearest neighbors among the samples of `fit`.
 
@@ -142,6 +148,21 @@ class KNeighborsTransformer(  # type: ignore[call-arg]  # scikit-learn has no ty
         # `transform` adds the searcher, since it must not set attributes.
         self._searchers: list[NeighborSearcher] = []
         return self
+
+    def __saved_state__(self) -> dict[str, dict[str, Any]]:
+        """Return the parameters and what `fit` learned, without an index, which is built anew."""
+        state = super().__saved_state__()
+        state["learned"]["_searchers"] = []
+        return state
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless what was read fits together, as after `fit`."""
+        super().__check_saved__()
+        n = self.n_samples_fit_
+        check_samples(self._X, "X", (None, self.n_features_in_))
+        check_stored(n, "n_samples_fit_", np.int64, (), (self._X.shape[0],) * 2)
+        if self._n_features_out != n or self._searchers != []:
+            raise ValueError(f"the output must have {n} columns, got {self._n_features_out}")
 
     def transform(self, X: Any) -> sparse.csr_matrix:
         """Build the graph from samples to their nearest neighbors among those of `fit`.

@@ -24,6 +24,8 @@ from labelquorum._shared.estimators import SemiSupervisedClassifierMixin, forget
 from labelquorum._shared.labels import KnownLabels, known_labels, most_likely, to_labels
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_graph, check_finite, validated_samples
+from labelquorum._shared.saving import Saved
+from labelquorum._shared.sealed import check_length, check_samples, check_stored
 from labelquorum.graphs.affinity import METRICS, Search, affinity_of_rows, heat_weights
 from labelquorum.neighbors.search import kneighbors
 
@@ -80,7 +82,7 @@ def propagate(
     )
 
 
-class GraphClassifier(SemiSupervisedClassifierMixin, BaseEstimator):
+class GraphClassifier(Saved, SemiSupervisedClassifierMixin, BaseEstimator):
     """The base of the estimators in this module."""
 
     n_neighbors: int
@@ -99,6 +101,20 @@ class GraphClassifier(SemiSupervisedClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless what was read fits together, as after `fit`."""
+        super().__check_saved__()
+        n_classes = len(self.classes_)
+        check_length(self.classes_, "classes_", n_classes)
+        check_stored(self._distributions_of_rows, "distributions", FLOATS, (None, n_classes))
+        n_rows = len(self._distributions_of_rows)
+        if self._rows is not None:
+            check_samples(self._rows, "rows", (n_rows, self.n_features_in_))
+        check_stored(self.label_distributions_, "label_distributions_", FLOATS, (None, n_classes))
+        n = len(self.label_distributions_)
+        check_stored(self.reached_, "reached_", np.bool_, (n,))
+        check_length(self.transduction_, "transduction_", n)
 
     def fit(self, X: Any, y: Any) -> Self:
         """Spread the labels.

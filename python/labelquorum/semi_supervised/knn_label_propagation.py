@@ -19,6 +19,8 @@ from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.estimators import SemiSupervisedClassifierMixin
 from labelquorum._shared.labels import known_labels, to_labels
 from labelquorum._shared.samples import check_finite, validated_samples
+from labelquorum._shared.saving import Saved
+from labelquorum._shared.sealed import INTEGERS, check_length, check_samples, check_stored
 from labelquorum.graphs.affinity import METRICS
 from labelquorum.neighbors.search import kneighbors
 from labelquorum.semi_supervised.graph_classifier import FLOATS
@@ -106,7 +108,7 @@ def _folds(
     return folds
 
 
-class KNNLabelPropagation(SemiSupervisedClassifierMixin, BaseEstimator):
+class KNNLabelPropagation(Saved, SemiSupervisedClassifierMixin, BaseEstimator):
     """Label all samples by a vote of the nearest labeled samples, with cross-validated settings.
 
     Cross-validation on the labeled samples chooses the number of neighbors, the metric and the
@@ -222,6 +224,22 @@ class KNNLabelPropagation(SemiSupervisedClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless what was read fits together, as after `fit`."""
+        super().__check_saved__()
+        m, n_classes = len(self._codes), len(self.classes_)
+        check_length(self.classes_, "classes_", n_classes)
+        check_samples(self._labeled, "labeled", (m, self.n_features_in_))
+        check_stored(self._codes, "codes", INTEGERS, (m,), (0, n_classes - 1))
+        check_stored(self._shares, "shares", np.float64, (m, n_classes))
+        check_stored(self.n_neighbors_, "n_neighbors_", np.int64, (), (1, m))
+        as_choice(self.metric_, "metric_", METRICS)
+        as_choice(self.weights_, "weights_", WEIGHTS)
+        distributions = self.label_distributions_
+        check_stored(distributions, "label_distributions_", np.float64, (None, n_classes))
+        for name in ("confidence_", "transduction_"):
+            check_length(getattr(self, name), name, len(distributions))
 
     def fit(self, X: Any, y: Any) -> Self:
         """Choose the settings and label the samples that have no label.

@@ -24,6 +24,8 @@ from labelquorum._shared.frame import without_outliers
 from labelquorum._shared.labels import known_labels
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_array, check_finite, validated_samples
+from labelquorum._shared.saving import Saved
+from labelquorum._shared.sealed import check_features, check_kinds, check_length, check_stored
 from labelquorum.semi_supervised.propagation import LabelSpreading
 from labelquorum.semi_supervised.separators import (
     Attempt,
@@ -44,7 +46,7 @@ _N_STANDARD_ERRORS, _N_STANDARD_ERRORS_OF_PAIRS = 2, 1
 _LEAST_SPREAD = {"linear": 1e-12, "rbf": 1e-140}
 
 
-class S3VM(SemiSupervisedClassifierMixin, BaseEstimator):
+class S3VM(Saved, SemiSupervisedClassifierMixin, BaseEstimator):
     """A support vector machine that also keeps its margin clear of unlabeled samples.
 
     Parameters
@@ -176,6 +178,23 @@ class S3VM(SemiSupervisedClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.kernel == "linear"
         return tags
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless what was read fits together, as after `fit`."""
+        super().__check_saved__()
+        as_choice(self.kernel, "kernel", KERNELS)
+        n_columns, n_classes = self.n_features_in_, len(self.classes_)
+        if self.kernel == "rbf":
+            check_kinds(self, _map=Nystroem)
+            check_features(self._map, n_columns)
+            check_stored(self._center, "center", np.float64, (n_columns,))
+            n_columns = len(self._map.components_)
+        n_pairs = n_classes * (n_classes - 1) // 2
+        check_length(self.classes_, "classes_", n_classes)
+        check_stored(self._weights, "weights", np.float64, (n_pairs, n_columns))
+        check_stored(self.intercept_, "intercept_", np.float64, (n_pairs,))
+        check_stored(self.used_unlabeled_, "used_unlabeled_", np.bool_, (n_pairs,))
+        check_length(self.transduction_, "transduction_", len(self.transduction_))
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to labeled and unlabeled samples.

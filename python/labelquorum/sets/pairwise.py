@@ -18,6 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
 from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.saving import Saved
+from labelquorum._shared.sealed import INTEGERS, check_features, check_length, check_stored
 from labelquorum.sets.base import BaseSetClusterer, SetModel, Views
 from labelquorum.sets.examples import Examples
 from labelquorum.sets.pairs import (
@@ -33,7 +35,7 @@ from labelquorum.sets.pairs import (
 _VALUES_PER_BLOCK = 1 << 24
 
 
-class PairwiseSetClusterer(BaseSetClusterer):
+class PairwiseSetClusterer(Saved, BaseSetClusterer):
     """Learn from sets of items with known clusters how to cluster the items of other sets.
 
     The estimator looks at pairs. A classifier predicts whether two items are of one cluster,
@@ -138,6 +140,29 @@ class PairwiseSetClusterer(BaseSetClusterer):
         self.random_state = random_state
         self.verbose = verbose
 
+    @classmethod
+    def __saved_parts__(cls) -> tuple[type, ...]:
+        """Return the classes of the values that `fit` sets."""
+        return (_Classifiers,)
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless what was read fits together, as after `fit`."""
+        super().__check_saved__()
+        n_features, n_pair_features = self.n_features_in_, self.n_pair_features_
+        check_stored(n_pair_features, "n_pair_features_", np.int64, (), (0, np.iinfo(int).max))
+        check_length(self.categories_, "categories_", len(self.categories_))
+        check_stored(self.offset_, "offset_", np.float64, ())
+        check_stored(self.item_weight_, "item_weight_", np.int64, (), (0, 1))
+        check_stored(self.category_weight_, "category_weight_", np.int64, (), (0, 1))
+        if not self._models:
+            raise ValueError("there must be a model")
+        for model in self._models:
+            if not isinstance(model, _Classifiers) or model.n_categories != len(self.categories_):
+                raise ValueError("models must be of the same categories")
+            check_features(model.of_pairs, n_pair_features or 2 * n_features + 2)
+            if model.of_items is not None and not isinstance(model.of_items, int):
+                check_features(model.of_items, n_features)
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         as_positive(self.max_pairs, "max_pairs")
@@ -219,6 +244,18 @@ class _Classifiers(NamedTuple):
     of_pairs: Any
     of_items: Any  # None without categories; a category if the training sets have only that one
     n_categories: int
+
+    def __check_saved__(self) -> None:
+        """Raise ValueError unless all parts fit together."""
+        n = self.n_categories
+        check_stored(n, "n_categories", np.int64, (), (0, np.iinfo(np.int32).max))
+        if len(self.of_pairs.classes_) != 2:
+            raise ValueError("the classifier of pairs must have two classes")
+        items = self.of_items
+        if isinstance(items, int):
+            check_stored(items, "of_items", np.int64, (), (0, n - 1))
+        elif items is not None:
+            check_stored(items.classes_, "classes_", INTEGERS, (None,), (0, n - 1))
 
     def predict(self, features: Floats, pairs: Floats | None) -> tuple[Views, Floats | None]:
         """Return P(same cluster) of all pairs of a set, and P(category) of its items."""

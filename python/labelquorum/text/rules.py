@@ -20,6 +20,7 @@ from labelquorum._shared.arguments import as_positive
 from labelquorum._shared.label_reader import array_of_names, read_labels
 from labelquorum._shared.labels import to_labels
 from labelquorum._shared.progress import progress
+from labelquorum._shared.saving import Saved
 from labelquorum._shared.texts import as_texts
 from labelquorum.text.terms import TEXTS_PER_CHUNK
 from labelquorum.text.words import as_pieces, fold
@@ -76,7 +77,7 @@ class _Rules(NamedTuple):
         yield from (rule for rule, pattern in self.patterns if pattern.search(text))
 
 
-class KeywordLabeler(BaseEstimator):
+class KeywordLabeler(Saved, BaseEstimator):
     """Label texts by words, phrases and regular expressions; abstain where no rule decides.
 
     Each rule that matches a text votes once for its category. The category with the most votes is
@@ -187,6 +188,11 @@ class KeywordLabeler(BaseEstimator):
             for category, words in keywords.items()
         }
         return cls(rules, whole_words=whole_words, verbose=verbose)
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless what was read fits together, as after `fit`."""
+        super().__check_saved__()
+        self._read()
 
     def fit(self, X: Any = None, y: Any = None) -> Self:
         """Check the rules.

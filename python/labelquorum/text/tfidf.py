@@ -14,6 +14,8 @@ from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.saving import Saved
+from labelquorum._shared.sealed import check_stored
 from labelquorum._shared.texts import as_texts
 from labelquorum.text.words import as_words
 
@@ -28,7 +30,7 @@ _COUNTING: dict[str, Any] = {
 }
 
 
-class TfidfEmbedder(BaseEstimator):
+class TfidfEmbedder(Saved, BaseEstimator):
     """Embed texts by their words: tf-idf, reduced by a truncated singular value decomposition.
 
     It is what `embed` uses without a model. Keep one to embed later texts in the same space.
@@ -73,8 +75,21 @@ class TfidfEmbedder(BaseEstimator):
     (1, 4)
     """
 
+    __module__ = "labelquorum.text"
+
     def __init__(self, n_components: int = 256) -> None:
         self.n_components = n_components
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless what was read fits together, as after `fit`."""
+        super().__check_saved__()
+        n_terms = len(self.terms_)
+        if not n_terms or not all(isinstance(term, str) for term in self.terms_):
+            raise TypeError("terms_ must be strings")
+        if len({*self.terms_}) < n_terms:
+            raise ValueError("terms_ must differ")
+        check_stored(self.idf_, "idf_", np.float32, (n_terms,))
+        check_stored(self.components_, "components_", np.float32, (None, n_terms))
 
     def fit(self, texts: Any) -> Self:
         """Learn words and directions.

@@ -21,6 +21,8 @@ from sklearn.utils.validation import check_is_fitted
 from labelquorum._shared.arguments import as_choice, as_non_negative, as_positive
 from labelquorum._shared.label_reader import array_of_names
 from labelquorum._shared.labels import to_labels
+from labelquorum._shared.saving import Saved
+from labelquorum._shared.sealed import check_kinds, check_length, check_samples, check_stored
 from labelquorum.votes.weights import read_named_votes
 
 Method = Literal["shrunken", "dawid-skene", "one-coin"]
@@ -38,7 +40,7 @@ _ROWS_PER_BLOCK = 4096
 _ALL = slice(None)
 
 
-class LabelModel(BaseEstimator):
+class LabelModel(Saved, BaseEstimator):
     """Learn how reliable voters are from how they agree, and combine what they say.
 
     The voters use the same names: people, answers of language models, keyword rules, classifiers.
@@ -111,6 +113,25 @@ class LabelModel(BaseEstimator):
         self.method = method
         self.max_iter = max_iter
         self.tol = tol
+
+    @classmethod
+    def __saved_parts__(cls) -> tuple[type, ...]:
+        """Return the classes of the values that `fit` sets."""
+        return (Voters,)
+
+    def __check_saved__(self) -> None:
+        """Raise an error unless what was read fits together, as after `fit`."""
+        super().__check_saved__()
+        check_kinds(self, _voters=Voters)
+        n_voters, n_classes = len(self.confusion_), len(self.classes_)
+        check_length(self.classes_, "classes_", n_classes)
+        shape = (n_voters, n_classes, n_classes)
+        check_stored(self.confusion_, "confusion_", np.float64, shape)
+        check_stored(self._voters.confusion, "confusion", np.float64, shape)
+        check_stored(self.class_prior_, "class_prior_", np.float64, (n_classes,))
+        check_stored(self.probabilities_, "probabilities_", np.float64, (None, n_classes))
+        check_length(self.labels_, "labels_", len(self.probabilities_))
+        check_length(self.reliability_, "reliability_", n_voters)
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from votes.
@@ -257,6 +278,20 @@ class Voters:
         )
         # A voter that never says a name does not abstain by chance where it would be right.
         self._uses_few = self._is_simple & (n_used > 0) & (2 * n_used <= n_names)
+
+    def __check_saved__(self) -> None:
+        """Raise ValueError unless all parts fit together."""
+        n_names = self._n_names
+        check_stored(n_names, "n_names", np.int64, (), (1, len(self.class_prior)))
+        check_stored(self._has_vote, "has_vote", np.bool_, (None, None))
+        n, n_voters = self._has_vote.shape
+        check_samples(self._votes, "votes", (n, n_voters * n_names))
+        check_stored(self._uses_few, "uses_few", np.bool_, (n_voters,))
+        check_stored(self.class_prior, "class_prior", np.float64, (n_names,))
+        check_stored(self.confusion, "confusion", np.float64, (n_voters, n_names, n_names))
+        check_stored(self.rates, "rates", np.float64, (n_voters, n_names))
+        check_stored(self._strength, "strength", np.float64, ())
+        check_stored(self._is_simple, "is_simple", np.bool_, ())
 
     def _set_votes(self, codes: Codes) -> None:
         samples, voters = np.nonzero(codes >= 0)
