@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelquorum._shared.arguments import (
     as_columns,
+    as_level,
     as_min_agree,
     as_min_differ,
     as_n_threads,
@@ -29,7 +30,6 @@ from labelquorum._shared.labels import has_label, to_labels
 from labelquorum._shared.origins import as_origins, said_by_people
 from labelquorum.clustering.clusterer import ConsensusClusterer as InMemoryClusterer
 from labelquorum.clustering.drawn import DrawnClusterer
-from labelquorum.clustering.novelty import as_level
 from labelquorum.votes.mini_clusters import mini_clusters as in_memory_mini_clusters
 from labelquorum.votes.signatures import SignatureTable
 from labelquorum.votes.weights import read_named_votes

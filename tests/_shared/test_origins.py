@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -58,6 +59,7 @@ def test_other_words_are_refused(values, found):
         as_origins(values, "origins")
 
 
+@pytest.mark.filterwarnings("ignore:only .* labels of")
 @given(samples=SAMPLES, as_integers=st.booleans())
 def test_only_what_people_said_is_known(samples, as_integers):
     labels = [label for label, _ in samples]
@@ -165,3 +167,11 @@ def test_integers_are_kept_and_others_follow_them():
 def test_without_proposals_names_are_new():
     numbers = np.array([0, 1], dtype=np.int32)
     assert Origins().names(np.array(["a"]), numbers, 2).tolist() == ["a", "new 0"]
+
+
+@pytest.mark.parametrize(("n_known", "warns"), [(0, False), (9, True), (10, False)])
+def test_few_known_labels_among_proposals_are_warned_of(n_known, warns):
+    y, origins = ["a", "b"] * 20, ["given"] * n_known + ["proposed"] * (40 - n_known)
+    expected = "only 9 labels of 2 categories are known" if warns else "^$"
+    with pytest.warns(UserWarning, match=expected) if warns else nullcontext():
+        known_by_origin(y, origins, 40)

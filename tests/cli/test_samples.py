@@ -57,7 +57,7 @@ FIXED = ["--n-clusters", "3", "--quiet"]
 def test_a_table_of_texts_becomes_a_table_of_labels(table, static, capsys, way):
     options = {"none": [], "tf-idf": ["--embed", "tf-idf"], "static": ["--embed", str(static)]}[way]
     out = table.with_name("labels.csv")
-    command = ["fit", str(table), *COLUMNS, "--keep", "channel,day", "--n-clusters", "3"]
+    command = ["fit", str(table), *COLUMNS, "--keep", "channel, day", "--n-clusters", "3"]
     assert main([*command, *options, "--out", str(out)]) == 0
     rows, source = _rows_of(out), _rows_of(table)
     assert list(rows[0]) == ["id", "text", "channel", "day", *RESULTS]
@@ -179,6 +179,7 @@ def test_who_forgets_the_text_column_is_told(table, capsys):
         (["--text-column", "body"], 1, "no column 'body'; the columns are id, text,"),
         (["--text-column", "text", "--keep", "x"], 1, "no column 'x'"),
         (["--text-column", "text", "--keep", "a,a"], 2, "must be different names"),
+        (["--votes", "f.npy", "--votes", "f.npy"], 2, "--votes: must be given once"),
         (["--text-column", "text", "--id-column", "channel"], 1, "got '=mail' in rows 0 and 1"),
         (
             ["--text-column", "text", "--embed", "no/such/folder"],
@@ -219,18 +220,78 @@ def test_a_column_that_the_result_has_itself_is_refused(tmp_path, capsys):
     assert "the result has a column 'label' itself" in capsys.readouterr().err
 
 
-def test_empty_texts_are_counted_and_none_but_empty_ones_refused(table, capsys):
+def test_texts_that_say_nothing_get_no_label_and_none_but_empty_ones_are_refused(table, capsys):
     rows = _rows_of(table)
     for i, row in enumerate(rows):
-        row["none"], row["text"] = " ", "" if i < 3 else row["text"]
+        row["none"], row["text"] = " ", ["", " ", "?!"][i] if i < 3 else row["text"]
     source = table.with_name("x.jsonl")
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["fit", str(source), "--text-column", "text", "--n-clusters", "3"]) == 0
-    assert (
-        "labelquorum: 3 texts are empty: their categories mean nothing" in capsys.readouterr().err
-    )
+    said = "labelquorum: 3 texts are empty or have no known word: they get no label"
+    assert said in capsys.readouterr().err
+    found = _rows_of(source.with_name("x-labels.csv"))
+    expected = ["-1", "", "0.0", "-1", "-1", "0.0"]
+    assert [[row[name] for name in RESULTS] for row in found[:3]] == [expected] * 3
+    assert all(row["label"] != "-1" for row in found[3:])
     assert main(["fit", str(source), "--text-column", "none", "--quiet"]) == 1
     assert "column 'none' has no text that is not empty" in capsys.readouterr().err
+
+
+def _written(path, rows):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.mark.parametrize("option", ["--labels", "--votes"])
+def test_labels_and_votes_of_a_file_with_ids_go_by_the_ids(table, capsys, option):
+    """A result that was sorted, of fewer rows, and with a row that the table does not have."""
+    _, topics = questions(150)
+    rows = [{"id": f"Q-{i:03}", "label": NAMES[topics[i]]} for i in range(100)]
+    rows.append({"id": "Q-999", "label": "parcel"})
+    source, out = table.with_name("known.csv"), table.with_name("out.csv")
+    _written(source, sorted(rows, key=lambda row: (row["label"], row["id"])))
+    options = ["--text-column", "text", "--id-column", "id", "--embed", "tf-idf"]
+    options += ["--n-clusters", "3", option, str(source), "--out", str(out)]
+    assert main(["fit", str(table), *options]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 of 101 rows have ids that" in said
+    found = _rows_of(out)
+    assert [row["id"] for row in found] == [f"Q-{i:03}" for i in range(150)]
+    right = np.array([row["label"] == NAMES[k] for row, k in zip(found, topics, strict=True)])
+    assert right[:100].all()
+    assert right.mean() > 0.9
+    known = {"--labels": ["given"] * 100, "--votes": ["proposed"] * 100}[option]
+    assert [row["origin"] for row in found[:100]] == known
+
+
+def test_repeated_keep_adds_columns(table):
+    options = ["--text-column", "text", "--embed", "tf-idf", "--keep", "channel", "--keep", "day"]
+    assert main(["fit", str(table), *options, *FIXED]) == 0
+    names = list(_rows_of(table.with_name("questions-labels.csv"))[0])
+    assert names == ["text", "channel", "day", *RESULTS]
+
+
+def test_ids_that_do_not_meet_are_refused(table, capsys):
+    source = table.with_name("known.csv")
+    _written(source, [{"id": str(i), "label": "a"} for i in range(150)])
+    options = [*COLUMNS[:2], *COLUMNS[4:], "--labels", str(source), "--quiet"]
+    assert main(["fit", str(table), *options]) == 1
+    assert "no id in column 'id' is one of" in capsys.readouterr().err
+
+
+def test_origins_are_those_of_the_column_label(table):
+    """Another column of a result holds labels that people gave."""
+    rows = _rows_of(table)
+    _, topics = questions(150)
+    for row, k in zip(rows, topics, strict=True):
+        row |= {"label": "new 0", "origin": "proposed", "checked": NAMES[k]}
+    source, out = table.with_name("r.csv"), table.with_name("out.csv")
+    _written(source, rows)
+    options = ["--labels", str(source), "--label-column", "checked", "--out", str(out), *FIXED]
+    assert main(["fit", str(table), *COLUMNS[:2], "--embed", "tf-idf", *options]) == 0
+    assert [row["label"] for row in _rows_of(out)] == [NAMES[k] for k in topics]
 
 
 def test_a_report_shows_the_texts_of_the_table(table, static, tmp_path):

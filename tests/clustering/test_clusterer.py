@@ -204,6 +204,19 @@ def sparse_topics():
     return scipy.sparse.csr_array(X), classes
 
 
+def test_dense_samples_can_be_predicted_after_sparse_ones(sparse_topics):
+    X, _ = sparse_topics
+    model = lq.ConsensusClusterer(3, random_state=0, n_partitions=8).fit(X)
+    dense, some = X.toarray(), slice(0, 50)
+    np.testing.assert_allclose(
+        model.predict_proba(dense[some]), model.predict_proba(X[some]), atol=1e-5
+    )
+    np.testing.assert_array_equal(model.predict(dense[some]), model.predict(X[some]))
+    np.testing.assert_allclose(
+        model.novelty(dense[some]).scores, model.novelty(X[some]).scores, atol=1e-3
+    )
+
+
 def test_sparse_samples_are_clustered_and_predicted(sparse_topics):
     X, classes = sparse_topics
     model = fitted(X, n_clusters=3)
@@ -313,6 +326,7 @@ def weeks(blobs):
     return X, y, first, labels, origins
 
 
+@pytest.mark.filterwarnings("ignore:only .* labels of")
 def test_labels_remember_where_they_come_from_week_after_week(weeks):
     X, y, first, labels, origins = weeks
     is_given = np.not_equal(y, None)
@@ -336,6 +350,7 @@ def test_labels_remember_where_they_come_from_week_after_week(weeks):
     np.testing.assert_array_equal(third.labels_, second.labels_)
 
 
+@pytest.mark.filterwarnings("ignore:only .* labels of")
 def test_proposals_of_last_week_are_not_known_but_keep_their_names(weeks):
     X, y, first, _, _ = weeks
     known = np.not_equal(y, None)
@@ -387,6 +402,7 @@ def test_members_of_a_group_and_believed_voters_are_proposals(blobs):
     assert set(model.label_origins_) == {"given", "proposed"}
 
 
+@pytest.mark.filterwarnings("ignore:only .* labels of")
 def test_refitting_forgets_the_origins_of_before(weeks):
     X, y, _, labels, origins = weeks
     model = lq.ConsensusClusterer(5, random_state=0).fit(X, labels, origins=origins)

@@ -70,7 +70,7 @@ def test_new_answers_keep_the_level_as_often_as_promised(n, level):
 def test_too_few_labels_reject_all_with_a_warning(level, n_needed):
     right = np.ones(n_needed, dtype=bool)
     assert trial(np.ones(n_needed), right).least_score(level) == 1
-    message = f"{n_needed - 1} of {n_needed - 1} labels .* It takes {n_needed} labels at least"
+    message = f"of {n_needed - 1} samples .*, {n_needed - 1} are .* takes {n_needed} such samples"
     with pytest.warns(UserWarning, match=message):
         assert trial(np.ones(n_needed - 1), right[1:]).least_score(level) == np.inf
     with pytest.warns(UserWarning, match="predict rejects all samples"):
@@ -109,7 +109,7 @@ def test_labels_without_meaning_promise_nothing(kind):
     with pytest.warns(UserWarning, match="predict rejects all samples") as warned:
         assert set(model.predict(X[:50], reject_level=0.1)) == {-1}
     words = str(warned[0].message).split()
-    n_right, n_judged = [int(word) for word in words if word.isdigit()][:2]
+    n_judged, n_right = [int(word) for word in words if word.isdigit()][:2]
     assert n_right < 0.5 * n_judged
     assert model.predict_proba(rng.normal(size=(50, 60))).max(axis=1).mean() < 0.6
 

@@ -52,6 +52,17 @@ def test_texts_without_a_known_word_are_zeros():
     assert not embedder.encode(["", " \n", "?!", "four"]).any()
 
 
+def test_texts_without_spaces_are_alike_if_they_share_characters():
+    embedder = TfidfEmbedder().fit(["東京へ行きたい", "東京へ行く", "本を買う", "本を読む"])
+    X = embedder.encode(["東京へ行きたい", "東京へ行く", "本を買う"])
+    assert X[0] @ X[1] > 0.2 > X[0] @ X[2]
+
+
+def test_composed_and_decomposed_letters_are_the_same():
+    embedder = TfidfEmbedder().fit(["reset caf\u00e9", "reset cafe\u0301", "other words"])
+    assert sum("caf" in term for term in embedder.terms_) == 1
+
+
 def test_case_does_not_count_but_scripts_do():
     embedder = TfidfEmbedder().fit(["Où est ma clé", "मेरी किताब", "Wo ist mein Schlüssel"])
     assert {"clé", "किताब", "schlüssel"} <= set(embedder.terms_)

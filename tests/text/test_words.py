@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelquorum.text.words import as_pieces, as_words, fold
+from labelquorum.text.words import as_pieces, as_terms, as_words, fold
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,21 @@ from labelquorum.text.words import as_pieces, as_words, fold
 )
 def test_words_of_several_scripts(text, words):
     assert as_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("don't go", ["don't", "go"]),
+        ("Où est ma clé", ["Où", "est", "ma", "clé"]),
+        ("東京へ行く", ["東京", "京へ", "へ行", "行く"]),
+        ("我", ["我"]),
+        ("iPhone手机壳", ["iPhone", "手机", "机壳"]),
+        ("서울 날씨", ["서울", "날씨"]),
+    ],
+)
+def test_terms_are_words_or_pairs_of_characters(text, terms):
+    assert as_terms(text) == terms
 
 
 def test_pieces_are_words_and_single_characters():

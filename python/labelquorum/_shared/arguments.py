@@ -295,6 +295,11 @@ def as_fraction(value: Any, name: str) -> float:
     return _as_float(value, name, "a number in (0, 1]", lambda number: 0 < number <= 1)
 
 
+def as_level(value: Any, name: str) -> float:
+    """Return the value as a float in (0, 1), such as a share of samples that may be misjudged."""
+    return _as_float(value, name, "a number in (0, 1)", lambda number: 0 < number < 1)
+
+
 def as_non_negative(value: Any, name: str) -> float:
     """Return the value as a finite float of at least 0."""
     return _as_float(value, name, "a number of at least 0", lambda number: 0 <= number < math.inf)

@@ -225,7 +225,7 @@ def _sparse_projection(X: Any, random_state: Any) -> NDArray[np.floating[Any]] |
 def _points(samples: Samples, projection: NDArray[np.floating[Any]] | None) -> Points:
     """Return the samples as a dense array, projected if they are sparse."""
     if isinstance(samples, np.ndarray):
-        return samples
+        return samples if projection is None else samples @ projection
     points: Points = samples.toarray() if projection is None else samples @ projection
     return points
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError, check_writable, is_stream, replacing
 from labelquorum._shared.labels import to_labels
-from labelquorum._shared.origins import ORIGIN
+from labelquorum._shared.origins import ORIGIN, PROPOSED
 from labelquorum._shared.progress import progress
 from labelquorum._shared.terminal import visible_line
 from labelquorum.cli.files.results import check_output, write_columns
@@ -22,6 +22,7 @@ from labelquorum.cli.files.sources import Location
 from labelquorum.cli.options import (
     FOLDERS,
     SAMPLES,
+    Once,
     UsageError,
     add_columns,
     add_file,
@@ -104,7 +105,13 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say where samples are and how their categories are found."""
     add = parser.add_argument
     add_file(add)
-    add("--labels", type=as_file, metavar="FILE", help="known labels: .npy, .txt or a table")
+    add(
+        "--labels",
+        action=Once,
+        type=as_file,
+        metavar="FILE",
+        help="known labels: .npy, .txt or a table, in the order of FILE, or with its --id-column",
+    )
     add(
         "--label-column",
         metavar="NAME",
@@ -113,10 +120,11 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--votes",
+        action=Once,
         type=as_file,
         metavar="FILE",
         help="names of categories that may be wrong, such as answers of a language model: .npy, "
-        ".txt or a table",
+        ".txt or a table, in the order of FILE, or with its --id-column",
     )
     add(
         "--vote-column",
@@ -175,21 +183,38 @@ def _run(args: argparse.Namespace) -> None:
     check_samples(args, out)
     check_carried(args, _RESULTS)
     samples = read_samples(args, out)
+    _say_what_is_void(args, samples)
     model = fitted(ConsensusClusterer, args, samples)
     with replacing(out) as file:
-        write_columns(out, file, {**samples.carried, **_results(model)})
+        write_columns(out, file, {**samples.carried, **_results(model, samples.is_void)})
     _save(args, model)
     if not args.quiet:
         print_summary(model, args.file, samples.X, out, started)
 
 
-def _results(model: ConsensusClusterer) -> dict[str, NDArray[Any]]:
-    """The columns that the command finds, by `_RESULTS`."""
+def _results(
+    model: ConsensusClusterer, is_void: NDArray[np.bool_] | None
+) -> dict[str, NDArray[Any]]:
+    """The columns that the command finds, by `_RESULTS`. Texts that say nothing get no proposal."""
     outcome = model.outcome_
     numbers, shares = outcome.categories.runners_up()
     runners_up = to_labels(model.classes_, outcome.as_labels(numbers))
     found = (model.labels_, model.label_origins_, model.confidence_, model.pseudo_labels_)
-    return dict(zip(_RESULTS, (*found, runners_up, shares), strict=True))
+    columns = [column.copy() for column in (*found, runners_up, shares)]
+    if is_void is not None:
+        is_void = is_void & (model.label_origins_ == PROPOSED)
+        for column in columns:
+            column[is_void] = {"O": None, "U": "", "f": 0}.get(column.dtype.kind, -1)
+    return dict(zip(_RESULTS, columns, strict=True))
+
+
+def _say_what_is_void(args: argparse.Namespace, samples: Samples) -> None:
+    n_void = 0 if samples.is_void is None else int(np.count_nonzero(samples.is_void))
+    if n_void and not args.quiet:
+        print(
+            f"labelquorum: {n_void:,} texts are empty or have no known word: they get no label",
+            file=sys.stderr,
+        )
 
 
 def _check_save(args: argparse.Namespace) -> None:

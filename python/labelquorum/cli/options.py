@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from labelquorum._shared.arguments import as_n_threads
 from labelquorum._shared.files import FileError, is_stdout
@@ -137,9 +137,25 @@ def votes(text: str) -> float:
         ) from None
 
 
+class Once(argparse.Action):
+    """An option that would be lost if it were given twice."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Store the value, unless there is one."""
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "must be given once")
+        setattr(namespace, self.dest, values)
+
+
 def names(text: str) -> list[str]:
     """Different names, separated by commas."""
-    found = text.split(",")
+    found = [name.strip() for name in text.split(",")]
     if not all(found) or len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"must be different names such as a,b, got {text!r}")
     return found

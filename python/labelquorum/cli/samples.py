@@ -20,7 +20,7 @@ from labelquorum._shared.terminal import visible_line
 from labelquorum.cli.files.features import has_origins, read_features
 from labelquorum.cli.files.labels import read_labels, read_origins, read_votes
 from labelquorum.cli.files.numeric import NotNumbersError
-from labelquorum.cli.files.records import advice_on_texts, read_records
+from labelquorum.cli.files.records import Records, advice_on_texts, read_ids, read_records
 from labelquorum.cli.files.sources import Location, is_pattern
 from labelquorum.cli.options import (
     UsageError,
@@ -57,6 +57,9 @@ class Samples(NamedTuple):
     embedder: Any = None
     """What embeds later texts in the same way: the name of a model or a `TfidfEmbedder`. None where
     nothing was embedded."""
+    is_void: NDArray[np.bool_] | None = None
+    """(n_samples,): whether a text says nothing: it is empty, or has no known word. None where
+    nothing was embedded."""
 
 
 def add_texts(add: Callable[..., object]) -> None:
@@ -92,6 +95,7 @@ def add_carried(add: Callable[..., object]) -> None:
     )
     add(
         "--keep",
+        action="extend",
         type=names,
         metavar="A,B,...",
         help="more columns of FILE that the result carries",
@@ -189,7 +193,10 @@ def read_samples(args: argparse.Namespace, out: Path) -> Samples:
         )
     origins = None
     if args.labels is not None:
-        known, origins = checked_labels(args.labels, args.label_column, "--label-column", args, X)
+        places = _places_by_id(args, args.labels, records)
+        known, origins = checked_labels(
+            args.labels, args.label_column, "--label-column", args, X, places
+        )
     elif has_origin:
         origins = read_origins(args.file, args.label_column)
     if origins is not None:
@@ -201,7 +208,9 @@ def read_samples(args: argparse.Namespace, out: Path) -> Samples:
             f"{args.n_clusters:,}"
         )
     of_records = {} if records is None else records.columns
-    return Samples(X, known, origins, _read_votes(args, X), of_records, texts, embedder)
+    votes = _read_votes(args, X, records)
+    is_void = ~X.any(axis=1) if is_embedded else None
+    return Samples(X, known, origins, votes, of_records, texts, embedder, is_void)
 
 
 def has_origins_of_labels(args: argparse.Namespace, source: Location) -> bool:
@@ -215,22 +224,14 @@ def _embedded(args: argparse.Namespace, texts: list[str], out: Path) -> tuple[An
     from labelquorum.text.embedding import BETTER, TFIDF, embed
     from labelquorum.text.tfidf import TfidfEmbedder
 
-    n_empty = sum(not text or text.isspace() for text in texts)
-    if n_empty == len(texts):
+    if not any(text and not text.isspace() for text in texts):
         raise FileError(f"{args.file}: column {args.text_column!r} has no text that is not empty")
     uses_words = args.embed is None or args.embed == TFIDF
-    if not args.quiet:
-        if args.embed is None:
-            print(
-                f"labelquorum: {BETTER} and --embed all-MiniLM-L6-v2; --embed {TFIDF} silences "
-                "this",
-                file=sys.stderr,
-            )
-        if n_empty:
-            print(
-                f"labelquorum: {n_empty:,} texts are empty: their categories mean nothing",
-                file=sys.stderr,
-            )
+    if not args.quiet and args.embed is None:
+        print(
+            f"labelquorum: {BETTER} and --embed all-MiniLM-L6-v2; --embed {TFIDF} silences this",
+            file=sys.stderr,
+        )
     try:
         if uses_words:
             embedder: Any = TfidfEmbedder().fit(texts)
@@ -274,24 +275,73 @@ def _say_what_is_known(args: argparse.Namespace, labels: Any, origins: NDArray[n
         )
 
 
-def _read_votes(args: argparse.Namespace, X: Any) -> list[NDArray[Any]] | None:
+def _places_by_id(
+    args: argparse.Namespace, source: Location, records: Records | None
+) -> NDArray[np.intp] | None:
+    """Find the row of each sample in another file by its id; -1 where there is none.
+
+    None if one of the files has no ids, so that rows go by their order.
+    """
+    column: str | None = getattr(args, "id_column", None)
+    if column is None or records is None:
+        return None
+    ids = read_ids(source, column)
+    if ids is None:
+        return None
+    row_of = {name: row for row, name in enumerate(ids)}
+    own = map(str, records.columns[column].tolist())
+    places = np.array([row_of.get(name, -1) for name in own], dtype=np.intp)
+    n_found = int(np.count_nonzero(places >= 0))
+    if not n_found:
+        raise FileError(f"{source}: no id in column {column!r} is one of {args.file}")
+    if n_found < len(ids) and not args.quiet:
+        print(
+            f"labelquorum: {visible_line(str(source))}: {len(ids) - n_found:,} of {len(ids):,} "
+            f"rows have ids that {visible_line(str(args.file))} does not have: they are left out",
+            file=sys.stderr,
+        )
+    return places
+
+
+def _at(values: NDArray[Any], places: NDArray[np.intp]) -> NDArray[Any]:
+    """Take values by place; where that is -1, the value for none."""
+    none = {"O": None, "U": ""}.get(values.dtype.kind, -1)
+    taken = values[places]
+    taken[places < 0] = none
+    return taken
+
+
+def _read_votes(
+    args: argparse.Namespace, X: Any, records: Records | None
+) -> list[NDArray[Any]] | None:
     """Read the votes of all voters; None without voters."""
     if args.votes is None and not args.vote_columns:
         return None
     source = args.file if args.votes is None else args.votes
     votes = read_votes(source, args.vote_columns)
+    places = None if args.votes is None else _places_by_id(args, source, records)
+    if places is not None:
+        return [_at(items, places) for items in votes]
     check_length(source, len(votes[0]), args.file, X.shape[0], "votes")
     return votes
 
 
 def checked_labels(
-    source: Location, column: str | None, option: str, args: argparse.Namespace, X: Any
+    source: Location,
+    column: str | None,
+    option: str,
+    args: argparse.Namespace,
+    X: Any,
+    places: NDArray[np.intp] | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
     """Read one label for each sample and, if the file says so, its origin.
 
-    `option` names the column of the labels.
+    `option` names the column of the labels. `places` are the rows of the samples in the file, if
+    these are not the same in both files.
     """
     labels, origins = read_labels(source, column, option), read_origins(source, column, option)
+    if places is not None:
+        return _at(labels, places), None if origins is None else _at(origins, places)
     ends_empty = bool(len(labels)) and labels[-1] in (-1, None)
     check_length(
         source,

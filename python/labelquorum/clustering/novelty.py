@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from labelquorum._shared.arguments import as_non_negative
+from labelquorum._shared.arguments import as_level
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.frame import Rows
 from labelquorum.clustering.views import RECALL, Partitions
@@ -97,14 +97,6 @@ def novelty(
         groups = _emerging_groups(training, counts, new, min_group_size, n_threads, verbose)
     bound = _lower_bound(n, n_new, n_counted, level)
     return Novelty(n_closer / (n + 1), level, share, bound, groups)
-
-
-def as_level(level: Any, name: str) -> float:
-    """Return a share of samples that may be misjudged; raise ValueError if it is not in (0, 1)."""
-    share: float = as_non_negative(level, name)
-    if not 0 < share < 1:
-        raise ValueError(f"{name} must be a number in (0, 1), got {share:g}")
-    return share
 
 
 def _lower_bound(n: int, n_new: int, n_counted: int, level: float) -> float:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from labelquorum._shared.arguments import as_n_threads, as_positive
+from labelquorum._shared.arguments import as_level, as_n_threads, as_positive
 from labelquorum._shared.frame import Float64Array, Frame, Rows
 from labelquorum._shared.labels import to_labels
 from labelquorum._shared.samples import validated_samples
 from labelquorum.clustering.nearest import Nearest, nearest_to
-from labelquorum.clustering.novelty import Novelty, as_level, novelty
+from labelquorum.clustering.novelty import Novelty, novelty
 from labelquorum.clustering.outcome import Outcome, answers_of
 from labelquorum.clustering.rejection import Trial
 

@@ -102,10 +102,11 @@ class Trial:
             threshold = _guaranteed(self.scores, self.scores[~self.right], level)
         if np.isnan(threshold):
             warnings.warn(
-                f"predict rejects all samples: {int(self.right.sum())} of {len(self.scores)} "
-                f"labels are predicted right where they are left out, which does not show for any "
-                f"probability that at most {level:.3g} of the answers are wrong. It takes "
-                f"{n_needed} labels at least: give more of them, or a higher reject_level.",
+                f"predict rejects all samples: of {len(self.scores)} samples that were judged (the "
+                f"labeled ones, and as large a share of new categories), {int(self.right.sum())} "
+                f"are predicted right without their label. This does not show for any probability "
+                f"that at most {level:.3g} of the answers are wrong. It takes {n_needed} such "
+                "samples at least: give more labels, or a higher reject_level",
                 UserWarning,
                 stacklevel=3,
             )

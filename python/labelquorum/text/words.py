@@ -13,6 +13,10 @@ import unicodedata
 from functools import lru_cache
 
 _ASCII_WORDS = re.compile(r"\w+(?:'\w+)*")
+_UNSPACED = re.compile(
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]+)"
+)
 _ASCII_PIECES = re.compile(r"\w+|\W")
 
 
@@ -30,6 +34,24 @@ def _unicode_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
 def as_words(text: str) -> list[str]:
     """Return the words of a text; "don't" is one word."""
     return (_ASCII_WORDS if text.isascii() else _unicode_patterns()[0]).findall(text)
+
+
+def as_terms(text: str) -> list[str]:
+    """Return the words of a text, but pairs of neighbors of characters that no spaces separate.
+
+    So do Chinese, Japanese, Thai, Lao, Khmer and Burmese. A single such character is a term.
+    """
+    words = as_words(text)
+    if text.isascii():
+        return words
+    terms = []
+    for word in words:
+        for part in _UNSPACED.split(word):
+            if _UNSPACED.fullmatch(part) and len(part) > 1:
+                terms += [part[i : i + 2] for i in range(len(part) - 1)]
+            elif part:
+                terms.append(part)
+    return terms
 
 
 def as_pieces(text: str) -> list[str]:

@@ -30,8 +30,8 @@ _MAX_LABEL = 1 << 62
 _MOST_DIGITS = 1000  # Python refuses to read far more.
 # Not 007, which is a name. Integers are often saved as floats, 1.0 or 1.000e+00.
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
-_ARRAYS = (".npy", ".txt")
-_EXTENSIONS = (*_ARRAYS, *tables.EXTENSIONS)
+ARRAYS = (".npy", ".txt")
+_EXTENSIONS = (*ARRAYS, *tables.EXTENSIONS)
 BYTES_PER_LABEL = 64  # of a Python object, and of its place in a list
 
 
@@ -60,7 +60,7 @@ def read_labels(
         If the location cannot be read, or does not hold labels.
     """
     extension = extension_of(location)
-    if extension not in _ARRAYS:
+    if extension not in ARRAYS:
         return _read_table(location, column, option)
     file = find_file(location, (extension,))
     if column is not None:
@@ -98,7 +98,7 @@ def read_origins(
     -------
     array of shape (n_samples,), optional
         "given", "accepted", "proposed", or "" where nothing is said. None if the file has no column
-        named origin.
+        named origin, or if that says where the labels of another column come from, named label.
 
     Raises
     ------
@@ -106,10 +106,11 @@ def read_origins(
         If the column holds anything else. Also if the file is a result from before there was such a
         column, which would turn proposals into known labels, unless `column` names the labels.
     """
-    if extension_of(location) in _ARRAYS:
+    if extension_of(location) in ARRAYS:
         return None
     table = tables.Table(location, header=True, keep_empty_rows=True)
-    if ORIGIN not in table.names or column == ORIGIN:
+    is_of_others = column not in (None, _LABEL) and _LABEL in table.names
+    if ORIGIN not in table.names or column == ORIGIN or is_of_others:
         if column is None and any(names <= set(table.names) for names in _OLD_RESULTS):
             raise FileError(
                 f"{location}: a result without the column {ORIGIN!r}, which says what people said "

@@ -16,9 +16,9 @@ from labelquorum._shared.cells import unmarked
 from labelquorum._shared.files import FileError
 from labelquorum._shared.memory import MemoryBudget, check_memory
 from labelquorum.cli.files import columns as tables
-from labelquorum.cli.files.labels import BYTES_PER_LABEL, as_labels, label_items
+from labelquorum.cli.files.labels import ARRAYS, BYTES_PER_LABEL, as_labels, label_items
 from labelquorum.cli.files.readers import is_number
-from labelquorum.cli.files.sources import Location
+from labelquorum.cli.files.sources import Location, extension_of
 
 _Show: TypeAlias = Callable[[str, float], None] | None
 _ROWS_SEEN = 1000  # that tell what a column holds
@@ -109,6 +109,16 @@ def read_records(
         _check_ids(columns[id_column].tolist(), f"{location}: column {id_column!r}")
     known = None if label_column is None else as_labels(str(location), labels)
     return Records(columns, known, n_rows)
+
+
+def read_ids(location: Location, column: str) -> list[str] | None:
+    """Read the ids of a table's rows; None where it is no table or has no such column."""
+    if extension_of(location) in ARRAYS:
+        return None
+    if column not in tables.Table(location, header=True, keep_empty_rows=True).names:
+        return None
+    records = read_records(location, [column], id_column=column, header=True)
+    return list(map(str, records.columns[column].tolist()))
 
 
 def _plain(column: Any) -> Any:
