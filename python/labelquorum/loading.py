@@ -85,7 +85,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     with open(path, "rb") as file:
         beginning = file.read(9)
-    if beginning[8:] == b"{":  # the header of a safetensors file
+        n_bytes = file.seek(0, os.SEEK_END)
+    # A safetensors file begins with the length of its header.
+    if beginning[8:] == b"{" and int.from_bytes(beginning[:8], "little") <= n_bytes - 8:
         return _load_deep(path)
     with reading(path, _WHAT, _REMEDY), opened_archive(path) as archive:
         name = "labelquorum.PreClusteringSampler"

@@ -92,7 +92,8 @@ def test_only_keyword_arguments_are_metadata_to_route(name):
     requests = model.get_metadata_routing()
     expected = {"fit": set(), "predict": set(), "score": set()}
     if isinstance(model, lq.ConsensusClusterer):
-        expected["fit"] = {"groups", "origins", "partitions", "votes"}
+        expected |= {"fit": {"groups", "origins", "partitions", "votes"}}
+        expected |= {"predict": {"reject_level"}}
     if isinstance(model, lq.RepresentativeSampler):
         expected["fit"] = {"partition"}
     if "SetClusterer" in name:
@@ -458,7 +459,10 @@ def test_models_can_be_looked_at_without_optional_packages():
 
 
 def test_every_estimator_is_in_the_matrix():
-    public = {getattr(lq, name) for name in lq.__all__} | {lq.text.KeywordLabeler}
+    public = {getattr(lq, name) for name in lq.__all__} | {
+        lq.text.KeywordLabeler,
+        lq.text.TfidfEmbedder,
+    }
     estimators = {
         value for value in public if isinstance(value, type) and issubclass(value, BaseEstimator)
     }

@@ -1,7 +1,8 @@
 """Language models that embed texts: find one by a name or folder, load it, and tell it apart.
 
 A folder or a name on the Hugging Face hub stands for a model of sentence-transformers or, if its
-``config.json`` says so, of model2vec. Both packages are optional and imported only here.
+``config.json`` or ``modules.json`` says that it is static, of model2vec. Both packages are optional
+and imported only here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from labelquorum._shared.sealed import in_short, new_digest
 
 _INSTALL = 'pip install "labelquorum[text]"'
 _OWNER = "sentence-transformers"  # of names without an owner
-_DESCRIPTIONS = ("config.json", "modules.json")  # one of which every model has
+_DESCRIPTIONS = ("config.json", "modules.json")  # every model has one
+_STATIC = "StaticEmbedding"  # the module of a model of model2vec
 _BYTES_PER_READ = 1 << 22
 
 
@@ -53,13 +55,13 @@ def load_model(model: str | os.PathLike[str], name: str, *, verbose: bool = Fals
     place = os.fspath(model)
     folder = Path(place)
     if folder.is_dir():
-        description, identity = _description(folder), _digest(folder)
+        identity = _digest(folder)
     elif folder.exists() or isinstance(model, os.PathLike) or len(folder.parts) > 2:
         raise ValueError(f"{name} must be a folder or the name of a model, got {place!r}")
     else:
-        place, found = _found_on_hub(place, name)
-        description, identity = _json(found), f"{place} {found.parent.name}"
-    is_static = description.get("model_type") == "model2vec"
+        place, folder = _found_on_hub(place, name)
+        identity = f"{place} {folder.name}"
+    is_static = _is_static(folder)
     try:
         encode = _static(place) if is_static else _sentence(place, verbose)
     except ImportError as error:
@@ -103,7 +105,7 @@ def _bars(verbose: bool) -> Iterator[None]:
 
 
 def _found_on_hub(model: str, name: str) -> tuple[str, Path]:
-    """Return the full name of a model, and the file that describes it, in the local cache."""
+    """Return the full name of a model, and the folder of its descriptions in the local cache."""
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import LocalEntryNotFoundError
@@ -116,32 +118,41 @@ def _found_on_hub(model: str, name: str) -> tuple[str, Path]:
     names = [model] if "/" in model else [f"{_OWNER}/{model}", model]
     for is_local in (True, False):
         for full in names:
+            folder = None
             for file in _DESCRIPTIONS:
                 try:
-                    return full, Path(hf_hub_download(full, file, local_files_only=is_local))
+                    folder = Path(hf_hub_download(full, file, local_files_only=is_local)).parent
                 except LocalEntryNotFoundError as error:
-                    if not is_local:  # the network cannot be reached
+                    if not is_local and folder is None:  # the network cannot be reached
                         raise ValueError(
                             f"{reason}, which is no folder, was not fetched before, and cannot be "
                             f"fetched now ({in_short(error)})"
                         ) from error
                 except Exception:  # of any type: the hub has no such file, or none of this name
                     continue
+            if folder is not None:
+                return full, folder
     raise ValueError(f"{reason}, which is no folder and which the Hugging Face hub does not have")
 
 
-def _description(folder: Path) -> dict[str, Any]:
-    paths = [folder / name for name in _DESCRIPTIONS if (folder / name).is_file()]
-    return _json(paths[0]) if paths else {}
+def _is_static(folder: Path) -> bool:
+    """Say whether a model is one of model2vec, of any version."""
+    config, modules = (_json(folder / name) for name in _DESCRIPTIONS)
+    if not isinstance(config, dict):
+        return False
+    if "model_type" in config:
+        return bool(config["model_type"] == "model2vec")
+    found = modules if isinstance(modules, list) else []
+    kinds = [str(module.get("type")) for module in found if isinstance(module, dict)]
+    return any(kind.endswith(_STATIC) for kind in kinds)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """Return what a file says; nothing if it is no JSON object, which the packages will name."""
+def _json(path: Path) -> Any:
+    """Return what a file says; None if there is none or it is no JSON, which the packages name."""
     try:
-        description = json.loads(path.read_bytes())
-    except ValueError:
-        return {}
-    return description if isinstance(description, dict) else {}
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _digest(folder: Path) -> str:

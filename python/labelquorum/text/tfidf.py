@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from labelquorum._shared.arguments import as_positive
@@ -79,6 +80,7 @@ class TfidfEmbedder(Saved, BaseEstimator):
     """
 
     __module__ = "labelquorum.text"
+    __metadata_request__fit = {"texts": UNUSED}  # noqa: RUF012
 
     def __init__(self, n_components: int = 256) -> None:
         self.n_components = n_components
