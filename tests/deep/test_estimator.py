@@ -86,10 +86,7 @@ def test_a_saved_model_predicts_the_same(three_blobs, tmp_path, kind):
         for name in ("labels_", "pseudo_labels_", "transduction_", "history_", "n_features_in_"):
             if hasattr(model, name):
                 np.testing.assert_array_equal(getattr(copy, name), getattr(model, name))
-    assert type(model).load(path).get_params() == model.get_params() | {
-        "hidden": list(model.hidden),
-        "denoising_costs": list(model.denoising_costs),
-    }
+    assert type(model).load(path).get_params() == model.get_params()
     other, name = (LadderIM if kind != "clusterer" else Kingdra), type(model).__name__
     with pytest.raises(ValueError, match=f"must hold a saved {other.__name__}, got {name}"):
         other.load(path)
