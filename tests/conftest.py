@@ -18,7 +18,7 @@ _COMMON = {
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
 }
 settings.register_profile("quick", max_examples=60, **_COMMON)
-settings.register_profile("ci", max_examples=1000, **_COMMON)
+settings.register_profile("ci", max_examples=500, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "quick"))
 
 # A shell's background jobs ignore Ctrl-C, and nohup's ignore the end of the terminal. So would the
