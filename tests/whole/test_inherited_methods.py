@@ -272,6 +272,8 @@ def _of_worker(model, name, new):
         return model.query(new)
     if isinstance(model, lq.RepresentativeSampler):
         return model.indices_
+    if isinstance(model, lq.text.TfidfEmbedder):
+        return model.encode(new)
     return model.transform(new) if hasattr(model, "transform") else model.predict(new)
 
 

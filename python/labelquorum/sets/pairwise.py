@@ -249,8 +249,7 @@ class _Classifiers(NamedTuple):
         """Raise ValueError unless all parts fit together."""
         n = self.n_categories
         check_stored(n, "n_categories", np.int64, (), (0, np.iinfo(np.int32).max))
-        if len(self.of_pairs.classes_) != 2:
-            raise ValueError("the classifier of pairs must have two classes")
+        check_length(self.of_pairs.classes_, "classes_", 2)
         items = self.of_items
         if isinstance(items, int):
             check_stored(items, "of_items", np.int64, (), (0, n - 1))
