@@ -68,7 +68,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     *Versions.* Later versions of the package read files of earlier ones. An earlier one refuses a
     file of a later format, and says so.
 
-    *Cost.* The file is read once, at about 1 GB/s, and needs no more memory than its arrays. The
+    *Cost.* The file is read once, at about 0.7 GB/s, and needs no more memory than its arrays. The
     samples of a `NeighborSearcher` are mapped into memory instead.
 
     Examples
