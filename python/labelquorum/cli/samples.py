@@ -54,9 +54,6 @@ class Samples(NamedTuple):
     """Columns that the result carries, by name: ids, texts, and others that were asked for."""
     texts: list[str] | None = None
     """The texts of the samples, where a column of FILE holds them."""
-    embedder: Any = None
-    """What embeds later texts in the same way: the name of a model or a `TfidfEmbedder`. None where
-    nothing was embedded."""
     is_void: NDArray[np.bool_] | None = None
     """(n_samples,): whether a text says nothing: it is empty, or has no known word. None where
     nothing was embedded."""
@@ -152,7 +149,7 @@ def read_samples(args: argparse.Namespace, out: Path) -> Samples:
     beside = [*beside, *([ORIGIN] if has_origin and ORIGIN not in beside else [])]
     beside += [] if args.votes is not None else args.vote_columns
     X: Any = None
-    records, known, embedder = None, None, None
+    records, known = None, None
     with progress(not args.quiet) as show:
         if not is_embedded and args.features is None:
             try:
@@ -185,7 +182,7 @@ def read_samples(args: argparse.Namespace, out: Path) -> Samples:
     texts = None if records is None or text_column is None else records.texts(text_column)
     if is_embedded:
         assert texts is not None  # the column was read
-        X, embedder = _embedded(args, texts, out)
+        X = _embedded(args, texts, out)
     if records is not None and X.shape[0] != records.n_rows:
         raise FileError(
             f"{args.features or args.file}: {X.shape[0]:,} rows of features, but {args.file} has "
@@ -210,7 +207,7 @@ def read_samples(args: argparse.Namespace, out: Path) -> Samples:
     of_records = {} if records is None else records.columns
     votes = _read_votes(args, X, records)
     is_void = ~X.any(axis=1) if is_embedded else None
-    return Samples(X, known, origins, votes, of_records, texts, embedder, is_void)
+    return Samples(X, known, origins, votes, of_records, texts, is_void)
 
 
 def has_origins_of_labels(args: argparse.Namespace, source: Location) -> bool:
@@ -219,10 +216,9 @@ def has_origins_of_labels(args: argparse.Namespace, source: Location) -> bool:
     return in_table and has_origins(source, args.columns)
 
 
-def _embedded(args: argparse.Namespace, texts: list[str], out: Path) -> tuple[Any, Any]:
-    """Embed texts; also return what does the same with later ones."""
+def _embedded(args: argparse.Namespace, texts: list[str], out: Path) -> Any:
+    """Embed texts."""
     from labelquorum.text.embedding import BETTER, TFIDF, embed
-    from labelquorum.text.tfidf import TfidfEmbedder
 
     if not any(text and not text.isspace() for text in texts):
         raise FileError(f"{args.file}: column {args.text_column!r} has no text that is not empty")
@@ -234,10 +230,9 @@ def _embedded(args: argparse.Namespace, texts: list[str], out: Path) -> tuple[An
         )
     try:
         if uses_words:
-            embedder: Any = TfidfEmbedder().fit(texts)
-            return embed(texts, embedder, verbose=not args.quiet), embedder
+            return embed(texts, TFIDF, verbose=not args.quiet)
         folder = _folder_of_vectors(args.file, out)
-        return embed(texts, args.embed, directory=folder, verbose=not args.quiet), args.embed
+        return embed(texts, args.embed, directory=folder, verbose=not args.quiet)
     except OSError as error:
         if error.filename is None:
             raise
