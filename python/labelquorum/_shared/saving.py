@@ -7,11 +7,11 @@ its version and the class; values are encoded by `encoding`, so that nothing in 
 from __future__ import annotations
 
 import os
-from importlib.metadata import version
 from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from labelquorum import _core
 from labelquorum._shared.archive import ArchiveReader, write_archive
 from labelquorum._shared.arguments import as_positive
 from labelquorum._shared.encoding import Decoder, Encoder, set_attributes
@@ -57,7 +57,7 @@ class Saved:
         meta = {
             "format": class_name(type(self)),
             "version": FORMAT_VERSION,
-            "labelquorum": version(_PACKAGE),
+            "labelquorum": _core.build_info()["version"],
             "state": {
                 name: encoder.encode_all(values) for name, values in self.__saved_state__().items()
             },

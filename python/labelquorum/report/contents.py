@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from labelquorum import _core
 from labelquorum._shared.origins import ACCEPTED, GIVEN, PROPOSED
 from labelquorum.clustering.outcome import LEAST_OF_SHARE, least_confidence
 from labelquorum.display.categories import agreement_of, like_side_by_side
@@ -98,7 +98,7 @@ def contents(data: ReportData) -> dict[str, Any]:
         "checks": [samples.sample(i) for i in selection.checks.tolist()],
         "suspects": [samples.suspect(i) for i in selection.suspects.tolist()],
         "n_suspects": len(data.suspects),
-        "version": version("labelquorum"),
+        "version": _core.build_info()["version"],
     }
 
 
