@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -167,11 +166,3 @@ def test_integers_are_kept_and_others_follow_them():
 def test_without_proposals_names_are_new():
     numbers = np.array([0, 1], dtype=np.int32)
     assert Origins().names(np.array(["a"]), numbers, 2).tolist() == ["a", "new 0"]
-
-
-@pytest.mark.parametrize(("n_known", "warns"), [(0, False), (9, True), (10, False)])
-def test_few_known_labels_among_proposals_are_warned_of(n_known, warns):
-    y, origins = ["a", "b"] * 20, ["given"] * n_known + ["proposed"] * (40 - n_known)
-    expected = "only 9 labels of 2 categories are known" if warns else "^$"
-    with pytest.warns(UserWarning, match=expected) if warns else nullcontext():
-        known_by_origin(y, origins, 40)

@@ -7,15 +7,15 @@ Each label has one of three origins:
 - "proposed": the model said it alone.
 
 What people said, given or accepted, is known. A proposal is not: if it is passed to the next fit,
-the category keeps its name, and nothing else follows from it. So results can be passed on, week
-after week, and what the model once said does not become certain by itself.
+it votes beside known labels (`clustering.proposals`), and without any the category keeps its name.
+So results can be passed on, week after week, and what the model once said does not become certain
+by itself.
 
 A label without an origin is given, since results of this package always have one.
 """
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +32,6 @@ ORIGINS = (GIVEN, ACCEPTED, PROPOSED)
 ORIGIN = "origin"
 """The name of the column of origins in files."""
 
-_FEWEST_KNOWN = 5  # labels for each category
 _LEAST_COMMON = 0.5  # share of samples of either category, for one to be the other
 
 
@@ -141,14 +140,6 @@ def known_by_origin(y: Any, origins: Any, n_samples: int) -> KnownByOrigin:
     proposed = _used(names, np.where(is_proposal, codes, np.int32(-1)))
     names, codes = _used(names, np.where(is_proposal, np.int32(-1), codes))
     is_accepted = (words == ACCEPTED) & (codes >= 0)
-    n_known, n_names = int(np.count_nonzero(codes >= 0)), len({*names, *proposed.classes})
-    if len(proposed.classes) and 0 < n_known < _FEWEST_KNOWN * n_names:
-        warnings.warn(
-            f"only {n_known} labels of {n_names} categories are known, given or accepted, and a "
-            "category takes the name of its known labels: a few corrections can rename whole "
-            f"categories. Accept about {_FEWEST_KNOWN} labels of each category that is right",
-            stacklevel=3,
-        )
     return KnownByOrigin(
         names,
         codes if len(names) else None,

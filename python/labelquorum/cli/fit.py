@@ -349,7 +349,7 @@ def _print_categories(model: Any, stream: TextIO, numbers: NDArray[np.int64] | N
     from rich.table import Table
     from rich.text import Text
 
-    names = set(model.classes_[: model.outcome_.n_known].tolist())
+    is_known = model.outcome_.is_known(model.classes_)
     labels = model.labels_
     table = Table("category", "kind")
     for name in ("samples", "confidence"):
@@ -359,7 +359,7 @@ def _print_categories(model: Any, stream: TextIO, numbers: NDArray[np.int64] | N
         category = categories[k]
         confidence = model.confidence_[labels == category]
         if len(confidence):
-            kind = "known" if category in names else "new"
+            kind = "known" if is_known[k] else "new"
             size, mean = f"{len(confidence):,}", f"{confidence.mean():.2f}"
             table.add_row(Text(visible_line(str(category))), kind, size, mean)
     n_more = len(model.classes_) - _SHOWN_CATEGORIES

@@ -263,9 +263,11 @@ def _say_what_is_known(args: argparse.Namespace, labels: Any, origins: NDArray[n
             f"a model: write 'accepted' into the column {ORIGIN!r} where they are right"
         )
     if n_proposed and not args.quiet:
+        votes = n_known and args.discover
+        use_of_proposals = "which vote" if votes else "from which categories only keep their names"
         print(
             f"labelquorum: {visible_line(str(source))}: {n_known:,} labels are known; "
-            f"{n_proposed:,} are proposals of a model, from which categories only keep their names",
+            f"{n_proposed:,} are proposals of a model, {use_of_proposals}",
             file=sys.stderr,
         )
 

@@ -162,6 +162,11 @@ class ConsensusClusterer(
     and voters can be trusted is learned from their agreement. A name that is more likely than all
     others together then counts as a known label.
 
+    *Proposals* of an earlier fit (`origins`) are one more voter, if some labels are known: so a few
+    corrections change what they correct, and not whole categories. A category that had a number
+    takes the only new name that people gave in it. Where they gave several, its proposals do not
+    vote.
+
     Samples with a known label stay in its category, even if the label is suspect, and known
     categories are never merged. To keep the numbers and names of last week's categories, pass last
     week's labels as `y`, with -1 for new samples, and where they come from as `origins`.
@@ -236,7 +241,8 @@ class ConsensusClusterer(
             ones; bools too. docs/inputs.md lists all forms.
         origins : array-like of str of shape (n_samples,), optional
             Where each label in `y` comes from, as in `label_origins_`. Those that are "proposed"
-            are not known: a category with mostly the same samples keeps that name, no more.
+            are not known. They vote beside labels that are; see the notes. If none are, a category
+            with mostly the same samples keeps its name, no more.
         votes : list or array-like, optional
             Names of categories that may be wrong, from one or more voters: answers of a language
             model, keyword rules, people in a hurry. As for `LabelModel.fit`, in the names of `y`.
@@ -275,7 +281,15 @@ class ConsensusClusterer(
         known_names, known, remembered = known_by_origin(y, origins, n_samples)
         group_numbers = None if groups is None else group_codes(groups, n_samples)
         names, fixed, partitions, weights, self.reliability_ = hear(
-            X, known_names, known, votes, partitions, group_numbers, self.random_state, n_threads
+            X,
+            known_names,
+            known,
+            remembered.proposed if self.discover else None,
+            votes,
+            partitions,
+            group_numbers,
+            self.random_state,
+            n_threads,
         )
         check_number(self.n_clusters, n_samples, len(names))
         framed = Frame.fit(X, self.random_state, fixed)

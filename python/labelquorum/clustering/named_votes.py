@@ -25,12 +25,13 @@ from scipy import linalg, sparse
 from scipy.special import log_softmax
 
 from labelquorum._shared.arguments import Columns
-from labelquorum._shared.frame import Frame, Rows, unit_rows
-from labelquorum._shared.label_reader import array_of_names
+from labelquorum._shared.frame import Frame, Framed, Rows, unit_rows
+from labelquorum._shared.label_reader import Labels, array_of_names
 from labelquorum._shared.labels import spread_over_groups
 from labelquorum.clustering.ballots import Ballots
 from labelquorum.clustering.base_partitions import given_partitions
 from labelquorum.clustering.chance import counted_weights
+from labelquorum.clustering.proposals import voting_proposals
 from labelquorum.neighbors.search import kneighbors
 from labelquorum.votes.label_model import Shares, Voters
 from labelquorum.votes.named import remembered
@@ -72,6 +73,7 @@ def hear(
     X: Any,
     known_names: NDArray[Any],
     known: Codes | None,
+    proposed: Labels | None,
     votes: Any,
     partitions: Any,
     groups: Codes | None,
@@ -88,6 +90,8 @@ def hear(
         The names of the categories in `y`.
     known : int32 array of shape (n_samples,), optional
         The category of each sample in `y`, -1 without one.
+    proposed : Labels, optional
+        What an earlier model proposed for other samples. It votes if some labels are known.
     votes, partitions
         As for `ConsensusClusterer.fit`. Columns of partitions that have names are votes, too.
     groups : int32 array of shape (n_samples,), optional
@@ -111,13 +115,18 @@ def hear(
         columns = list(numbered.T[weights > 0])
         if not columns:
             numbered, weights = None, np.empty(0)
-    if not voters:
+    proposals_vote = known is not None and proposed is not None
+    if not voters and not proposals_vote:
         return Heard(known_names, fixed, numbered, weights, np.empty(0))
 
+    framed = Frame.fit(X, random_state, fixed)
+    if known is not None and proposed is not None:
+        rows = framed.rows[framed.distinct.numbers]
+        voters.append([voting_proposals(rows, known_names, known, proposed, n_threads)])
     names, codes = _together(voters, n_samples, known_names)
-    accepted, reliability = _accepted(
-        X, codes, len(names), columns, fixed, groups, random_state, n_threads
-    )
+    accepted, reliability = _accepted(framed, codes, len(names), columns, fixed, groups, n_threads)
+    if proposals_vote:
+        reliability = reliability[:-1]
     warn_of_idle(reliability)
     if groups is not None:
         accepted = spread_over_groups(accepted, groups, array_of_names(names))
@@ -149,13 +158,12 @@ def _counted(partitions: Any, columns: Columns, n_threads: int) -> tuple[list[An
 
 
 def _accepted(
-    X: Any,
+    framed: Framed,
     codes: Codes,
     n_names: int,
     columns: Columns,
     fixed: Codes | None,
     groups: Codes | None,
-    random_state: Any,
     n_threads: int,
 ) -> tuple[Codes, Float64Array]:
     """Return the accepted name of each sample, -1 for none, and the reliability of each voter.
@@ -165,7 +173,6 @@ def _accepted(
     accepted = np.full(len(codes), -1, dtype=np.int32)
     reliability = np.full(codes.shape[1], np.nan)
     voters = np.arange(codes.shape[1])
-    framed = Frame.fit(X, random_state, fixed)
     while len(voters):
         judged = (codes[:, voters] >= 0).any(axis=1)
         if fixed is not None:

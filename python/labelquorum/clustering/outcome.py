@@ -146,6 +146,18 @@ class Outcome:
         n_categories = max(self.n_known, int(numbers.max(initial=-1)) + 1)
         return self.origins.names(known[: self.n_known], numbers, n_categories)
 
+    def is_known(self, names: NDArray[Any]) -> NDArray[np.bool_]:
+        """Say of each category, given their names, whether it is known.
+
+        It is if people or voters named it, and not if only an earlier model did.
+        """
+        is_known = np.arange(len(names)) < self.n_known
+        if self.origins.proposed is not None and self.known is not None:
+            is_labeled = np.isin(np.arange(len(names)), self.known)
+            old = set(self.origins.proposed.classes.tolist())
+            is_known &= is_labeled | np.array([name not in old for name in names.tolist()])
+        return is_known
+
     def label_origins(self) -> NDArray[np.str_]:
         """Return where the label of each sample comes from, "" without one; see `origins`."""
         return self.origins.words(self.known, self.as_labels(self.categories.numbers))

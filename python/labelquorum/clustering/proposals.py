@@ -1,0 +1,82 @@
+"""What an earlier model proposed, as votes beside the labels that people gave since.
+
+Without labels of people, proposals only name categories (`Origins.names`). With them, they vote, as
+those of a voter who may be wrong: so a few corrections change what they correct, and not whole
+categories. What people say may also name a category that the model could only number, or split it:
+
+- A new name is at home in a proposed category if most of its labels lie among proposals of that.
+- A category that the model numbered takes the only new name at home in it, if no label has its own.
+- If there are several names, and fewer labels have its own, its proposals do not vote.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelquorum._shared.frame import Rows
+from labelquorum._shared.label_reader import Labels, array_of_names
+from labelquorum.neighbors.search import kneighbors
+
+_N_NEIGHBORS = 10
+_NUMBERED = re.compile(r"new \d+")
+
+
+def voting_proposals(
+    rows: Rows,
+    known_names: NDArray[Any],
+    known: NDArray[np.int32],
+    proposed: Labels,
+    n_threads: int,
+) -> NDArray[Any]:
+    """Return the votes of proposals: (n_samples,), None for none.
+
+    Parameters
+    ----------
+    rows : array of shape (n_samples, n_columns)
+        The samples, in their frame.
+    known_names : array of shape (n_known,)
+        The names of known categories.
+    known : int32 array of shape (n_samples,)
+        The known category of each sample, -1 without one.
+    proposed : Labels
+        The proposals, of samples without a known category.
+    n_threads : int
+        Number of threads.
+    """
+    votes: list[Any] = proposed.classes.tolist()
+    place_of = {name: k for k, name in enumerate(votes)}
+    own = np.array([place_of.get(name, -1) for name in known_names.tolist()])
+    if (own < 0).any():
+        labels_in = _labels_in(rows, known, len(known_names), proposed, n_threads)
+        homes = np.where(own < 0, labels_in.argmax(axis=0), -1)
+        homes[2 * labels_in.max(axis=0) <= np.bincount(known[known >= 0])] = -1
+        for k, name in enumerate(proposed.classes.tolist()):
+            at_home = np.flatnonzero(homes == k)
+            if not len(at_home) or (isinstance(name, str) and not _NUMBERED.fullmatch(name)):
+                continue
+            n_own = int(np.count_nonzero(np.isin(known, np.flatnonzero(own == k))))
+            if len(at_home) == 1 and not n_own:
+                votes[k] = known_names[at_home[0]]
+            elif n_own < labels_in[k, at_home].sum():
+                votes[k] = None
+    return array_of_names([*votes, None])[proposed.codes]
+
+
+def _labels_in(
+    rows: Rows, known: NDArray[np.int32], n_known: int, proposed: Labels, n_threads: int
+) -> NDArray[np.int64]:
+    """Count the known labels among proposals: (n_proposed, n_known)."""
+    labeled, others = np.flatnonzero(known >= 0), np.flatnonzero(proposed.codes >= 0)
+    n_neighbors = min(_N_NEIGHBORS, len(others))
+    nearest = kneighbors(rows[others], n_neighbors, Y=rows[labeled], n_jobs=n_threads)[1]
+    n_proposed = len(proposed.classes)
+    cells = proposed.codes[others][nearest] + np.arange(len(labeled))[:, None] * n_proposed
+    counts = np.bincount(cells.ravel(), minlength=len(labeled) * n_proposed)
+    home = counts.reshape(-1, n_proposed).argmax(axis=1)
+    labels_in = np.zeros((n_proposed, n_known), dtype=np.int64)
+    np.add.at(labels_in, (home, known[labeled]), 1)
+    return labels_in
