@@ -33,6 +33,7 @@ from labelquorum.clustering.base_partitions import (
 from labelquorum.clustering.explanation import Explanation, category_table, explain
 from labelquorum.clustering.known import known_first
 from labelquorum.clustering.layered import LayeredClusterer
+from labelquorum.clustering.named import NamedClusterer, own_names
 from labelquorum.clustering.named_votes import hear
 from labelquorum.clustering.number_of_clusters import check_number, natural_number, warn_of_fewer
 from labelquorum.clustering.outcome import Outcome, most_certain, trained_classifier
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class ConsensusClusterer(
-    SemiSupervisedClusterMixin, LayeredClusterer, PredictingClusterer, BaseEstimator
+    SemiSupervisedClusterMixin, NamedClusterer, LayeredClusterer, PredictingClusterer, BaseEstimator
 ):
     """Find categories on which many clusterings agree, around known categories if there are any.
 
@@ -101,6 +102,8 @@ class ConsensusClusterer(
         As `labels_` for the most certain samples; -1 (None among strings) elsewhere.
     classes_ : array of shape (`n_clusters_`,)
         The categories, known ones first.
+    category_names_ : array of str of shape (`n_clusters_`,)
+        What people read for each of `classes_`: the label itself until `name_categories` is called.
     n_clusters_ : int
         Number of categories.
     partitions_ : int32 array of shape (n_samples, n_partitions)
@@ -371,6 +374,7 @@ class ConsensusClusterer(
         self.n_clusters_ = categories.n_categories
         warn_of_fewer(self.n_clusters, self.n_clusters_, self._min_size(self.n_clusters))
         self.classes_ = self.outcome_.names(names, categories.numbers)
+        self.category_names_ = own_names(self.classes_)
         self.confidence_ = self.probabilities_ = categories.confidence
         numbers = self.outcome_.as_labels(categories.numbers)
         is_pseudo_label = self.outcome_.is_pseudo_label
