@@ -31,6 +31,7 @@ class PredictingClusterer:
     outcome_: Outcome
     _frame: Frame
     _trial: Trial
+    _places: NDArray[np.int32]
 
     def predict(self, X: Any, *, reject_level: float | None = None) -> NDArray[Any]:
         """Predict the category of new samples: the one with the highest probability.
@@ -90,6 +91,7 @@ class PredictingClusterer:
             numbers = probabilities.argmax(axis=1).astype(np.int32)
         else:
             numbers, _ = answers_of(self.classifier_, self._for_classifier(X))
+            numbers = self._places[numbers]
             if reject_level is not None:
                 nearest = self._nearest(X)
                 probabilities = self._trial.probabilities(nearest.shares)
@@ -121,7 +123,8 @@ class PredictingClusterer:
         if self.classifier_ is not None:
             X = self._for_classifier(X)
             probabilities = np.zeros((X.shape[0], self.n_clusters_))
-            probabilities[:, self.classifier_.classes_] = self.classifier_.predict_proba(X)
+            of_fit = self.classifier_.predict_proba(X)
+            np.add.at(probabilities.T, self._places[self.classifier_.classes_], of_fit.T)
             return probabilities
         return self._trial.probabilities(self._nearest(X).shares)
 
