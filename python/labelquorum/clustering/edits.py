@@ -41,19 +41,31 @@ class Named(NamedTuple):
     """What people read for each category."""
     places: NDArray[np.int32]
     """The number that each category has now, by the number that it had at first."""
+    used: list[Any]
+    """Labels that categories have, or had; no new one gets any of them."""
 
     @classmethod
     def of(cls, outcome: Outcome, labels: Sequence[Any], names: Sequence[str]) -> Named:
         """Begin with what nobody has changed."""
-        return cls(outcome, list(labels), list(names), np.arange(len(labels), dtype=np.int32))
+        proposed = outcome.origins.proposed
+        used = [*labels, *([] if proposed is None else proposed.classes.tolist())]
+        places = np.arange(len(labels), dtype=np.int32)
+        return cls(outcome, list(labels), list(names), places, used)
 
     def find(self, name: Any, argument: str) -> int:
-        """Return the number of a category by its label or name."""
+        """Return the number of a category by its label or name.
+
+        The integer of before finds the category "new 3", too, which was 3 until one got a name.
+        """
         name = name.item() if isinstance(name, np.generic) else name
-        if not isinstance(name, bool):
-            for called in (self.labels, self.names, list(map(str, self.labels))):
+        if isinstance(name, (int, str)) and not isinstance(name, bool):
+            texts = list(map(str, self.labels))
+            candidates: tuple[list[Any], ...] = (self.labels, self.names, texts)
+            for called in candidates:
                 if name in called:
                     return called.index(name)
+            if f"new {name}" in texts:
+                return texts.index(f"new {name}")
         raise self._unknown(name, argument)
 
     def find_all(self, names: Any, argument: str) -> list[int]:
@@ -79,7 +91,7 @@ class Named(NamedTuple):
 
     def _unknown(self, name: Any, argument: str) -> ValueError:
         known = list(dict.fromkeys([*self.names, *map(str, self.labels)]))
-        near = get_close_matches(str(name), known, n=3, cutoff=0.5)
+        near = get_close_matches(name, known, 3, 0.5) if isinstance(name, str) else []
         listed = ", ".join(map(repr, near or known[:_MOST_LISTED]))
         if not near and len(known) > _MOST_LISTED:
             listed += ", ..."
@@ -98,7 +110,10 @@ def is_only_named(new: Outcome, old: Outcome) -> bool:
 
 def renamed(state: Named, new: Mapping[int, Any]) -> Named:
     """Give categories new names, which become their labels, too; what was new becomes known."""
-    return _confirmed(_called(state, new), [k for k in new if k >= state.outcome.n_known])
+    called, n_known = _called(state, new), state.outcome.n_known
+    confirmed = [k for k in new if k >= n_known]
+    is_rest_the_same = not confirmed and called.labels[n_known:] == state.labels[n_known:]
+    return called if is_rest_the_same else _confirmed(called, confirmed)
 
 
 def accepted(state: Named, numbers: Collection[int]) -> Named:
@@ -242,11 +257,14 @@ def _called(state: Named, new: Mapping[int, Any]) -> Named:
         for k, label in enumerate(state.labels):
             labels[k] = str(label) if k < state.outcome.n_known else f"new {label}"
             names[k] = labels[k] if names[k] == str(label) else names[k]
+        given = {k: str(name) for k, name in given.items()}
     for k, name in given.items():
         labels[k], names[k] = name, str(name)
     for k, name in given.items():
         for other in range(len(labels)):
-            if other != k and str(name) in (str(labels[other]), names[other]):
+            taken = [labels[other], names[other]]
+            taken += [] if other in given else [state.labels[other]]
+            if other != k and str(name) in map(str, taken):
                 advice = "choose two" if other in given else "use merge to join the two"
                 raise ValueError(
                     f"new names must be free, got {name!r} for category {state.names[k]!r}, which "
@@ -275,12 +293,15 @@ def _are_integers(labels: Sequence[Any]) -> bool:
 
 def _with_new_labels(state: Named, n_more: int) -> list[Any]:
     """Return the labels, followed by new ones that no category has, or had."""
-    labels, proposed = state.labels, state.outcome.origins.proposed
-    used = [*state.names, *([] if proposed is None else proposed.classes.tolist())]
-    taken = [x for x in used if isinstance(x, str) != _are_integers(labels)]
+    labels = state.labels
+    taken = [*_of_same_kind(state.used, labels), *_of_same_kind(state.names, labels)]
     n = len(labels) + n_more
     more: list[Any] = category_names(array_of_names(labels), n, taken=taken).tolist()
     return more
+
+
+def _of_same_kind(names: Sequence[Any], labels: Sequence[Any]) -> list[Any]:
+    return [name for name in names if isinstance(name, str) != _are_integers(labels)]
 
 
 def _has_given_labels(outcome: Outcome, number: int) -> bool:
@@ -322,7 +343,7 @@ def _changed(
     outcome = replace(
         state.outcome, categories=categories, n_known=n_known, known=known, is_certain=certain
     )
-    return Named(outcome, labels, names, _moved(state.places, step))
+    return Named(outcome, labels, names, _moved(state.places, step), state.used)
 
 
 def _arranged(state: Named, confirmed: Collection[int] = ()) -> Named:
@@ -345,9 +366,10 @@ def _arranged(state: Named, confirmed: Collection[int] = ()) -> Named:
     )
     labels, names = [state.labels[k] for k in order], [state.names[k] for k in order]
     # As for the next fit: categories of other cuts keep these names.
-    proposed = Labels(array_of_names(labels), categories.numbers)
+    used = list(dict.fromkeys([*labels, *_of_same_kind(state.used, labels)]))
+    proposed = Labels(array_of_names(used), categories.numbers)
     outcome = replace(outcome, origins=outcome.origins._replace(proposed=proposed))
-    return Named(outcome, labels, names, _moved(state.places, step))
+    return Named(outcome, labels, names, _moved(state.places, step), [*used, *state.used])
 
 
 def _moved(numbers: NDArray[np.int32], step: NDArray[np.int32]) -> NDArray[np.int32]:
