@@ -122,7 +122,7 @@ class ConsensusClusterer(
         There is one round. Later rounds, in which classifiers trained on the pseudo-labels voted
         too, made the labels worse on all data sets that were tried.
     category_table_ : pandas.DataFrame, or structured array without pandas
-        Size, confidence, nearest category and number of known labels of each category.
+        Name, size, confidence, nearest category and number of known labels of each category.
     cluster_layers_ : list of arrays of shape (n_samples,)
         At most five nested partitions, finest first, each as `labels_`, which is one of them. They
         are made when they are first asked for.
@@ -374,12 +374,12 @@ class ConsensusClusterer(
     def category_table_(self) -> pd.DataFrame | NDArray[np.void]:
         """A table with a row for each of `classes_`, which are its index.
 
-        Columns: "size" (number of samples), "share" (of all samples), "confidence" (mean of its
-        samples), "known" (whether it is a known category), "n_labeled" (samples with this label in
-        `y`), "n_accepted" (of them, proposals that people accepted), "n_suspect" (of them in
-        `suspect_labels_`), "nearest" (the category that gets most of its samples' other votes),
-        "nearest_share" (the mean share of these votes). Without `discover`, new categories have
-        rows, too, though `labels_` has -1 there.
+        Columns: "name" (of `category_names_`), "size" (number of samples), "share" (of all
+        samples), "confidence" (mean of its samples), "known" (whether it is a known category),
+        "n_labeled" (samples with this label in `y`), "n_accepted" (of them, proposals that people
+        accepted), "n_suspect" (of them in `suspect_labels_`), "nearest" (the category that gets
+        most of its samples' other votes), "nearest_share" (the mean share of these votes).
+        Without `discover`, new categories have rows, too, though `labels_` has -1 there.
 
         Without pandas it is a structured array with these fields, after a field "category" that
         holds `classes_`.
