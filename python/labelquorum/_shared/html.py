@@ -15,6 +15,10 @@ _FRAME = (
 )
 
 
+# Without it, links within the page would lead to the notebook. It comes before the page's rules.
+_BASE = '<base href="about:srcdoc">'
+
+
 class Table(NamedTuple):
     """A table to show; values are shown as `str` shows them."""
 
@@ -39,7 +43,8 @@ class HtmlPage:
         return f"<{self.title}: {len(self.html):,} characters of HTML; notebooks show it>"
 
     def _repr_html_(self) -> str:
-        return _FRAME.format(escape(self.html), escape(self.title))
+        page = self.html.replace("<head>", f"<head>{_BASE}", 1)
+        return _FRAME.format(escape(page), escape(self.title))
 
 
 def _table(table: Table) -> str:
