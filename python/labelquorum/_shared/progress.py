@@ -117,10 +117,11 @@ class _InNotebook:
 
 
 def _display() -> _OnTerminal | _InNotebook:
-    interactive = sys.modules.get("IPython")  # imported wherever it runs
-    shell = interactive and interactive.get_ipython()
-    # A terminal's shell has no kernel.
-    return _of_cell(shell.execution_count) if hasattr(shell, "kernel") else _OnTerminal()
+    ipython = sys.modules.get("IPython")  # imported wherever it runs
+    shell = None if ipython is None else ipython.get_ipython()
+    if shell is None or not hasattr(shell, "kernel"):  # IPython in a terminal has none
+        return _OnTerminal()
+    return _of_cell(shell.execution_count)
 
 
 @lru_cache(maxsize=1)
