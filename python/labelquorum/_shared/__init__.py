@@ -7,5 +7,6 @@ In reading order:
 - `frame`: samples as float32 rows
 - `files`: files that appear when they are complete
 - `progress`: the display of progress
+- `html`: results in notebooks
 - `versions`: `show_versions`
 """

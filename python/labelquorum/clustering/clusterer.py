@@ -20,6 +20,7 @@ from labelquorum._shared.arguments import as_fraction, as_n_threads, as_positive
 from labelquorum._shared.estimators import SemiSupervisedClusterMixin
 from labelquorum._shared.files import replacing
 from labelquorum._shared.frame import Frame, Framed
+from labelquorum._shared.html import HtmlPage
 from labelquorum._shared.labels import group_codes
 from labelquorum._shared.origins import known_by_origin
 from labelquorum._shared.progress import progress
@@ -441,14 +442,16 @@ class ConsensusClusterer(
 
     def report(
         self,
-        path: str | Path,
+        path: str | Path | None = None,
         *,
         X: Any = None,
         texts: Iterable[str] | None = None,
         images: Any = None,
         y: Any = None,
-    ) -> None:
+    ) -> HtmlPage | None:
         """Write a report as one HTML file that opens in any browser, without a network.
+
+        Without a path, a notebook shows it below the cell.
 
         It shows the settings and results, each category (size, confidence, keywords, typical
         samples and samples at its border), the categories that the partitions confuse, a map,
@@ -457,8 +460,8 @@ class ConsensusClusterer(
 
         Parameters
         ----------
-        path : path-like
-            The file, usually named .html. It appears when it is complete.
+        path : path-like, optional
+            The file, usually named .html. It appears when it is complete. None returns the page.
         X : array-like or SciPy sparse matrix of shape (n_samples, n_features), optional
             The samples that `fit` was given. If there are neither texts nor images, the report
             names the features that set each category apart.
@@ -471,6 +474,12 @@ class ConsensusClusterer(
             True labels to measure precision with; nothing is learned from them. Integers, negative
             where unknown, or strings, None where unknown; see
             `CoveragePrecisionDisplay.from_estimator`. Without them, the report names no precision.
+
+        Returns
+        -------
+        object or None
+            Without `path`, an object that notebooks show as the page, in a frame; its attribute
+            `html` is the text of the page. None otherwise.
 
         Raises
         ------
@@ -505,6 +514,10 @@ class ConsensusClusterer(
         from labelquorum.report.page import report_page
 
         check_is_fitted(self)
+        if path is None:
+            page = report_page(self, X=X, texts=texts, images=images, y=y)
+            return HtmlPage(page, "Report on the categories")
         with replacing(Path(path)) as file:
             page = report_page(self, X=X, texts=texts, images=images, y=y)
             file.write(page.encode())
+        return None

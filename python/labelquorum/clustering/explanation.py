@@ -5,7 +5,7 @@ The model is a fitted `ConsensusClusterer`, of which only public attributes are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from labelquorum._shared.arguments import as_place
+from labelquorum._shared.html import Table, as_html
 from labelquorum._shared.origins import ACCEPTED
 from labelquorum._shared.tables import named_table
 from labelquorum.clustering.outcome import Categories, Outcome
@@ -100,10 +101,26 @@ class Explanation:
 
     def __repr__(self) -> str:
         if self.category is None:
-            return f"Sample {self.sample}: no category, since every partition abstains on it."
-        return "\n".join([*self._summary(), *self._table()])
+            return "\n".join(self._summary())
+        lines = ["partition  cluster    size  in its category  most are in"]
+        for m, *vote in self._table():
+            if len(vote) == 1:
+                lines.append(f"{m:>9}  {vote[0]}")
+            else:
+                cluster, size, share, majority = vote
+                lines.append(f"{m:>9}  {cluster:>7}  {size:>6}  {share:>15}  {majority}")
+        return "\n".join([*self._summary(), *lines, *self._rest()])
+
+    def _repr_html_(self) -> str:
+        if self.category is None:
+            return as_html(*self._summary())
+        titles = ["partition", "cluster", "size", "in its category", "most are in"]
+        rows = ([*row, *[""] * (len(titles) - len(row))] for row in self._table())
+        return as_html(*self._summary(), Table(titles, rows), *self._rest())
 
     def _summary(self) -> list[str]:
+        if self.category is None:
+            return [f"Sample {self.sample}: no category, since every partition abstains on it."]
         called = self.names
         first = f"Sample {self.sample}: {called[self.category]}, confidence {self.confidence:.2f}"
         if self.runner_up is not None:
@@ -134,25 +151,21 @@ class Explanation:
         lines.append(f"Nearest samples (category, partitions): {nearest or 'none'}.")
         return lines
 
-    def _table(self) -> list[str]:
-        """One line for each partition."""
-        lines = ["partition  cluster    size  in its category  most are in"]
+    def _table(self) -> Iterator[list[str]]:
+        """Yield one row for each partition; two cells where it has no vote."""
         for m, cluster in enumerate(self.clusters[:_MAX_PRINTED_PARTITIONS].tolist()):
             if cluster < 0:
-                lines.append(f"{m:9d}  abstains")
-                continue
-            if not self.counts[m]:
-                lines.append(f"{m:9d}  does not count")
-                continue
-            share = f"{self.cluster_shares[m]:15.2f}" if self.cluster_sizes[m] > 1 else f"{'-':>15}"
-            lines.append(
-                f"{m:9d}  {cluster:7d}  {self.cluster_sizes[m]:6d}  {share}  "
-                f"{self.names.get(self.majorities[m], '-')}"
-            )
+                yield [str(m), "abstains"]
+            elif not self.counts[m]:
+                yield [str(m), "does not count"]
+            else:
+                share = f"{self.cluster_shares[m]:.2f}" if self.cluster_sizes[m] > 1 else "-"
+                majority = self.names.get(self.majorities[m], "-")
+                yield [str(m), str(cluster), str(self.cluster_sizes[m]), share, majority]
+
+    def _rest(self) -> list[str]:
         n_more = len(self.clusters) - _MAX_PRINTED_PARTITIONS
-        if n_more > 0:
-            lines.append(f"... {n_more} more partitions")
-        return lines
+        return [f"... {n_more} more partitions"] if n_more > 0 else []
 
 
 def explain(model: Any, i: int) -> Explanation:

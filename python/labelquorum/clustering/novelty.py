@@ -20,6 +20,7 @@ from scipy import stats
 from labelquorum._shared.arguments import as_level
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.frame import Rows
+from labelquorum._shared.html import Table, as_html
 from labelquorum.clustering.views import RECALL, Partitions
 from labelquorum.graphs.affinity import Search, affinity_of_rows
 from labelquorum.graphs.communities import communities
@@ -58,14 +59,25 @@ class Novelty:
         """Number of emerging categories."""
         return int(self.groups.max()) + 1
 
-    def __repr__(self) -> str:
-        lines = [
+    @property
+    def _summary(self) -> str:
+        return (
             f"{self.share:.1%} of {len(self.scores)} new samples are novel (at least "
             f"{self.share_at_least:.1%}), beyond the {self.level:.1%} expected by chance."
-        ]
-        sizes = np.bincount(self.groups[self.groups >= 0]).tolist()
-        lines += [f"Emerging category {k}: {size} samples." for k, size in enumerate(sizes)]
-        return "\n".join(lines)
+        )
+
+    @property
+    def _sizes(self) -> list[tuple[int, int]]:
+        """The number of each emerging category, and its samples."""
+        return list(enumerate(np.bincount(self.groups[self.groups >= 0]).tolist()))
+
+    def __repr__(self) -> str:
+        lines = [f"Emerging category {k}: {size} samples." for k, size in self._sizes]
+        return "\n".join([self._summary, *lines])
+
+    def _repr_html_(self) -> str:
+        tables = [Table(["emerging category", "samples"], self._sizes)] if self._sizes else []
+        return as_html(self._summary, *tables)
 
 
 def novelty(

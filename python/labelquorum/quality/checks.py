@@ -29,6 +29,7 @@ from scipy import special
 from sklearn.utils import check_random_state
 
 from labelquorum._shared.arguments import as_positive, shown
+from labelquorum._shared.html import Table, as_html
 from labelquorum._shared.samples import as_array
 from labelquorum.quality.answers import as_categories, checked_labels
 from labelquorum.quality.pivotal import pivotal_draw, spread_draw
@@ -103,6 +104,23 @@ class LabelQuality(NamedTuple):
         )
 
     def __repr__(self) -> str:
+        rows = self._rows()
+        width = max(8, *(len(row[0]) for row in rows))
+        lines = [f"{'category':<{width}}  labels  checked  right  precision  at least"]
+        for name, n_labels, n_checked, n_right, share, bound in rows:
+            lines.append(
+                f"{name:<{width}}  {n_labels:>6}  {n_checked:>7}  {n_right:>5}  {share:>9}  "
+                f"{bound:>8}"
+            )
+        lines[-1:-1] = self._rest()
+        return "\n".join([*lines, *self._sentences()])
+
+    def _repr_html_(self) -> str:
+        titles = ["category", "labels", "checked", "right", "precision", "at least"]
+        return as_html(Table(titles, self._rows()), *self._rest(), *self._sentences())
+
+    def _rows(self) -> list[list[str]]:
+        """The rows of the printed table; the last one is for all categories."""
         columns = (
             self.categories,
             self.category_n_labels,
@@ -113,23 +131,23 @@ class LabelQuality(NamedTuple):
         )
         rows = list(zip(*(column[:_MAX_ROWS].tolist() for column in columns), strict=True))
         rows.append(("all", *self[:5]))
-        width = max(8, *(len(str(row[0])) for row in rows))
-        lines = [f"{'category':<{width}}  labels  checked  right  precision  at least"]
-        for name, n_labels, n_checked, n_right, precision, bound in rows:
-            share = f"{precision:9.4f}" if n_checked else f"{'-':>9}"
-            lines.append(
-                f"{name!s:<{width}}  {n_labels:6d}  {n_checked:7d}  {n_right:5d}  {share}  "
-                f"{_floored(bound):>8}"
-            )
-        if len(self.categories) > _MAX_ROWS:
-            hidden = len(self.categories) - _MAX_ROWS
-            lines.insert(-1, f"... {hidden} more categories: to_frame() has them all")
+        return [
+            [*map(str, row[:4]), f"{row[4]:.4f}" if row[2] else "-", _floored(row[5])]
+            for row in rows
+        ]
+
+    def _rest(self) -> list[str]:
+        hidden = len(self.categories) - _MAX_ROWS
+        return [f"... {hidden} more categories: to_frame() has them all"] if hidden > 0 else []
+
+    def _sentences(self) -> list[str]:
+        """What the bounds mean, and what the threshold guarantees."""
         scope = "for all categories at once" if self.simultaneous else "each by itself"
         looks = f", in each of {self.n_looks} looks" if self.n_looks > 1 else ""
-        lines.append(f"The bounds hold with confidence {self.level:g}, {scope}{looks}.")
+        sentences = [f"The bounds hold with confidence {self.level:g}, {scope}{looks}."]
         if self.threshold is not None:
-            lines.append(self._threshold_sentence())
-        return "\n".join(lines)
+            sentences.append(self._threshold_sentence())
+        return sentences
 
     def _threshold_sentence(self) -> str:
         precision = f"a precision of {self.wanted_precision:g}"

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from labelquorum._shared.arguments import as_positive, shown
+from labelquorum._shared.html import Table, as_html
 from labelquorum._shared.labels import as_codes, known_labels
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import as_samples
@@ -48,23 +49,41 @@ class ClusteringEvaluation(NamedTuple):
     """(n_repeats, 2): share of the samples that are in a cluster."""
 
     def __repr__(self) -> str:
+        lines = [self._summary()]
+        for title, figures in self._parts():
+            lines += [title, *_lines(figures)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        parts: list[str | Table] = [self._summary()]
+        for title, figures in self._parts():
+            parts += [title, Table(["", "mean", "lowest", "highest"], _rows(figures))]
+        return as_html(*parts)
+
+    def _summary(self) -> str:
         counts = ", ".join(f"{a}/{b}" for a, b in self.n_clusters.tolist())
-        share = f"{self.coverage.mean():.0%}"
-        lines = [
+        return (
             f"{len(self.n_clusters)} splits: mean (lowest to highest). Clusters in the training/"
-            f"held-out part: {counts}; {share} of the samples are in one.",
-            "Stability: classifier on the held-out part, against another clustering of that part",
-            *_lines(self.stability),
-            "Imitation: classifier on samples kept from it, against the clusters it learned "
-            "(not whether they are right)",
-            *_lines(self.imitation),
+            f"held-out part: {counts}; {self.coverage.mean():.0%} of the samples are in one."
+        )
+
+    def _parts(self) -> list[tuple[str, Figures]]:
+        parts = [
+            (
+                "Stability: classifier on the held-out part, against another clustering of that "
+                "part",
+                self.stability,
+            ),
+            (
+                "Imitation: classifier on samples kept from it, against the clusters it learned "
+                "(not whether they are right)",
+                self.imitation,
+            ),
         ]
         if self.truth is not None:
-            lines += [
-                "Truth: classifier on the held-out part, against the true labels there",
-                *_lines(self.truth),
-            ]
-        return "\n".join(lines)
+            title = "Truth: classifier on the held-out part, against the true labels there"
+            parts.append((title, self.truth))
+        return parts
 
 
 _FIGURE_NAMES = {
@@ -79,8 +98,15 @@ _FIGURE_NAMES = {
 def _lines(figures: Figures) -> list[str]:
     width = max(map(len, _FIGURE_NAMES.values()))
     return [
-        f"  {_FIGURE_NAMES[name]:<{width}}  {values.mean():.3f} "
-        f"({values.min():.3f} to {values.max():.3f})"
+        f"  {name:<{width}}  {mean} ({lowest} to {highest})"
+        for name, mean, lowest, highest in _rows(figures)
+    ]
+
+
+def _rows(figures: Figures) -> list[list[str]]:
+    """The name of each figure, its mean, lowest and highest value."""
+    return [
+        [_FIGURE_NAMES[name], *(f"{f(values):.3f}" for f in (np.mean, np.min, np.max))]
         for name, values in figures.items()
     ]
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.html import Table, as_html
 from labelquorum._shared.labels import as_codes
 from labelquorum._shared.matching import best_matching, shared_counts
 
@@ -275,6 +276,15 @@ class SetEvaluation:
                 f"  ({low:.3f} to {high:.3f})"
             )
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for name, score in self.scores.items():
+            low, high = self.f1_intervals[name]
+            figures = (score.precision, score.recall, score.f1)
+            rows.append([name, *(f"{x:.3f}" for x in figures), f"{low:.3f} to {high:.3f}"])
+        interval = f"{self.level:.0%} of {self.n_sets} sets"
+        return as_html(Table(["", "precision", "recall", "F1", interval], rows))
 
 
 def evaluate_sets(

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
 from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.html import Table, as_html
 from labelquorum._shared.label_reader import array_of_names, read_labels
 from labelquorum._shared.labels import to_labels
 from labelquorum._shared.progress import progress
@@ -47,6 +48,17 @@ class RuleReport(NamedTuple):
     rule: str
     coverage: float
     conflicts: float
+
+
+class _RuleReports(list[RuleReport]):
+    """A list that notebooks show as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = (
+            [category, rule, f"{coverage:.1%}", f"{conflicts:.1%}"]
+            for category, rule, coverage, conflicts in self
+        )
+        return as_html(Table(RuleReport._fields, rows))
 
 
 class _Rules(NamedTuple):
@@ -283,7 +295,7 @@ class KeywordLabeler(Saved, BaseEstimator):
         conflicts = n_conflicts / np.maximum(n_matches, 1)
         categories = [rules.categories[c] for c in rules.category_of_rule]
         columns = (categories, rules.names, coverage.tolist(), conflicts.tolist())
-        return [RuleReport(*line) for line in zip(*columns, strict=True)]
+        return _RuleReports(RuleReport(*line) for line in zip(*columns, strict=True))
 
     def _codes(self, rules: _Rules, texts: list[str]) -> NDArray[np.int32]:
         """Return the place of each text's category, or -1."""
