@@ -21,6 +21,9 @@ class Sample(NamedTuple):
 
     number: int
     category: ShownName
+    """Its label."""
+    name: ShownName
+    """What people call the category."""
     confidence: float
     runner_up: ShownName | None
     """The category with the next largest share of its votes."""
@@ -66,7 +69,8 @@ class ShownSamples:
         has_runner_up = number >= 0 and len(data.names) > 1
         return Sample(
             number=i,
-            category=data.names[number],
+            category=data.labels[number],
+            name=data.names[number],
             confidence=float(data.confidence[i]),
             runner_up=data.names[runner_up] if has_runner_up else None,
             runner_up_share=share,
@@ -82,7 +86,8 @@ class ShownSamples:
         shares = data.categories.shares_of(i)
         winner = int(shares.argmax())
         return self.sample(i)._replace(
-            category=data.names[known],
+            category=data.labels[known],
+            name=data.names[known],
             confidence=float(shares[known]),
             runner_up=data.names[winner],
             runner_up_share=float(shares[winner]),

@@ -44,21 +44,49 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
 }
 
+// Cards beyond the first ones are hidden until a search, a link or the button asks for them.
+const cards = document.getElementById("cards");
+const allCards = document.getElementById("all-cards");
+let nFirst = Number(cards.dataset.first);
+allCards.hidden = cards.children.length <= nFirst;
+
 for (const input of document.querySelectorAll("[data-search]")) {
-  const rows = [...document.getElementById(input.dataset.search).tBodies[0].rows];
+  const target = document.getElementById(input.dataset.search);
+  const rows = [...(target === cards ? cards.children : target.tBodies[0].rows)];
+  const noun = target === cards ? "categories" : "rows";
   const texts = rows.map((row) => row.textContent.toLowerCase());
   const count = document.querySelector(`[data-count="${input.dataset.search}"]`);
   const search = () => {
     const query = input.value.trim().toLowerCase();
+    const most = target === cards && !query ? nFirst : rows.length;
     let shown = 0;
     for (const [i, row] of rows.entries()) {
-      row.hidden = !texts[i].includes(query);
+      row.hidden = shown >= most || !texts[i].includes(query);
       shown += !row.hidden;
     }
-    count.textContent = `${shown} of ${rows.length} rows`;
+    count.textContent = `${shown} of ${rows.length} ${noun}`;
+    if (target === cards) allCards.hidden = shown < most || rows.length <= most;
   };
   input.addEventListener("input", search);
   search();
+  if (target === cards) {
+    const showAll = () => {
+      nFirst = rows.length;
+      search();
+    };
+    const follow = () => {
+      const card = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      if (!card || card.parentElement !== cards) return;
+      if (card.hidden) {
+        input.value = "";
+        showAll();
+      }
+      card.scrollIntoView();
+    };
+    allCards.addEventListener("click", showAll);
+    window.addEventListener("hashchange", follow);
+    follow();
+  }
 }
 
 function field(cell) {
@@ -125,21 +153,3 @@ if (cells) {
   });
 }
 
-// The map: highlight one category.
-
-const highlight = document.getElementById("highlight");
-if (highlight) {
-  const marks = [...document.querySelectorAll('#map svg g[id^="map-c"], #map svg g[id^="map-t"]')];
-  for (const option of highlight.options) {
-    const points = option.value && document.getElementById(`map-c${option.value}`);
-    if (!points) continue;
-    const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
-    title.textContent = option.textContent;
-    points.prepend(title);
-  }
-  highlight.addEventListener("change", () => {
-    for (const mark of marks) {
-      mark.classList.toggle("dim", highlight.value !== "" && mark.id.slice(5) !== highlight.value);
-    }
-  });
-}
