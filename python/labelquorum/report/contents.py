@@ -20,7 +20,7 @@ from labelquorum.report.layout import Layout
 from labelquorum.report.overview import overview
 from labelquorum.report.samples import ShownSamples
 from labelquorum.report.scatter import scatter
-from labelquorum.report.selection import Selection, select_merges, select_pairs
+from labelquorum.report.selection import Selection, select_merges
 from labelquorum.report.tree import merge_tree
 
 _MEANING_OF_ORIGIN = {
@@ -30,14 +30,6 @@ _MEANING_OF_ORIGIN = {
     "": "this model has no label for it",
 }
 _SHARES_KEPT = (0.25, 0.5, 0.75, 0.9, 1.0)  # of the coverage table
-
-
-class Pair(NamedTuple):
-    """Two categories, and the share of votes that put their samples together."""
-
-    first: CategoryLink
-    second: CategoryLink
-    share: float
 
 
 class Merge(NamedTuple):
@@ -93,11 +85,12 @@ def contents(data: ReportData, selection: Selection, layout: Layout | None) -> d
     merges = [
         (int(selection.cards[row]), int(selection.cards[column]), likeness)
         for row, column, likeness in select_merges(agreement, is_known)
+        if data.outcome.discover
     ]
     samples = ShownSamples(data, selection.shown)
     rows = category_rows(data, selection, samples)
     return {
-        "overview": overview(data, selection, merges),
+        "overview": overview(data, selection, samples, merges),
         "unit": data.unit,
         "is_named": data.is_named,
         "n_samples": data.n_samples,
@@ -176,14 +169,15 @@ def _merge(
     data: ReportData, selection: Selection, first: int, second: int, likeness: float
 ) -> Merge:
     """A pair of categories that may be one; the merged one is called like the known or larger."""
-    into = data.full_names[min((first, second), key=lambda k: (k >= data.outcome.n_known, k))]
-    names = [data.full_names[k] for k in (first, second)]
-    text = ",".join(names) + "=" + into
+    pair = sorted((first, second))  # known ones come first, then the larger one
+    into = data.full_names[pair[0]]
+    labels = [data.classes[k] for k in pair]
+    text = ",".join(map(str, labels)) + "=" + into
     return Merge(
-        category_link(data, selection, first),
-        category_link(data, selection, second),
+        category_link(data, selection, pair[0]),
+        category_link(data, selection, pair[1]),
         likeness,
-        clean(f"model.merge({names!r}, into={into!r})"),
+        clean(f"model.merge({labels!r}, into={into!r})"),
         clean(f"labelquorum categories model.lq --merge {shlex.quote(text)}"),
     )
 
@@ -199,9 +193,7 @@ def _tree(
     leaves = selection.cards[tree.order].tolist()
     return {
         "picture": tree,
-        "leaves": [
-            (category_link(data, selection, k), int(data.sums.sizes[k])) for k in leaves
-        ],
+        "leaves": [(category_link(data, selection, k), int(data.sums.sizes[k])) for k in leaves],
     }
 
 
@@ -214,18 +206,9 @@ def _heat_map(
     order = like_side_by_side(agreement)
     agreement, numbers = agreement[np.ix_(order, order)], selection.cards[order].tolist()
     names = [data.names[k] for k in numbers]
-    pairs = [
-        Pair(
-            category_link(data, selection, numbers[row]),
-            category_link(data, selection, numbers[column]),
-            share,
-        )
-        for row, column, share in select_pairs(agreement)
-    ]
     percents = np.nan_to_num(100 * agreement, nan=-1).round().astype(int).tolist()
     return {
         "picture": heat_map(agreement, names),
-        "pairs": pairs,
         "data": {
             "names": names,
             "agreement": [

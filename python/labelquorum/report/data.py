@@ -62,8 +62,10 @@ class ReportData:
     """What people call each category, clean and short enough to print."""
     full_names: list[str]
     """These, whole."""
+    classes: list[Any]
+    """The label of each category."""
     labels: list[ShownName]
-    """The label of each category, as clean and short."""
+    """These, clean and short."""
     label_of_sample: NDArray[Any]
     """(n_samples,): the model's `labels_`."""
     confidence: NDArray[np.float32]
@@ -79,8 +81,8 @@ class ReportData:
     layers: dict[str, list[Any]]
     """The columns of the model's `layers_table_` by name, a value for each layer."""
     coarser: list[NDArray[np.intp]]
-    """Layers with fewer categories than the report's, finest first: for each category, the number of
-    the one of that layer that it is part of."""
+    """Layers with fewer categories than the report's, finest first: for each category, the number
+    of the one that it is part of."""
     settings: list[Setting]
     pseudo_share: float
     """The model's parameter: share of the samples to make pseudo-labels."""
@@ -118,6 +120,13 @@ class ReportData:
         if self.texts is not None:
             return "texts"
         return "samples" if self.images is None else "images"
+
+    @property
+    def has_label(self) -> NDArray[np.bool_]:
+        """(n_categories,): whether samples get the category as their label."""
+        numbers = np.arange(len(self.names), dtype=np.int32)
+        has_label: NDArray[np.bool_] = self.outcome.as_labels(numbers) >= 0
+        return has_label
 
     @cached_property
     def is_named(self) -> bool:
@@ -161,6 +170,7 @@ def report_data(
         outcome=outcome,
         names=[printable_name(name, n_characters) for name in names],
         full_names=names,
+        classes=model.classes_.tolist(),
         labels=[printable_name(label, n_characters) for label in model.classes_.tolist()],
         label_of_sample=model.labels_,
         confidence=model.confidence_,
@@ -187,9 +197,7 @@ def _names(model: Any, texts: list[str] | None) -> list[str]:
     """What people call the categories; keywords name those that have no name yet."""
     names: list[str] = model.category_names_.tolist()
     labels = model.classes_.tolist()
-    unnamed = [
-        k for k in range(model.outcome_.n_known, len(names)) if names[k] == str(labels[k])
-    ]
+    unnamed = [k for k in range(model.outcome_.n_known, len(names)) if names[k] == str(labels[k])]
     if texts is None or not unnamed:
         return names
     numbers = model.outcome_.categories.numbers

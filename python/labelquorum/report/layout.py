@@ -90,7 +90,9 @@ class _Projection(NamedTuple):
 
     def applied(self, rows: Rows) -> NDArray[np.float64]:
         points: NDArray[np.float64] = (rows - self.origin).astype(np.float64) / self.scale
-        return points if self.mean is None else (points - self.mean) @ self.directions
+        if self.mean is None or self.directions is None:
+            return points
+        return (points - self.mean) @ self.directions
 
 
 def _tsne(points: NDArray[np.float64]) -> NDArray[np.float64]:

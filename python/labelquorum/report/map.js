@@ -89,7 +89,8 @@ function drawMap(data) {
     context.clearRect(0, 0, width, height);
     if (density.complete && density.naturalWidth) {
       context.globalAlpha = isPart ? 0.35 : 1;
-      context.drawImage(density, left, top, zoom * fitX * data.width, zoom * fitY * data.height);
+      const { left: l, top: t, right: r, bottom: b } = data.density_box;
+      context.drawImage(density, screenX(l), screenY(t), zoom * fitX * (r - l), zoom * fitY * (b - t));
     }
     const radius = clamp(1.5 * zoom ** 0.4 * Math.sqrt(width / 900 + 0.3), 1.3, 6);
     for (const lit of isPart ? [false, true] : [true]) {
@@ -168,11 +169,17 @@ function drawMap(data) {
     return false;
   }
 
+  const side = (line, px, py) =>
+    Math.sign((line.x2 - line.x1) * (py - line.y1) - (line.y2 - line.y1) * (px - line.x1));
+
+  const intersect = (a, b) =>
+    side(a, b.x1, b.y1) * side(a, b.x2, b.y2) < 0 && side(b, a.x1, a.y1) * side(b, a.x2, a.y2) < 0;
+
   function writeNames() {
     const size = width < 600 ? 11 : 12.5;
     const tall = 1.3 * size, pad = 3;
     const most = Math.ceil((width * height) / (width < 600 ? 5500 : 6000));
-    const farthest = Math.min(170, 0.3 * width);
+    const farthest = Math.min(120, 0.25 * width);
     const hidden = crowd();
     const boxes = [], lines = [], parts = [];
     const order = chosen < 0 ? regions.keys() : [chosen];
@@ -195,7 +202,7 @@ function drawMap(data) {
           const cost = distance / 4 + 1.2 * hidden(box);
           if (best && cost >= best.cost) continue;
           if (boxes.some((other) => meets(box, other) || crosses(line, other))) continue;
-          if (lines.some((other) => crosses(other, box))) continue;
+          if (lines.some((other) => crosses(other, box) || intersect(line, other))) continue;
           best = { box, cx, cy, line, cost, distance };
         }
         if (best && best.cost <= (distance + 14) / 4) break;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from labelquorum.quality.checks import n_checks_needed
 from labelquorum.report.cards import CategoryLink, category_link
 from labelquorum.report.data import ReportData
+from labelquorum.report.samples import Sample, ShownSamples
 from labelquorum.report.selection import Selection
 
 _N_BARS, _N_NEW = 10, 5
@@ -35,6 +37,8 @@ class Bar(NamedTuple):
     """Of all samples."""
     length: float
     """Of the longest bar."""
+    example: Sample
+    """A typical sample."""
 
 
 class New(NamedTuple):
@@ -46,6 +50,8 @@ class New(NamedTuple):
     """Of all samples, those in proposed categories."""
     bars: list[Bar]
     n_more: int
+    n_unlabeled: int
+    """Samples that are in no category that may be a label."""
 
 
 class Trust(NamedTuple):
@@ -53,8 +59,8 @@ class Trust(NamedTuple):
 
     headline: str
     sentence: str
-    levels: list[tuple[str, str, int, float]]
-    """For each: its name, its meaning, how many samples are in it, and their share."""
+    levels: list[tuple[str, str, int]]
+    """For each: its name, its meaning, and how many samples are in it."""
     n_suspect: int
 
 
@@ -64,31 +70,36 @@ class Step(NamedTuple):
     target: str
     """The section with more about it."""
     title: str
-    names: list[str]
+    names: Sequence[str]
     """Categories that it is about."""
     why: str
 
 
 def overview(
-    data: ReportData, selection: Selection, merges: list[tuple[int, int, float]]
+    data: ReportData,
+    selection: Selection,
+    samples: ShownSamples,
+    merges: Sequence[tuple[int, int, float]],
 ) -> dict[str, Any]:
     """Lay out the first screen; `merges` are the pairs that may be one category."""
-    sizes = data.sums.sizes[data.by_size]
-    occurring = data.by_size[sizes > 0].tolist()
-    bars = _bars(data, selection, occurring[:_N_BARS])
+    shown = data.by_size[(data.sums.sizes > 0)[data.by_size] & data.has_label[data.by_size]]
+    occurring = shown.tolist()
+    bars = _bars(data, selection, samples, occurring[:_N_BARS])
     return {
         "title": _TITLES[data.unit].format(f"{data.n_samples:,}"),
         "question": _QUESTIONS[data.unit],
         "bars": bars,
         "n_more": len(occurring) - len(bars),
         "share_of_more": max(0.0, 1 - sum(bar.share for bar in bars)),
-        "new": _new(data, selection, occurring),
+        "new": _new(data, selection, samples, occurring),
         "trust": _trust(data),
         "steps": _steps(data, selection, merges),
     }
 
 
-def _bars(data: ReportData, selection: Selection, categories: list[int]) -> list[Bar]:
+def _bars(
+    data: ReportData, selection: Selection, samples: ShownSamples, categories: list[int]
+) -> list[Bar]:
     sizes = data.sums.sizes
     longest = max((int(sizes[k]) for k in categories), default=1)
     return [
@@ -97,20 +108,24 @@ def _bars(data: ReportData, selection: Selection, categories: list[int]) -> list
             int(sizes[k]),
             float(sizes[k] / data.n_samples),
             float(sizes[k] / longest),
+            samples.sample(int(selection.typical[selection.card_of[k]][0])),
         )
         for k in categories
     ]
 
 
-def _new(data: ReportData, selection: Selection, occurring: list[int]) -> New:
+def _new(
+    data: ReportData, selection: Selection, samples: ShownSamples, occurring: list[int]
+) -> New:
     n_known = data.outcome.n_known
     new = [k for k in occurring if k >= n_known]
     return New(
         n_new=len(new),
         n_known=n_known,
-        share=float(data.sums.sizes[n_known:].sum() / data.n_samples),
-        bars=_bars(data, selection, new[:_N_NEW]),
+        share=float(data.sums.sizes[new].sum() / data.n_samples),
+        bars=_bars(data, selection, samples, new[:_N_NEW]),
         n_more=max(0, len(new) - _N_NEW),
+        n_unlabeled=int(np.count_nonzero(data.outcome.as_labels(data.numbers) < 0)),
     )
 
 
@@ -118,27 +133,27 @@ def _trust(data: ReportData) -> Trust:
     confidence = data.confidence[data.numbers >= 0]
     n_sure = int(np.count_nonzero(confidence >= _SURE))
     n_unsure = int(np.count_nonzero(confidence < _UNSURE))
-    counts = (
+    levels = [
         ("sure", f"at least {_SURE:.0%} of the votes agree", n_sure),
         ("likely", "most votes agree", len(confidence) - n_sure - n_unsure),
         ("unsure", "fewer than half of the votes agree", n_unsure),
-    )
+    ]
     n_votes = len(data.partitions)
     mean = float(confidence.mean()) if len(confidence) else 0.0
     if data.judgment is None:
         headline = f"{mean:.0%} agreement"
         sentence = (
-            f"The {data.unit} were sorted {n_votes} times in different ways. On average, {mean:.0%} "
-            f"of these votes agree on where one of the {data.unit} belongs. Nobody has checked yet "
-            "how many labels are right."
+            f"The {data.unit} were sorted {n_votes} times in different ways. On average, "
+            f"{mean:.0%} of these votes agree on where one of the {data.unit} belongs. Nobody has "
+            "checked yet how many labels are right."
         )
     else:
         judged = data.judgment.samples
         right = data.judgment.right[judged]
         headline = f"{right.mean():.0%} right"
         sentence = (
-            f"Of {len(judged):,} {data.unit} with a known answer, {right.mean():.1%} have the right "
-            "label."
+            f"Of {len(judged):,} {data.unit} with a known answer, {right.mean():.1%} have the "
+            "right label."
         )
         is_sure = data.confidence[judged] >= _SURE
         if is_sure.any():
@@ -146,18 +161,20 @@ def _trust(data: ReportData) -> Trust:
     return Trust(
         headline,
         sentence,
-        [(*level, level[2] / max(1, data.n_samples)) for level in counts],
+        levels,
         len(data.suspects),
     )
 
 
 def _steps(
-    data: ReportData, selection: Selection, merges: list[tuple[int, int, float]]
+    data: ReportData, selection: Selection, merges: Sequence[tuple[int, int, float]]
 ) -> list[Step]:
     steps = []
     unit = data.unit
     n_suspects, n_checks = len(data.suspects), len(selection.checks)
-    n_new = int(np.count_nonzero(data.sums.sizes[data.outcome.n_known :]))
+    n_new = int(np.count_nonzero((data.sums.sizes > 0)[data.outcome.n_known :]))
+    if not data.outcome.discover:
+        n_new = 0
     if n_suspects:
         title = f"Review {_counted(n_suspects, 'given label')} in doubt"
         steps.append(Step("suspects", title, [], "The votes say something else."))
@@ -188,4 +205,3 @@ def _steps(
 
 def _counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'s' if n != 1 else ''}"
-

@@ -72,7 +72,10 @@ def report_page(
     script = _file("script.js") + _file("map.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("page.html").render(
-        contents(data, selection, layout), style=_file("style.css"), script=script, script_hash=f"sha256-{digest}"
+        contents(data, selection, layout),
+        style=_file("style.css"),
+        script=script,
+        script_hash=f"sha256-{digest}",
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def points_table(data: ReportData, layout: Layout) -> pa.Table:
-    """Make a table with a row for each sample: x, y, label, name, confidence and, if given, text."""
+    """Make a table of all samples: x, y, label, name, confidence and, if given, text."""
     import pyarrow as pa
 
     # Labels are None or -1 where a sample has none.

@@ -24,8 +24,8 @@ _COLORS = (
 _REST_COLOR = "#888888"
 _GRID = 10_000  # coordinates are integers up to this
 _PIXELS = 320  # of the density, on its longer side
-_BLUR = 1.6  # pixels
-_MOST_OPAQUE = 0.5
+_BLUR, _EDGE = 2.2, 8  # pixels
+_MOST_OPAQUE = 0.6
 _LETTERS_PER_NAME = 28
 _CHARACTERS_PER_TEXT, _TEXT_BYTES = 160, 500_000  # of all texts together
 _IMAGE_BYTES, _IMAGE_SIDE = 600_000, 48
@@ -71,7 +71,7 @@ def scatter(data: ReportData, selection: Selection, layout: Layout) -> dict[str,
         "data": {
             "width": int(grid[:, 0].max()),
             "height": int(grid[:, 1].max()),
-            "density": _density(data, layout, colors),
+            **_density(data, layout, colors),
             "regions": [region._asdict() for region in regions],
             "x": grid[:, 0].tolist(),
             "y": grid[:, 1].tolist(),
@@ -104,33 +104,48 @@ def _apart(middles: dict[int, NDArray[np.float32]]) -> dict[int, str]:
     return colors
 
 
-def _density(data: ReportData, layout: Layout, colors: dict[int, str]) -> str:
-    """How many samples lie where, as a picture: the more, the less transparent, in their colors."""
+def _density(data: ReportData, layout: Layout, colors: dict[int, str]) -> dict[str, Any]:
+    """How many samples lie where, as a picture: the more, the less transparent, in their colors.
+
+    Samples are not farther out than those that are laid out.
+    """
     from PIL import Image
     from scipy.ndimage import gaussian_filter
 
-    low, high = layout.points[layout.drawn].min(axis=0), layout.points[layout.drawn].max(axis=0)
-    extent = np.maximum(high - low, 1e-6)
-    shape = np.maximum(1, np.ceil(_PIXELS * extent / extent.max())).astype(int)
-    cells = np.clip((layout.points - low) / extent * shape, 0, shape - 1).astype(np.int64)
-    cell = cells[:, 1] * shape[0] + cells[:, 0]
-    codes = [colors.get(k, _REST_COLOR) for k in range(len(data.names))] + [_REST_COLOR]
+    extent = layout.points.max(axis=0)
+    pixel = float(extent.max()) / _PIXELS
+    width, height = (np.ceil(extent / pixel).astype(int) + 2 * _EDGE + 1).tolist()
+    column, row = np.rint(layout.points / pixel).astype(np.int64).T + _EDGE
+    cell = row * width + column
+    codes = [*(colors.get(k, _REST_COLOR) for k in range(len(data.names))), _REST_COLOR]
     rgb = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in codes])
-    layers = [np.bincount(cell, minlength=shape.prod())] + [
-        np.bincount(cell, rgb[data.numbers, channel], minlength=shape.prod())
-        for channel in range(3)
-    ]
-    blurred = [gaussian_filter(a.reshape(shape[::-1]).astype(np.float64), _BLUR) for a in layers]
-    density = np.log1p(blurred[0] / max(float(np.median(blurred[0][blurred[0] > 0.05])), 1e-9))
-    alpha = 255 * _MOST_OPAQUE * density / max(float(density.max()), 1e-9)
-    picture = np.empty((*shape[::-1], 4), dtype=np.uint8)
+    weights = [None, *(rgb[data.numbers, channel] for channel in range(3))]
+    n_samples, *sums = (
+        gaussian_filter(
+            np.bincount(cell, weight, width * height).reshape(height, width).astype(np.float64),
+            _BLUR,
+        )
+        for weight in weights
+    )
+    density = np.log1p(n_samples / np.median(n_samples[row, column]))
+    alpha = 255 * _MOST_OPAQUE * density / density.max()
+    picture = np.empty((height, width, 4), dtype=np.uint8)
     for channel in range(3):
-        picture[..., channel] = np.rint(blurred[1 + channel] / np.maximum(blurred[0], 1e-9))
+        picture[..., channel] = np.rint(sums[channel] / np.maximum(n_samples, 1e-9))
     picture[..., 3] = np.rint(alpha)
     picture[alpha < 1] = 0  # so that it is small as a file
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "png", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    low = round(-(_EDGE + 0.5) * pixel * _GRID)
+    return {
+        "density": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}",
+        "density_box": {
+            "left": low,
+            "top": low,
+            "right": low + round(width * pixel * _GRID),
+            "bottom": low + round(height * pixel * _GRID),
+        },
+    }
 
 
 def _texts(data: ReportData, layout: Layout) -> list[str] | None:

@@ -145,15 +145,6 @@ def select_map_samples(data: ReportData, card_of: NDArray[np.intp]) -> SampleNum
     return samples
 
 
-def select_pairs(agreement: NDArray[np.float64]) -> list[tuple[int, int, float]]:
-    """The 12 pairs of categories that agree most, as (row, column, share of votes)."""
-    rows, columns = np.triu_indices(len(agreement), 1)
-    shares = np.nan_to_num(agreement[rows, columns])
-    best = np.argsort(-shares, kind="stable")[:_MOST_PAIRS]
-    best = best[shares[best] > 0]
-    return list(zip(*(a[best].tolist() for a in (rows, columns, shares)), strict=True))
-
-
 def select_merges(
     agreement: NDArray[np.float64], is_known: NDArray[np.bool_]
 ) -> list[tuple[int, int, float]]:
