@@ -26,7 +26,7 @@ from labelquorum.text.naming import display_names
 _CHARACTERS_PER_NAME, _CHARACTERS_PER_VALUE = 100, 300
 _CHARACTERS_PER_FULL_NAME, _CHARACTERS_OF_FULL_NAMES = 250, 40_000  # the latter of all together
 _LAYER_COLUMNS = ("n_clusters", "persistence", "smallest", "median", "largest", "chosen")
-_BYTES_PER_FULL_NAME = 600  # in the page
+_BYTES_PER_NAME, _BYTES_PER_FULL_NAME = 300, 600  # in the page
 
 
 class ShownName(str):
@@ -88,6 +88,7 @@ class ReportData:
     """The model's parameter: share of the samples to make pseudo-labels."""
     n_features: int
     feature_names: list[str] | None
+    n_jobs: int | None
     verbose: bool
     X: Any
     """Features as given to `fit`, dense or CSR; None where they are not shown."""
@@ -184,6 +185,7 @@ def report_data(
         pseudo_share=float(model.pseudo_share),
         n_features=model.n_features_in_,
         feature_names=None if feature_names is None else feature_names.tolist(),
+        n_jobs=model.n_jobs,
         verbose=model.verbose,
         X=X,
         texts=texts,
@@ -234,13 +236,15 @@ def _settings_of(model: Any) -> list[Setting]:
 def printable_name(name: Any, n_characters: int = _CHARACTERS_PER_FULL_NAME) -> ShownName:
     """The name on one line, without control characters, at most 100 characters long.
 
-    `n_characters` is the length of the full name, if it is more.
+    Less where its characters take many bytes. `n_characters` is the length of the full name, if it
+    is more.
     """
     line = clean(str(name)).strip()
-    n_bytes = len(html.escape(line).encode())
-    n_characters = min(n_characters, _BYTES_PER_FULL_NAME * len(line) // max(1, n_bytes))
-    shown = ShownName(shortened(line, _CHARACTERS_PER_NAME) or "(empty)")
-    shown.full = shortened(line, max(n_characters, _CHARACTERS_PER_NAME)) or shown
+    per_byte = len(line) / max(1, len(html.escape(line).encode()))
+    n_shown = min(_CHARACTERS_PER_NAME, int(_BYTES_PER_NAME * per_byte))
+    shown = ShownName(shortened(line, n_shown) or "(empty)")
+    n_full = max(min(n_characters, int(_BYTES_PER_FULL_NAME * per_byte)), n_shown)
+    shown.full = shortened(line, n_full) or shown
     return shown
 
 

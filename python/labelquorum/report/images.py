@@ -15,7 +15,7 @@ from labelquorum._shared.samples import as_array
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MOST_BYTES = 1_800_000  # of all images together
+_MOST_BYTES = 1_500_000  # of all images together
 _MOST_SIDE, _LEAST_SIDE = 96, 6  # pixels
 
 

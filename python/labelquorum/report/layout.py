@@ -33,10 +33,12 @@ def layout_of(data: ReportData, selection: Selection) -> Layout | None:
         return None
     drawn = select_map_samples(data, selection.card_of)
     numbers = data.outcome.distinct.numbers
-    return Layout(drawn, placed(data.outcome.features, numbers[drawn])[numbers])
+    return Layout(drawn, placed(data.outcome.features, numbers[drawn], data.n_jobs)[numbers])
 
 
-def placed(features: Rows, drawn: NDArray[np.integer]) -> NDArray[np.float32]:
+def placed(
+    features: Rows, drawn: NDArray[np.integer], n_jobs: int | None = None
+) -> NDArray[np.float32]:
     """Place rows by those that are drawn: (n_rows, 2).
 
     Drawn rows are embedded; equal ones may lie apart, and the first counts. Another row lies at the
@@ -52,7 +54,7 @@ def placed(features: Rows, drawn: NDArray[np.integer]) -> NDArray[np.float32]:
         points = np.empty((len(features), 2), dtype=np.float32)
         for begin in range(0, len(features), _ROWS_PER_BLOCK):
             block = slice(begin, begin + _ROWS_PER_BLOCK)
-            points[block] = _near(reduced, plane, projection.applied(features[block]))
+            points[block] = _near(reduced, plane, projection.applied(features[block]), n_jobs)
     rows, firsts = np.unique(drawn, return_index=True)
     points[rows] = plane[firsts]
     return points
@@ -112,11 +114,14 @@ def _tsne(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _near(
-    drawn: NDArray[np.float64], plane: NDArray[np.float32], rows: NDArray[np.float64]
+    drawn: NDArray[np.float64],
+    plane: NDArray[np.float32],
+    rows: NDArray[np.float64],
+    n_jobs: int | None,
 ) -> NDArray[np.float32]:
     """The places of rows beside those of the drawn ones."""
     drawn, rows = drawn.astype(np.float32), rows.clip(-_FAR, _FAR).astype(np.float32)
-    distances, neighbors = kneighbors(drawn, min(_N_NEIGHBORS, len(drawn)), Y=rows)
+    distances, neighbors = kneighbors(drawn, min(_N_NEIGHBORS, len(drawn)), Y=rows, n_jobs=n_jobs)
     places = plane[neighbors]
     offsets = places - places[:, :1]
     weights = 1 / (distances + 1e-6 * distances[:, -1:] + 1e-30)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,8 +26,8 @@ _PIXELS = 320  # of the density, on its longer side
 _BLUR, _EDGE = 2.2, 8  # pixels
 _MOST_OPAQUE = 0.6
 _LETTERS_PER_NAME = 28
-_CHARACTERS_PER_TEXT, _TEXT_BYTES = 160, 500_000  # of all texts together
-_IMAGE_BYTES, _IMAGE_SIDE = 600_000, 48
+_CHARACTERS_PER_TEXT, _TEXT_BYTES = 160, 450_000  # of all texts together
+_IMAGE_BYTES, _IMAGE_SIDE = 500_000, 48
 
 
 class Region(NamedTuple):
@@ -150,19 +149,24 @@ def _density(data: ReportData, layout: Layout, colors: dict[int, str]) -> dict[s
 
 def _texts(data: ReportData, layout: Layout) -> list[str] | None:
     """The texts of the points, cut so that all together fit the page."""
+    from jinja2.utils import htmlsafe_json_dumps
+
     if data.texts is None:
         return None
     n_characters = _CHARACTERS_PER_TEXT
     while True:
         cut = [shortened(clean(data.texts[i]), n_characters) for i in layout.drawn.tolist()]
-        n_bytes = len(json.dumps(cut))
+        n_bytes = len(htmlsafe_json_dumps(cut))
         if n_bytes <= _TEXT_BYTES or n_characters <= 1:
             return cut
         n_characters = max(1, int(0.9 * n_characters * _TEXT_BYTES / n_bytes))
 
 
 def _images(data: ReportData, layout: Layout) -> list[str] | None:
+    """The images of the points; None if there are none or they do not fit the page."""
     if data.images is None:
         return None
     uris = encoded(data.images, layout.drawn, n_bytes=_IMAGE_BYTES, side=_IMAGE_SIDE)
+    if sum(map(len, uris.values())) > _IMAGE_BYTES:  # Many colors are large even as six pixels.
+        return None
     return [uris[i] for i in layout.drawn.tolist()]

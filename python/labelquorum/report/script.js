@@ -54,7 +54,9 @@ for (const input of document.querySelectorAll("[data-search]")) {
   const target = document.getElementById(input.dataset.search);
   const rows = [...(target === cards ? cards.children : target.tBodies[0].rows)];
   const noun = target === cards ? "categories" : "rows";
-  const texts = rows.map((row) => row.textContent.toLowerCase());
+  // Of a card, not the names of other categories.
+  const said = (row) => (target === cards ? [...row.querySelectorAll(":scope > :not(details, .near)")] : [row]);
+  const texts = rows.map((row) => said(row).map((part) => part.textContent).join("\n").toLowerCase());
   const count = document.querySelector(`[data-count="${input.dataset.search}"]`);
   const search = () => {
     const query = input.value.trim().toLowerCase();
@@ -101,12 +103,18 @@ function field(cell) {
 for (const button of document.querySelectorAll("[data-csv]")) {
   button.addEventListener("click", () => {
     const table = document.getElementById(button.dataset.csv);
-    const lines = [[...table.tHead.rows[0].cells].map(field)];
+    const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
+    // Some of the columns by other names ("new=old,..."), or all.
+    const columns = button.dataset.columns?.split(",").map((pair) => {
+      const [name, old] = pair.split("=");
+      return [name, names.indexOf(old)];
+    }) ?? names.map((name, place) => [name, place]);
+    const lines = [columns.map(([name]) => name)];
     for (const row of table.tBodies[0].rows) {
-      lines.push([...row.cells].map(field));
+      lines.push(columns.map(([, place]) => field(row.cells[place])));
     }
-    if (table.dataset.emptyColumn) {
-      for (const [i, line] of lines.entries()) line.push(i ? "" : table.dataset.emptyColumn);
+    if (button.dataset.emptyColumn) {
+      for (const [i, line] of lines.entries()) line.push(i ? "" : button.dataset.emptyColumn);
     }
     const content = lines.map((line) => line.join(",") + "\r\n").join("");
     // The byte order mark tells spreadsheets that this is UTF-8.
