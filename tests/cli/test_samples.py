@@ -22,7 +22,7 @@ from labelquorum.text import embed
 from static_model import TOPICS, questions, save_static_model
 
 NAMES = ["password", "parcel", "invoice"]
-RESULTS = ["label", "origin", "confidence", "pseudo_label", "runner_up", "runner_up_share"]
+RESULTS = ["label", "name", "origin", "confidence", "pseudo_label", "runner_up", "runner_up_share"]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_table_of_texts_becomes_a_table_of_labels(table, static, capsys, way):
         (row["runner_up"] == "") == (b == 0) for row, (_, b) in zip(rows, shares, strict=True)
     )
     assert all(row["runner_up"] != row["label"] for row in rows)
-    printed = capsys.readouterr().err
+    summary, printed = capsys.readouterr()
     assert ("Categories are usually better with a language model" in printed) == (way == "none")
     kept = table.with_name("questions-embeddings")
     assert kept.exists() == (way == "static")
@@ -82,6 +82,13 @@ def test_a_table_of_texts_becomes_a_table_of_labels(table, static, capsys, way):
     known = [row["category"] or None for row in source]
     model = lq.ConsensusClusterer(3, random_state=0).fit(embed(texts, model), known)
     assert found.tolist() == model.labels_.tolist()
+    named = {(row["label"], row["name"]) for row in rows}
+    assert len(named) == 3
+    assert {("password", "password"), ("parcel", "parcel")} < named
+    (name,) = {name for label, name in named if label == "new 0"}
+    assert name == model.name_categories(texts).category_names_[-1]
+    assert len(name.split(", ")) == 2
+    assert name in summary
 
 
 @pytest.mark.parametrize("extension", [".tsv", ".jsonl", ".parquet", ".csv.gz", "folder"])

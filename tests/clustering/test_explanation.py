@@ -36,6 +36,20 @@ def naive_explanation(model, i):
     return votes, agreements
 
 
+def test_names_are_printed_and_in_the_table():
+    X = np.repeat([[0.0], [9.0]], 4, axis=0)
+    partitions = [[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 1, 1, 1]]
+    model = lq.ConsensusClusterer(2).fit(X, partitions=partitions)
+    model.name_categories(["card"] * 4 + ["login"] * 4)
+    explanation = model.explain(0)
+    assert explanation.category in (0, 1)
+    assert str(explanation).startswith("Sample 0: card, confidence")
+    assert "; next login, " in str(explanation)
+    assert "1 (card, 2)" in str(explanation)
+    assert str(explanation).endswith("card")
+    assert set(model.category_table_["name"]) == {"card", "login"}
+
+
 def test_an_explanation_equals_the_naive_one(digits):
     X, classes = digits
     X, classes = X[:400], classes[:400]

@@ -342,6 +342,24 @@ def test_long_names_of_a_heat_map_do_not_overlap(n):
     assert all(box.x0 >= 0 for box in boxes)
 
 
+def test_categories_go_by_their_names():
+    X = np.repeat([[0.0], [9.0], [20.0]], 4, axis=0)
+    y = ["a", *[None] * 11]
+    texts = [*["x"] * 4, *["card"] * 4, *["login"] * 4]
+    model = lq.ConsensusClusterer(3, discover=False).fit(X, y, partitions=[np.arange(12) // 4] * 3)
+    display = lq.ClusterGridDisplay.from_estimator(model.name_categories(texts), texts=texts)
+    assert display.categories == ["a"]  # The others are no labels.
+    model = lq.ConsensusClusterer(3).fit(X, y, partitions=[np.arange(12) // 4] * 3)
+    model.name_categories(texts)
+    display = lq.ClusterGridDisplay.from_estimator(model, texts=texts)
+    assert display.categories == ["a", *model.category_names_[1:].tolist()]
+    chosen = ["new 0", "a"]
+    display = lq.ClusterGridDisplay.from_estimator(model, texts=texts, categories=chosen)
+    assert display.categories == [model.category_names_[1], "a"]
+    heat_map = lq.AgreementDisplay.from_estimator(model)
+    assert set(heat_map.categories) == {"a", "card", "login"}
+
+
 def test_known_categories_are_shown_in_natural_order():
     classes = np.repeat(np.arange(13), 10)
     y = np.full(130, None, dtype=object)

@@ -325,6 +325,8 @@ def test_files_of_earlier_versions_stay_readable():
     assert model.labels_.tolist() == expected["labels"]
     assert model.predict(X_NEW).tolist() == expected["predicted"]
     assert model.cut(5).shape == (60,)
+    assert model.category_names_.tolist() == model.classes_.tolist()
+    assert model.rename({"new 0": "x"}).split("x").n_clusters_ == 1 + len(model.category_names_) - 1
 
 
 def test_saved_searchers_of_earlier_versions_are_loaded():
@@ -506,6 +508,10 @@ def with_value(path, value):
         (("learned", "outcome_"), None),
         (("learned", "outcome_", "part", 1, "n_known"), 9),
         (("learned", "_sklearn_output_config"), {"dict": [["transform", "os"]]}),
+        (("learned", "category_names_"), ["0", "1"]),
+        (("learned", "category_names_"), {"names": [0, ["a"]]}),
+        (("learned", "_places"), None),
+        (("learned", "_is_edited"), "x"),
         (("learned", "_layers"), {"part": ["Layers", {}]}),
     ],
 )

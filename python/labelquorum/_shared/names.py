@@ -28,7 +28,7 @@ def as_name(name: Any, what: str) -> str:
     """Return a name without white space around it; it must be one line of text."""
     if not isinstance(name, str):
         raise TypeError(f"{what} must be a str, got {shown(name)} ({type(name).__name__})")
-    name = name.strip()
-    if len(name.splitlines()) != 1:
+    trimmed: str = name.strip()
+    if len(trimmed.splitlines()) != 1:
         raise ValueError(f"{what} must be one line of text, got {shown(name)}")
-    return name
+    return trimmed

@@ -55,6 +55,7 @@ from labelquorum.clustering.clusterer import ConsensusClusterer
 
 _SHOWN_CATEGORIES = 40
 _SHOWN_SUSPECTS = 10
+_NAME = "name"
 _RESULTS = ("label", ORIGIN, "confidence", "pseudo_label", "runner_up", "runner_up_share")
 
 FIT = f"""\
@@ -63,7 +64,8 @@ the categories.
 
 {SAMPLES}
 {TEXTS}
-The result is a table with the columns label, origin (given or accepted, if it was known; proposed),
+The result is a table with the columns label, name (with --text-column: the keywords of a new
+category), origin (given or accepted, if it was known; proposed),
 confidence (0 to 1), pseudo_label (the label of the most certain samples only), runner_up (the
 second choice) and runner_up_share (its share of the votes). Before them stand the id, the text and
 the columns of --keep. It replaces an older file only when it is complete. Cells of .csv files that
@@ -181,31 +183,34 @@ def _run(args: argparse.Namespace) -> None:
     out: Path = args.out or default_out(args.file, "-labels.csv")
     check_output(out)
     check_samples(args, out)
-    check_carried(args, _RESULTS)
+    check_carried(args, _RESULTS if args.text_column is None else (*_RESULTS, _NAME))
     samples = read_samples(args, out)
     _say_what_is_void(args, samples)
     model = fitted(ConsensusClusterer, args, samples)
     with replacing(out) as file:
-        write_columns(out, file, {**samples.carried, **_results(model, samples.is_void)})
+        write_columns(out, file, {**samples.carried, **_results(model, samples)})
     _save(args, model)
     if not args.quiet:
         print_summary(model, args.file, samples.X, out, started)
 
 
-def _results(
-    model: ConsensusClusterer, is_void: NDArray[np.bool_] | None
-) -> dict[str, NDArray[Any]]:
+def _results(model: ConsensusClusterer, samples: Samples) -> dict[str, NDArray[Any]]:
     """The columns that the command finds, by `_RESULTS`. Texts that say nothing get no proposal."""
     outcome = model.outcome_
     numbers, shares = outcome.categories.runners_up()
     runners_up = to_labels(model.classes_, outcome.as_labels(numbers))
     found = (model.labels_, model.label_origins_, model.confidence_, model.pseudo_labels_)
-    columns = [column.copy() for column in (*found, runners_up, shares)]
-    if is_void is not None:
-        is_void = is_void & (model.label_origins_ == PROPOSED)
-        for column in columns:
+    columns = dict(zip(_RESULTS, (*found, runners_up, shares), strict=True))
+    if samples.texts is not None:
+        label = columns.pop("label")
+        names = to_labels(model.category_names_, outcome.as_labels(outcome.categories.numbers))
+        columns = {"label": label, _NAME: names, **columns}
+    columns = {name: column.copy() for name, column in columns.items()}
+    if samples.is_void is not None:
+        is_void = samples.is_void & (model.label_origins_ == PROPOSED)
+        for column in columns.values():
             column[is_void] = {"O": None, "U": "", "f": 0}.get(column.dtype.kind, -1)
-    return dict(zip(_RESULTS, columns, strict=True))
+    return columns
 
 
 def _say_what_is_void(args: argparse.Namespace, samples: Samples) -> None:
@@ -308,7 +313,7 @@ def _check_vote_columns(args: argparse.Namespace) -> None:
 
 
 def fitted(kind: type[Any], args: argparse.Namespace, samples: Samples) -> Any:
-    """Find categories with this estimator, and print each warning as one line."""
+    """Find and name categories with this estimator, and print each warning as one line."""
     model = kind(
         args.n_clusters,
         min_cluster_size=args.min_cluster_size,
@@ -324,6 +329,8 @@ def fitted(kind: type[Any], args: argparse.Namespace, samples: Samples) -> Any:
             model.fit(samples.X, samples.labels, origins=samples.origins, votes=samples.votes)
         except (TypeError, ValueError) as error:
             raise FileError(f"{args.file}: {one_line(error)}") from error
+    if samples.texts is not None:
+        model.name_categories(samples.texts)
     if not args.quiet:
         for warning in caught:
             print(f"labelquorum: {visible_line(str(warning.message))}", file=sys.stderr)
@@ -349,19 +356,17 @@ def _print_categories(model: Any, stream: TextIO, numbers: NDArray[np.int64] | N
     from rich.table import Table
     from rich.text import Text
 
-    names = set(model.classes_[: model.outcome_.n_known].tolist())
-    labels = model.labels_
+    labels, n_known = model.labels_, model.outcome_.n_known
     table = Table("category", "kind")
     for name in ("samples", "confidence"):
         table.add_column(name, justify="right")
-    categories = model.classes_.tolist()
+    categories, names = model.classes_.tolist(), model.category_names_.tolist()
     for k in model.outcome_.listing(categories)[:_SHOWN_CATEGORIES]:
-        category = categories[k]
-        confidence = model.confidence_[labels == category]
+        confidence = model.confidence_[labels == categories[k]]
         if len(confidence):
-            kind = "known" if category in names else "new"
+            kind = "known" if k < n_known else "new"
             size, mean = f"{len(confidence):,}", f"{confidence.mean():.2f}"
-            table.add_row(Text(visible_line(str(category))), kind, size, mean)
+            table.add_row(Text(visible_line(names[k])), kind, size, mean)
     n_more = len(model.classes_) - _SHOWN_CATEGORIES
     if n_more > 0:
         table.add_row(f"{n_more:,} more", "...")

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from labelquorum._core import WorkLimitError
 from labelquorum._shared.files import FileError
 from labelquorum._shared.terminal import visible_line, write_any_characters
+from labelquorum.cli.categories import CATEGORIES, add_categories
 from labelquorum.cli.consensus import CONSENSUS, add_consensus
 from labelquorum.cli.demo import DEMO, add_demo
 from labelquorum.cli.fit import FIT, add_fit
@@ -32,6 +33,7 @@ from labelquorum.cli.report import REPORT, add_report
 _COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None]], ...] = (
     ("fit", "find the categories of samples from their features", FIT, add_fit),
     ("predict", "label new samples by a saved model", PREDICT, add_predict),
+    ("categories", "list, name, merge and split categories", CATEGORIES, add_categories),
     ("report", "find the categories and show them in an HTML report", REPORT, add_report),
     (
         "mini-clusters",

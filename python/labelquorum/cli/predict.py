@@ -94,14 +94,19 @@ def _run(args: argparse.Namespace) -> None:
         )
 
 
-def _loaded(args: argparse.Namespace) -> Any:
-    """Open the model, which must label samples by their features."""
+def opened_model(path: Path) -> Any:
+    """Open a saved model."""
     try:
-        model = load(args.model)
+        return load(path)
     except OSError as error:
-        raise FileError(f"{args.model}: cannot be read: {error.strerror or error}") from error
+        raise FileError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, ImportError) as error:
         raise FileError(one_line(error)) from error
+
+
+def _loaded(args: argparse.Namespace) -> Any:
+    """Open the model, which must label samples by their features."""
+    model = opened_model(args.model)
     model = getattr(model, "estimator_", model)  # that of a clusterer of Dask
     labels_samples = (
         hasattr(model, "predict") and "X" in inspect.signature(model.predict).parameters

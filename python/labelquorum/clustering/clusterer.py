@@ -21,7 +21,7 @@ from labelquorum._shared.arguments import as_fraction, as_n_threads, as_positive
 from labelquorum._shared.estimators import SemiSupervisedClusterMixin
 from labelquorum._shared.files import replacing
 from labelquorum._shared.frame import Frame, Framed
-from labelquorum._shared.labels import group_codes, to_labels
+from labelquorum._shared.labels import group_codes
 from labelquorum._shared.origins import known_by_origin
 from labelquorum._shared.progress import progress
 from labelquorum._shared.samples import validated_samples
@@ -33,8 +33,7 @@ from labelquorum.clustering.base_partitions import (
 )
 from labelquorum.clustering.explanation import Explanation, category_table, explain
 from labelquorum.clustering.known import known_first
-from labelquorum.clustering.layered import LayeredClusterer
-from labelquorum.clustering.named import NamedClusterer, own_names
+from labelquorum.clustering.named import NamedClusterer
 from labelquorum.clustering.named_votes import hear
 from labelquorum.clustering.number_of_clusters import check_number, natural_number, warn_of_fewer
 from labelquorum.clustering.outcome import Outcome, most_certain, trained_classifier
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class ConsensusClusterer(
-    SemiSupervisedClusterMixin, NamedClusterer, LayeredClusterer, PredictingClusterer, BaseEstimator
+    SemiSupervisedClusterMixin, NamedClusterer, PredictingClusterer, BaseEstimator
 ):
     """Find categories on which many clusterings agree, around known categories if there are any.
 
@@ -124,7 +123,7 @@ class ConsensusClusterer(
         There is one round. Later rounds, in which classifiers trained on the pseudo-labels voted
         too, made the labels worse on all data sets that were tried.
     category_table_ : pandas.DataFrame, or structured array without pandas
-        Size, confidence, nearest category and number of known labels of each category.
+        Name, size, confidence, nearest category and number of known labels of each category.
     cluster_layers_ : list of arrays of shape (n_samples,)
         At most five nested partitions, finest first, each as `labels_`, which is one of them. They
         are made when they are first asked for.
@@ -307,6 +306,7 @@ class ConsensusClusterer(
                 show=show,
             )
         min_size = self._min_size(self.n_clusters)
+        self._is_edited = False
         categories = self._categories(n_clusters, min_size, group_numbers)
         self.outcome_ = Outcome(
             categories,
@@ -321,7 +321,9 @@ class ConsensusClusterer(
             origins=remembered,
         )
         self._layers = None  # They are made when they are asked for.
-        self._set_results(names)
+        self._set_results(self.outcome_.names(names, categories.numbers))
+        self._places = np.arange(self.n_clusters_, dtype=np.int32)
+        warn_of_fewer(self.n_clusters, self.n_clusters_, min_size)
         self.classifier_ = trained_classifier(self.classifier, self.outcome_, X)
         classifier = None if self.classifier_ is None else self.classifier
         self._trial = tried(framed, self.outcome_, fixed, classifier, X, n_threads)
@@ -369,33 +371,16 @@ class ConsensusClusterer(
             return framed.distinct.unified(partitions)
         return partitions_by_views(framed, settings, n_threads=n_threads, verbose=self.verbose)
 
-    def _set_results(self, names: NDArray[Any]) -> None:
-        """Set the public attributes that follow from the outcome."""
-        categories = self.outcome_.categories
-        self.n_clusters_ = categories.n_categories
-        warn_of_fewer(self.n_clusters, self.n_clusters_, self._min_size(self.n_clusters))
-        self.classes_ = self.outcome_.names(names, categories.numbers)
-        self.category_names_ = own_names(self.classes_)
-        self.confidence_ = self.probabilities_ = categories.confidence
-        numbers = self.outcome_.as_labels(categories.numbers)
-        is_pseudo_label = self.outcome_.is_pseudo_label
-        self.labels_ = to_labels(self.classes_, numbers)
-        self.pseudo_labels_ = to_labels(self.classes_, np.where(is_pseudo_label, numbers, -1))
-        self.label_origins_ = self.outcome_.label_origins()
-        self.suspect_labels_ = self.outcome_.suspects()
-        n_voted = int(np.count_nonzero(self.partition_weights_))
-        self.history_ = [self.outcome_.as_round(n_voted)]
-
     @property
     def category_table_(self) -> pd.DataFrame | NDArray[np.void]:
         """A table with a row for each of `classes_`, which are its index.
 
-        Columns: "size" (number of samples), "share" (of all samples), "confidence" (mean of its
-        samples), "known" (whether it is a known category), "n_labeled" (samples with this label in
-        `y`), "n_accepted" (of them, proposals that people accepted), "n_suspect" (of them in
-        `suspect_labels_`), "nearest" (the category that gets most of its samples' other votes),
-        "nearest_share" (the mean share of these votes). Without `discover`, new categories have
-        rows, too, though `labels_` has -1 there.
+        Columns: "name" (of `category_names_`), "size" (number of samples), "share" (of all
+        samples), "confidence" (mean of its samples), "known" (whether it is a known category),
+        "n_labeled" (samples with this label in `y`), "n_accepted" (of them, proposals that people
+        accepted), "n_suspect" (of them in `suspect_labels_`), "nearest" (the category that gets
+        most of its samples' other votes), "nearest_share" (the mean share of these votes).
+        Without `discover`, new categories have rows, too, though `labels_` has -1 there.
 
         Without pandas it is a structured array with these fields, after a field "category" that
         holds `classes_`.

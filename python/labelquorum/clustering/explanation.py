@@ -5,6 +5,7 @@ The model is a fitted `ConsensusClusterer`, of which only public attributes are 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +35,8 @@ class Explanation:
 
     sample: int
     """The index of the sample."""
+    names: Mapping[Any, str]
+    """The name of each category, as in `category_names_`, by its label. Texts have the names."""
     category: Any
     """The category by the votes. Without `discover`, `labels_` has -1 for a new one."""
     confidence: float
@@ -101,14 +104,15 @@ class Explanation:
         return "\n".join([*self._summary(), *self._table()])
 
     def _summary(self) -> list[str]:
-        first = f"Sample {self.sample}: {self.category}, confidence {self.confidence:.2f}"
+        called = self.names
+        first = f"Sample {self.sample}: {called[self.category]}, confidence {self.confidence:.2f}"
         if self.runner_up is not None:
-            first += f"; next {self.runner_up}, {self.runner_up_share:.2f}"
+            first += f"; next {called[self.runner_up]}, {self.runner_up_share:.2f}"
         lines = [f"{first}."]
         if self.known_label is not None:
             accepted = ", a proposal that was accepted" if self.origin == ACCEPTED else ""
             suspect = "; the partitions contradict this label" if self.is_suspect else ""
-            lines.append(f"Known label: {self.known_label}{accepted}{suspect}.")
+            lines.append(f"Known label: {called[self.known_label]}{accepted}{suspect}.")
         if self.is_pseudo_label:
             lines.append("Pseudo-label: among the most certain samples of its category.")
         if len(self.group):
@@ -126,7 +130,7 @@ class Explanation:
             self.neighbor_agreements.tolist(),
             strict=True,
         )
-        nearest = ", ".join(f"{sample} ({category}, {n})" for sample, category, n in neighbors)
+        nearest = ", ".join(f"{i} ({called.get(name)}, {n})" for i, name, n in neighbors)
         lines.append(f"Nearest samples (category, partitions): {nearest or 'none'}.")
         return lines
 
@@ -143,7 +147,7 @@ class Explanation:
             share = f"{self.cluster_shares[m]:15.2f}" if self.cluster_sizes[m] > 1 else f"{'-':>15}"
             lines.append(
                 f"{m:9d}  {cluster:7d}  {self.cluster_sizes[m]:6d}  {share}  "
-                f"{'-' if self.majorities[m] is None else self.majorities[m]}"
+                f"{self.names.get(self.majorities[m], '-')}"
             )
         n_more = len(self.clusters) - _MAX_PRINTED_PARTITIONS
         if n_more > 0:
@@ -177,6 +181,7 @@ def explain(model: Any, i: int) -> Explanation:
         group = np.flatnonzero(outcome.groups == outcome.groups[sample])
     return Explanation(
         sample=sample,
+        names=dict(zip(classes.tolist(), model.category_names_.tolist(), strict=True)),
         category=names[number],
         confidence=float(confidence[sample]),
         runner_up=names[runner_up],
@@ -271,6 +276,7 @@ def category_table(model: Any) -> pd.DataFrame | NDArray[np.void]:
             n_accepted = np.bincount(outcome.known[is_accepted], minlength=n)
         n_suspect = np.bincount(outcome.known[model.suspect_labels_], minlength=n)
     columns = {
+        "name": model.category_names_,
         "size": sizes,
         "share": sizes / len(outcome.categories.numbers),
         "confidence": own_shares,

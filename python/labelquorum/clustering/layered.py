@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from labelquorum._shared.arguments import as_positive
+from labelquorum._shared.arguments import as_n_threads, as_positive
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.frame import Frame
 from labelquorum._shared.label_reader import Labels
@@ -23,7 +23,7 @@ from labelquorum._shared.sealed import (
     check_stored,
 )
 from labelquorum.clustering.ballots import Ballots
-from labelquorum.clustering.consensus import ConsensusTree
+from labelquorum.clustering.consensus import ConsensusTree, elected_tree
 from labelquorum.clustering.layers import Layers, layers_of
 from labelquorum.clustering.outcome import Categories, Outcome, categories_of
 from labelquorum.clustering.rejection import Trial
@@ -39,6 +39,7 @@ class LayeredClusterer(Saved):
 
     n_clusters: int | None
     min_cluster_size: int | None
+    n_jobs: int | None
     n_features_in_: int
     n_clusters_: int
     partitions_: NDArray[np.int32]
@@ -51,6 +52,10 @@ class LayeredClusterer(Saved):
     _tree: ConsensusTree
     _layers: Layers | None
     _trial: Trial
+    _places: NDArray[np.int32]
+    """(n_fitted,): what has become of each category that `fit` found, by its number."""
+    _is_edited: bool
+    """Whether people changed categories since the tree was linked."""
 
     @classmethod
     def __saved_parts__(cls) -> tuple[type, ...]:
@@ -83,9 +88,11 @@ class LayeredClusterer(Saved):
         weights = self.partition_weights_
         check_stored(weights, "partition_weights_", np.float64, self.partitions_.shape[1:])
         check_stored(self.suspect_labels_, "suspect_labels_", INTEGERS, (None,), (0, n - 1))
+        check_stored(self._places, "places", np.int32, (None,), (0, len(self.classes_) - 1))
+        check_stored(self._is_edited, "is_edited", np.bool_, ())
         if self.classifier_ is not None:
             check_features(self.classifier_, self.n_features_in_)
-            numbers, n_numbers = self.classifier_.classes_, len(self.classes_)
+            numbers, n_numbers = self.classifier_.classes_, len(self._places)
             check_stored(numbers, "classes_", INTEGERS, (None,), (0, n_numbers - 1))
 
     def _min_size(self, n_clusters: int | None) -> int:
@@ -97,8 +104,26 @@ class LayeredClusterer(Saved):
     def _categories(
         self, n_clusters: int, min_size: int, groups: NDArray[np.int32] | None
     ) -> Categories:
-        clusters = self._tree.cut(n_clusters, min_size)
-        return categories_of(self._tree.ballots, clusters, groups, min_size)
+        tree = self._linked()
+        return categories_of(tree.ballots, tree.cut(n_clusters, min_size), groups, min_size)
+
+    def _linked(self) -> ConsensusTree:
+        """The tree. After changes, it is linked anew around what is known since."""
+        if not self._is_edited:
+            return self._tree
+        outcome, ballots = self.outcome_, self._tree.ballots
+        if outcome.n_known:
+            numbers = outcome.categories.numbers
+            members = np.where(numbers < outcome.n_known, numbers, np.int32(-1))
+            if outcome.known is not None:
+                members = np.where(outcome.known >= 0, outcome.known, members)
+            n_threads = as_n_threads(self.n_jobs)
+            anew = ballots.with_known(members, n_threads)
+            if ballots.known_apart:
+                anew = anew.with_known_apart()
+            self._tree = elected_tree(anew, self.n_clusters_, n_threads)
+        self._is_edited = False
+        return self._tree
 
     @property
     def cluster_layers_(self) -> list[NDArray[Any]]:
@@ -125,7 +150,7 @@ class LayeredClusterer(Saved):
         if self._layers is None:
             outcome, min_size = self.outcome_, self._min_size(self.n_clusters)
             self._layers = layers_of(
-                self._tree,
+                self._linked(),
                 outcome.categories,
                 lambda n: self._categories(n, min_size, outcome.groups),
                 outcome.n_known,

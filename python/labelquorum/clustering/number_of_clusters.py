@@ -76,7 +76,7 @@ class NaturalNumber(NamedTuple):
             "X shows no clusters: views of it agree, and clusters are separated, no more than in "
             f"noise of the same dimension (level {LEVEL:.0%}). Set n_clusters to look for that "
             "many anyway",
-            stacklevel=4,
+            stacklevel=3,
         )
         return 1
 
@@ -105,7 +105,7 @@ def warn_of_fewer(n_clusters: int | None, n_found: int, min_size: int) -> None:
     word = "category" if n_found == 1 else "categories"
     warnings.warn(
         f"n_clusters is {n_clusters}, but the partitions tell only {n_found} {word}{of_size} apart",
-        stacklevel=4,
+        stacklevel=3,
     )
 
 

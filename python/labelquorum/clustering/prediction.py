@@ -31,6 +31,7 @@ class PredictingClusterer:
     outcome_: Outcome
     _frame: Frame
     _trial: Trial
+    _places: NDArray[np.int32]
 
     def predict(self, X: Any, *, reject_level: float | None = None) -> NDArray[Any]:
         """Predict the category of new samples: the one with the highest probability.
@@ -89,7 +90,7 @@ class PredictingClusterer:
             probabilities = self._trial.probabilities(nearest.shares)
             numbers = probabilities.argmax(axis=1).astype(np.int32)
         else:
-            numbers, _ = answers_of(self.classifier_, self._for_classifier(X))
+            numbers = self._answers_of_classifier(X)
             if reject_level is not None:
                 nearest = self._nearest(X)
                 probabilities = self._trial.probabilities(nearest.shares)
@@ -119,10 +120,7 @@ class PredictingClusterer:
         """
         check_is_fitted(self)
         if self.classifier_ is not None:
-            X = self._for_classifier(X)
-            probabilities = np.zeros((X.shape[0], self.n_clusters_))
-            probabilities[:, self.classifier_.classes_] = self.classifier_.predict_proba(X)
-            return probabilities
+            return self._stated_by_classifier(X)
         return self._trial.probabilities(self._nearest(X).shares)
 
     def novelty(self, X: Any, *, level: float = 0.05, min_group_size: int = 5) -> Novelty:
@@ -188,6 +186,22 @@ class PredictingClusterer:
     def _rows(self, X: Any) -> Rows:
         """Turn new samples into rows like those of the training samples."""
         return self._frame.rows(validated_samples(self, X, reset=False, ensure_all_finite=False))
+
+    def _answers_of_classifier(self, X: Any) -> NDArray[np.int32]:
+        if hasattr(self.classifier_, "predict_proba"):
+            highest: NDArray[np.int32] = self._stated_by_classifier(X).argmax(axis=1)
+            return highest.astype(np.int32)
+        answers, _ = answers_of(self.classifier_, self._for_classifier(X))
+        numbers: NDArray[np.int32] = self._places[answers]
+        return numbers
+
+    def _stated_by_classifier(self, X: Any) -> Float64Array:
+        """The probabilities by the classifier; those of merged categories are added."""
+        X = self._for_classifier(X)
+        probabilities = np.zeros((X.shape[0], self.n_clusters_))
+        of_fit = self.classifier_.predict_proba(X)
+        np.add.at(probabilities.T, self._places[self.classifier_.classes_], of_fit.T)
+        return probabilities
 
     def _for_classifier(self, X: Any) -> Any:
         return validated_samples(self, X, reset=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -126,14 +126,17 @@ class ClusterGridDisplay:
         X, image_shape, texts, n_samples, n_keywords, figure
             As for `from_labels`. X may differ from what the clusterer was fitted on.
         categories : iterable, optional
-            As for `from_labels`. If None, known categories come first, then new ones by decreasing
-            size; for other estimators, the order is that of `classes_`, where they have them.
+            As for `from_labels`, by label or name. If None, known categories come first, then new
+            ones by decreasing size; for other estimators, the order is that of `classes_`, where
+            they have them.
 
         Returns
         -------
         ClusterGridDisplay
+            Categories go by their names, where the estimator has `category_names_`.
         """
         check_is_fitted(estimator, "labels_")
+        called = _names_by_label(estimator)
         confidence = getattr(estimator, "confidence_", getattr(estimator, "probabilities_", None))
         if categories is None and hasattr(estimator, "classes_"):
             present = set(estimator.labels_.tolist())
@@ -141,8 +144,10 @@ class ClusterGridDisplay:
             if hasattr(estimator, "outcome_"):
                 names = [names[k] for k in estimator.outcome_.listing(names)]
             categories = [name for name in names if name in present]
+        if called and categories is not None:
+            categories = [called.get(label, label) for label in categories]
         return cls.from_labels(
-            estimator.labels_,
+            _called(estimator.labels_, called),
             X,
             confidence=confidence,
             image_shape=image_shape,
@@ -296,6 +301,19 @@ def _write_texts(axes: Axes, texts: list[str], layout: GridLayout) -> None:
     )
 
 
+def _names_by_label(estimator: Any) -> dict[Any, str]:
+    """The names of the categories that people call by another name than their label."""
+    if not hasattr(estimator, "category_names_"):
+        return {}
+    pairs = zip(estimator.classes_.tolist(), estimator.category_names_.tolist(), strict=True)
+    return {label: name for label, name in pairs if name != str(label)}
+
+
+def _called(labels: NDArray[Any], called: Mapping[Any, str]) -> Any:
+    """The labels, with names in the place of those that have one."""
+    return [called.get(label, label) for label in labels.tolist()] if called else labels
+
+
 def _codes_to_show(names: list[Any], categories: Iterable[Any] | None) -> list[int]:
     """The codes of the categories to show: those asked for, or all."""
     if not names:
@@ -396,7 +414,8 @@ class AgreementDisplay:
         partitions = estimator.partitions_
         if hasattr(estimator, "partition_weights_"):  # others change nothing
             partitions = partitions[:, estimator.partition_weights_ > 0]
-        return cls.from_predictions(partitions, estimator.labels_, ax=ax)
+        labels = _called(estimator.labels_, _names_by_label(estimator))
+        return cls.from_predictions(partitions, labels, ax=ax)
 
     @classmethod
     def from_predictions(

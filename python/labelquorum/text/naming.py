@@ -118,7 +118,8 @@ def _of_keywords(words: list[str], label: str) -> Iterator[str]:
 def _unlike_first(words: list[str]) -> list[str]:
     """Move keywords behind others if they share a word with an earlier one."""
     said: set[str] = set()
-    new, repeated = [], []
+    new: list[str] = []
+    repeated: list[str] = []
     for word in words:
         parts = word.split()
         (new if said.isdisjoint(parts) else repeated).append(word)
