@@ -172,7 +172,7 @@ def _merge(
     pair = sorted((first, second))  # known ones come first, then the larger one
     into = data.full_names[pair[0]]
     labels = [data.classes[k] for k in pair]
-    text = ",".join(map(str, labels)) + "=" + into
+    text = ",".join(_argument(label) for label in labels) + "=" + _argument(into)
     return Merge(
         category_link(data, selection, pair[0]),
         category_link(data, selection, pair[1]),
@@ -180,6 +180,12 @@ def _merge(
         clean(f"model.merge({labels!r}, into={into!r})"),
         clean(f"labelquorum categories model.lq --merge {shlex.quote(text)}"),
     )
+
+
+def _argument(name: Any) -> str:
+    """A name as the command line takes it: in double quotes if it would be split otherwise."""
+    text = str(name)
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',="') else text
 
 
 def _tree(
