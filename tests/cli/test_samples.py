@@ -237,7 +237,7 @@ def test_texts_that_say_nothing_get_no_label_and_none_but_empty_ones_are_refused
     said = "labelquorum: 3 texts are empty or have no known word: they get no label"
     assert said in capsys.readouterr().err
     found = _rows_of(source.with_name("x-labels.csv"))
-    expected = ["-1", "", "0.0", "-1", "-1", "0.0"]
+    expected = ["-1", "", "", "0.0", "-1", "-1", "0.0"]
     assert [[row[name] for name in RESULTS] for row in found[:3]] == [expected] * 3
     assert all(row["label"] != "-1" for row in found[3:])
     assert main(["fit", str(source), "--text-column", "none", "--quiet"]) == 1

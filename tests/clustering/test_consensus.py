@@ -254,3 +254,15 @@ def test_time_is_linear_in_the_number_of_samples():
 def test_bad_arguments_are_named(partitions, n_clusters, error, message):
     with pytest.raises(error, match=message):
         lq.consensus(partitions, n_clusters)
+
+
+@pytest.mark.parametrize("rule", ["ward", "average"])
+def test_a_tree_is_linked_anew_by_its_own_rule(rule):
+    partitions = [np.arange(40) // 10, np.arange(40) // 5, np.arange(40) // 20]
+    tree = ConsensusTree(Ballots.of(partitions, 1), rule, n_clusters=4)
+    assert tree.rule == rule
+    known = np.where(np.arange(40) < 15, np.int32(0), np.int32(-1))
+    anew = tree.linked_anew(known, 3, 1)
+    assert anew.rule == rule
+    clusters = anew.ballots.expand(anew.cut(3))
+    assert len(set(clusters[:15])) == 1

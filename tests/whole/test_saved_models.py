@@ -326,7 +326,8 @@ def test_files_of_earlier_versions_stay_readable():
     assert model.predict(X_NEW).tolist() == expected["predicted"]
     assert model.cut(5).shape == (60,)
     assert model.category_names_.tolist() == model.classes_.tolist()
-    assert model.rename({"new 0": "x"}).split("x").n_clusters_ == 1 + len(model.category_names_) - 1
+    model.rename({"ant": "wasp"})
+    assert (model.labels_ == "wasp").tolist() == [name == "ant" for name in expected["labels"]]
 
 
 def test_saved_searchers_of_earlier_versions_are_loaded():
@@ -534,6 +535,14 @@ def used(model, name):
         return results(model, name)
 
 
+def changed_by_people(model):
+    if isinstance(model, lq.ConsensusClusterer):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.split(model.classes_[-1]).accept(model.classes_[-1]).cut(3)
+            model.merge(model.classes_[-2:], into="x").predict(X_NEW)
+
+
 @mutations
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_is_refused_or_equal(name, n, tmp_path):
@@ -564,6 +573,7 @@ def test_a_file_of_a_stranger_is_refused_or_can_be_used(name, n, tmp_path):
             continue
         with suppress(ValueError, TypeError, IndexError, MemoryError, OverflowError):
             used(model, name)  # Values that fit together may still be of no use.
+            changed_by_people(model)
 
 
 def test_a_file_asks_for_no_more_memory_than_it_is_large(tmp_path):

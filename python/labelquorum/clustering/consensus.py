@@ -293,6 +293,21 @@ class ConsensusTree:
         check_stored(self._is_known, "is_known", np.bool_, (n + n_merges,))
         check_stored(self._outlier_share, "outlier_share", np.float64, (), (0, 1))
 
+    @property
+    def rule(self) -> Rule:
+        """The linkage, as the weights tell."""
+        is_ward = np.array_equal(self.ballots.weights, self.ballots.surprise())
+        return "ward" if is_ward else "average"
+
+    def linked_anew(
+        self, known: NDArray[np.int32], n_clusters: int, n_threads: int
+    ) -> ConsensusTree:
+        """Link the same votes by the same rule, with other known categories of the samples."""
+        ballots = self.ballots.with_known(known, n_threads)
+        if self.ballots.known_apart:
+            ballots = ballots.with_known_apart()
+        return ConsensusTree(ballots, self.rule, n_clusters=n_clusters, n_threads=n_threads)
+
     def _sizes_of_groups(self) -> Float64Array:
         grouped = self._group_of >= 0
         counts = self.ballots.counts[grouped]

@@ -23,7 +23,7 @@ from labelquorum._shared.sealed import (
     check_stored,
 )
 from labelquorum.clustering.ballots import Ballots
-from labelquorum.clustering.consensus import ConsensusTree, elected_tree
+from labelquorum.clustering.consensus import ConsensusTree
 from labelquorum.clustering.layers import Layers, layers_of
 from labelquorum.clustering.outcome import Categories, Outcome, categories_of
 from labelquorum.clustering.rejection import Trial
@@ -111,17 +111,14 @@ class LayeredClusterer(Saved):
         """The tree. After changes, it is linked anew around what is known since."""
         if not self._is_edited:
             return self._tree
-        outcome, ballots = self.outcome_, self._tree.ballots
+        outcome = self.outcome_
         if outcome.n_known:
             numbers = outcome.categories.numbers
             members = np.where(numbers < outcome.n_known, numbers, np.int32(-1))
             if outcome.known is not None:
                 members = np.where(outcome.known >= 0, outcome.known, members)
             n_threads = as_n_threads(self.n_jobs)
-            anew = ballots.with_known(members, n_threads)
-            if ballots.known_apart:
-                anew = anew.with_known_apart()
-            self._tree = elected_tree(anew, self.n_clusters_, n_threads)
+            self._tree = self._tree.linked_anew(members, self.n_clusters_, n_threads)
         self._is_edited = False
         return self._tree
 

@@ -145,7 +145,7 @@ class NamedClusterer(LayeredClusterer):
         >>> model.rename({1: "login"}).labels_.tolist()
         ['new 0', 'new 0', 'new 0', 'login', 'login', 'login']
         >>> model.label_origins_[3:].tolist()
-        ['accepted', 'accepted', 'accepted']
+        ['accepted', 'accepted', 'proposed']
         """
         state = self._named()
         if not isinstance(names, Mapping):
