@@ -172,16 +172,18 @@ def test_a_search_of_the_map_counts_points_and_the_pointer_reads_one(opened):
     status = find(page, "#map-status").text
     assert status == f"{status.split()[0]} of 100 points match"
     assert 0 < int(status.split()[0]) < 100
+    wait_for(lambda: len(names_on_map(page)) == 1)  # that of the only category with a match
     find(page, "#map-search").clear()
     find(page, "#map-search").send_keys("no such text")
     wait_for(lambda: find(page, "#map-status").text == "0 of 100 points match")
+    wait_for(lambda: not names_on_map(page))
     page.execute_script(
         "arguments[0].value = ''; arguments[0].dispatchEvent(new Event('input'))",
         find(page, "#map-search"),
     )
     frame = find(page, "#map-frame")
     page.execute_script("arguments[0].scrollIntoView({block: 'center'})", frame)
-    x, y, _, _ = names_on_map(page)[0]
+    x, y, _, _ = wait_for(lambda: names_on_map(page))[0]
     middle = frame.size["width"] / 2, frame.size["height"] / 2
 
     def reads():

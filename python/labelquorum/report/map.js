@@ -182,7 +182,8 @@ function drawMap(data) {
     const farthest = Math.min(120, 0.25 * width);
     const hidden = crowd();
     const boxes = [], lines = [], parts = [];
-    const order = chosen < 0 ? regions.keys() : [chosen];
+    const lit = matches && new Set(region.filter((_, i) => matches[i]));
+    const order = chosen < 0 ? [...regions.keys()].filter((k) => !lit || lit.has(k)) : [chosen];
     for (const k of order) {
       if (boxes.length >= most) break;
       const { name, color, x: rx, y: ry } = regions[k];
