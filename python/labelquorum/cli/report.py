@@ -39,7 +39,8 @@ from labelquorum.clustering.clusterer import ConsensusClusterer
 
 REPORT = f"""\
 Find categories as "labelquorum fit" does, with the same options, and show them in a report: one
-HTML file that opens in any browser, without a network.
+HTML file that opens in any browser, without a network. Its first screen says what there is, what is
+new, how far the labels can be trusted and what to do next.
 
 {SAMPLES}
 {TEXTS}
