@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from html.parser import HTMLParser
 
 HOSTILE = [
@@ -74,3 +75,17 @@ class Page(HTMLParser):
             elif tag in ("th", "td") and rows:
                 rows[-1].append(" ".join("".join(texts).split()))
         return rows
+
+
+def find(browser, selector):
+    """The element of an open page."""
+    return browser.find_element("css selector", selector)
+
+
+def wait_for(condition):
+    """The first true value of the condition, within five seconds."""
+    for _ in range(100):
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not come about within five seconds")

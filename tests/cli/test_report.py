@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import make_blobs
 
@@ -25,6 +26,9 @@ pytest.importorskip("jinja2")
         (["--truth", "short.txt"], 1, "short.txt: 1 labels, but X.npy has 30 samples"),
         (["--out", "short.txt", "--truth", "short.txt"], 2, "another file than --truth"),
         (["--out", "X.npy"], 2, "--out must be another file than FILE, got X.npy"),
+        (["--map-out", "X.npy"], 2, "--map-out must be another file than FILE, got X.npy"),
+        (["--map-out", "a.html", "--out", "a.html"], 2, "another file than --out, got a.html"),
+        (["--map-out", "absent/a"], 1, "absent"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, monkeypatch, capsys, options, code, message):
@@ -87,3 +91,26 @@ def test_what_a_model_proposed_is_no_truth_and_origins_are_shown(tmp_path):
     page = (tmp_path / "X-report.html").read_text(encoding="utf-8")
     assert "Measured on 28 samples" in page  # of the 30, two are known
     assert "a model proposed it, and people accepted it" in page
+
+
+def test_the_points_of_the_map_are_written_beside_the_page(tmp_path):
+    X, y = make_blobs(60, 3, centers=3, cluster_std=0.3, random_state=0)
+    rows = [f"{a},{b},{c},text {k}" for (a, b, c), k in zip(X, y, strict=True)]
+    source, points = tmp_path / "X.csv", tmp_path / "points.parquet"
+    source.write_text("\n".join(["a,b,c,text", *rows]))
+    (tmp_path / "texts.csv").write_text("text\n" + "".join(f"text {k}\n" for k in y))
+    command = ["report", str(source), "--columns", "a,b,c", "--n-clusters", "3", "--quiet"]
+    texts = ["--texts", str(tmp_path / "texts.csv")]
+    assert main([*command, *texts, "--map-out", str(points)]) == 0
+    table = pq.read_table(points)
+    assert table.column_names == ["x", "y", "label", "name", "confidence", "text"]
+    assert table["text"].to_pylist() == [f"text {k}" for k in y]
+    assert (tmp_path / "X-report.html").exists()
+
+
+def test_without_a_map_neither_file_is_written(tmp_path, capsys):
+    np.save(tmp_path / "X.npy", np.ones((30, 2)))
+    points = tmp_path / "points.parquet"
+    assert main(["report", str(tmp_path / "X.npy"), "--quiet", "--map-out", str(points)]) == 1
+    assert "X.npy: map_out needs features that differ" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"X.npy"}

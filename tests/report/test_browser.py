@@ -4,48 +4,15 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
-import time
 
 import numpy as np
 import pytest
 
 import labelquorum as lq
-from html_pages import HOSTILE, Page
+from html_pages import HOSTILE, Page, find, wait_for
 from labelquorum.review import read_csv
 
 pytest.importorskip("jinja2")
-
-
-@pytest.fixture(scope="module")
-def downloads(tmp_path_factory):
-    return tmp_path_factory.mktemp("downloads")
-
-
-@pytest.fixture(scope="module")
-def chromium(downloads):
-    """Chromium without a window; downloads go to a folder of their own."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if None in programs:
-        pytest.skip("needs the programs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = programs[0]
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-def browser(chromium):
-    """Chromium; a test fails if the page wrote an error to the console."""
-    chromium.get_log("browser")
-    yield chromium
-    assert chromium.get_log("browser") == []
 
 
 @pytest.fixture
@@ -54,30 +21,20 @@ def page(browser, hostile, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(hostile.source, encoding="utf-8")
     browser.get(path.as_uri())
-    title = f"{len(HOSTILE)} categories of 200 samples"
+    title = f"{len(HOSTILE)} categories of 200 texts"
     assert browser.title == title
     yield browser
     assert browser.title == title
 
 
-def find(browser, selector):
-    return browser.find_element("css selector", selector)
-
-
 def column_of(browser, table, column):
-    """The texts of a column, in the rows that are not hidden."""
-    script = "return [...document.getElementById(arguments[0]).tBodies[0].rows]"
-    script += ".filter((row) => !row.hidden).map((row) => row.cells[arguments[1]].textContent)"
+    """The texts of the first column of that name, in the rows that are not hidden."""
+    script = "const table = document.getElementById(arguments[0]);"
+    script += "const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);"
+    script += "const place = names.indexOf(arguments[1]);"
+    script += "return [...table.tBodies[0].rows]"
+    script += ".filter((row) => !row.hidden).map((row) => row.cells[place].textContent)"
     return browser.execute_script(script, table, column)
-
-
-def wait_for(condition):
-    """The first true value of the condition, within five seconds."""
-    for _ in range(100):
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not come about within five seconds")
 
 
 @pytest.mark.slow
@@ -111,17 +68,18 @@ def test_images_are_shown(three_categories, browser, tmp_path):
 @pytest.mark.slow
 def test_a_click_on_a_column_sorts_numbers_both_ways(page, hostile):
     sizes = hostile.model.category_table_["size"].tolist()
+    page.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
     for direction, expected in (("ascending", sorted(sizes)), ("descending", sorted(sizes)[::-1])):
-        find(page, "#category-table th:nth-child(3) button").click()
-        assert [int(text) for text in column_of(page, "category-table", 2)] == expected
-        header = find(page, "#category-table th:nth-child(3)")
+        find(page, "#category-table th:nth-child(4) button").click()
+        assert [int(text) for text in column_of(page, "category-table", "samples")] == expected
+        header = find(page, "#category-table th:nth-child(4)")
         assert header.get_attribute("aria-sort") == direction
 
 
 def test_a_search_hides_the_other_rows(page):
-    n_rows = len(column_of(page, "check-table", 0))
+    n_rows = len(column_of(page, "check-table", "order"))
     find(page, '[data-search="check-table"]').send_keys("NEW 0")
-    matches = column_of(page, "check-table", 2)
+    matches = column_of(page, "check-table", "category")
     assert 0 < len(matches) < n_rows
     status = find(page, '[data-count="check-table"]').text
     assert status == f"{len(matches)} of {n_rows} rows"
@@ -138,8 +96,9 @@ def test_a_download_has_all_rows_and_an_empty_column(page, hostile, downloads):
     assert csv_header == [*header, "label"]
     assert [line[1] for line in lines] == [row[1] for row in rows]
     assert {line[-1] for line in lines} == {""}
-    assert "'" + HOSTILE[2] in {line[2] for line in lines}, "a spreadsheet must not run it"
-    assert HOSTILE[1] in {line[2] for line in lines}
+    categories = {line[header.index("category")] for line in lines}
+    assert "'" + HOSTILE[2] in categories, "a spreadsheet must not run it"
+    assert HOSTILE[1] in categories
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -227,7 +186,7 @@ def test_names_that_are_cut_have_the_full_name_as_title(long_names):
     script = "return [...document.querySelectorAll('#category-table tbody th')].map((e) => e.title)"
     titles = long_names.execute_script(script)
     assert set(LONG_NAMES[:3]) <= set(titles)
-    names = column_of(long_names, "category-table", 0)
+    names = column_of(long_names, "category-table", "category")
     assert names.index("new 2") < names.index("new 10")
 
 
@@ -258,15 +217,20 @@ def test_the_outline_of_a_cell_lies_on_the_heat_map(page):
     assert abs(cell["x"] - cells["x"]) <= 1
 
 
-def test_one_category_can_be_highlighted_on_the_map(page):
-    from selenium.webdriver.support.select import Select
+def test_the_name_of_a_category_shows_it_alone(page):
+    from selenium.webdriver.common.action_chains import ActionChains
 
-    highlight = Select(find(page, "#highlight"))
-    highlight.select_by_value("0")
-    assert "dim" not in (find(page, "#map-c0").get_attribute("class") or "")
-    assert find(page, "#map-c1").get_attribute("class") == "dim"
-    highlight.select_by_value("")
-    assert "dim" not in find(page, "#map-c1").get_attribute("class")
+    name = wait_for(lambda: page.find_elements("css selector", "#map-names text"))[0]
+    text = name.text
+    ActionChains(page).move_to_element(name).click().perform()
+    wait_for(lambda: find(page, "#map-status").text.startswith(f"{text}: "))
+    (alone,) = wait_for(
+        lambda: len(found := page.find_elements("css selector", "#map-names text")) == 1 and found
+    )
+    assert alone.text == text
+    ActionChains(page).move_to_element(alone).click().perform()
+    wait_for(lambda: len(page.find_elements("css selector", "#map-names text")) > 1)
+    assert find(page, "#map-status").text == ""
 
 
 def test_the_first_stop_of_the_keyboard_leads_to_the_content(page):

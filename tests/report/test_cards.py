@@ -25,7 +25,9 @@ def rows_of(model, *, X=None, texts=None, y=None):
 def test_a_row_counts_the_samples_of_its_category(hostile):
     model = hostile.model
     rows = rows_of(model)
-    assert list(rows) == list(range(len(model.classes_)))
+    assert sorted(rows) == list(range(len(model.classes_)))
+    sizes = [row.size for row in rows.values()]
+    assert sizes == sorted(sizes, reverse=True)
     pseudo_labels = model.pseudo_labels_[model.pseudo_labels_ != None]  # noqa: E711
     for k, row in rows.items():
         is_member = model.labels_ == model.classes_[k]

@@ -9,12 +9,16 @@ import labelquorum as lq
 from labelquorum.quality.coverage import judge
 from labelquorum.report.contents import contents
 from labelquorum.report.data import report_data
+from labelquorum.report.layout import layout_of
 from labelquorum.report.page import report_page
+from labelquorum.report.selection import select
 
 
 def contents_of(model, y=None):
     judgment = None if y is None else judge(model, y)
-    return contents(report_data(model, X=None, texts=None, images=None, judgment=judgment))
+    data = report_data(model, X=None, texts=None, images=None, judgment=judgment)
+    selection = select(data)
+    return contents(data, selection, layout_of(data, selection))
 
 
 @pytest.mark.slow
@@ -62,14 +66,17 @@ def test_the_coverage_table_starts_with_the_pseudo_labels_and_ends_with_all(host
 def test_the_heat_map_has_the_agreement_of_the_categories(fit_partitions):
     classes = np.repeat([0, 1, 2], 10)
     partitions = np.stack([classes, classes, np.minimum(classes, 1)], axis=1)
-    heat_map = contents_of(fit_partitions(partitions, n_clusters=3))["heat_map"]
+    values = contents_of(fit_partitions(partitions, n_clusters=3))
+    heat_map = values["heat_map"]
     names = heat_map["data"]["names"]
     agreement = np.array(heat_map["data"]["agreement"])
     assert sorted(names) == ["0", "1", "2"]
     assert agreement.diagonal().tolist() == [100] * 3
     assert sorted(agreement[np.triu_indices(3, 1)].tolist()) == [0, 0, 33]
-    (pair,) = heat_map["pairs"]
-    assert pair.share == pytest.approx(1 / 3)
+    (pair,) = values["merges"]
+    assert pair.likeness == pytest.approx(1 / 3)
+    assert pair.call == f"model.merge({[pair.first.number, pair.second.number]}, into='1')"
+    assert pair.command == "labelquorum categories model.lq --merge 1,2=1"
     picture = heat_map["picture"]
     assert 0 < picture.left < picture.left + picture.width < 1
     assert 0 < picture.top < picture.top + picture.height < 1

@@ -34,7 +34,7 @@ def test_what_is_installed_is_the_package_alone_and_small():
     if "labelquorum/__init__.py" not in names:
         pytest.skip("installed to be edited")
     assert {"labelquorum/_core.pyi", "labelquorum/py.typed"} <= names
-    parts = ("page.html", "script.js", "style.css")
+    parts = ("page.html", "map.js", "script.js", "style.css")
     assert {f"labelquorum/report/{part}" for part in parts} <= names
     assert any(n.startswith("labelquorum/_core.") and n.endswith((".so", ".pyd")) for n in names)
     folders = {file.parts[0] for file in files if file.parts[0] != ".."}  # there, the command

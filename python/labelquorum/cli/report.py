@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ from labelquorum.clustering.clusterer import ConsensusClusterer
 
 REPORT = f"""\
 Find categories as "labelquorum fit" does, with the same options, and show them in a report: one
-HTML file that opens in any browser, without a network.
+HTML file that opens in any browser, without a network. Its first screen says what there is, what is
+new, how far the labels can be trusted and what to do next.
 
 {SAMPLES}
 {TEXTS}
@@ -86,6 +88,13 @@ def add_report(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.html",
         help="where to write the report (default: FILE with -report.html instead of its extension)",
     )
+    add(
+        "--map-out",
+        type=Path,
+        metavar="FILE.parquet",
+        help="also write the points of the map there: x, y, label, name, confidence and text, for "
+        "programs that draw maps",
+    )
     add_run(add)
     parser.set_defaults(command=_run)
 
@@ -117,11 +126,13 @@ def _run(args: argparse.Namespace) -> None:
             truth = said_by_people(truth, origins)
     images = _as_images(args, X)
     model = fitted(ConsensusClusterer, args, samples)
-    try:
-        page = report_page(model, X=X, texts=texts, images=images, y=truth)
-    except (TypeError, ValueError) as error:
-        raise FileError(f"{args.file}: {one_line(error)}") from error
-    with replacing(out) as file:
+    with ExitStack() as files:
+        file = files.enter_context(replacing(out))
+        points = None if args.map_out is None else files.enter_context(replacing(args.map_out))
+        try:
+            page = report_page(model, X=X, texts=texts, images=images, y=truth, points=points)
+        except (TypeError, ValueError) as error:
+            raise FileError(f"{args.file}: {one_line(error)}") from error
         file.write(page.encode(errors="replace"))
     if not args.quiet:
         print_summary(model, args.file, X, out, started)
@@ -130,6 +141,13 @@ def _run(args: argparse.Namespace) -> None:
 def _check_usage(args: argparse.Namespace, out: Path) -> None:
     check_writable(out)
     check_samples(args, out)
+    if args.map_out is not None:
+        check_writable(args.map_out)
+        for source, name in ((args.file, "FILE"), (args.texts, "--texts"), (args.truth, "--truth")):
+            if source is not None:
+                check_other(args.map_out, source, name, "--map-out")
+        if args.map_out.absolute() == out.absolute():
+            raise UsageError(f"--map-out must be another file than --out, got {args.map_out}")
     if args.texts is not None:
         check_other(out, args.texts, "--texts")
     elif args.text_column is not None and extension_of(args.file) in (".npy", ".npz"):

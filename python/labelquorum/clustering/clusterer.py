@@ -7,6 +7,7 @@ counts the ballots: `base_partitions`, `ballots`, `consensus` and `outcome` in t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -448,15 +449,15 @@ class ConsensusClusterer(
         texts: Iterable[str] | None = None,
         images: Any = None,
         y: Any = None,
+        map_out: str | Path | None = None,
     ) -> HtmlPage | None:
         """Write a report as one HTML file that opens in any browser, without a network.
 
-        Without a path, a notebook shows it below the cell.
-
-        It shows the settings and results, each category (size, confidence, keywords, typical
-        samples and samples at its border), the categories that the partitions confuse, a map,
-        coverage against precision, and the samples to check first. Tables can be searched, sorted
-        and downloaded.
+        Without a path, a notebook shows it below the cell. The first screen says in plain words
+        what there is, what is new, how far the labels can be trusted and what to do next. Then come
+        a map of all samples, each category (size, confidence, keywords, typical samples and samples
+        at its border), categories that may be one, the samples to check first, and details. Tables
+        can be searched, sorted and downloaded.
 
         Parameters
         ----------
@@ -474,6 +475,10 @@ class ConsensusClusterer(
             True labels to measure precision with; nothing is learned from them. Integers, negative
             where unknown, or strings, None where unknown; see
             `CoveragePrecisionDisplay.from_estimator`. Without them, the report names no precision.
+        map_out : path-like, optional
+            A file for the points of the map, as Parquet: the columns "x", "y", "label" (of
+            `labels_`), "name" (of the category), "confidence" and, with `texts`, "text". It appears
+            with the report.
 
         Returns
         -------
@@ -488,15 +493,20 @@ class ConsensusClusterer(
         OSError
             If the file cannot be written.
         TypeError, ValueError
-            If an argument has the wrong type, shape or range, or if lengths differ.
+            If an argument has the wrong type, shape or range, or if lengths differ; for `map_out`,
+            if all samples have the same features.
 
         Notes
         -----
-        The file is smaller than 5 MB. Texts and images are cut. The map has 1,500 samples and a few
-        of each category (t-SNE: van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 9,
-        2008). The table lists the 1,000 largest categories. The 200 largest have a card, with
-        keywords from the 500 most certain texts of each. Texts, categories and names are escaped.
-        The same model and arguments give the same file.
+        Categories are called by `category_names_`. With `texts`, keywords name those that
+        `name_categories` has not named; the model stays as it is.
+
+        The file is smaller than 5 MB. Texts and images are cut. The map lays out 1,500 samples and
+        a few of each category (t-SNE: van der Maaten and Hinton, "Visualizing data using t-SNE",
+        JMLR 9, 2008), and places the others beside their nearest ones of these. The table lists the
+        1,000 largest categories. The 300 largest have a card, with keywords from the 500 most
+        certain texts of each. Texts, categories and names are escaped. The same model and arguments
+        give the same file.
 
         Examples
         --------
@@ -514,10 +524,11 @@ class ConsensusClusterer(
         from labelquorum.report.page import report_page
 
         check_is_fitted(self)
-        if path is None:
-            page = report_page(self, X=X, texts=texts, images=images, y=y)
-            return HtmlPage(page, "Report on the categories")
-        with replacing(Path(path)) as file:
-            page = report_page(self, X=X, texts=texts, images=images, y=y)
+        with ExitStack() as files:
+            file = None if path is None else files.enter_context(replacing(Path(path)))
+            points = None if map_out is None else files.enter_context(replacing(Path(map_out)))
+            page = report_page(self, X=X, texts=texts, images=images, y=y, points=points)
+            if file is None:
+                return HtmlPage(page, "Report on the categories")
             file.write(page.encode())
         return None

@@ -25,6 +25,7 @@ class CategoryLink(NamedTuple):
 
     number: int
     name: ShownName
+    label: ShownName
     has_card: bool
     share: float
     """Mean share of the other one's samples in it; 0 where it is not shown."""
@@ -50,6 +51,7 @@ class CategoryRow(NamedTuple):
 
     number: int
     name: ShownName
+    label: ShownName
     has_card: bool
     kind: str
     """"known" or "new"."""
@@ -93,6 +95,7 @@ def category_rows(
         rows[k] = CategoryRow(
             number=k,
             name=data.names[k],
+            label=data.labels[k],
             has_card=card >= 0,
             kind="known" if k < data.outcome.n_known else "new",
             size=int(data.sums.sizes[k]),
@@ -116,7 +119,7 @@ def category_link(
     data: ReportData, selection: Selection, k: int, share: float = 0.0
 ) -> CategoryLink:
     """Name a category."""
-    return CategoryLink(k, data.names[k], selection.has_card(k), share)
+    return CategoryLink(k, data.names[k], data.labels[k], selection.has_card(k), share)
 
 
 def _samples_of(chosen: list[NDArray[np.intp]], card: int, samples: ShownSamples) -> list[Sample]:

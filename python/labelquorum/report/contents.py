@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import shlex
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelquorum import _core
 from labelquorum._shared.origins import ACCEPTED, GIVEN, PROPOSED
@@ -13,14 +15,13 @@ from labelquorum.clustering.outcome import LEAST_OF_SHARE, least_confidence
 from labelquorum.display.categories import agreement_of, like_side_by_side
 from labelquorum.report.cards import CategoryLink, category_link, category_rows
 from labelquorum.report.data import ReportData, clean
-from labelquorum.report.drawing import category_map, coverage_curve, heat_map
+from labelquorum.report.drawing import coverage_curve, heat_map
+from labelquorum.report.layout import Layout
+from labelquorum.report.overview import overview
 from labelquorum.report.samples import ShownSamples
-from labelquorum.report.selection import (
-    Selection,
-    select,
-    select_map_samples,
-    select_pairs,
-)
+from labelquorum.report.scatter import scatter
+from labelquorum.report.selection import Selection, select_merges
+from labelquorum.report.tree import merge_tree
 
 _MEANING_OF_ORIGIN = {
     GIVEN: "people said it",
@@ -31,12 +32,16 @@ _MEANING_OF_ORIGIN = {
 _SHARES_KEPT = (0.25, 0.5, 0.75, 0.9, 1.0)  # of the coverage table
 
 
-class Pair(NamedTuple):
-    """Two categories, and the share of votes that put their samples together."""
+class Merge(NamedTuple):
+    """Two categories that may be one."""
 
     first: CategoryLink
     second: CategoryLink
-    share: float
+    likeness: float
+    call: str
+    """What merges them in Python."""
+    command: str
+    """What merges them on the command line."""
 
 
 class OriginRow(NamedTuple):
@@ -73,12 +78,21 @@ class CoverageRow(NamedTuple):
     """None without true labels."""
 
 
-def contents(data: ReportData) -> dict[str, Any]:
-    """Choose what to show, draw it and lay it out."""
-    selection = select(data)
+def contents(data: ReportData, selection: Selection, layout: Layout | None) -> dict[str, Any]:
+    """Draw what is shown and lay it out."""
+    agreement = _agreement(data, selection)
+    is_known = selection.cards < data.outcome.n_known
+    merges = [
+        (int(selection.cards[row]), int(selection.cards[column]), likeness)
+        for row, column, likeness in select_merges(agreement, is_known)
+        if data.outcome.discover
+    ]
     samples = ShownSamples(data, selection.shown)
     rows = category_rows(data, selection, samples)
     return {
+        "overview": overview(data, selection, samples, merges),
+        "unit": data.unit,
+        "is_named": data.is_named,
         "n_samples": data.n_samples,
         "n_categories": len(data.names),
         "facts": _facts(data),
@@ -90,8 +104,10 @@ def contents(data: ReportData) -> dict[str, Any]:
         "has_known": data.outcome.known is not None,
         "has_truth": data.judgment is not None,
         "shows_samples": data.texts is not None or data.images is not None,
-        "heat_map": _heat_map(data, selection),
-        "map": _map(data, selection),
+        "heat_map": _heat_map(data, selection, agreement),
+        "map": None if layout is None else scatter(data, selection, layout),
+        "merges": [_merge(data, selection, *pair) for pair in merges],
+        "tree": _tree(data, selection, agreement),
         "coverage": _coverage(data),
         "layers": _layers(data.layers),
         "rounds": _rounds(data.history),
@@ -143,49 +159,68 @@ def _origins(data: ReportData) -> list[OriginRow]:
     ]
 
 
-def _heat_map(data: ReportData, selection: Selection) -> dict[str, Any] | None:
-    """How the categories with a card agree; None where there is one alone."""
-    n_cards = len(selection.cards)
-    if n_cards < 2:
-        return None
+def _agreement(data: ReportData, selection: Selection) -> NDArray[np.float64]:
+    """How the categories with a card agree."""
     cards = selection.card_of[data.numbers].astype(np.int32)
-    agreement = agreement_of(data.partitions, cards, n_cards)
+    return agreement_of(data.partitions, cards, len(selection.cards))
+
+
+def _merge(
+    data: ReportData, selection: Selection, first: int, second: int, likeness: float
+) -> Merge:
+    """A pair of categories that may be one; the merged one is called like the known or larger."""
+    pair = sorted((first, second))  # known ones come first, then the larger one
+    into = data.full_names[pair[0]]
+    labels = [data.classes[k] for k in pair]
+    text = ",".join(_argument(label) for label in labels) + "=" + _argument(into)
+    return Merge(
+        category_link(data, selection, pair[0]),
+        category_link(data, selection, pair[1]),
+        likeness,
+        clean(f"model.merge({labels!r}, into={into!r})"),
+        clean(f"labelquorum categories model.lq --merge {shlex.quote(text)}"),
+    )
+
+
+def _argument(name: Any) -> str:
+    """A name as the command line takes it: in double quotes if it would be split otherwise."""
+    text = str(name)
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',="') else text
+
+
+def _tree(
+    data: ReportData, selection: Selection, agreement: NDArray[np.float64]
+) -> dict[str, Any] | None:
+    """The merge tree of the categories with a card; None where there are fewer than three."""
+    if len(selection.cards) < 3:
+        return None
+    sizes = [len(np.unique(group)) for group in data.coarser]
+    tree = merge_tree(agreement, [group[selection.cards] for group in data.coarser], sizes)
+    leaves = selection.cards[tree.order].tolist()
+    return {
+        "picture": tree,
+        "leaves": [(category_link(data, selection, k), int(data.sums.sizes[k])) for k in leaves],
+    }
+
+
+def _heat_map(
+    data: ReportData, selection: Selection, agreement: NDArray[np.float64]
+) -> dict[str, Any] | None:
+    """How the categories with a card agree; None where there is one alone."""
+    if len(selection.cards) < 2:
+        return None
     order = like_side_by_side(agreement)
     agreement, numbers = agreement[np.ix_(order, order)], selection.cards[order].tolist()
     names = [data.names[k] for k in numbers]
-    pairs = [
-        Pair(
-            category_link(data, selection, numbers[row]),
-            category_link(data, selection, numbers[column]),
-            share,
-        )
-        for row, column, share in select_pairs(agreement)
-    ]
     percents = np.nan_to_num(100 * agreement, nan=-1).round().astype(int).tolist()
     return {
         "picture": heat_map(agreement, names),
-        "pairs": pairs,
         "data": {
             "names": names,
             "agreement": [
                 [None if percent < 0 else percent for percent in row] for row in percents
             ],
         },
-    }
-
-
-def _map(data: ReportData, selection: Selection) -> dict[str, Any] | None:
-    """The samples in a plane; None where their features are all the same."""
-    if not data.has_features:
-        return None
-    samples = select_map_samples(data, selection.card_of)
-    numbers = data.numbers[samples]
-    shown = [k for k in selection.cards.tolist() if (numbers == k).any()]
-    names = {k: data.names[k] for k in shown}
-    return {
-        "svg": category_map(data.outcome.features_of(samples), numbers, names, data.sums.sizes),
-        "n_points": len(samples),
-        "categories": [category_link(data, selection, k) for k in shown],
     }
 
 

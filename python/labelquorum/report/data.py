@@ -21,11 +21,12 @@ from labelquorum.clustering.explanation import mean_shares
 from labelquorum.clustering.outcome import Categories, Outcome
 from labelquorum.display.axes import shortened
 from labelquorum.quality.coverage import Coverage, Judgment, coverage_of
+from labelquorum.text.naming import display_names
 
 _CHARACTERS_PER_NAME, _CHARACTERS_PER_VALUE = 100, 300
 _CHARACTERS_PER_FULL_NAME, _CHARACTERS_OF_FULL_NAMES = 250, 40_000  # the latter of all together
 _LAYER_COLUMNS = ("n_clusters", "persistence", "smallest", "median", "largest", "chosen")
-_BYTES_PER_FULL_NAME = 600  # in the page
+_BYTES_PER_NAME, _BYTES_PER_FULL_NAME = 300, 600  # in the page
 
 
 class ShownName(str):
@@ -58,7 +59,15 @@ class ReportData:
 
     outcome: Outcome
     names: list[ShownName]
-    """Name of each category, clean and short enough to print."""
+    """What people call each category, clean and short enough to print."""
+    full_names: list[str]
+    """These, whole."""
+    classes: list[Any]
+    """The label of each category."""
+    labels: list[ShownName]
+    """These, clean and short."""
+    label_of_sample: NDArray[Any]
+    """(n_samples,): the model's `labels_`."""
     confidence: NDArray[np.float32]
     """(n_samples,), 0 to 1."""
     partitions: Columns
@@ -71,11 +80,15 @@ class ReportData:
     """One entry for each round of voting."""
     layers: dict[str, list[Any]]
     """The columns of the model's `layers_table_` by name, a value for each layer."""
+    coarser: list[NDArray[np.intp]]
+    """Layers with fewer categories than the report's, finest first: for each category, the number
+    of the one that it is part of."""
     settings: list[Setting]
     pseudo_share: float
     """The model's parameter: share of the samples to make pseudo-labels."""
     n_features: int
     feature_names: list[str] | None
+    n_jobs: int | None
     verbose: bool
     X: Any
     """Features as given to `fit`, dense or CSR; None where they are not shown."""
@@ -102,10 +115,31 @@ class ReportData:
         """Number of samples."""
         return len(self.numbers)
 
+    @property
+    def unit(self) -> str:
+        """What the samples are called, in the plural."""
+        if self.texts is not None:
+            return "texts"
+        return "samples" if self.images is None else "images"
+
+    @property
+    def has_label(self) -> NDArray[np.bool_]:
+        """(n_categories,): whether samples get the category as their label."""
+        numbers = np.arange(len(self.names), dtype=np.int32)
+        has_label: NDArray[np.bool_] = self.outcome.as_labels(numbers) >= 0
+        return has_label
+
     @cached_property
-    def rank(self) -> NDArray[np.intp]:
-        """(n_categories,): the place of each category in lists."""
-        return np.argsort(self.outcome.listing([name.full for name in self.names]))
+    def is_named(self) -> bool:
+        """Whether some category has another name than its label."""
+        return self.names != self.labels
+
+    @cached_property
+    def by_size(self) -> NDArray[np.intp]:
+        """(n_categories,): the categories by decreasing size; of equal ones, known ones first."""
+        listing = np.array(self.outcome.listing([label.full for label in self.labels]))
+        order: NDArray[np.intp] = listing[np.argsort(-self.sums.sizes[listing], kind="stable")]
+        return order
 
     @cached_property
     def sums(self) -> CategorySums:
@@ -131,21 +165,27 @@ def report_data(
     has_label = outcome.as_labels(outcome.categories.numbers) >= 0
     counted = has_label if judgment is None else has_label[judgment.samples]
     feature_names = getattr(model, "feature_names_in_", None)
-    names = model.classes_.tolist()
-    n_characters = min(_CHARACTERS_PER_FULL_NAME, _CHARACTERS_OF_FULL_NAMES // len(names))
+    n_characters = min(_CHARACTERS_PER_FULL_NAME, _CHARACTERS_OF_FULL_NAMES // len(model.classes_))
+    table, names = model.layers_table_, _names(model, texts)
     return ReportData(
         outcome=outcome,
         names=[printable_name(name, n_characters) for name in names],
+        full_names=names,
+        classes=model.classes_.tolist(),
+        labels=[printable_name(label, n_characters) for label in model.classes_.tolist()],
+        label_of_sample=model.labels_,
         confidence=model.confidence_,
         partitions=[model.partitions_[:, m] for m in np.flatnonzero(model.partition_weights_)],
         origins=outcome.label_origins(),
         suspects=model.suspect_labels_,
         history=model.history_,
-        layers={name: model.layers_table_[name].tolist() for name in _LAYER_COLUMNS},
+        layers={name: table[name].tolist() for name in _LAYER_COLUMNS},
+        coarser=_coarser(model, int(np.flatnonzero(table["chosen"])[0])),
         settings=_settings_of(model),
         pseudo_share=float(model.pseudo_share),
         n_features=model.n_features_in_,
         feature_names=None if feature_names is None else feature_names.tolist(),
+        n_jobs=model.n_jobs,
         verbose=model.verbose,
         X=X,
         texts=texts,
@@ -153,6 +193,32 @@ def report_data(
         judgment=judgment,
         coverage=coverage_of(model, judgment) if counted.any() else None,
     )
+
+
+def _names(model: Any, texts: list[str] | None) -> list[str]:
+    """What people call the categories; keywords name those that have no name yet."""
+    names: list[str] = model.category_names_.tolist()
+    labels = model.classes_.tolist()
+    unnamed = [k for k in range(model.outcome_.n_known, len(names)) if names[k] == str(labels[k])]
+    if texts is None or not unnamed:
+        return names
+    numbers = model.outcome_.categories.numbers
+    return display_names(texts, numbers, labels, names, unnamed, confidence=model.confidence_)
+
+
+def _coarser(model: Any, chosen: int) -> list[NDArray[np.intp]]:
+    """The layers with fewer categories, as `ReportData.coarser`."""
+    if not model.discover:  # Then no layer has labels for new categories.
+        return []
+    numbers, firsts = np.unique(model.outcome_.categories.numbers, return_index=True)
+    firsts = firsts[numbers >= 0]
+    groups = []
+    for labels in model.cluster_layers_[chosen + 1 :]:
+        # A known category that no sample is in is apart.
+        group = -1 - np.arange(len(model.classes_))
+        group[numbers[numbers >= 0]] = np.unique(labels[firsts].astype(str), return_inverse=True)[1]
+        groups.append(np.unique(group, return_inverse=True)[1].astype(np.intp))
+    return groups
 
 
 def _settings_of(model: Any) -> list[Setting]:
@@ -170,13 +236,15 @@ def _settings_of(model: Any) -> list[Setting]:
 def printable_name(name: Any, n_characters: int = _CHARACTERS_PER_FULL_NAME) -> ShownName:
     """The name on one line, without control characters, at most 100 characters long.
 
-    `n_characters` is the length of the full name, if it is more.
+    Less where its characters take many bytes. `n_characters` is the length of the full name, if it
+    is more.
     """
     line = clean(str(name)).strip()
-    n_bytes = len(html.escape(line).encode())
-    n_characters = min(n_characters, _BYTES_PER_FULL_NAME * len(line) // max(1, n_bytes))
-    shown = ShownName(shortened(line, _CHARACTERS_PER_NAME) or "(empty)")
-    shown.full = shortened(line, max(n_characters, _CHARACTERS_PER_NAME)) or shown
+    per_byte = len(line) / max(1, len(html.escape(line).encode()))
+    n_shown = min(_CHARACTERS_PER_NAME, int(_BYTES_PER_NAME * per_byte))
+    shown = ShownName(shortened(line, n_shown) or "(empty)")
+    n_full = max(min(n_characters, int(_BYTES_PER_FULL_NAME * per_byte)), n_shown)
+    shown.full = shortened(line, n_full) or shown
     return shown
 
 

@@ -15,7 +15,7 @@ from labelquorum._shared.samples import as_array
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MOST_BYTES = 1_800_000  # of all images together
+_MOST_BYTES = 1_500_000  # of all images together
 _MOST_SIDE, _LEAST_SIDE = 96, 6  # pixels
 
 
@@ -32,8 +32,14 @@ def as_images(images: Any) -> NDArray[Any]:
     return array
 
 
-def encoded(images: NDArray[Any], samples: NDArray[np.intp]) -> dict[int, str]:
-    """The images of some samples as data URIs, as large as fits 1.8 MB.
+def encoded(
+    images: NDArray[Any],
+    samples: NDArray[np.intp],
+    *,
+    n_bytes: int = _MOST_BYTES,
+    side: int = _MOST_SIDE,
+) -> dict[int, str]:
+    """The images of some samples as data URIs, as large as fits so many bytes, at most `side`.
 
     A sample counts as often as it is among `samples`. Gray values share one scale, the highest
     black; colors are uint8, or from 0 to 1.
@@ -49,13 +55,12 @@ def encoded(images: NDArray[Any], samples: NDArray[np.intp]) -> dict[int, str]:
         )
     # One at a time: memory may not hold them all at once.
     thumbnails = [_thumbnail(images[i], low, high) for i in distinct]
-    side = _MOST_SIDE
     while True:
         uris = [_data_uri(image, side) for image in thumbnails]
-        n_bytes = int(n_times @ [len(uri) for uri in uris])
-        if n_bytes <= _MOST_BYTES or side <= _LEAST_SIDE:
+        n_used = int(n_times @ [len(uri) for uri in uris])
+        if n_used <= n_bytes or side <= _LEAST_SIDE:
             return dict(zip(distinct.tolist(), uris, strict=True))
-        side = max(_LEAST_SIDE, int(0.9 * side * math.sqrt(_MOST_BYTES / n_bytes)))
+        side = max(_LEAST_SIDE, int(0.9 * side * math.sqrt(n_bytes / n_used)))
 
 
 def _thumbnail(values: NDArray[Any], low: float, high: float) -> Image:

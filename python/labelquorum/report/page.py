@@ -1,6 +1,6 @@
 """A report to look at: the results of a ConsensusClusterer as one HTML file without any other.
 
-The template, its style and its script lie beside this module. All that grows with the data is
+The template, its style and its scripts lie beside this module. All that grows with the data is
 bounded: cards, rows, points, characters and the bytes of images.
 """
 
@@ -10,7 +10,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from importlib.resources import files
-from typing import Any
+from typing import Any, BinaryIO
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,6 +20,9 @@ from labelquorum.quality.coverage import judge
 from labelquorum.report.contents import contents
 from labelquorum.report.data import report_data
 from labelquorum.report.images import as_images
+from labelquorum.report.layout import layout_of
+from labelquorum.report.points import write_points
+from labelquorum.report.selection import select
 
 
 def report_page(
@@ -29,8 +32,12 @@ def report_page(
     texts: Iterable[str] | None = None,
     images: Any = None,
     y: Any = None,
+    points: BinaryIO | None = None,
 ) -> str:
-    """Make the page of a fitted `ConsensusClusterer`; see `ConsensusClusterer.report`."""
+    """Make the page of a fitted `ConsensusClusterer`; see `ConsensusClusterer.report`.
+
+    The points of its map are written to `points` as Parquet.
+    """
     try:
         import jinja2
     except ImportError as error:
@@ -48,6 +55,12 @@ def report_page(
         _check_length("images", len(image_array), n_samples)
     judgment = None if y is None else judge(model, y)
     data = report_data(model, X=X, texts=text_list, images=image_array, judgment=judgment)
+    selection = select(data)
+    layout = layout_of(data, selection)
+    if points is not None:
+        if layout is None:
+            raise ValueError("map_out needs features that differ, but all samples have the same")
+        write_points(points, data, layout)
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("labelquorum.report", ""),
@@ -56,10 +69,13 @@ def report_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _file("script.js")
+    script = _file("script.js") + _file("map.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("page.html").render(
-        contents(data), style=_file("style.css"), script=script, script_hash=f"sha256-{digest}"
+        contents(data, selection, layout),
+        style=_file("style.css"),
+        script=script,
+        script_hash=f"sha256-{digest}",
     )
 
 

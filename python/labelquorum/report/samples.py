@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from labelquorum.report.data import ReportData, ShownName, clean
 from labelquorum.report.images import encoded
 
 _CHARACTERS_PER_TEXT = 280
-_MOST_CHARACTERS = 200_000  # of all texts together
+_MOST_CHARACTERS, _MOST_BYTES = 200_000, 600_000  # of all texts together
 _PIXELATED_SIDE = 32  # pixels: images up to this size are enlarged
 
 
@@ -21,6 +22,9 @@ class Sample(NamedTuple):
 
     number: int
     category: ShownName
+    """Its label."""
+    name: ShownName
+    """What people call the category."""
     confidence: float
     runner_up: ShownName | None
     """The category with the next largest share of its votes."""
@@ -47,10 +51,11 @@ class ShownSamples:
         self._text: dict[int, str] = {}
         if data.texts is not None:
             n_characters = min(_CHARACTERS_PER_TEXT, _MOST_CHARACTERS // max(1, len(shown)))
-            self._text = {
-                i: shortened(clean(data.texts[i]), n_characters) or "(empty)"
-                for i in samples.tolist()
-            }
+            self._text = _cut(data.texts, samples, n_characters)
+            n_bytes = sum(len(html.escape(self._text[i]).encode()) for i in shown.tolist())
+            if n_bytes > _MOST_BYTES:
+                n_characters = max(1, n_characters * _MOST_BYTES // n_bytes)
+                self._text = _cut(data.texts, samples, n_characters)
         self._image: dict[int, str] = {}
         self.is_pixelated = False
         """Whether the images are so small that they are enlarged, with sharp pixels."""
@@ -66,7 +71,8 @@ class ShownSamples:
         has_runner_up = number >= 0 and len(data.names) > 1
         return Sample(
             number=i,
-            category=data.names[number],
+            category=data.labels[number],
+            name=data.names[number],
             confidence=float(data.confidence[i]),
             runner_up=data.names[runner_up] if has_runner_up else None,
             runner_up_share=share,
@@ -82,11 +88,16 @@ class ShownSamples:
         shares = data.categories.shares_of(i)
         winner = int(shares.argmax())
         return self.sample(i)._replace(
-            category=data.names[known],
+            category=data.labels[known],
+            name=data.names[known],
             confidence=float(shares[known]),
             runner_up=data.names[winner],
             runner_up_share=float(shares[winner]),
         )
+
+
+def _cut(texts: list[str], samples: NDArray[np.intp], n_characters: int) -> dict[int, str]:
+    return {i: shortened(clean(texts[i]), n_characters) or "(empty)" for i in samples.tolist()}
 
 
 def _runners_up(data: ReportData, samples: NDArray[np.intp]) -> dict[int, tuple[int, float]]:

@@ -44,21 +44,51 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
 }
 
+// Cards beyond the first ones are hidden until a search, a link or the button asks for them.
+const cards = document.getElementById("cards");
+const allCards = document.getElementById("all-cards");
+let nFirst = Number(cards.dataset.first);
+allCards.hidden = cards.children.length <= nFirst;
+
 for (const input of document.querySelectorAll("[data-search]")) {
-  const rows = [...document.getElementById(input.dataset.search).tBodies[0].rows];
-  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const target = document.getElementById(input.dataset.search);
+  const rows = [...(target === cards ? cards.children : target.tBodies[0].rows)];
+  const noun = target === cards ? "categories" : "rows";
+  // Of a card, not the names of other categories.
+  const said = (row) => (target === cards ? [...row.querySelectorAll(":scope > :not(details, .near)")] : [row]);
+  const texts = rows.map((row) => said(row).map((part) => part.textContent).join("\n").toLowerCase());
   const count = document.querySelector(`[data-count="${input.dataset.search}"]`);
   const search = () => {
     const query = input.value.trim().toLowerCase();
+    const most = target === cards && !query ? nFirst : rows.length;
     let shown = 0;
     for (const [i, row] of rows.entries()) {
-      row.hidden = !texts[i].includes(query);
+      row.hidden = shown >= most || !texts[i].includes(query);
       shown += !row.hidden;
     }
-    count.textContent = `${shown} of ${rows.length} rows`;
+    count.textContent = `${shown} of ${rows.length} ${noun}`;
+    if (target === cards) allCards.hidden = shown < most || rows.length <= most;
   };
   input.addEventListener("input", search);
   search();
+  if (target === cards) {
+    const showAll = () => {
+      nFirst = rows.length;
+      search();
+    };
+    const follow = () => {
+      const card = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      if (!card || card.parentElement !== cards) return;
+      if (card.hidden) {
+        input.value = "";
+        showAll();
+      }
+      card.scrollIntoView();
+    };
+    allCards.addEventListener("click", showAll);
+    window.addEventListener("hashchange", follow);
+    follow();
+  }
 }
 
 function field(cell) {
@@ -73,12 +103,18 @@ function field(cell) {
 for (const button of document.querySelectorAll("[data-csv]")) {
   button.addEventListener("click", () => {
     const table = document.getElementById(button.dataset.csv);
-    const lines = [[...table.tHead.rows[0].cells].map(field)];
+    const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
+    // Some of the columns by other names ("new=old,..."), or all.
+    const columns = button.dataset.columns?.split(",").map((pair) => {
+      const [name, old] = pair.split("=");
+      return [name, names.indexOf(old)];
+    }) ?? names.map((name, place) => [name, place]);
+    const lines = [columns.map(([name]) => name)];
     for (const row of table.tBodies[0].rows) {
-      lines.push([...row.cells].map(field));
+      lines.push(columns.map(([, place]) => field(row.cells[place])));
     }
-    if (table.dataset.emptyColumn) {
-      for (const [i, line] of lines.entries()) line.push(i ? "" : table.dataset.emptyColumn);
+    if (button.dataset.emptyColumn) {
+      for (const [i, line] of lines.entries()) line.push(i ? "" : button.dataset.emptyColumn);
     }
     const content = lines.map((line) => line.join(",") + "\r\n").join("");
     // The byte order mark tells spreadsheets that this is UTF-8.
@@ -125,21 +161,3 @@ if (cells) {
   });
 }
 
-// The map: highlight one category.
-
-const highlight = document.getElementById("highlight");
-if (highlight) {
-  const marks = [...document.querySelectorAll('#map svg g[id^="map-c"], #map svg g[id^="map-t"]')];
-  for (const option of highlight.options) {
-    const points = option.value && document.getElementById(`map-c${option.value}`);
-    if (!points) continue;
-    const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
-    title.textContent = option.textContent;
-    points.prepend(title);
-  }
-  highlight.addEventListener("change", () => {
-    for (const mark of marks) {
-      mark.classList.toggle("dim", highlight.value !== "" && mark.id.slice(5) !== highlight.value);
-    }
-  });
-}

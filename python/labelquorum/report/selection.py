@@ -20,9 +20,10 @@ SampleNumbers = NDArray[np.intp]
 CategoryNumbers = NDArray[np.intp]
 
 _MOST_CHECKS = 200  # rows of the tables of samples to check
-_MOST_CARDS, _MOST_ROWS = 200, 1000
-_N_TYPICAL, _N_BORDERLINE = 6, 4  # on a card
+_MOST_CARDS, _MOST_ROWS = 300, 1000
+_N_TYPICAL, _N_BORDERLINE = 3, 3  # on a card
 _MOST_PAIRS = 12
+_LEAST_LIKENESS = 0.3  # of categories that may be one
 _MAP_POINTS, _MAP_POINTS_OF_CATEGORY = 1500, 3
 
 
@@ -31,7 +32,7 @@ class Selection:
     """The categories and samples to show."""
 
     rows: CategoryNumbers
-    """Categories in the table, by their `ReportData.rank`."""
+    """Categories in the table, the largest first."""
     cards: CategoryNumbers
     """Categories with a card, in the same order."""
     card_of: NDArray[np.intp]
@@ -60,14 +61,13 @@ class Selection:
 def select(data: ReportData) -> Selection:
     """Choose what to show."""
     n_categories = len(data.names)
-    largest_first = np.argsort(-data.sums.sizes, kind="stable")
-    cards = _ranked(data, largest_first[:_MOST_CARDS])
+    cards = data.by_size[:_MOST_CARDS]
     card_of = np.full(n_categories + 1, -1, dtype=np.intp)
     card_of[cards] = np.arange(len(cards))
     members = _members(data)
     typical = _typical(data, cards, card_of, members)
     return Selection(
-        rows=_ranked(data, largest_first[:_MOST_ROWS]),
+        rows=data.by_size[:_MOST_ROWS],
         cards=cards,
         card_of=card_of,
         members=members,
@@ -76,11 +76,6 @@ def select(data: ReportData) -> Selection:
         checks=_checks(data),
         suspects=data.suspects[:_MOST_CHECKS].astype(np.intp),
     )
-
-
-def _ranked(data: ReportData, categories: CategoryNumbers) -> CategoryNumbers:
-    ranked: CategoryNumbers = categories[np.argsort(data.rank[categories])]
-    return ranked
 
 
 def _members(data: ReportData) -> list[SampleNumbers]:
@@ -150,10 +145,19 @@ def select_map_samples(data: ReportData, card_of: NDArray[np.intp]) -> SampleNum
     return samples
 
 
-def select_pairs(agreement: NDArray[np.float64]) -> list[tuple[int, int, float]]:
-    """The 12 pairs of categories that agree most, as (row, column, share of votes)."""
+def select_merges(
+    agreement: NDArray[np.float64], is_known: NDArray[np.bool_]
+) -> list[tuple[int, int, float]]:
+    """The 12 pairs most likely to be one category, as (row, column, likeness).
+
+    The likeness is how often samples of the two are together, relative to samples of the less
+    coherent of them. Two known categories are apart because people said so.
+    """
+    within = np.nan_to_num(agreement.diagonal())
     rows, columns = np.triu_indices(len(agreement), 1)
-    shares = np.nan_to_num(agreement[rows, columns])
-    best = np.argsort(-shares, kind="stable")[:_MOST_PAIRS]
-    best = best[shares[best] > 0]
-    return list(zip(*(a[best].tolist() for a in (rows, columns, shares)), strict=True))
+    least = np.minimum(within[rows], within[columns])
+    likeness = np.nan_to_num(agreement[rows, columns]) / np.where(least > 0, least, np.inf)
+    likeness[is_known[rows] & is_known[columns]] = 0
+    best = np.argsort(-likeness, kind="stable")[:_MOST_PAIRS]
+    best = best[likeness[best] >= _LEAST_LIKENESS]
+    return list(zip(*(a[best].tolist() for a in (rows, columns, likeness)), strict=True))
