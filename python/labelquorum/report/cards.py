@@ -97,7 +97,7 @@ def category_rows(
             name=data.names[k],
             label=data.labels[k],
             has_card=card >= 0,
-            kind="known" if k < data.outcome.n_known else "new",
+            kind="known" if data.is_known[k] else "new",
             size=int(data.sums.sizes[k]),
             share=float(data.sums.sizes[k] / data.n_samples),
             confidence=float(data.sums.shares[k, k]),

@@ -81,7 +81,7 @@ class CoverageRow(NamedTuple):
 def contents(data: ReportData, selection: Selection, layout: Layout | None) -> dict[str, Any]:
     """Draw what is shown and lay it out."""
     agreement = _agreement(data, selection)
-    is_known = selection.cards < data.outcome.n_known
+    is_known = data.is_known[selection.cards]
     merges = [
         (int(selection.cards[row]), int(selection.cards[column]), likeness)
         for row, column, likeness in select_merges(agreement, is_known)
@@ -128,7 +128,7 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
     ]
     if outcome.known is not None:
         facts += [
-            ("known categories", f"{outcome.n_known:,}"),
+            ("known categories", f"{np.count_nonzero(data.is_known):,}"),
             ("known labels", f"{np.count_nonzero(outcome.known >= 0):,}"),
             ("suspect known labels", f"{len(data.suspects):,}"),
         ]

@@ -66,6 +66,8 @@ class ReportData:
     """The label of each category."""
     labels: list[ShownName]
     """These, clean and short."""
+    is_known: NDArray[np.bool_]
+    """(n_categories,): whether people or voters named it; see `Outcome.is_known`."""
     label_of_sample: NDArray[Any]
     """(n_samples,): the model's `labels_`."""
     confidence: NDArray[np.float32]
@@ -173,6 +175,7 @@ def report_data(
         full_names=names,
         classes=model.classes_.tolist(),
         labels=[printable_name(label, n_characters) for label in model.classes_.tolist()],
+        is_known=outcome.is_known(model.classes_),
         label_of_sample=model.labels_,
         confidence=model.confidence_,
         partitions=[model.partitions_[:, m] for m in np.flatnonzero(model.partition_weights_)],
@@ -199,7 +202,8 @@ def _names(model: Any, texts: list[str] | None) -> list[str]:
     """What people call the categories; keywords name those that have no name yet."""
     names: list[str] = model.category_names_.tolist()
     labels = model.classes_.tolist()
-    unnamed = [k for k in range(model.outcome_.n_known, len(names)) if names[k] == str(labels[k])]
+    is_known = model.outcome_.is_known(model.classes_)
+    unnamed = [k for k in np.flatnonzero(~is_known).tolist() if names[k] == str(labels[k])]
     if texts is None or not unnamed:
         return names
     numbers = model.outcome_.categories.numbers

@@ -117,11 +117,10 @@ def _bars(
 def _new(
     data: ReportData, selection: Selection, samples: ShownSamples, occurring: list[int]
 ) -> New:
-    n_known = data.outcome.n_known
-    new = [k for k in occurring if k >= n_known]
+    new = [k for k in occurring if not data.is_known[k]]
     return New(
         n_new=len(new),
-        n_known=n_known,
+        n_known=int(np.count_nonzero(data.is_known)),
         share=float(data.sums.sizes[new].sum() / data.n_samples),
         bars=_bars(data, selection, samples, new[:_N_NEW]),
         n_more=max(0, len(new) - _N_NEW),
@@ -172,7 +171,7 @@ def _steps(
     steps = []
     unit = data.unit
     n_suspects, n_checks = len(data.suspects), len(selection.checks)
-    n_new = int(np.count_nonzero((data.sums.sizes > 0)[data.outcome.n_known :]))
+    n_new = int(np.count_nonzero((data.sums.sizes > 0) & ~data.is_known))
     if not data.outcome.discover:
         n_new = 0
     if n_suspects:
