@@ -364,3 +364,15 @@ def test_a_killed_fit_continues_and_leaves_no_half_file(table, static, tmp_path)
     after = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert kept.items() <= after.items()
     assert len({row["label"] for row in _rows_of(out)}) == len(TOPICS)
+
+
+def test_fit_writes_a_report_beside_its_table_and_model(table, tmp_path, capsys):
+    pytest.importorskip("jinja2")
+    out, model, page = (tmp_path / name for name in ("labels.csv", "model.lq", "page.html"))
+    command = ["fit", str(table), *COLUMNS, *FIXED, "--out", str(out), "--save", str(model)]
+    assert main([*command, "--report", str(page)]) == 0
+    assert "new 0" in page.read_text(encoding="utf-8")
+    assert lq.load(model).n_clusters_ == 3
+    for taken, name in ((table, "FILE"), (out, "--out"), (model, "--save")):
+        assert main([*command, "--report", str(taken)]) == 2
+        assert f"--report must be another file than {name}" in capsys.readouterr().err

@@ -31,6 +31,7 @@ from labelquorum.cli.options import (
     add_seed,
     as_file,
     check_other,
+    check_page,
     default_out,
     folder_of,
     is_dask_folder,
@@ -97,6 +98,12 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE.lq",
         help='save the model to this file, for "labelquorum predict"',
+    )
+    add(
+        "--report",
+        type=Path,
+        metavar="FILE.html",
+        help='also write the page of "labelquorum report"',
     )
     add_scheduler(add)
     add_run(add)
@@ -172,8 +179,15 @@ def _run(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     if args.save is not None:
         _check_save(args)
+    if args.report is not None:
+        check_page(args.report)
     if is_dask_folder(args):
         if not reads_rows(args):
+            if args.report is not None:
+                raise UsageError(
+                    "--report cannot be used with a folder of .parquet files that is read in "
+                    "parts: add --text-column or --id-column"
+                )
             _run_on_folder(args, started)
             return
         if args.scheduler is not None:
@@ -183,6 +197,8 @@ def _run(args: argparse.Namespace) -> None:
     out: Path = args.out or default_out(args.file, "-labels.csv")
     check_output(out)
     check_samples(args, out)
+    if args.report is not None:
+        _check_report(args, out)
     check_carried(args, _RESULTS if args.text_column is None else (*_RESULTS, _NAME))
     samples = read_samples(args, out)
     _say_what_is_void(args, samples)
@@ -190,6 +206,11 @@ def _run(args: argparse.Namespace) -> None:
     with replacing(out) as file:
         write_columns(out, file, {**samples.carried, **_results(model, samples)})
     _save(args, model)
+    if args.report is not None:
+        try:
+            model.report(args.report, X=samples.X, texts=samples.texts)
+        except (TypeError, ValueError) as error:
+            raise FileError(f"{args.file}: {one_line(error)}") from error
     if not args.quiet:
         print_summary(model, args.file, samples.X, out, started)
 
@@ -232,6 +253,16 @@ def _check_save(args: argparse.Namespace) -> None:
             check_other(args.save, source, name, "--save")
     if args.out is not None and args.out.absolute() == args.save.absolute():
         raise UsageError(f"--save must be another file than --out, got {args.save}")
+
+
+def _check_report(args: argparse.Namespace, out: Path) -> None:
+    """Refuse a report in the place of another file of the command."""
+    for source, name in ((args.file, "FILE"), (args.labels, "--labels"), (args.votes, "--votes")):
+        if source is not None:
+            check_other(args.report, source, name, "--report")
+    for path, name in ((out, "--out"), (args.save, "--save")):
+        if path is not None and path.absolute() == args.report.absolute():
+            raise UsageError(f"--report must be another file than {name}, got {path}")
 
 
 def _save(args: argparse.Namespace, model: ConsensusClusterer) -> None:

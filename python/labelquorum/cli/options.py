@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from labelquorum._shared.arguments import as_n_threads
-from labelquorum._shared.files import FileError, is_stdout
+from labelquorum._shared.files import FileError, check_writable, is_stdout
 from labelquorum._shared.terminal import visible_line
 from labelquorum.cli.files.sources import Location, extension_of, is_pattern
 
@@ -188,6 +189,13 @@ def check_other(out: Path, source: Location, name: str, option: str = "--out") -
     """Refuse to write over a file that is read."""
     if isinstance(source, Path) and out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"{option} must be another file than {name}, got {out}")
+
+
+def check_page(path: Path) -> None:
+    """Refuse a page that cannot be written, or made."""
+    check_writable(path)
+    if find_spec("jinja2") is None:
+        raise FileError('the report needs Jinja2: pip install "labelquorum[report]"')
 
 
 def is_dask_folder(args: argparse.Namespace) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from labelquorum.cli.options import (
     as_file,
     check_length,
     check_other,
+    check_page,
     default_out,
     one_line,
     positive,
@@ -139,7 +139,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _check_usage(args: argparse.Namespace, out: Path) -> None:
-    check_writable(out)
+    check_page(out)
     check_samples(args, out)
     if args.map_out is not None:
         check_writable(args.map_out)
@@ -156,8 +156,6 @@ def _check_usage(args: argparse.Namespace, out: Path) -> None:
         check_other(out, args.truth, "--truth")
     elif args.truth_column is not None:
         raise UsageError("--truth-column needs --truth")
-    if find_spec("jinja2") is None:
-        raise FileError('the report needs Jinja2: pip install "labelquorum[report]"')
 
 
 def _read_texts(args: argparse.Namespace, n_samples: int) -> list[str]:
