@@ -277,6 +277,7 @@ std::vector<std::vector<std::int32_t>> communities(const GraphView<Index, Real>&
         throw std::invalid_argument("resolution must be a positive number, got " +
                                     std::to_string(run.resolution) + ".");
     }
+    executor.stage("communities");
     const Level base = base_level(graph, executor);
     std::vector<std::vector<std::int32_t>> results(runs.size());
     executor.run(runs.size(), [&](std::size_t r, int) {

@@ -64,7 +64,7 @@ Neighbors<Distance> nearest_neighbors(const Points& points, const Points* querie
     const Points& from = same ? points : *queries;
     const std::size_t d = points.n_columns;
     const Measure as_given(Metric::euclidean, d);
-    executor.stage("check", 0, 0.01);
+    executor.stage("neighbors", 0, 0.01);
     survey(points, "X", as_given, executor);
     if (!same) survey(from, "Y", as_given, executor);
     executor.require_memory(from.n_rows * k * (sizeof(Distance) + sizeof(std::int64_t)),

@@ -37,7 +37,7 @@ Neighbors<Distance> nearest_neighbors(const Points& points, const Points* querie
     const bool same = queries == nullptr;
     const Points& from = same ? points : *queries;
     const Measure measure(metric, points.n_columns);
-    executor.stage("check", 0, 0.01);
+    executor.stage("neighbors", 0, 0.01);
     Survey points_survey = survey(points, "X", measure, executor);
     if (!same) {
         points_survey.largest =
