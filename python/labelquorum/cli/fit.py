@@ -94,7 +94,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         "--save",
         type=Path,
         metavar="FILE.lq",
-        help='save the model to this file, for "labelquorum predict"',
+        help='save the model to this file, for "labelquorum predict" and "labelquorum update"',
     )
     add_scheduler(add)
     add_run(add)
@@ -187,6 +187,7 @@ def _run(args: argparse.Namespace) -> None:
     model = fitted(ConsensusClusterer, args, samples)
     with replacing(out) as file:
         write_columns(out, file, {**samples.carried, **_results(model, samples.is_void)})
+    model.source_ = samples.source
     _save(args, model)
     if not args.quiet:
         print_summary(model, args.file, samples.X, out, started)

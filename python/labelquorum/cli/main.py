@@ -28,10 +28,12 @@ from labelquorum.cli.mini_clusters import MINI_CLUSTERS, add_mini_clusters
 from labelquorum.cli.options import UsageError
 from labelquorum.cli.predict import PREDICT, add_predict
 from labelquorum.cli.report import REPORT, add_report
+from labelquorum.cli.update import UPDATE, add_update
 
 _COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None]], ...] = (
     ("fit", "find the categories of samples from their features", FIT, add_fit),
     ("predict", "label new samples by a saved model", PREDICT, add_predict),
+    ("update", "label next week's samples, and say what is new", UPDATE, add_update),
     ("report", "find the categories and show them in an HTML report", REPORT, add_report),
     (
         "mini-clusters",

@@ -222,14 +222,14 @@ class PredictingClusterer:
 
         Notes
         -----
-        *New categories* are the emerging ones of `novelty`, but for those that are mostly a category
-        of the model: they hold more than half of its training samples, or more of them than new
-        samples. Such a category has grown, and its samples keep its label.
+        *New categories* are the emerging ones of `novelty`, but for those that are mostly a
+        category of the model: they hold more than half of its training samples, or more of them
+        than new samples. Such a category has grown, and its samples keep its label.
 
         *Grown and shrunk*: the share of each category is compared with that among training samples
         by Fisher's exact test, with Bonferroni's correction for the number of categories. Training
-        samples (at most 20,000, drawn at random) are predicted from all others, as if they were new:
-        predicting has preferences of its own, which `labels_` do not share. Samples without an
+        samples (at most 20,000, drawn at random) are predicted from all others, as if they were
+        new: predicting has preferences of its own, which `labels_` do not share. Samples without an
         answer count for the category that is most probable.
 
         Examples
