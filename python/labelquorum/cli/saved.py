@@ -53,14 +53,15 @@ def add_new_samples(add: Any) -> None:
     add_carried(add)
     add(
         "--reject-level",
-        type=_level,
+        type=as_share,
         metavar="SHARE",
         help="the largest share of wrong answers, above 0 and below 1: samples that are too "
         "uncertain get no label (default: all get one)",
     )
 
 
-def _level(text: str) -> float:
+def as_share(text: str) -> float:
+    """A number above 0 and below 1."""
     try:
         level = float(text)
     except ValueError:

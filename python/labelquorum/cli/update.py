@@ -187,8 +187,8 @@ def _unfamiliar_line(model: Any, texts: list[str] | None) -> list[str]:
     if is_unfamiliar is None or not is_unfamiliar.any():
         return []
     return [
-        f"{np.count_nonzero(is_unfamiliar):,} texts have mostly words that the model does not know, "
-        "since it learned those of its own texts: fit with a language model (--embed), or again"
+        f"{np.count_nonzero(is_unfamiliar):,} texts have mostly words that the model does not "
+        "know, which learned those of its own texts: a language model (fit --embed) knows more"
     ]
 
 
