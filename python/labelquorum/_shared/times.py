@@ -35,10 +35,9 @@ def as_times(values: Any, name: str) -> Times:
     `values` are dates and times of Python, NumPy, pandas or Arrow, or strings in the formats of ISO
     8601: "2026-01-31", "2026-01-31T12:00:00Z". Times without a zone are taken as they are.
     """
-    array = np.asarray(values)
-    if array.dtype.kind == "M":
-        return array.astype("M8[s]")
-    items = array.tolist() if array.dtype.kind == "U" else list(values)
+    if isinstance(getattr(values, "dtype", None), np.dtype) and values.dtype.kind == "M":
+        return np.asarray(values).astype("M8[s]")
+    items = list(values)
     known: dict[Any, np.datetime64] = {}
     for i, item in enumerate(items):
         if not isinstance(item, Hashable):

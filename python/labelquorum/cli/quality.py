@@ -1,4 +1,4 @@
-"""The command ``labelquorum quality``: labels and checks by hand in, how good all labels are out."""
+"""The command ``labelquorum quality``: labels and checks by hand in, how good all are out."""
 
 from __future__ import annotations
 

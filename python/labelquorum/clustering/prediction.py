@@ -224,7 +224,9 @@ class PredictingClusterer:
         -----
         *New categories* are the emerging ones of `novelty`, but for those that are mostly a
         category of the model: they hold more than half of its training samples, or more of them
-        than new samples. Such a category has grown, and its samples keep its label.
+        than new samples; or nearly all of their samples are predicted to be of it, and are as near
+        to training samples as these are to each other. Such a category has grown, and its samples
+        keep its label.
 
         *Grown and shrunk*: the share of each category is compared with that among training samples
         by Fisher's exact test, with Bonferroni's correction for the number of categories. Training

@@ -2,8 +2,8 @@
 
 1. Every sample gets the most probable category, or none with a `reject_level`.
 2. Emerging categories (see `novelty`) become new ones, named as proposals after those of the model.
-   An emerging category that is mostly one that the model knows is that one, grown: it holds most of
-   that category's training samples, or more of them than new samples.
+   An emerging category that is mostly one that the model knows is that one, grown, or a part of it;
+   see `_new_groups`.
 3. The share of each category is compared with that among training samples, which are predicted as
    if they were new, by an exact test.
 """
@@ -37,6 +37,8 @@ MIN_NEW_SIZE = 10
 _NUMBERED = re.compile("new ([0-9]{1,18})")
 _ERROR = 0.05  # the probability that any category is called grown or shrunk by chance
 _UNSURE = 0.5  # the largest confidence of an answer that is unsure
+_NEARLY_ALL = 0.8  # share of a group that most likely has one category
+_UNUSUAL = 2 / 3  # mean novelty of a group; of usual samples it is 1/2
 _MOST_LISTED = 10
 
 
@@ -200,13 +202,13 @@ def updated(
     the categories of some of these, predicted as if they were new.
     """
     n_classes, n_new = len(classes), len(said.numbers)
-    groups, n_groups = _new_groups(novelty, outcome)
+    most_likely = said.probabilities.argmax(axis=1)
+    groups, n_groups = _new_groups(novelty, outcome, most_likely)
     names = _with_new(classes, n_groups)
     is_new = groups >= 0
     numbers = np.where(said.is_answer, said.numbers, np.int32(-1))
     numbers = np.where(is_new, np.int32(n_classes) + groups, numbers)
     # Without `discover` a sample has no category, but still probabilities.
-    most_likely = said.probabilities.argmax(axis=1)
     of_best = np.where(said.numbers < 0, most_likely, said.numbers)
     others = said.probabilities.copy()
     top = others[np.arange(n_new), of_best]
@@ -238,10 +240,15 @@ def updated(
     )
 
 
-def _new_groups(novelty: Novelty, outcome: Outcome) -> tuple[NDArray[np.int32], int]:
+def _new_groups(
+    novelty: Novelty, outcome: Outcome, most_likely: NDArray[np.intp]
+) -> tuple[NDArray[np.int32], int]:
     """Number the emerging categories that the model does not know, larger ones first.
 
-    Returns the new category of each new sample, -1 for none, and how many there are.
+    Returns the new category of each new sample, -1 for none, and how many there are. The model
+    knows an emerging category that holds most of the training samples of one of its own, or more of
+    them than new samples. It also knows one if nearly all samples most likely have one category,
+    and they are not farther from the training samples than these are from each other.
     """
     numbers = outcome.categories.numbers
     members = (novelty.training_groups >= 0) & (numbers >= 0)
@@ -249,8 +256,13 @@ def _new_groups(novelty: Novelty, outcome: Outcome) -> tuple[NDArray[np.int32], 
     np.add.at(counts, (novelty.training_groups[members], numbers[members]), 1)
     sizes = np.bincount(numbers[numbers >= 0], minlength=counts.shape[1])
     n_new = np.bincount(novelty.groups[novelty.groups >= 0], minlength=novelty.n_groups)
-    is_known = (2 * counts > sizes) | (counts > n_new[:, None])
-    found = np.flatnonzero(~is_known.any(axis=1))
+    is_known = ((2 * counts > sizes) | (counts > n_new[:, None])).any(axis=1)
+    for group in range(novelty.n_groups):
+        of_group = novelty.groups == group
+        share = np.bincount(most_likely[of_group]).max() / n_new[group]
+        is_usual = novelty.scores[of_group].mean() < _UNUSUAL
+        is_known[group] |= share >= _NEARLY_ALL and is_usual
+    found = np.flatnonzero(~is_known)
     found = found[np.argsort(-n_new[found], kind="stable")]
     ranks = np.full(novelty.n_groups + 1, -1, dtype=np.int32)  # the last one is for -1
     ranks[found] = np.arange(len(found))
