@@ -108,7 +108,7 @@ def test_update_says_what_is_new_in_a_table_and_a_page(weeks, tmp_path, capsys):
     for title in ("What is new", "What grew and shrank", "Over time", "What to look at"):
         assert title in parsed.text
     assert not parsed.all("script")
-    assert "http" not in page.read_text(encoding="utf-8")
+    assert "https:" not in page.read_text(encoding="utf-8")
 
 
 def test_both_weeks_are_fitted_again_by_patterns_and_names_stay(weeks, capsys):
@@ -197,7 +197,7 @@ def test_hostile_texts_stay_texts(weeks, tmp_path):
     texts = [*HOSTILE, "reset my password"]
     page = tmp_path / "next.html"
     update = model.update(model.source_.embed(texts), reject_level=0.3)
-    update.report(page, texts=texts, ids=HOSTILE + ["7"], times=["2026-01-01"] * len(texts))
+    update.report(page, texts=texts, ids=[*HOSTILE, "7"], times=["2026-01-01"] * len(texts))
     parsed = Page(page.read_text(encoding="utf-8"))
     assert not parsed.all("script")
     assert not [a for a, _ in parsed.all("img")]
