@@ -47,7 +47,7 @@ def test_predict_writes_what_the_model_says(folder, capsys):
     assert predict(folder, "--label-column", "category") == 0
     model = lq.load(folder / "model.lq")
     rows = rows_of(folder / "week2-labels.csv")
-    assert list(rows[0]) == ["row", "label", "confidence"]
+    assert list(rows[0]) == ["row", "label", "origin", "confidence"]
     assert [int(row["row"]) for row in rows] == list(range(len(NEW)))
     labels = [row["label"].removeprefix("'") for row in rows]
     assert labels == model.predict(NEW).tolist()

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import labelquorum as lq
+from labelquorum._shared.distinct import DistinctRows
 from labelquorum.clustering.novelty import novelty
 
 
@@ -82,8 +83,9 @@ def test_the_lower_bound_of_the_novel_share_holds(n_training, n_new):
 
 
 def emerging(training, new, size):
-    distinct, counts = np.unique(training, axis=0, return_counts=True)
-    return novelty(distinct, counts, new, level=0.05, min_group_size=size, n_threads=1)
+    distinct = DistinctRows.of(training)
+    rows = training[distinct.samples]
+    return novelty(rows, distinct, new, level=0.05, min_group_size=size, n_threads=1)
 
 
 def test_categories_that_emerge_by_chance_are_rare():

@@ -18,8 +18,9 @@ LAYERS = [
     {"clustering", "semi_supervised", "active_learning", "sets", "quality", "text"},
     {"deep", "display", "report", "dask", "review", "cli", "loading"},
 ]
-# `ConsensusClusterer.report` is a promise to users; the page is imported when it is called.
-UPWARD = {("clustering.clusterer", "report.page")}
+# `ConsensusClusterer.report` and `Update.report` are promises to users; the pages are imported when
+# they are called.
+UPWARD = {("clustering.clusterer", "report.page"), ("clustering.update", "report.update_page")}
 # NamedTuple's own methods have underscores only to stay apart from fields.
 OF_NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
 # PyTorch and scikit-learn have no public names for these.

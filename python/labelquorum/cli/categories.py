@@ -15,7 +15,7 @@ from labelquorum._shared.files import FileError, check_writable, is_stream
 from labelquorum._shared.origins import ACCEPTED, GIVEN
 from labelquorum._shared.terminal import visible_line
 from labelquorum.cli.options import UsageError, one_line, print_result
-from labelquorum.cli.predict import opened_model
+from labelquorum.cli.saved import opened_model
 from labelquorum.clustering.clusterer import ConsensusClusterer
 
 CATEGORIES = """\

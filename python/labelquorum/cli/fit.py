@@ -97,7 +97,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         "--save",
         type=Path,
         metavar="FILE.lq",
-        help='save the model to this file, for "labelquorum predict"',
+        help='save the model to this file, for "labelquorum predict" and "labelquorum update"',
     )
     add(
         "--report",
@@ -205,6 +205,7 @@ def _run(args: argparse.Namespace) -> None:
     model = fitted(ConsensusClusterer, args, samples)
     with replacing(out) as file:
         write_columns(out, file, {**samples.carried, **_results(model, samples)})
+    model.source_ = samples.source
     _save(args, model)
     if args.report is not None:
         try:

@@ -28,13 +28,17 @@ from labelquorum.cli.label.command import LABEL, add_label
 from labelquorum.cli.mini_clusters import MINI_CLUSTERS, add_mini_clusters
 from labelquorum.cli.options import UsageError
 from labelquorum.cli.predict import PREDICT, add_predict
+from labelquorum.cli.quality import QUALITY, add_quality
 from labelquorum.cli.report import REPORT, add_report
+from labelquorum.cli.update import UPDATE, add_update
 
 _COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None]], ...] = (
     ("fit", "find the categories of samples from their features", FIT, add_fit),
     ("predict", "label new samples by a saved model", PREDICT, add_predict),
     ("categories", "list, name, merge and split categories", CATEGORIES, add_categories),
+    ("update", "label next week's samples, and say what is new", UPDATE, add_update),
     ("report", "find the categories and show them in an HTML report", REPORT, add_report),
+    ("quality", "say how many labels are right, from checks by hand", QUALITY, add_quality),
     (
         "mini-clusters",
         "find the pseudo-labels on which partitions agree",

@@ -1,9 +1,8 @@
-"""The command ``labelquorum predict``: a saved model and features in, a table of labels out."""
+"""The command ``labelquorum predict``: a saved model and samples in, a table of labels out."""
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import time
 from pathlib import Path
 from typing import Any
@@ -12,47 +11,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelquorum._shared.files import FileError, replacing
-from labelquorum._shared.progress import progress
-from labelquorum.cli.files.features import read_features
+from labelquorum._shared.labels import has_label
+from labelquorum._shared.origins import ORIGIN, PROPOSED
 from labelquorum.cli.files.results import check_output, write_columns
 from labelquorum.cli.options import (
     TABLES,
-    add_columns,
-    add_file,
+    UsageError,
     add_run,
     check_other,
     default_out,
     one_line,
     print_result,
 )
-from labelquorum.loading import load
+from labelquorum.cli.samples import check_carried
+from labelquorum.cli.saved import (
+    NEW_SAMPLES,
+    NewSamples,
+    add_new_samples,
+    labeling_model,
+    read_new_samples,
+    said_of,
+)
 
 PREDICT = f"""\
 Label new samples by a model that "labelquorum fit --save" saved, or "save" in Python.
 
-FILE holds the features, one row per sample, in the same columns as for "labelquorum fit".
+FILE holds the samples, one per row, in the same columns as for "labelquorum fit": texts, or
+features, which can also be
   .npy           a 2-D array, memory-mapped
   .npz           a 2-D array named X, or the only array, or a matrix of scipy.sparse.save_npz
 {TABLES}
 
-The result is a table with the columns row (from 0), label (empty or -1 where the model gives none)
-and confidence (0 to 1, if the model tells it). It replaces an older file only when it is complete.
+{NEW_SAMPLES}
+The result is a table with the columns row (from 0), label (empty or -1 where the model gives none),
+origin (proposed, where there is a label) and confidence (0 to 1, if the model tells it). The id,
+the text and the columns of --keep stand before them. It replaces an older file only when it is
+complete. "labelquorum update" also says what is new.
 
 Models are opened without running anything in them, so those of strangers do no harm.
 """
+_RESULTS = ("row", "label", ORIGIN, "confidence")
 
 
 def add_predict(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add("model", metavar="MODEL", type=Path, help="the saved model")
-    add_file(add)
-    add_columns(add)
-    add(
-        "--label-column",
-        metavar="NAME",
-        help="a column of FILE that holds labels, so that it is no feature",
-    )
+    add_new_samples(add)
     add(
         "--out",
         "-o",
@@ -71,56 +75,30 @@ def _run(args: argparse.Namespace) -> None:
     check_output(out)
     check_other(out, args.file, "FILE")
     check_other(out, args.model, "MODEL")
-    model = _loaded(args)
-    with progress(not args.quiet) as show:
-        X, _ = read_features(
-            args.file,
-            columns=args.columns,
-            label_column=args.label_column,
-            header=args.header,
-            show=show,
-        )
+    model = labeling_model(args, "predict")
+    if args.reject_level is not None and not hasattr(model, "novelty"):
+        raise UsageError(f"--reject-level needs a ConsensusClusterer, got a {type(model).__name__}")
+    samples = read_new_samples(args, model, out)
+    check_carried(args, _RESULTS)
     try:
-        columns = _predicted(model, X)
+        columns = _predicted(model, samples, args.reject_level)
     except (TypeError, ValueError) as error:
         raise FileError(f"{args.file}: {one_line(error)}") from error
     with replacing(out) as file:
-        write_columns(out, file, columns)
+        write_columns(out, file, {**samples.rows.carried, **columns})
     if not args.quiet:
-        print_result(
-            out,
-            f"{args.file}: {X.shape[0]:,} samples, {X.shape[1]:,} features",
-            f"{out}: written after {time.perf_counter() - started:.1f} s",
-        )
+        print_result(out, *said_of(args, samples, model, out, started))
 
 
-def opened_model(path: Path) -> Any:
-    """Open a saved model."""
-    try:
-        return load(path)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, ImportError) as error:
-        raise FileError(one_line(error)) from error
-
-
-def _loaded(args: argparse.Namespace) -> Any:
-    """Open the model, which must label samples by their features."""
-    model = opened_model(args.model)
-    model = getattr(model, "estimator_", model)  # that of a clusterer of Dask
-    labels_samples = (
-        hasattr(model, "predict") and "X" in inspect.signature(model.predict).parameters
-    )
-    if not labels_samples or not hasattr(model, "n_features_in_"):
-        raise FileError(
-            f"{args.model}: the model must label samples by features, got a {type(model).__name__}"
-        )
-    settings = {"n_jobs": args.n_jobs, "verbose": not args.quiet}
-    return model.set_params(**{k: v for k, v in settings.items() if k in model.get_params()})
-
-
-def _predicted(model: Any, X: Any) -> dict[str, NDArray[Any]]:
-    columns = {"row": np.arange(X.shape[0]), "label": model.predict(X)}
+def _predicted(model: Any, samples: NewSamples, level: float | None) -> dict[str, NDArray[Any]]:
+    rejecting = {} if level is None else {"reject_level": level}
+    labels = samples.labels(model.predict(samples.features, **rejecting))
+    columns = {
+        "row": np.arange(len(labels)),
+        "label": labels,
+        ORIGIN: np.where(has_label(labels), PROPOSED, ""),
+    }
     if hasattr(model, "predict_proba"):
-        columns["confidence"] = model.predict_proba(X).max(axis=1)
+        confidence = model.predict_proba(samples.features).max(axis=1)
+        columns["confidence"] = samples.spread(confidence, 0)
     return columns

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from labelquorum._shared.terminal import visible_line
 from labelquorum.cli.files.features import has_origins, read_features
 from labelquorum.cli.files.labels import read_labels, read_origins, read_votes
 from labelquorum.cli.files.numeric import NotNumbersError
-from labelquorum.cli.files.records import Records, advice_on_texts, read_ids, read_records
+from labelquorum.cli.files.records import advice_on_texts, read_ids, read_records
 from labelquorum.cli.files.sources import Location, is_pattern
 from labelquorum.cli.options import (
     UsageError,
@@ -30,6 +31,9 @@ from labelquorum.cli.options import (
     names,
     one_line,
 )
+
+if TYPE_CHECKING:
+    from labelquorum.text.source import TextSource
 
 TEXTS = """\
 With --text-column, FILE is a table of texts. They are embedded by a model (--embed), or by their
@@ -57,6 +61,8 @@ class Samples(NamedTuple):
     is_void: NDArray[np.bool_] | None = None
     """(n_samples,): whether a text says nothing: it is empty, or has no known word. None where
     nothing was embedded."""
+    source: TextSource | None = None
+    """How the texts became features; None where nothing was embedded."""
 
 
 def add_texts(add: Callable[..., object]) -> None:
@@ -106,7 +112,8 @@ def reads_rows(args: argparse.Namespace) -> bool:
 
 def carried_columns(args: argparse.Namespace) -> list[str]:
     """The columns that the result carries, each once."""
-    columns = [getattr(args, "id_column", None), _text_column(args), *(_kept(args) or ())]
+    own = [getattr(args, "id_column", None), _text_column(args), getattr(args, "time_column", None)]
+    columns = [*own, *(_kept(args) or ())]
     return list(dict.fromkeys(name for name in columns if name is not None))
 
 
@@ -142,30 +149,87 @@ def read_samples(args: argparse.Namespace, out: Path) -> Samples:
     `out` is where the result will be: beside it, vectors are kept if there is no place beside FILE.
     """
     label_column = args.label_column if args.labels is None else None
+    has_origin = has_origins_of_labels(args, args.file)
+    beside = [ORIGIN] if has_origin else []
+    beside += [] if args.votes is not None else args.vote_columns
+    sources: list[TextSource] = []
+
+    def embedded(texts: list[str]) -> Any:
+        X, source = _embedded(args, texts, out)
+        sources.append(source)
+        return X
+
+    try:
+        rows = read_rows(args, embedded, label_column=label_column, beside=beside)
+    except NotNumbersError as error:
+        advice = ""
+        if args.columns is None:
+            advice = advice_on_texts(args.file, label_column, args.header)
+        raise FileError(advice or str(error)) from error
+    X, known, origins = rows.X, rows.labels, None
+    if args.labels is not None:
+        places = _places_by_id(args, args.labels, rows.carried)
+        known, origins = checked_labels(
+            args.labels, args.label_column, "--label-column", args, X, places
+        )
+    elif has_origin:
+        origins = read_origins(args.file, args.label_column)
+    if origins is not None:
+        _say_what_is_known(args, known, origins)
+    if args.n_clusters is not None and args.n_clusters > X.shape[0]:
+        raise UsageError(
+            f"--n-clusters must be at most the number of samples in {args.file}, "
+            f"{X.shape[0]:,}, got "
+            f"{args.n_clusters:,}"
+        )
+    votes = _read_votes(args, X, rows.carried)
+    source = sources[0] if sources else None
+    return Samples(X, known, origins, votes, rows.carried, rows.texts, rows.is_void, source)
+
+
+class Rows(NamedTuple):
+    """What was read of the rows of FILE."""
+
+    X: Any
+    """(n_samples, n_features): features."""
+    labels: NDArray[Any] | None
+    """(n_samples,): labels; None if there are none."""
+    carried: dict[str, NDArray[Any]]
+    """Columns that the result carries, by name."""
+    texts: list[str] | None
+    """The texts of the samples, where a column of FILE holds them."""
+    is_void: NDArray[np.bool_] | None
+    """(n_samples,): whether a text says nothing; None where nothing was embedded."""
+
+
+def read_rows(
+    args: argparse.Namespace,
+    embedded: Callable[[list[str]], Any],
+    *,
+    label_column: str | None = None,
+    beside: Sequence[str] = (),
+) -> Rows:
+    """Read features, or texts and their vectors, and the columns that the result carries.
+
+    `embedded` makes vectors of texts, `label_column` holds labels, and the columns `beside` are
+    neither features nor carried. Raises NotNumbersError if features are none.
+    """
     carried, text_column = carried_columns(args), _text_column(args)
     is_embedded = text_column is not None and args.columns is None and args.features is None
-    has_origin = has_origins_of_labels(args, args.file)
-    beside = [] if args.columns is not None else carried
-    beside = [*beside, *([ORIGIN] if has_origin and ORIGIN not in beside else [])]
-    beside += [] if args.votes is not None else args.vote_columns
+    others = [] if args.columns is not None else carried
+    others = list(dict.fromkeys([*others, *beside]))
     X: Any = None
     records, known = None, None
     with progress(not args.quiet) as show:
         if not is_embedded and args.features is None:
-            try:
-                X, known = read_features(
-                    args.file,
-                    columns=args.columns,
-                    label_column=label_column,
-                    beside=beside,
-                    header=args.header,
-                    show=show,
-                )
-            except NotNumbersError as error:
-                advice = ""
-                if args.columns is None:
-                    advice = advice_on_texts(args.file, label_column, args.header)
-                raise FileError(advice or str(error)) from error
+            X, known = read_features(
+                args.file,
+                columns=args.columns,
+                label_column=label_column,
+                beside=others,
+                header=args.header,
+                show=show,
+            )
             label_column = None
         if carried or label_column is not None:
             records = read_records(
@@ -182,32 +246,16 @@ def read_samples(args: argparse.Namespace, out: Path) -> Samples:
     texts = None if records is None or text_column is None else records.texts(text_column)
     if is_embedded:
         assert texts is not None  # the column was read
-        X = _embedded(args, texts, out)
+        if not any(text and not text.isspace() for text in texts):
+            raise FileError(f"{args.file}: column {text_column!r} has no text that is not empty")
+        X = embedded(texts)
     if records is not None and X.shape[0] != records.n_rows:
         raise FileError(
             f"{args.features or args.file}: {X.shape[0]:,} rows of features, but {args.file} has "
             f"{records.n_rows:,} rows: they must be equal"
         )
-    origins = None
-    if args.labels is not None:
-        places = _places_by_id(args, args.labels, records)
-        known, origins = checked_labels(
-            args.labels, args.label_column, "--label-column", args, X, places
-        )
-    elif has_origin:
-        origins = read_origins(args.file, args.label_column)
-    if origins is not None:
-        _say_what_is_known(args, known, origins)
-    if args.n_clusters is not None and args.n_clusters > X.shape[0]:
-        raise UsageError(
-            f"--n-clusters must be at most the number of samples in {args.file}, "
-            f"{X.shape[0]:,}, got "
-            f"{args.n_clusters:,}"
-        )
-    of_records = {} if records is None else records.columns
-    votes = _read_votes(args, X, records)
     is_void = ~X.any(axis=1) if is_embedded else None
-    return Samples(X, known, origins, votes, of_records, texts, is_void)
+    return Rows(X, known, {} if records is None else records.columns, texts, is_void)
 
 
 def has_origins_of_labels(args: argparse.Namespace, source: Location) -> bool:
@@ -216,33 +264,42 @@ def has_origins_of_labels(args: argparse.Namespace, source: Location) -> bool:
     return in_table and has_origins(source, args.columns)
 
 
-def _embedded(args: argparse.Namespace, texts: list[str], out: Path) -> Any:
-    """Embed texts."""
-    from labelquorum.text.embedding import BETTER, TFIDF, embed
+def _embedded(args: argparse.Namespace, texts: list[str], out: Path) -> tuple[Any, TextSource]:
+    """Embed texts, and keep how."""
+    from labelquorum.text.embedding import BETTER, TFIDF
+    from labelquorum.text.source import TextSource
 
-    if not any(text and not text.isspace() for text in texts):
-        raise FileError(f"{args.file}: column {args.text_column!r} has no text that is not empty")
     uses_words = args.embed is None or args.embed == TFIDF
     if not args.quiet and args.embed is None:
         print(
             f"labelquorum: {BETTER} and --embed all-MiniLM-L6-v2; --embed {TFIDF} silences this",
             file=sys.stderr,
         )
+    with errors_of_embedding(str(args.file) if uses_words else "--embed"):
+        return TextSource.of(
+            texts,
+            TFIDF if uses_words else args.embed,
+            text_column=args.text_column,
+            id_column=getattr(args, "id_column", None),
+            directory=None if uses_words else folder_of_vectors(args.file, out),
+            verbose=not args.quiet,
+        )
+
+
+@contextmanager
+def errors_of_embedding(name: str) -> Iterator[None]:
+    """Let errors of embedding texts be errors of the file or option with this name."""
     try:
-        if uses_words:
-            return embed(texts, TFIDF, verbose=not args.quiet)
-        folder = _folder_of_vectors(args.file, out)
-        return embed(texts, args.embed, directory=folder, verbose=not args.quiet)
+        yield
     except OSError as error:
         if error.filename is None:
             raise
         raise FileError(f"{error.filename}: {error.strerror}") from error
     except (ImportError, TypeError, ValueError) as error:
-        name = args.file if uses_words else "--embed"
         raise FileError(f"{name}: {one_line(error)}") from error
 
 
-def _folder_of_vectors(source: Location, out: Path) -> Path | None:
+def folder_of_vectors(source: Location, out: Path) -> Path | None:
     """Where the vectors of texts are kept: beside the source, or else beside the result."""
     if isinstance(source, Path) and not is_pattern(source):
         folder = default_out(source, "-embeddings")
@@ -273,20 +330,20 @@ def _say_what_is_known(args: argparse.Namespace, labels: Any, origins: NDArray[n
 
 
 def _places_by_id(
-    args: argparse.Namespace, source: Location, records: Records | None
+    args: argparse.Namespace, source: Location, carried: dict[str, NDArray[Any]]
 ) -> NDArray[np.intp] | None:
     """Find the row of each sample in another file by its id; -1 where there is none.
 
     None if one of the files has no ids, so that rows go by their order.
     """
     column: str | None = getattr(args, "id_column", None)
-    if column is None or records is None:
+    if column is None:
         return None
     ids = read_ids(source, column)
     if ids is None:
         return None
     row_of = {name: row for row, name in enumerate(ids)}
-    own = map(str, records.columns[column].tolist())
+    own = map(str, carried[column].tolist())
     places = np.array([row_of.get(name, -1) for name in own], dtype=np.intp)
     n_found = int(np.count_nonzero(places >= 0))
     if not n_found:
@@ -309,14 +366,14 @@ def _at(values: NDArray[Any], places: NDArray[np.intp]) -> NDArray[Any]:
 
 
 def _read_votes(
-    args: argparse.Namespace, X: Any, records: Records | None
+    args: argparse.Namespace, X: Any, carried: dict[str, NDArray[Any]]
 ) -> list[NDArray[Any]] | None:
     """Read the votes of all voters; None without voters."""
     if args.votes is None and not args.vote_columns:
         return None
     source = args.file if args.votes is None else args.votes
     votes = read_votes(source, args.vote_columns)
-    places = None if args.votes is None else _places_by_id(args, source, records)
+    places = None if args.votes is None else _places_by_id(args, source, carried)
     if places is not None:
         return [_at(items, places) for items in votes]
     check_length(source, len(votes[0]), args.file, X.shape[0], "votes")

@@ -139,6 +139,9 @@ class ConsensusClusterer(
         (those in `y`, or `labels_` without `y`). NaN for a `classifier` without probabilities.
     outcome_ : object
         The result in numbers, for reports and displays of this package.
+    source_ : TextSource, optional
+        How texts became the samples, and the columns they came from. None unless it is set:
+        ``labelquorum fit --text-column`` does so. `save` keeps it, and a new `fit` forgets it.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -336,6 +339,7 @@ class ConsensusClusterer(
             origins=remembered,
         )
         self._layers = None  # They are made when they are asked for.
+        self.source_ = None
         self._set_results(self.outcome_.names(names, categories.numbers))
         self._places = np.arange(self.n_clusters_, dtype=np.int32)
         warn_of_fewer(self.n_clusters, self.n_clusters_, min_size)

@@ -27,6 +27,8 @@ from labelquorum.clustering.consensus import ConsensusTree
 from labelquorum.clustering.layers import Layers, layers_of
 from labelquorum.clustering.outcome import Categories, Outcome, categories_of
 from labelquorum.clustering.rejection import Trial
+from labelquorum.text.source import TextSource
+from labelquorum.text.tfidf import TfidfEmbedder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +50,7 @@ class LayeredClusterer(Saved):
     classifier_: Any
     classes_: NDArray[Any]
     outcome_: Outcome
+    source_: TextSource | None
     _frame: Frame
     _tree: ConsensusTree
     _layers: Layers | None
@@ -61,7 +64,18 @@ class LayeredClusterer(Saved):
     def __saved_parts__(cls) -> tuple[type, ...]:
         """Return the classes of the values that `fit` sets."""
         of_outcome = Ballots, Categories, DistinctRows, Labels, Origins, Outcome
-        return *of_outcome, ConsensusTree, Frame, Layers, Trial
+        of_texts = TextSource, TfidfEmbedder
+        return *of_outcome, *of_texts, ConsensusTree, Frame, Layers, Trial
+
+    def __saved_state__(self) -> dict[str, dict[str, Any]]:
+        """Return the parameters and what `fit` learned."""
+        self._check_source()
+        return super().__saved_state__()
+
+    @classmethod
+    def __of_saved_state__(cls, parameters: dict[str, Any], learned: dict[str, Any]) -> Any:
+        """Make a fitted estimator; files of earlier versions have no source."""
+        return super().__of_saved_state__(parameters, {"source_": None, **learned})
 
     def __check_saved__(self) -> None:
         """Raise an error unless what was read fits together, as after `fit`."""
@@ -76,6 +90,7 @@ class LayeredClusterer(Saved):
                 f"rows must have {n_columns} columns from {self.n_features_in_} features, got "
                 f"{self._frame.shape}"
             )
+        self._check_source()
         if self._layers is not None:
             check_kinds(self, _layers=Layers)
             check_stored(self._layers.numbers[0], "layers", np.int32, (n,))
@@ -94,6 +109,17 @@ class LayeredClusterer(Saved):
             check_features(self.classifier_, self.n_features_in_)
             numbers, n_numbers = self.classifier_.classes_, len(self._places)
             check_stored(numbers, "classes_", INTEGERS, (None,), (0, n_numbers - 1))
+
+    def _check_source(self) -> None:
+        """Raise an error unless texts become samples by what users may have set."""
+        if self.source_ is None:
+            return
+        check_kinds(self, source_=TextSource)
+        if self.source_.n_columns not in (None, self.n_features_in_):
+            raise ValueError(
+                f"source_ must make vectors of {self.n_features_in_} columns, as the samples have, "
+                f"got {self.source_.n_columns}"
+            )
 
     def _min_size(self, n_clusters: int | None) -> int:
         """The smallest size of a new category, if this number of them is asked for."""

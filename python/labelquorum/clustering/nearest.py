@@ -48,6 +48,27 @@ def nearest_to(
     return Nearest(np.concatenate(blocks), _means(distances[:, :N_MEASURED]))
 
 
+def shares_by_others(
+    some: Integers,
+    training: Rows,
+    shares_of: Callable[[Integers], NDArray[np.float32]],
+    n_threads: int,
+) -> NDArray[np.float32]:
+    """Average the shares of the 10 other training rows that are nearest to some of them.
+
+    So a training row is judged like a new one. `shares_of` is as for `nearest_to`.
+    """
+    n_nearest = min(_N_NEAREST + 1, len(training))
+    if n_nearest == 1:
+        return shares_of(some)
+    _, nearest = kneighbors(training, n_nearest, Y=training[some], recall=RECALL, n_jobs=n_threads)
+    blocks = []
+    for begin in range(0, len(some), _ROWS_PER_BLOCK):
+        block = slice(begin, begin + _ROWS_PER_BLOCK)
+        blocks.append(shares_of(nearest[block, 1:]).mean(axis=1))  # the first one is the row itself
+    return np.concatenate(blocks)
+
+
 def usual_distances(some: Integers, training: Rows, n_threads: int) -> Float64Array:
     """Return the mean distances of some training rows to the 5 nearest others, ascending."""
     n_nearest = min(N_MEASURED + 1, len(training))

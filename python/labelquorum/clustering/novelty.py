@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import sparse, stats
 
 from labelquorum._shared.arguments import as_level
 from labelquorum._shared.distinct import DistinctRows
@@ -30,7 +30,7 @@ Integers = NDArray[np.integer[Any]]
 
 _N_NEAREST = 5
 _N_NEIGHBORS = 15
-_RESOLUTIONS = (1.0, 3.0, 10.0)
+_RESOLUTIONS = (0.1, 0.3, 1.0, 3.0, 10.0)
 _TIMES_AS_FREQUENT = 5
 _ERROR = 0.05
 
@@ -53,6 +53,11 @@ class Novelty:
     samples that look like training samples are not counted."""
     groups: NDArray[np.int32]
     """(n_new,): the emerging category of each sample, numbered from 0; -1 for none."""
+    group_shares: NDArray[np.float64]
+    """(n_new,): the share of the sample's neighbors, by their affinity, that are of its emerging
+    category, too; 0 without one."""
+    training_groups: NDArray[np.int32]
+    """(n_samples,): the emerging category among whose samples a training sample is; -1 for none."""
 
     @property
     def n_groups(self) -> int:
@@ -82,7 +87,7 @@ class Novelty:
 
 def novelty(
     training: Rows,
-    counts: Integers,
+    distinct: DistinctRows,
     new: Rows,
     *,
     level: float,
@@ -92,9 +97,10 @@ def novelty(
 ) -> Novelty:
     """Compare new rows with distinct training rows; see `ConsensusClusterer.novelty`.
 
-    `counts` says how many training samples have each training row.
+    `distinct` says which training samples have each training row.
     """
     level = as_level(level, "level")
+    counts = distinct.counts
     n, n_new = int(counts.sum()), len(new)
     n_nearest = min(_N_NEAREST, len(training) - 1)
     usual_distances = _mean_distances(training, n_nearest, None, n_threads, verbose)
@@ -104,11 +110,22 @@ def novelty(
     n_closer = n_up_to[np.searchsorted(usual_distances[order], distances)]
     n_counted = int(np.count_nonzero((n + 1 - n_closer) / (n + 1) <= level))
     share = max(0.0, (n_counted / n_new - level) / (1 - level))
-    groups = np.full(n_new, -1, dtype=np.int32)
+    groups = np.full(len(training) + n_new, -1, dtype=np.int32)
+    group_shares = np.zeros(len(groups))
     if n_new >= min_group_size:
-        groups = _emerging_groups(training, counts, new, min_group_size, n_threads, verbose)
-    bound = _lower_bound(n, n_new, n_counted, level)
-    return Novelty(n_closer / (n + 1), level, share, bound, groups)
+        groups, group_shares = _emerging_groups(
+            training, counts, new, min_group_size, n_threads, verbose
+        )
+    first = len(training)  # of the new rows
+    return Novelty(
+        scores=n_closer / (n + 1),
+        level=level,
+        share=share,
+        share_at_least=_lower_bound(n, n_new, n_counted, level),
+        groups=groups[first:],
+        group_shares=group_shares[first:],
+        training_groups=groups[:first][distinct.numbers],
+    )
 
 
 def _lower_bound(n: int, n_new: int, n_counted: int, level: float) -> float:
@@ -156,8 +173,11 @@ def _emerging_groups(
     min_size: int,
     n_threads: int,
     verbose: bool,
-) -> NDArray[np.int32]:
-    """Find communities with many new rows; (n_new,), -1 for none.
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Find communities with many new rows.
+
+    Returns the community of each row, training rows first, -1 for none; and the share of its
+    neighbors in it.
 
     Communities are taken by decreasing excess. A row joins the first one only.
     """
@@ -172,7 +192,7 @@ def _emerging_groups(
     )
     training_partitions, new_partitions = np.split(partitions, [len(training)])
     candidates = _candidates(training_partitions, counts, new_partitions, min_size)
-    groups = np.full(n_new, -1, dtype=np.int32)
+    groups = np.full(len(rows), -1, dtype=np.int32)
     is_unassigned = np.ones(len(rows), dtype=bool)
     n_first = len(training)
     n_groups = 0
@@ -184,10 +204,23 @@ def _emerging_groups(
         n_new_members = int(np.count_nonzero(members[n_first:]))
         if n_new_members < min_size or _excess(n_new_members, n_training_members, n_new, n) < 0:
             continue
-        groups[members[n_first:]] = n_groups
+        groups[members] = n_groups
         n_groups += 1
         is_unassigned &= ~members
-    return groups
+    shares = _shares_within(graph, groups[distinct.samples])
+    return groups, distinct.expand(shares)
+
+
+def _shares_within(graph: sparse.csr_array, groups: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return the share of each row's affinity that goes to rows of its group; 0 without one."""
+    rows = np.repeat(np.arange(len(groups)), np.diff(graph.indptr))
+    is_within = (groups[rows] >= 0) & (groups[rows] == groups[graph.indices])
+    within = np.bincount(rows, graph.data * is_within, len(groups))
+    whole = np.bincount(rows, graph.data, len(groups))
+    shares: NDArray[np.float64] = np.divide(
+        within, whole, out=np.zeros(len(groups)), where=whole > 0
+    )
+    return shares
 
 
 def _candidates(

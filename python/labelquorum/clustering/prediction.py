@@ -12,11 +12,13 @@ from labelquorum._shared.arguments import as_level, as_n_threads, as_positive
 from labelquorum._shared.frame import Float64Array, Frame, Rows
 from labelquorum._shared.labels import to_labels
 from labelquorum._shared.samples import validated_samples
-from labelquorum.clustering.nearest import Nearest, nearest_to
+from labelquorum.clustering.nearest import Nearest, nearest_to, shares_by_others
 from labelquorum.clustering.novelty import Novelty, novelty
 from labelquorum.clustering.outcome import Outcome, answers_of
 from labelquorum.clustering.rejection import Trial
+from labelquorum.clustering.update import MIN_NEW_SIZE, Said, Update, updated
 
+_MOST_DRAWN = 20_000  # training samples to compare new ones with
 # The frame checks whether all values are finite.
 
 
@@ -27,6 +29,7 @@ class PredictingClusterer:
     n_jobs: int | None
     verbose: bool
     classes_: NDArray[Any]
+    category_names_: NDArray[np.str_]
     classifier_: Any
     outcome_: Outcome
     _frame: Frame
@@ -83,23 +86,28 @@ class PredictingClusterer:
         A `classifier` gives the answers, but the probabilities are those by the nearest samples.
         """
         check_is_fitted(self)
+        needs_nearest = self.classifier_ is None or reject_level is not None
+        nearest = self._nearest(X) if needs_nearest else None
+        numbers, is_answer = self._answers(X, nearest, reject_level)
+        return to_labels(self.classes_, np.where(is_answer, numbers, np.int32(-1)))
+
+    def _answers(
+        self, X: Any, nearest: Nearest | None, reject_level: float | None
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Return the number of each sample's category, -1 for none, and whether it can be told."""
         if reject_level is not None:
             reject_level = as_level(reject_level, "reject_level")
-        if self.classifier_ is None:
-            nearest = self._nearest(X)
-            probabilities = self._trial.probabilities(nearest.shares)
-            numbers = probabilities.argmax(axis=1).astype(np.int32)
-        else:
+        if self.classifier_ is not None:
             numbers = self._answers_of_classifier(X)
-            if reject_level is not None:
-                nearest = self._nearest(X)
-                probabilities = self._trial.probabilities(nearest.shares)
+        if nearest is not None:
+            probabilities = self._trial.probabilities(nearest.shares)
+            if self.classifier_ is None:
+                numbers = probabilities.argmax(axis=1).astype(np.int32)
         numbers = self.outcome_.as_labels(numbers)
-        if reject_level is not None:
-            scores = probabilities[np.arange(len(numbers)), numbers]
-            is_answer = self._trial.is_answer(scores, nearest.distances, reject_level)
-            numbers = np.where(is_answer, numbers, np.int32(-1))
-        return to_labels(self.classes_, numbers)
+        if nearest is None or reject_level is None:
+            return numbers, np.ones(len(numbers), dtype=np.bool_)
+        scores = probabilities[np.arange(len(numbers)), numbers]
+        return numbers, self._trial.is_answer(scores, nearest.distances, reject_level)
 
     def predict_proba(self, X: Any) -> Float64Array:
         """Estimate the probabilities of the categories for new samples.
@@ -156,7 +164,7 @@ class PredictingClusterer:
         novel samples is corrected for the share that `level` allows (Storey, JRSS B 64, 2002).
 
         *Emerging categories* are communities of the graph of training and new samples together, at
-        three resolutions. In each, new samples are at least 5 times as frequent as elsewhere, and
+        five resolutions. In each, new samples are at least 5 times as frequent as elsewhere, and
         more frequent than chance explains. The test is exact: if new samples are drawn like the
         training samples, any category emerges in at most 5 % of cases. This finds a category even
         if none of its samples is far from the others. It also finds a known category that has
@@ -165,7 +173,7 @@ class PredictingClusterer:
         check_is_fitted(self)
         return novelty(
             self.outcome_.features,
-            self.outcome_.distinct.counts,
+            self.outcome_.distinct,
             self._rows(X),
             level=level,
             min_group_size=as_positive(min_group_size, "min_group_size"),
@@ -173,14 +181,110 @@ class PredictingClusterer:
             verbose=self.verbose,
         )
 
+    def update(
+        self, X: Any, *, reject_level: float | None = None, min_new_size: int = MIN_NEW_SIZE
+    ) -> Update:
+        """Label new samples, and say what is new among them and what changed.
+
+        The model stays as it is. If there are new categories, fit again on all samples, old and
+        new, with the last labels as `y` and their `origins`: names and numbers are kept.
+
+        Parameters
+        ----------
+        X : array-like or SciPy sparse matrix of shape (n_new, n_features)
+            New samples.
+        reject_level : float in (0, 1), optional
+            The largest share of wrong answers; see `predict`. None answers for all samples.
+        min_new_size : int, default=10
+            The smallest number of samples of a new category.
+
+        Returns
+        -------
+        Update
+            Labels, confidence and second choice of each sample; new categories; the size of each
+            category before and now; what is unsure. It prints as text.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has the wrong type, shape or range.
+
+        Warns
+        -----
+        UserWarning
+            If all samples are rejected; see `predict`.
+
+        See Also
+        --------
+        predict : Only labels.
+        novelty : Only what is new.
+
+        Notes
+        -----
+        *New categories* are the emerging ones of `novelty`, but for those that are mostly a
+        category of the model: they hold more than half of its training samples, or more of them
+        than new samples; or nearly all of their samples are predicted to be of it, and are as near
+        to training samples as these are to each other. Such a category has grown, and its samples
+        keep its label.
+
+        *Grown and shrunk*: the share of each category is compared with that among training samples
+        by Fisher's exact test, with Bonferroni's correction for the number of categories. Training
+        samples (at most 20,000, drawn at random) are predicted from all others, as if they were
+        new: predicting has preferences of its own, which `labels_` do not share. Samples without an
+        answer count for the category that is most probable.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import labelquorum as lq
+        >>> X = np.repeat([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]], 50, axis=0)
+        >>> X += np.random.default_rng(0).normal(size=X.shape)
+        >>> model = lq.ConsensusClusterer(2, random_state=0).fit(X[:100], ["a"] * 50 + ["b"] * 50)
+        >>> model.update(X[40:])
+        110 new samples, 100 before.
+        New categories: new 0 (50).
+        Grew beyond chance: none.
+        Shrank beyond chance: a (50.0% to 9.1%).
+        Unsure: 0 samples (0.0%), 0 of them without an answer.
+        """
+        check_is_fitted(self)
+        min_size = as_positive(min_new_size, "min_new_size")
+        nearest = self._nearest(X)
+        numbers, is_answer = self._answers(X, nearest, reject_level)
+        return updated(
+            self.classes_,
+            self.category_names_,
+            self.outcome_,
+            Said(self._trial.probabilities(nearest.shares), numbers, is_answer),
+            self._as_if_new(),
+            self.novelty(X, min_group_size=min_size),
+        )
+
+    def _as_if_new(self) -> NDArray[np.intp]:
+        """Predict training samples from all others; at most 20,000 of them, drawn at random."""
+        outcome = self.outcome_
+        distinct, n = outcome.distinct, len(outcome.distinct.numbers)
+        drawn = np.arange(n)
+        if n > _MOST_DRAWN:
+            drawn = np.random.default_rng(0).permutation(n)[:_MOST_DRAWN]
+        rows, places = np.unique(distinct.numbers[drawn], return_inverse=True)
+        shares = shares_by_others(
+            rows, outcome.features, self._shares_of_rows, as_n_threads(self.n_jobs)
+        )
+        # A new sample that equals a training sample gets its shares, and so does a copy.
+        has_copies = distinct.counts[rows] > 1
+        shares[has_copies] = self._shares_of_rows(rows[has_copies])
+        predicted: NDArray[np.intp] = shares.argmax(axis=1)[places]
+        return predicted
+
+    def _shares_of_rows(self, rows: Any) -> NDArray[np.float32]:
+        outcome = self.outcome_
+        return outcome.categories.shares_of(outcome.distinct.samples[rows])
+
     def _nearest(self, X: Any) -> Nearest:
         """Look new samples up among the training samples."""
-        outcome = self.outcome_
         return nearest_to(
-            self._rows(X),
-            outcome.features,
-            lambda rows: outcome.categories.shares_of(outcome.distinct.samples[rows]),
-            as_n_threads(self.n_jobs),
+            self._rows(X), self.outcome_.features, self._shares_of_rows, as_n_threads(self.n_jobs)
         )
 
     def _rows(self, X: Any) -> Rows:

@@ -23,6 +23,9 @@ from labelquorum._shared.memory import check_memory
 from labelquorum._shared.origins import ACCEPTED, GIVEN
 
 _DIGITS = re.compile(r"\d{1,18}")  # of an integer of 64 bits
+RIGHT = "right"
+"""The column of a check list that says whether the suggestion is right."""
+_YES, _NO = ("y", "yes", "true", "1", "right"), ("n", "no", "false", "0", "wrong")
 _SUGGESTIONS = ("suggestion", "category")  # columns of `write_csv`, and of a report's list to check
 
 
@@ -196,7 +199,9 @@ def read_csv(
     paths : path-like or list of path-like
         One table per person, separated by commas, semicolons, tabs or
         vertical bars, with the columns sample and label, and with the column suggestion (or
-        category) if there was one. Rows may be in any order, and some may be missing.
+        category) if there was one. Rows may be in any order, and some may be missing. If there is a
+        column right, as in the lists of ``labelquorum quality --draw``, "yes" or "y" beside an
+        empty label accepts the suggestion.
     n_samples : int
         Number of all samples, reviewed or not.
     integers : bool, default=False
@@ -344,6 +349,16 @@ def _suggestion_in(record: Mapping[str, Any], question: str) -> Any:
     return suggestion.get("value") if isinstance(suggestion, Mapping) else None
 
 
+def is_right(cell: str, where: str) -> bool | None:
+    """Read an answer to "is it right?"; None for no answer. `where` is for messages."""
+    word = cell.strip().lower()
+    if word in _YES or word in _NO:
+        return word in _YES
+    if is_no_label_word(word):
+        return None
+    raise ValueError(f"{where}: the column {RIGHT!r} must say yes or no, got {cell.strip()!r}")
+
+
 def _read_table(path: Path) -> list[tuple[str, str, str, str]]:
     """The place (for messages), the sample, the label and the suggested label of each row."""
     check_memory(str(path), path.stat().st_size)
@@ -371,6 +386,7 @@ def _rows_of(path: Path, content: str) -> list[tuple[str, str, str, str]]:
             )
         sample, label = names.index("sample"), names.index("label")
         suggestion = next((names.index(name) for name in _SUGGESTIONS if name in names), None)
+        right = names.index(RIGHT) if RIGHT in names and suggestion is not None else None
         # "strict": a quote that is not closed would swallow the answers after it.
         rows = csv.reader(StringIO(content, newline=""), delimiter=separator, strict=True)
         next(rows)
@@ -382,8 +398,10 @@ def _rows_of(path: Path, content: str) -> list[tuple[str, str, str, str]]:
                 )
             if any(row):
                 suggested = "" if suggestion is None else unmarked(row[suggestion].strip())
-                cells = row[sample].strip(), unmarked(row[label].strip()), suggested
-                answers.append((where, *cells))
+                answer = unmarked(row[label].strip())
+                if right is not None and not answer and is_right(row[right], where):
+                    answer = suggested
+                answers.append((where, row[sample].strip(), answer, suggested))
     return answers
 
 

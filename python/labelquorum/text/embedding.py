@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,27 @@ def embed(
     >>> lq.text.embed(["", "reset"], "tf-idf").tolist()
     [[0.0], [1.0]]
     """
+    return embedded(texts, model, directory, verbose).vectors
+
+
+class Embedded(NamedTuple):
+    """Texts as vectors, and what made them."""
+
+    vectors: NDArray[np.float32]
+    """(n_texts, n_columns): as `embed` returns them."""
+    embedder: TfidfEmbedder | None
+    """Embeds by words; None for a model."""
+    encode: Callable[[list[str]], NDArray[np.float32]]
+    """Returns the vectors of more texts, none of them empty."""
+
+
+def embedded(
+    texts: Any, model: Any, directory: str | os.PathLike[str] | None, verbose: bool
+) -> Embedded:
+    """Embed texts, and return also what did it; see `embed`.
+
+    `model` can be a loaded `Model`, too.
+    """
     items = as_texts(texts)
     distinct: dict[str, int] = {}
     places = np.fromiter(
@@ -111,15 +132,16 @@ def embed(
     )
     if not distinct:
         raise ValueError('texts must hold at least one that is not empty, got only "" and spaces')
-    encode = _encoder(model, list(distinct), directory, verbose)
+    embedder = _embedder(model, list(distinct), directory, verbose)
     with progress(verbose) as show:
-        vectors = _joined(encode, list(distinct), show)
-    if len(distinct) == len(items):
-        return vectors
-    embedded = np.zeros((len(items), vectors.shape[1]), dtype=np.float32)
-    has_text = places >= 0
-    embedded[has_text] = vectors[places[has_text]]
-    return embedded
+        vectors = _joined(embedder, list(distinct), show)
+    if len(distinct) < len(items):
+        of_distinct, has_text = vectors, places >= 0
+        vectors = np.zeros((len(items), vectors.shape[1]), dtype=np.float32)
+        vectors[has_text] = of_distinct[places[has_text]]
+    if isinstance(embedder, TfidfEmbedder):
+        return Embedded(vectors, embedder, embedder.encode)
+    return Embedded(vectors, None, embedder.made)
 
 
 def _place(text: str, distinct: dict[str, int]) -> int:
@@ -131,19 +153,20 @@ def _place(text: str, distinct: dict[str, int]) -> int:
     return distinct.setdefault(text, len(distinct))
 
 
-_Encode = Callable[[list[str]], NDArray[np.float32]]
-
-
-def _encoder(model: Any, texts: list[str], directory: Any, verbose: bool) -> _Encode:
+def _embedder(
+    model: Any, texts: list[str], directory: Any, verbose: bool
+) -> TfidfEmbedder | _Blocks:
     """Return what makes the vectors of a block."""
     if model is None:
         warnings.warn(
-            f"{BETTER} and pass model, or pass model={TFIDF!r} to silence this", stacklevel=3
+            f"{BETTER} and pass model, or pass model={TFIDF!r} to silence this", stacklevel=4
         )
     if model is None or (isinstance(model, str) and model == TFIDF):
-        return TfidfEmbedder().fit(texts).encode
+        return TfidfEmbedder().fit(texts)
     if isinstance(model, TfidfEmbedder):
-        return model.encode
+        return model
+    if isinstance(model, Model):
+        return _Blocks(model, directory)
     if isinstance(model, (str, os.PathLike)):
         return _Blocks(load_model(model, "model", verbose=verbose), directory)
     if isinstance(model, type) or not callable(getattr(model, "encode", None)):
@@ -159,12 +182,12 @@ def _encoder(model: Any, texts: list[str], directory: Any, verbose: bool) -> _En
     return _Blocks(Model(model.encode, ""), None)
 
 
-def _joined(encode: _Encode, texts: list[str], show: Show) -> NDArray[np.float32]:
+def _joined(embedder: TfidfEmbedder | _Blocks, texts: list[str], show: Show) -> NDArray[np.float32]:
     """Embed texts block by block, into one array."""
     vectors = None
-    size = _TEXTS_PER_BLOCK * (1 if isinstance(encode, _Blocks) else _BY_WORDS)
+    size = _TEXTS_PER_BLOCK * (1 if isinstance(embedder, _Blocks) else _BY_WORDS)
     for begin in range(0, len(texts), size):
-        block = encode(texts[begin : begin + size])
+        block = embedder.encode(texts[begin : begin + size])
         if vectors is None:
             vectors = np.empty((len(texts), block.shape[1]), dtype=np.float32)
         if block.shape[1] != vectors.shape[1]:
@@ -188,9 +211,10 @@ class _Blocks:
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
 
-    def __call__(self, texts: list[str]) -> NDArray[np.float32]:
+    def encode(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return the vectors of texts, from a file if they are there."""
         if self._folder is None:
-            return self._made(texts)
+            return self.made(texts)
         digest = new_digest()
         for part in (str(_FORMAT_VERSION), self._model.identity, *texts):
             content = part.encode()
@@ -199,12 +223,13 @@ class _Blocks:
         kept = self._kept(path, key, len(texts))
         if kept is not None:
             return kept
-        vectors = self._made(texts)
+        vectors = self.made(texts)
         with replacing(path) as file:
             file.write(sealed_array(vectors, key))
         return vectors
 
-    def _made(self, texts: list[str]) -> NDArray[np.float32]:
+    def made(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return the vectors of texts by the model itself."""
         vectors = as_array(self._model.encode(texts), "the result of model.encode")
         if vectors.dtype.kind != "f" or vectors.ndim != 2 or len(vectors) != len(texts):
             raise ValueError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +22,7 @@ _INSTALL = 'pip install "labelquorum[text]"'
 _OWNER = "sentence-transformers"  # of names without an owner
 _DESCRIPTIONS = ("config.json", "modules.json")  # every model has one
 _STATIC = "StaticEmbedding"  # the module of a model of model2vec
+_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?", re.ASCII)  # on the hub
 _BYTES_PER_READ = 1 << 22
 
 
@@ -61,17 +63,39 @@ def load_model(model: str | os.PathLike[str], name: str, *, verbose: bool = Fals
     else:
         place, folder = _found_on_hub(place, name)
         identity = f"{place} {folder.name}"
+    return Model(_encode(place, folder, name, place, verbose), identity)
+
+
+def load_fetched(model: str, name: str, *, verbose: bool = False) -> Model:
+    """Load a model that was fetched from the hub before, by its name; nothing else is looked at.
+
+    The name may come from a stranger: no folder of this name is opened, and nothing is fetched.
+
+    Raises
+    ------
+    ImportError
+        If the package for it is missing.
+    ValueError
+        If no such model was fetched, or it cannot be loaded.
+    """
+    if not _NAME.fullmatch(model):
+        raise ValueError(f"{name} {model!r} is no name of a model on the Hugging Face hub")
+    full, folder = _found_on_hub(model, name, may_fetch=False)
+    return Model(_encode(str(folder), folder, name, model, verbose), f"{full} {folder.name}")
+
+
+def _encode(place: str, folder: Path, name: str, model: Any, verbose: bool) -> Any:
+    """Load the model at a place, which the package for it understands."""
     is_static = _is_static(folder)
     try:
-        encode = _static(place) if is_static else _sentence(place, verbose)
+        return _static(place) if is_static else _sentence(place, verbose)
     except ImportError as error:
         package = "model2vec" if is_static else "sentence-transformers"
-        raise ImportError(f"{name} {place!r} needs {package} ({error}): {_INSTALL}") from error
+        raise ImportError(f"{name} {model!r} needs {package} ({error}): {_INSTALL}") from error
     except Exception as error:  # of any type: the packages have no error of their own
         raise ValueError(
-            f"{name} must be a model that can be loaded, got {place!r} ({in_short(error)})"
+            f"{name} must be a model that can be loaded, got {model!r} ({in_short(error)})"
         ) from error
-    return Model(encode, identity)
 
 
 def _static(place: str) -> Any:
@@ -104,7 +128,7 @@ def _bars(verbose: bool) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _found_on_hub(model: str, name: str) -> tuple[str, Path]:
+def _found_on_hub(model: str, name: str, *, may_fetch: bool = True) -> tuple[str, Path]:
     """Return the full name of a model, and the folder of its descriptions in the local cache."""
     try:
         from huggingface_hub import hf_hub_download
@@ -116,7 +140,7 @@ def _found_on_hub(model: str, name: str) -> tuple[str, Path]:
         ) from error
     reason = f"{name} must be a folder or the name of a model, got {model!r}"
     names = [model] if "/" in model else [f"{_OWNER}/{model}", model]
-    for is_local in (True, False):
+    for is_local in (True, False) if may_fetch else (True,):
         for full in names:
             folder = None
             for file in _DESCRIPTIONS:
@@ -132,6 +156,8 @@ def _found_on_hub(model: str, name: str) -> tuple[str, Path]:
                     continue
             if folder is not None:
                 return full, folder
+    if not may_fetch:
+        raise ValueError(f"{name} {model!r} was not fetched from the Hugging Face hub before")
     raise ValueError(f"{reason}, which is no folder and which the Hugging Face hub does not have")
 
 

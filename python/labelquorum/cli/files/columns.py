@@ -56,6 +56,8 @@ class Table:
         Whether bytes that are not UTF-8 become U+FFFD; they are an error otherwise.
     shown_extensions : tuple of str
         The extensions that messages name, where the caller reads others besides.
+    may_have_others : bool, default=False
+        Whether each file may have columns of its own, and any order, beside those that are read.
 
     Raises
     ------
@@ -72,8 +74,10 @@ class Table:
         keep_empty_rows: bool = False,
         keep_damaged: bool = False,
         shown_extensions: tuple[str, ...] = EXTENSIONS,
+        may_have_others: bool = False,
     ) -> None:
         self.location = location
+        self._may_have_others = may_have_others
         self.files = find_files(location, EXTENSIONS, shown_extensions)
         self._options = TextOptions(header, header_names, keep_empty_rows, keep_damaged)
         self._first = self._opened(self.files[0])
@@ -97,14 +101,19 @@ class Table:
         n_bytes, n_read = sum(file.size for file in self.files), 0
         for i, file in enumerate(self.files):
             reader = self._opened(file) if i else self._first
+            own = chosen
             if reader.names != self.names:
-                raise FileError(
-                    f"{file.name}: the columns must be {shown_names(self.names)}, as in "
-                    f"{self.files[0].name}, got {shown_names(reader.names)}"
-                )
+                wanted = [self.names[place] for place in chosen]
+                if not self._may_have_others or not {*wanted} <= {*reader.names}:
+                    shown = wanted if self._may_have_others else self.names
+                    raise FileError(
+                        f"{file.name}: the columns must be {shown_names(shown)}, as in "
+                        f"{self.files[0].name}, got {shown_names(reader.names)}"
+                    )
+                own = [reader.names.index(name) for name in wanted]
             first_row = 0
             with file.reading():
-                for columns, share in reader.batches(chosen, max_rows):
+                for columns, share in reader.batches(own, max_rows):
                     n_rows = len(columns[0]) if columns else 0
                     share = (n_read + share * file.size) / n_bytes
                     is_text = file.extension in (".csv", ".tsv")

@@ -107,7 +107,9 @@ _ARRAY_READERS: dict[str, Callable[[SourceFile], Any]] = {
     ".npy": partial(open_npy, whole=True),
     ".npz": _read_npz,
 }
-EXTENSIONS = (*_ARRAY_READERS, *tables.EXTENSIONS)
+ARRAYS = tuple(_ARRAY_READERS)
+"""The extensions of files without named columns."""
+EXTENSIONS = (*ARRAYS, *tables.EXTENSIONS)
 
 
 def _read_table(

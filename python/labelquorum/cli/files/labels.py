@@ -108,7 +108,7 @@ def read_origins(
     """
     if extension_of(location) in ARRAYS:
         return None
-    table = tables.Table(location, header=True, keep_empty_rows=True)
+    table = tables.Table(location, header=True, keep_empty_rows=True, may_have_others=True)
     is_of_others = column not in (None, _LABEL) and _LABEL in table.names
     if ORIGIN not in table.names or column == ORIGIN or is_of_others:
         if column is None and any(names <= set(table.names) for names in _OLD_RESULTS):
@@ -177,7 +177,13 @@ def _as_names(labels: NDArray[Any]) -> NDArray[Any]:
 def _read_table(location: Location, column: str | None, option: str) -> NDArray[Any]:
     # Without a column named label, the first line of an only column is a label.
     wanted = column or _LABEL
-    table = tables.Table(location, header=True, keep_empty_rows=True, shown_extensions=_EXTENSIONS)
+    table = tables.Table(
+        location,
+        header=True,
+        keep_empty_rows=True,
+        shown_extensions=_EXTENSIONS,
+        may_have_others=True,
+    )
     if column is None and wanted not in table.names:
         if len(table.names) != 1:
             raise FileError(

@@ -76,7 +76,9 @@ def read_records(
     import pyarrow as pa
 
     chosen = [*names, *([] if label_column is None else [label_column])]
-    table = tables.Table(location, header=header, header_names=chosen, keep_empty_rows=True)
+    table = tables.Table(
+        location, header=header, header_names=chosen, keep_empty_rows=True, may_have_others=True
+    )
     places = [table.place(name) for name in chosen]
     check_memory(str(location), table.declared_bytes(places))
     budget = MemoryBudget(str(location))

@@ -21,6 +21,7 @@ Location: TypeAlias = Path | str
 
 _GZIP = ".gz"
 _WILDCARDS = set("*?[")
+_RESULT = "-labels"  # at the end of the names of results
 _HIDDEN = (".", "_")  # first characters of names such as _SUCCESS, which hold no data
 _GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, EOFError)
 _FORMAT_ERRORS = (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
@@ -112,7 +113,8 @@ def find_files(
     ----------
     location : Location
         A file; a folder, for the files directly within it; or a pattern such as ``data/*.csv``.
-        In folders, names that begin with a dot or an underscore are skipped.
+        In folders, names that begin with a dot or an underscore are skipped. So is a result beside
+        its source: ``a-labels.csv`` if there is also ``a.csv``.
     extensions : tuple of str
         The extensions that can be read. All files must have the same one.
     shown_extensions : tuple of str, optional
@@ -185,6 +187,7 @@ def _matching_files(
             f"{location}: the files must be of one kind, got {', '.join(kinds)}; choose one with a "
             f"pattern such as '*{kinds[0]}'"
         )
+    readable = _without_results(readable)
     readable.sort(key=lambda info: str(info["name"]))
     return [
         _source_file(
@@ -197,6 +200,25 @@ def _matching_files(
         )
         for info in readable
     ]
+
+
+def _without_results(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the results that stand beside their source: week1-labels.csv beside week1.csv.
+
+    A pattern such as ``week*.csv`` matches both.
+    """
+    stems = {_stem(info) for info in files}
+    return [
+        info
+        for info in files
+        if not _stem(info).endswith(_RESULT) or _stem(info).removesuffix(_RESULT) not in stems
+    ]
+
+
+def _stem(info: dict[str, Any]) -> str:
+    """The name without the extension."""
+    name = _base_name(info)
+    return name[: len(name) - len(extension_of(name))]
 
 
 def _local_filesystem() -> Any:

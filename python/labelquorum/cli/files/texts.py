@@ -90,7 +90,12 @@ def _read_lines(file: SourceFile) -> Texts:
 
 def _read_table(location: Location, column: str | None) -> Texts:
     table = tables.Table(
-        location, header=True, keep_empty_rows=True, keep_damaged=True, shown_extensions=EXTENSIONS
+        location,
+        header=True,
+        keep_empty_rows=True,
+        keep_damaged=True,
+        shown_extensions=EXTENSIONS,
+        may_have_others=True,
     )
     if column is None and len(table.names) == 1:
         place = 0
