@@ -256,7 +256,8 @@ def _new_groups(
     np.add.at(counts, (novelty.training_groups[members], numbers[members]), 1)
     sizes = np.bincount(numbers[numbers >= 0], minlength=counts.shape[1])
     n_new = np.bincount(novelty.groups[novelty.groups >= 0], minlength=novelty.n_groups)
-    is_known = ((2 * counts > sizes) | (counts > n_new[:, None])).any(axis=1)
+    holds_known = (2 * counts > sizes) | (counts > n_new[:, None])
+    is_known: NDArray[np.bool_] = holds_known.any(axis=1)
     for group in range(novelty.n_groups):
         of_group = novelty.groups == group
         share = np.bincount(most_likely[of_group]).max() / n_new[group]
