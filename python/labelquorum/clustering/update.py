@@ -257,7 +257,7 @@ def _new_groups(
     sizes = np.bincount(numbers[numbers >= 0], minlength=counts.shape[1])
     n_new = np.bincount(novelty.groups[novelty.groups >= 0], minlength=novelty.n_groups)
     holds_known = (2 * counts > sizes) | (counts > n_new[:, None])
-    is_known: NDArray[np.bool_] = holds_known.any(axis=1)
+    is_known: NDArray[np.bool_] = np.logical_or.reduce(holds_known, axis=1)
     for group in range(novelty.n_groups):
         of_group = novelty.groups == group
         share = np.bincount(most_likely[of_group]).max() / n_new[group]
