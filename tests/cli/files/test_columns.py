@@ -190,3 +190,14 @@ def test_a_row_may_be_longer_than_a_batch(tmp_path, monkeypatch):
     path = tmp_path / "x.csv"
     path.write_text("a,b\n" + f"{'x' * 900},y\n" * 3)
     assert _rows(Table(path)) == [("x" * 900, "y")] * 3
+
+
+def test_files_may_have_columns_of_their_own_beside_those_that_are_read(tmp_path):
+    (tmp_path / "0.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tmp_path / "1.csv").write_text("c,b,a\n5,4,3\n", encoding="utf-8")
+    table = Table(tmp_path, header=True, may_have_others=True)
+    columns = [batch.columns[0].to_pylist() for batch in table.batches([table.place("a")])]
+    assert columns == [["1"], ["3"]]
+    (tmp_path / "1.csv").write_text("c,b\n5,4\n", encoding="utf-8")
+    with pytest.raises(FileError, match=r"1.csv: the columns must be a, as in .*0.csv, got c, b"):
+        list(table.batches([table.place("a")]))

@@ -111,3 +111,19 @@ def test_one_file_is_wanted_where_several_cannot_be_read(folder):
     assert find_file(folder / "b.*", EXTENSIONS).extension == ".csv"
     with pytest.raises(FileError, match=r"only one .csv file can be read, got 2"):
         find_file(folder / "*.csv*", EXTENSIONS)
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "found"),
+    [
+        (["a.csv", "a-labels.csv", "b.csv"], "*.csv", ["a.csv", "b.csv"]),
+        (["a.csv", "a-labels.csv"], "*-labels.csv", ["a-labels.csv"]),
+        (["b.csv", "a-labels.csv"], "*.csv", ["a-labels.csv", "b.csv"]),
+        (["a.csv.gz", "a-labels.csv"], "", ["a.csv.gz"]),
+    ],
+)
+def test_a_result_beside_its_source_is_not_read_with_it(tmp_path, names, pattern, found):
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    files = find_files(tmp_path / pattern, (".csv", ".csv.gz"))
+    assert [file.name.rpartition("/")[2] for file in files] == found
