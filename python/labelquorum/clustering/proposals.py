@@ -6,7 +6,8 @@ categories. What people say may also name a category that the model could only n
 
 - A new name is at home in a proposed category if most of its labels lie among proposals of that.
 - A category that the model numbered takes the only new name at home in it, if no label has its own.
-- If there are several names, and fewer labels have its own, its proposals do not vote.
+- If there are several names, and fewer labels have its own, its proposals do not vote. Nor do they
+  if people labeled a quarter of its samples, most of these with other names.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from labelquorum._shared.label_reader import Labels, array_of_names
 from labelquorum.neighbors.search import kneighbors
 
 _N_NEIGHBORS = 10
+_MANY_CHANGED = 0.25  # share of the samples of a category
 _NUMBERED = re.compile(r"new \d+")
 
 
@@ -47,23 +49,39 @@ def voting_proposals(
     n_threads : int
         Number of threads.
     """
-    votes: list[Any] = proposed.classes.tolist()
-    place_of = {name: k for k, name in enumerate(votes)}
+    names: list[Any] = proposed.classes.tolist()
+    place_of = {name: k for k, name in enumerate(names)}
     own = np.array([place_of.get(name, -1) for name in known_names.tolist()])
-    if (own < 0).any():
-        labels_in = _labels_in(rows, known, len(known_names), proposed, n_threads)
-        homes = np.where(own < 0, labels_in.argmax(axis=0), -1)
-        homes[2 * labels_in.max(axis=0) <= np.bincount(known[known >= 0])] = -1
-        for k, name in enumerate(proposed.classes.tolist()):
-            at_home = np.flatnonzero(homes == k)
-            if not len(at_home) or (isinstance(name, str) and not _NUMBERED.fullmatch(name)):
-                continue
-            n_own = int(np.count_nonzero(np.isin(known, np.flatnonzero(own == k))))
-            if len(at_home) == 1 and not n_own:
-                votes[k] = known_names[at_home[0]]
-            elif n_own < labels_in[k, at_home].sum():
-                votes[k] = None
+    labels_in = _labels_in(rows, known, len(known_names), proposed, n_threads)
+    homes = np.where(own < 0, labels_in.argmax(axis=0), -1)
+    homes[2 * labels_in.max(axis=0) <= np.bincount(known[known >= 0])] = -1
+    sizes = np.bincount(proposed.codes[proposed.codes >= 0], minlength=len(names))
+    votes = [
+        _vote(name, labels_in[k], own == k, np.flatnonzero(homes == k), known_names, int(sizes[k]))
+        for k, name in enumerate(names)
+    ]
     return array_of_names([*votes, None])[proposed.codes]
+
+
+def _vote(
+    name: Any,
+    labels: NDArray[np.int64],
+    is_own: NDArray[np.bool_],
+    at_home: NDArray[np.intp],
+    known_names: NDArray[Any],
+    n_proposals: int,
+) -> Any:
+    """The name that the proposals of a category vote for; None for none.
+
+    `labels` counts the known labels in it by name.
+    """
+    n_own, n_others = int(labels[is_own].sum()), int(labels[~is_own].sum())
+    if n_others > n_own and n_others >= _MANY_CHANGED * (n_proposals + labels.sum()):
+        return None
+    is_numbered = not isinstance(name, str) or _NUMBERED.fullmatch(name) is not None
+    if not len(at_home) or not is_numbered or n_own >= labels[at_home].sum():
+        return name
+    return known_names[at_home[0]] if len(at_home) == 1 and not n_own else None
 
 
 def _labels_in(
