@@ -18,7 +18,7 @@ from static_model import questions, save_static_model
 
 NAMES = ["password", "parcel", "invoice"]
 TEXTS = ["--text-column", "text", "--id-column", "id"]
-COLUMNS = ["id", "text", "label", "origin", "confidence", "runner_up", "novelty"]
+COLUMNS = ["id", "text", "label", "name", "origin", "confidence", "runner_up", "novelty"]
 NEW = [
     f"{a} {b} {c}"
     for a in ("reset", "parcel", "bill")

@@ -39,7 +39,7 @@ from labelquorum.cli.saved import (
 )
 from labelquorum.clustering.update import MIN_NEW_SIZE, Update
 
-_RESULTS = ("label", ORIGIN, "confidence", "runner_up", "novelty")
+_RESULTS = ("label", "name", ORIGIN, "confidence", "runner_up", "novelty")
 _SHOWN_NEW, _SHOWN_KEYWORDS = 20, 6
 
 UPDATE = f"""\
@@ -51,10 +51,10 @@ features, which can also be .npy or .npz.
 {TABLES}
 
 {NEW_SAMPLES}
-The result is a table with the columns label (empty or -1 where there is none), origin (proposed),
-confidence (0 to 1), runner_up (the second choice; what the label might be where there is none) and
-novelty (0 to 1: the share of the training samples that are more usual). The id, the text, the time
-and the columns of --keep stand before them.
+The result is a table with the columns label (empty or -1 where there is none), name (what people
+call the category), origin (proposed), confidence (0 to 1), runner_up (the second choice; what the
+label might be where there is none) and novelty (0 to 1: the share of the training samples that are
+more usual). The id, the text, the time and the columns of --keep stand before them.
 
 New categories get names such as "new 71", which no category has. To find them for good, fit again
 on all tables, with their last labels. Names stay:
@@ -168,8 +168,11 @@ def _updated(args: argparse.Namespace, model: Any, samples: NewSamples) -> Updat
 
 def _columns(update: Update, samples: NewSamples) -> dict[str, NDArray[Any]]:
     """The columns that the command finds, by `_RESULTS`."""
+    name_of = dict(zip(update.categories.tolist(), update.names.tolist(), strict=True))
+    names = np.array([name_of.get(label) for label in update.labels.tolist()], dtype=object)
     found = (
         samples.labels(update.labels),
+        samples.spread(names, None),
         samples.spread(update.origins, ""),
         samples.spread(update.confidence, 0),
         samples.labels(update.runners_up),
