@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 import labelquorum as lq
 from labelquorum.cli.main import main
+from static_model import questions
 
 TOPICS = ["card lost", "fee refund", "login password", "exchange rate"]
 CLASSES = np.arange(80) % 4
@@ -202,3 +204,72 @@ def test_a_killed_command_leaves_the_old_file_or_the_new_one(path):
         if names != before:
             assert names == {*before - {"new 0"}, "x"}
             break
+
+
+def _week(folder, name, rows):
+    with open(folder / name, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["id", "text", "kind"], *rows])
+
+
+def _rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def week(tmp_path):
+    """A table of texts, and the model and result of a fit."""
+    texts, topics = questions(150)
+    known = ["password" if k == 0 and i % 4 == 0 else "" for i, k in enumerate(topics)]
+    rows = list(zip([f"Q{i}" for i in range(150)], texts, known, strict=True))
+    _week(tmp_path, "week1.csv", [*rows, ("Q150", "", "")])
+    options = ["--text-column", "text", "--label-column", "kind", "--id-column", "id"]
+    options += ["--embed", "tf-idf", "--n-clusters", "3", "--quiet"]
+    command = ["fit", str(tmp_path / "week1.csv"), *options]
+    assert main([*command, "--save", str(tmp_path / "model.lq")]) == 0
+    return tmp_path
+
+
+def test_the_result_of_the_fit_follows_so_that_the_next_fit_keeps_names(week, capsys):
+    model, result = week / "model.lq", week / "week1-labels.csv"
+    before = _rows_of(result)
+    wanted = before[1] | {"label": "elsewhere", "origin": "given"}
+    with open(result, "w", newline="", encoding="utf-8") as file:  # corrected by hand
+        writer = csv.DictWriter(file, before[0])
+        writer.writeheader()
+        writer.writerows([before[0], wanted, *before[2:]])
+    changes = ["--rename", "new 0=a, b = “c”", "--accept", "new 1"]
+    assert main(["categories", str(model), *changes, "--labels", str(result)]) == 0
+    rows, changed = _rows_of(result), lq.load(model)
+    assert list(rows[0]) == list(before[0])
+    labels, origins = changed.labels_.tolist(), changed.label_origins_.tolist()
+    for i, (row, old) in enumerate(zip(rows, before, strict=True)):
+        if i in (1, 150):
+            assert row == (wanted if i == 1 else old)
+            continue
+        assert (row["label"], row["origin"]) == (labels[i], origins[i])
+        assert [row[c] for c in ("id", "text", "confidence")] == [
+            old[c] for c in ("id", "text", "confidence")
+        ]
+    assert {"a, b = “c”", "password"} < {row["label"] for row in rows}
+    command = ["fit", str(week / "week1.csv"), "--labels", str(result), "--text-column", "text"]
+    command += ["--id-column", "id", "--embed", "tf-idf", "--quiet", "--out", str(week / "n.csv")]
+    assert main([*command, "--n-clusters", "4"]) == 0
+    kept = [row["label"] == new["label"] for row, new in zip(rows, _rows_of(week / "n.csv"))]  # noqa: B905
+    assert np.mean(kept) > 0.95
+
+
+def test_a_table_that_is_no_result_of_the_fit_is_refused(week, capsys):
+    model, before = week / "model.lq", (week / "model.lq").read_bytes()
+    other = week / "other.csv"
+    for content, message in (
+        ("label\n" + "x\n" * 151, "151 of 151 rows have another label than in the model"),
+        ("label\nx\n", "a column 'label' and 151 rows, got 1 rows of label"),
+    ):
+        other.write_text(content)
+        command = ["categories", str(model), "--accept", "new 0", "--labels", str(other)]
+        assert main(command) == 1
+        assert message in " ".join(capsys.readouterr().err.split())
+        assert (other.read_text(), model.read_bytes()) == (content, before)
+    assert main(["categories", str(model), "--labels", str(other)]) == 2
+    assert "--labels needs a change" in capsys.readouterr().err

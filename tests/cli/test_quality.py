@@ -133,3 +133,31 @@ def test_wrong_use_is_refused(labels, capsys):
     write(labels, given)
     assert main(["quality", str(labels), "--draw", "3"]) == 1
     assert "no label was proposed by a model" in capsys.readouterr().err
+
+
+def test_an_answer_may_be_the_name_of_the_category(labels, capsys):
+    rows = rows_of(labels)
+    for row in rows:
+        row["name"] = {"b": "bills, fees"}.get(row["label"], row["label"])
+    write(labels, rows)
+    answers = [
+        {"id": row["id"], "label": row["name"] if i % 2 else row["label"]}
+        for i, row in enumerate(rows[40:160])
+    ]
+    path = labels.with_name("check.csv")
+    write(path, answers)
+    assert main(["quality", str(labels), str(path), "--id-column", "id"]) == 0
+    assert "all 360 120 120 1.0000" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_a_model_proposed_is_no_answer(labels, capsys):
+    rows = rows_of(labels)
+    path = labels.with_name("model.csv")
+    write(path, rows)
+    assert main(["quality", str(labels), str(path), "--id-column", "id"]) == 1
+    assert "no label that a model proposed was checked" in capsys.readouterr().err
+    for row in rows[100:150]:
+        row["origin"] = "accepted"
+    write(path, rows)
+    assert main(["quality", str(labels), str(path), "--id-column", "id"]) == 0
+    assert "all 360 50 50" in " ".join(capsys.readouterr().out.split())

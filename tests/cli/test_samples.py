@@ -345,9 +345,9 @@ def test_a_killed_fit_continues_and_leaves_no_half_file(table, static, tmp_path)
     code = (
         "import sys, time; from labelquorum.text import embedding\n"
         "from labelquorum.cli.main import main\n"
-        "embedding._TEXTS_PER_BLOCK = 10; made = embedding._Blocks._made\n"
+        "embedding._TEXTS_PER_BLOCK = 10; made = embedding._Blocks.made\n"
         "def slow(self, texts): time.sleep(0.05); return made(self, texts)\n"
-        "embedding._Blocks._made = slow; sys.exit(main(sys.argv[1:]))"
+        "embedding._Blocks.made = slow; sys.exit(main(sys.argv[1:]))"
     )
     folder = table.with_name("questions-embeddings")
     command = [sys.executable, "-c", code, "fit", str(table), *options]

@@ -8,6 +8,12 @@ from typing import Any
 from labelquorum._shared.arguments import shown
 
 _DIGITS = re.compile("([0-9]+)")
+_NUMBERED = re.compile("new [0-9]+")
+
+
+def is_numbered(name: Any) -> bool:
+    """Whether a model called a category so, and no person: by an integer, or "new 3"."""
+    return not isinstance(name, str) or _NUMBERED.fullmatch(name) is not None
 
 
 def natural_key(name: Any) -> tuple[Any, ...]:

@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from labelquorum._shared.files import FileError, check_writable, is_stream
+from labelquorum._shared.files import FileError, check_writable, is_stream, replacing
 from labelquorum._shared.origins import ACCEPTED, GIVEN
 from labelquorum._shared.terminal import visible_line
+from labelquorum.cli.files import columns as tables
+from labelquorum.cli.files.readers import shown_names
+from labelquorum.cli.files.records import read_records
+from labelquorum.cli.files.results import check_output, write_columns
+from labelquorum.cli.fit import result_columns
 from labelquorum.cli.options import UsageError, one_line, print_result
 from labelquorum.cli.saved import opened_model
 from labelquorum.clustering.clusterer import ConsensusClusterer
@@ -25,6 +31,8 @@ new), the number of samples, and the mean confidence.
 
 Changes are made in the order in which they are given, and the model is written back when all of
 them are made. What is renamed, merged or accepted is known from then on: the next fit keeps it.
+Give the result of the fit as --labels, so that the next fit learns of them: its labels, names and
+origins follow. Rows whose label was corrected by hand stay as they are.
 A, B and OLD are names or labels. A name that holds a comma or an equal sign is put into double
 quotes, which double within them; so the shell needs single ones around all of it:
   --rename 'new 3=Fees'
@@ -32,6 +40,7 @@ quotes, which double within them; so the shell needs single ones around all of i
   --accept 'currency, exchange'
 """
 
+_LEAST_FOLLOWING = 0.5  # share of rows with the label of the model
 _QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*')
 
 
@@ -63,6 +72,12 @@ def add_categories(parser: argparse.ArgumentParser) -> None:
             metavar=metavar,
             help=f"{text}; may be repeated",
         )
+    add(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help='the table that "labelquorum fit" wrote: its labels are changed, too',
+    )
     add(
         "--out",
         "-o",
@@ -127,8 +142,9 @@ def _unquoted(text: str) -> str:
 
 def _run(args: argparse.Namespace) -> None:
     out: Path = args.out or args.model
-    if args.out is not None and not args.changes:
-        raise UsageError("--out needs a change: add --rename, --merge, --split or --accept")
+    for option, path in (("--out", args.out), ("--labels", args.labels)):
+        if path is not None and not args.changes:
+            raise UsageError(f"{option} needs a change: add --rename, --merge, --split or --accept")
     if args.changes:
         if is_stream(out):
             raise UsageError(f"--out must be a file, got {out}, a pipe or device")
@@ -138,6 +154,7 @@ def _run(args: argparse.Namespace) -> None:
         raise FileError(
             f"{args.model}: the model must be a ConsensusClusterer, got a {type(model).__name__}"
         )
+    table = None if args.labels is None else _Table.of(args.labels, model)
     for change in args.changes:
         try:
             _make(change, model)
@@ -145,12 +162,79 @@ def _run(args: argparse.Namespace) -> None:
             raise FileError(
                 f"{args.model}: {change.option} {change.text!r}: {one_line(error)}"
             ) from error
+    if table is not None:  # Before the model: the same command again then ends the same.
+        table.write(model)
     if args.changes:
         model.save(out)
     if not args.quiet:
         _print(model)
         if args.changes:
             print_result(out, f"{out}: written")
+        if table is not None:
+            print_result(args.labels, f"{args.labels}: written")
+
+
+class _Table(NamedTuple):
+    """The result of a fit."""
+
+    path: Path
+    columns: dict[str, NDArray[Any]]
+    follows: NDArray[np.bool_]
+    """(n_samples,): whether a row has the label of the model, so that nobody corrected it."""
+
+    @classmethod
+    def of(cls, path: Path, model: ConsensusClusterer) -> _Table:
+        """Read it, and check that it belongs to the model."""
+        check_output(path)
+        names = tables.Table(path, header=True, may_have_others=True).names
+        columns = read_records(path, names, header=True).columns
+        labels = model.labels_.tolist()
+        n_rows = len(next(iter(columns.values())))
+        if "label" not in columns or n_rows != len(labels):
+            raise FileError(
+                f"{path}: --labels must be the result of the fit, with a column 'label' and "
+                f"{len(labels):,} rows, got {n_rows:,} rows of {shown_names(names)}"
+            )
+        found = columns["label"].tolist()
+        follows = np.array([_same(a, b) for a, b in zip(found, labels, strict=True)])
+        if not follows.mean() > _LEAST_FOLLOWING:
+            raise FileError(
+                f"{path}: {np.count_nonzero(~follows):,} of {n_rows:,} rows have another label "
+                "than in the model: --labels must be the result of the fit that saved it"
+            )
+        return cls(path, columns, follows)
+
+    def write(self, model: ConsensusClusterer) -> None:
+        """Write it with what the model says now."""
+        columns = dict(self.columns)
+        for name, said in result_columns(model, with_names=True).items():
+            if name in columns:
+                columns[name] = _replaced(columns[name], said, self.follows)
+        with replacing(self.path) as file:
+            write_columns(self.path, file, columns)
+
+
+def _replaced(before: NDArray[Any], said: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
+    """Replace the cells of some rows: numbers, or texts with None for empty cells."""
+    if before.dtype.kind == said.dtype.kind == "f":
+        return np.where(where, said, before).astype(said.dtype)
+    now = np.array([_text(cell) for cell in before.tolist()], dtype=object)
+    if said.dtype.kind == "f":
+        said = said.astype(str)  # with only the digits that the type holds
+    now[where] = [_text(cell) for cell in said[where].tolist()]
+    return now
+
+
+def _text(cell: Any) -> str | None:
+    """A cell as text; whole numbers are written without a point, as labels are."""
+    if cell is None or cell == "":
+        return None
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def _same(cell: Any, label: Any) -> bool:
+    """Whether a cell of a table holds a label."""
+    return label is not None and _text(cell) == str(label)
 
 
 def _make(change: _Change, model: ConsensusClusterer) -> None:

@@ -216,18 +216,23 @@ def _run(args: argparse.Namespace) -> None:
         print_summary(model, args.file, samples.X, out, started)
 
 
-def _results(model: ConsensusClusterer, samples: Samples) -> dict[str, NDArray[Any]]:
-    """The columns that the command finds, by `_RESULTS`. Texts that say nothing get no proposal."""
+def result_columns(model: ConsensusClusterer, *, with_names: bool) -> dict[str, NDArray[Any]]:
+    """Return what a model says of its training samples, by the names of the columns."""
     outcome = model.outcome_
     numbers, shares = outcome.categories.runners_up()
     runners_up = to_labels(model.classes_, outcome.as_labels(numbers))
     found = (model.labels_, model.label_origins_, model.confidence_, model.pseudo_labels_)
     columns = dict(zip(_RESULTS, (*found, runners_up, shares), strict=True))
-    if samples.texts is not None:
+    if with_names:
         label = columns.pop("label")
         names = to_labels(model.category_names_, outcome.as_labels(outcome.categories.numbers))
         columns = {"label": label, _NAME: names, **columns}
-    columns = {name: column.copy() for name, column in columns.items()}
+    return {name: column.copy() for name, column in columns.items()}
+
+
+def _results(model: ConsensusClusterer, samples: Samples) -> dict[str, NDArray[Any]]:
+    """The columns that the command finds. Texts that say nothing get no proposal."""
+    columns = result_columns(model, with_names=samples.texts is not None)
     if samples.is_void is not None:
         is_void = samples.is_void & (model.label_origins_ == PROPOSED)
         for column in columns.values():

@@ -42,7 +42,7 @@ from labelquorum.quality.checks import (
 )
 from labelquorum.review.answers import RIGHT, is_right
 
-_LABEL, _SAMPLE, _CONFIDENCE, _TEXT = "label", "sample", "confidence", "text"
+_LABEL, _SAMPLE, _CONFIDENCE, _TEXT, _NAME = "label", "sample", "confidence", "text", "name"
 _PRECISION = 0.95
 
 QUALITY = f"""\
@@ -127,6 +127,8 @@ class _Proposals(NamedTuple):
     labels: NDArray[Any]
     """Integers with -1, or strings with None, for rows without a label that a model proposed."""
     confidence: NDArray[Any] | None
+    names: list[str]
+    """What people call the label of each row, if a column says so; else the label."""
     columns: dict[str, NDArray[Any]]
     """Other columns that were asked for."""
 
@@ -193,21 +195,23 @@ def _read_proposals(args: argparse.Namespace) -> _Proposals:
         )
     text = args.text_column or (_TEXT if _TEXT in names else None)
     carried = [name for name in (args.id_column, text) if name is not None]
-    taken = {_SAMPLE, "suggestion", _CONFIDENCE, RIGHT, _LABEL}
+    taken = {_SAMPLE, "suggestion", _CONFIDENCE, RIGHT, _LABEL, _NAME}
     if {*carried} & taken:
         raise UsageError(
             f"columns of ids and texts must have other names than those of the list, got "
             f"{', '.join(sorted({*carried} & taken))}"
         )
-    wanted = [*dict.fromkeys(carried), *([_CONFIDENCE] if _CONFIDENCE in names else [])]
+    own = [name for name in (_CONFIDENCE, _NAME) if name in names]
+    wanted = [*dict.fromkeys(carried), *own]
     columns = {}
     if wanted:
         records = read_records(args.file, wanted, id_column=args.id_column, header=True)
         columns = records.columns
     confidence = columns.pop(_CONFIDENCE, None)
+    called = columns.pop(_NAME, labels)
     if confidence is not None:
         confidence = _numbers(confidence, f"{args.file}: column {_CONFIDENCE!r}")
-    return _Proposals(labels, confidence, columns)
+    return _Proposals(labels, confidence, [_text(item) for item in called.tolist()], columns)
 
 
 def _numbers(column: NDArray[Any], where: str) -> NDArray[np.float64]:
@@ -256,7 +260,8 @@ def _read_answers(args: argparse.Namespace, proposals: _Proposals) -> NDArray[An
             f"{source}: the columns must be {key!r}, and {RIGHT!r} or {_LABEL!r} with the answers, "
             f"got {shown_names(names)}"
         )
-    records = read_records(source, [key, *given], header=True)
+    origins = [ORIGIN] if ORIGIN in names and RIGHT not in names else []
+    records = read_records(source, [key, *given, *origins], header=True)
     keys = [_text(item) for item in records.columns[key].tolist()]
     if args.id_column is None:
         row_of = {str(row): row for row in range(len(proposals.labels))}
@@ -265,13 +270,17 @@ def _read_answers(args: argparse.Namespace, proposals: _Proposals) -> NDArray[An
     own = [_text(item) for item in proposals.labels.tolist()]
     can_be_checked = has_label(proposals.labels)
     cells = [map(_text, records.columns[name].tolist()) for name in given]
+    # The result of a model is no list of answers, but for what people wrote into it.
+    said_by_model = records.columns[ORIGIN] == PROPOSED if origins else None
     answers = np.full(len(own), None, dtype=object)
     n_unknown = n_answers = 0
     for i, (name, *said) in enumerate(zip(keys, *cells, strict=True)):
         row = row_of.get(name, -1)
         where = f"{source}, row {i} (from 0)"
-        right = _answer(dict(zip(given, said, strict=True)), own[row], where)
-        if right is None:
+        right = _answer(
+            dict(zip(given, said, strict=True)), {own[row], proposals.names[row]}, where
+        )
+        if right is None or (said_by_model is not None and said_by_model[i]):
             continue
         if row < 0:
             n_unknown += 1
@@ -293,8 +302,8 @@ def _read_answers(args: argparse.Namespace, proposals: _Proposals) -> NDArray[An
     return answers
 
 
-def _answer(said: dict[str, str], own: str, where: str) -> bool | None:
-    """Whether a label is right; None if nothing is said."""
+def _answer(said: dict[str, str], own: set[str], where: str) -> bool | None:
+    """Whether a label, or the name of its category, is right; None if nothing is said."""
     try:
         right = is_right(said.get(RIGHT, ""), where)
     except ValueError as error:
@@ -302,12 +311,12 @@ def _answer(said: dict[str, str], own: str, where: str) -> bool | None:
     label = said.get(_LABEL, "")
     if not label:
         return right
-    if right is not None and right != (label == own):
+    if right is not None and right != (label in own):
         raise FileError(
             f"{where}: the columns {RIGHT!r} and {_LABEL!r} contradict each other: {label!r} for "
-            f"{own!r}"
+            f"{' or '.join(map(repr, sorted(own)))}"
         )
-    return label == own
+    return label in own
 
 
 def _text(item: Any) -> str:

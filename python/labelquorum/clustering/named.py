@@ -104,7 +104,7 @@ class NamedClusterer(LayeredClusterer):
             categories.numbers,
             self.classes_.tolist(),
             self.category_names_.tolist(),
-            np.flatnonzero(~self.outcome_.is_known(self.classes_)).tolist(),
+            self.outcome_.numbered(self.classes_),
             confidence=categories.confidence,
             namer=namer,
         )

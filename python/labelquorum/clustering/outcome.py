@@ -19,7 +19,7 @@ from sklearn.base import clone
 
 from labelquorum._shared.distinct import DistinctRows
 from labelquorum._shared.frame import Rows
-from labelquorum._shared.names import natural_key
+from labelquorum._shared.names import is_numbered, natural_key
 from labelquorum._shared.origins import NOTHING_REMEMBERED, Origins
 from labelquorum._shared.sealed import INTEGERS, check_kinds, check_length, check_stored
 from labelquorum.clustering.ballots import Ballots, Integers
@@ -157,6 +157,11 @@ class Outcome:
             old = set(self.origins.proposed.classes.tolist())
             is_known &= is_labeled | np.array([name not in old for name in names.tolist()])
         return is_known
+
+    def numbered(self, names: NDArray[Any]) -> list[int]:
+        """Return the new categories that nobody has named yet."""
+        is_known, listed = self.is_known(names), names.tolist()
+        return [k for k, name in enumerate(listed) if not is_known[k] and is_numbered(name)]
 
     def label_origins(self) -> NDArray[np.str_]:
         """Return where the label of each sample comes from, "" without one; see `origins`."""

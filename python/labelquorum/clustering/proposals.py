@@ -12,19 +12,19 @@ categories. What people say may also name a category that the model could only n
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from labelquorum._shared.frame import Rows
 from labelquorum._shared.label_reader import Labels, array_of_names
+from labelquorum._shared.names import is_numbered
 from labelquorum.neighbors.search import kneighbors
 
 _N_NEIGHBORS = 10
 _MANY_CHANGED = 0.25  # share of the samples of a category
-_NUMBERED = re.compile(r"new \d+")
 
 
 def voting_proposals(
@@ -78,8 +78,7 @@ def _vote(
     n_own, n_others = int(labels[is_own].sum()), int(labels[~is_own].sum())
     if n_others > n_own and n_others >= _MANY_CHANGED * (n_proposals + labels.sum()):
         return None
-    is_numbered = not isinstance(name, str) or _NUMBERED.fullmatch(name) is not None
-    if not len(at_home) or not is_numbered or n_own >= labels[at_home].sum():
+    if not len(at_home) or not is_numbered(name) or n_own >= labels[at_home].sum():
         return name
     return known_names[at_home[0]] if len(at_home) == 1 and not n_own else None
 
@@ -87,14 +86,24 @@ def _vote(
 def _labels_in(
     rows: Rows, known: NDArray[np.int32], n_known: int, proposed: Labels, n_threads: int
 ) -> NDArray[np.int64]:
-    """Count the known labels among proposals: (n_proposed, n_known)."""
-    labeled, others = np.flatnonzero(known >= 0), np.flatnonzero(proposed.codes >= 0)
-    n_neighbors = min(_N_NEIGHBORS, len(others))
-    nearest = kneighbors(rows[others], n_neighbors, Y=rows[labeled], n_jobs=n_threads)[1]
+    """Count the known labels among proposals: (n_proposed, n_known).
+
+    A label is where most of the nearest other samples are, and among no proposals if these have
+    known labels with its own name: it is at home there.
+    """
     n_proposed = len(proposed.classes)
-    cells = proposed.codes[others][nearest] + np.arange(len(labeled))[:, None] * n_proposed
-    counts = np.bincount(cells.ravel(), minlength=len(labeled) * n_proposed)
-    home = counts.reshape(-1, n_proposed).argmax(axis=1)
+    codes = np.where(known >= 0, n_proposed + known, proposed.codes)
+    labeled, named = np.flatnonzero(known >= 0), np.flatnonzero(codes >= 0)
+    n_neighbors = min(_N_NEIGHBORS + 1, len(named))
+    nearest = named[kneighbors(rows[named], n_neighbors, Y=rows[labeled], n_jobs=n_threads)[1]]
+    is_other = nearest != labeled[:, None]
+    places = np.broadcast_to(np.arange(len(labeled))[:, None], nearest.shape)
+    counts = sparse.csr_array(
+        (np.ones(is_other.sum()), (places[is_other], codes[nearest[is_other]])),
+        shape=(len(labeled), n_proposed + n_known),
+    )
+    home = counts.argmax(axis=1)
+    is_among = home < n_proposed
     labels_in = np.zeros((n_proposed, n_known), dtype=np.int64)
-    np.add.at(labels_in, (home, known[labeled]), 1)
+    np.add.at(labels_in, (home[is_among], known[labeled[is_among]]), 1)
     return labels_in

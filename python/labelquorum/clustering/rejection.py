@@ -51,6 +51,7 @@ _MOST_ROWS = 50_000
 _LEAST_SHARE = 1e-3
 _LARGEST_EXPONENT = 8.0
 _N_BINS = 10
+_DECIMALS = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,10 @@ class Trial:
                 stacklevel=3,
             )
             return np.inf
-        return max(float(threshold), float(np.nextafter(self.unseen_score, np.inf)))
+        highest = float(self.scores.max())
+        # Where the most probable answers are as probable as those, no more can be asked.
+        least = min(float(np.nextafter(self.unseen_score, np.inf)), highest)
+        return max(float(threshold), least)
 
     def is_answer(
         self, scores: Float64Array, distances: Float64Array, level: float
@@ -363,7 +367,8 @@ def _unseen_score(hidden: list[Float64Array]) -> float:
 def _powers(shares: NDArray[np.floating[Any]], exponent: float) -> Float64Array:
     powers: Float64Array = (shares.astype(np.float64) + _LEAST_SHARE) ** exponent
     powers /= powers.sum(axis=1, keepdims=True)
-    return powers
+    # Sums of equal shares differ by rounding, and thresholds would tell them apart.
+    return powers.round(_DECIMALS)
 
 
 def _best_exponent(shares: NDArray[np.float32], targets: NDArray[np.int32]) -> float:

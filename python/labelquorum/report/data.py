@@ -202,8 +202,8 @@ def _names(model: Any, texts: list[str] | None) -> list[str]:
     """What people call the categories; keywords name those that have no name yet."""
     names: list[str] = model.category_names_.tolist()
     labels = model.classes_.tolist()
-    is_known = model.outcome_.is_known(model.classes_)
-    unnamed = [k for k in np.flatnonzero(~is_known).tolist() if names[k] == str(labels[k])]
+    numbered = model.outcome_.numbered(model.classes_)
+    unnamed = [k for k in numbered if names[k] == str(labels[k])]
     if texts is None or not unnamed:
         return names
     numbers = model.outcome_.categories.numbers
