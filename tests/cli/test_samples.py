@@ -376,3 +376,10 @@ def test_fit_writes_a_report_beside_its_table_and_model(table, tmp_path, capsys)
     for taken, name in ((table, "FILE"), (out, "--out"), (model, "--save")):
         assert main([*command, "--report", str(taken)]) == 2
         assert f"--report must be another file than {name}" in capsys.readouterr().err
+
+
+def test_labels_that_all_differ_are_asked_about(table, capsys):
+    options = ["--text-column", "text", "--label-column", "id", "--embed", "tf-idf"]
+    assert main(["fit", str(table), *options, "--out", str(table.with_name("out.csv"))]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "column 'id' has 150 different labels among 150: is this the column of" in said

@@ -42,6 +42,8 @@ or a similar command continues. Vectors that you have come from a column of list
 from another file (--features).
 """
 
+_FEWEST_JUDGED, _MOST_DISTINCT = 20, 0.5  # labels, and share of different ones
+
 
 class Samples(NamedTuple):
     """What was read of the samples."""
@@ -176,6 +178,8 @@ def read_samples(args: argparse.Namespace, out: Path) -> Samples:
         origins = read_origins(args.file, args.label_column)
     if origins is not None:
         _say_what_is_known(args, known, origins)
+    if known is not None and not args.quiet:
+        _say_if_unique(args, known)
     if args.n_clusters is not None and args.n_clusters > X.shape[0]:
         raise UsageError(
             f"--n-clusters must be at most the number of samples in {args.file}, "
@@ -306,6 +310,19 @@ def folder_of_vectors(source: Location, out: Path) -> Path | None:
         if folder.is_dir() or os.access(folder.parent, os.W_OK | os.X_OK):
             return folder
     return None if is_stream(out) else default_out(out, "-embeddings")
+
+
+def _say_if_unique(args: argparse.Namespace, labels: NDArray[Any]) -> None:
+    """Say so if nearly each label is another one, as in a column of ids or texts."""
+    given = labels[has_label(labels)]
+    n_labels = len(set(given.tolist()))
+    if len(given) >= _FEWEST_JUDGED and n_labels > _MOST_DISTINCT * len(given):
+        name = "--labels" if args.label_column is None else f"column {args.label_column!r}"
+        print(
+            f"labelquorum: {name} has {n_labels:,} different labels among {len(given):,}: is this "
+            "the column of categories?",
+            file=sys.stderr,
+        )
 
 
 def _say_what_is_known(args: argparse.Namespace, labels: Any, origins: NDArray[np.str_]) -> None:

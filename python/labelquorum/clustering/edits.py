@@ -130,7 +130,7 @@ def merged(state: Named, numbers: Sequence[int], name: Any, pseudo_share: float)
         found = " and ".join(shown(state.labels[k]) for k in given[:2])
         raise ValueError(
             "names must hold at most one category with labels that people gave, got "
-            f"{found}: change these labels in y, and fit again"
+            f"{found}: change these labels (y), and fit again"
         )
     kept = [k for k in range(len(state.labels)) if k == target or k not in numbers]
     step = np.empty(len(state.labels), dtype=np.int32)

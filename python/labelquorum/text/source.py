@@ -159,8 +159,8 @@ class TextSource:
                 model = load_fetched(self.model, "the model", verbose=verbose)
             except ValueError as error:
                 raise ValueError(
-                    f"{error}: give the model of the fit, if you trust it, since what a file names "
-                    "is neither opened nor fetched"
+                    f"{error}: give the model of the fit, if you trust it, as in "
+                    "embed(texts, model), since what a file names is neither opened nor fetched"
                 ) from error
         elif isinstance(model, str) and model == TFIDF:
             raise ValueError(
