@@ -44,7 +44,15 @@ autodoc_default_options = {
     "_MetadataRequester, _SetOutputMixin, tuple",
     "exclude-members": ", ".join(
         f"set_{method}_request"
-        for method in ("fit", "partial_fit", "predict", "predict_proba", "score", "transform")
+        for method in [
+            "fit",
+            "partial_fit",
+            "predict",
+            "predict_proba",
+            "score",
+            "split",
+            "transform",
+        ]
     ),
 }
 numpydoc_show_class_members = False  # autodoc lists them
