@@ -90,7 +90,7 @@ def measure(folder, seed, embed):
     ]
     seconds = {"fit and embed": run(folder, *fit)[0], "fit": run(folder, *fit)[0]}
     seconds["categories"], before = run(folder, "categories", "model.lq")
-    update = ["update", "model.lq", "next.csv", "--out", "next-labels.csv"]
+    update = ["update", "model.lq", "next.csv", "--embed", embed, "--out", "next-labels.csv"]
     seconds["update"], said = run(folder, *update, "--report", "next.html")
     after = run(folder, "categories", "model.lq")[1]
     rows = read(folder / "labels.csv")
