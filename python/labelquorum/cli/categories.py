@@ -17,7 +17,7 @@ from labelquorum._shared.origins import ACCEPTED, GIVEN
 from labelquorum._shared.terminal import visible_line
 from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.readers import shown_names
-from labelquorum.cli.files.records import read_records
+from labelquorum.cli.files.records import cell_text, read_records
 from labelquorum.cli.files.results import check_output, write_columns
 from labelquorum.cli.fit import result_columns
 from labelquorum.cli.options import UsageError, one_line, print_result
@@ -218,23 +218,16 @@ def _replaced(before: NDArray[Any], said: NDArray[Any], where: NDArray[np.bool_]
     """Replace the cells of some rows: numbers, or texts with None for empty cells."""
     if before.dtype.kind == said.dtype.kind == "f":
         return np.where(where, said, before).astype(said.dtype)
-    now = np.array([_text(cell) for cell in before.tolist()], dtype=object)
+    now = np.array([cell_text(cell) or None for cell in before.tolist()], dtype=object)
     if said.dtype.kind == "f":
         said = said.astype(str)  # with only the digits that the type holds
-    now[where] = [_text(cell) for cell in said[where].tolist()]
+    now[where] = [cell_text(cell) or None for cell in said[where].tolist()]
     return now
-
-
-def _text(cell: Any) -> str | None:
-    """A cell as text; whole numbers are written without a point, as labels are."""
-    if cell is None or cell == "":
-        return None
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 def _same(cell: Any, label: Any) -> bool:
     """Whether a cell of a table holds a label."""
-    return label is not None and _text(cell) == str(label)
+    return label is not None and cell_text(cell) == str(label)
 
 
 def _make(change: _Change, model: ConsensusClusterer) -> None:

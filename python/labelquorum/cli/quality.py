@@ -19,7 +19,7 @@ from labelquorum._shared.terminal import visible_line
 from labelquorum.cli.files import columns as tables
 from labelquorum.cli.files.labels import read_labels, read_origins
 from labelquorum.cli.files.readers import shown_names
-from labelquorum.cli.files.records import read_records
+from labelquorum.cli.files.records import cell_text, read_records
 from labelquorum.cli.files.results import check_output, format_of, write_columns
 from labelquorum.cli.files.sources import Location
 from labelquorum.cli.options import (
@@ -320,10 +320,7 @@ def _answer(said: dict[str, str], own: set[str], where: str) -> bool | None:
 
 
 def _text(item: Any) -> str:
-    """A cell as text: whole numbers without a point, as labels have."""
-    if isinstance(item, float) and item.is_integer():
-        item = int(item)
-    return "" if item is None else str(item).strip()
+    return cell_text(item).strip()
 
 
 def _by_category(quality: LabelQuality) -> dict[str, NDArray[Any]]:

@@ -42,6 +42,13 @@ class Records(NamedTuple):
         return ["" if item is None else str(item) for item in self.columns[name].tolist()]
 
 
+def cell_text(cell: Any) -> str:
+    """Return a cell as text: whole numbers without a point, as labels have; "" for none."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    return "" if cell is None else str(cell)
+
+
 def read_records(
     location: Location,
     names: Sequence[str],
