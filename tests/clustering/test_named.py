@@ -446,3 +446,27 @@ def test_any_changes_keep_everything_consistent(case, operations):
                 assert same_partition(after, numbers)
         check(model)
     check_layers(model)
+
+
+def test_categories_that_voters_named_stay_known():
+    X = np.repeat(np.eye(5, 8) * 9, 60, axis=0) + np.random.default_rng(0).normal(size=(300, 8))
+    classes = np.repeat(range(5), 60)
+    y = np.where((classes == 0) & (np.arange(300) % 4 == 0), "a", None)
+    votes = np.array(["a", "b", "d", None, None], dtype=object)[classes]
+    model = lq.ConsensusClusterer(5, random_state=0).fit(X, y, votes=votes)
+    model.accept("new 0").rename({"b": "bills"})
+    is_known = model.outcome_.is_known(model.classes_)
+    assert model.classes_[is_known].tolist() == ["a", "bills", "d", "new 0"]
+
+
+def test_names_of_categories_that_are_all_known_can_change(tmp_path):
+    X = np.repeat(np.eye(3, 4) * 9, 20, axis=0) + np.random.default_rng(0).normal(size=(60, 4))
+    y = np.repeat(["a", "b", "c"], 20)
+    model = lq.ConsensusClusterer(3, random_state=0).fit(X, y).rename({"b": "bills"}).accept("c")
+    model.save(tmp_path / "model.lq")
+    loaded = lq.load(tmp_path / "model.lq")
+    assert loaded.classes_.tolist() == ["a", "bills", "c"]
+    assert set(loaded.cut(4).tolist()) >= {"a", "bills", "c"}
+    anew = lq.ConsensusClusterer(3, random_state=1)
+    anew.fit(X, loaded.labels_, origins=loaded.label_origins_)
+    assert (anew.labels_ == loaded.labels_).all()

@@ -364,12 +364,23 @@ def _arranged(state: Named, confirmed: Collection[int] = ()) -> Named:
         n_known=sum(place < 2 for place in rank),
         known=None if outcome.known is None else _moved(outcome.known, step),
     )
+    is_known = state.outcome.is_known(array_of_names(state.labels))
     labels, names = [state.labels[k] for k in order], [state.names[k] for k in order]
     # As for the next fit: categories of other cuts keep these names.
     used = list(dict.fromkeys([*labels, *_of_same_kind(state.used, labels)]))
-    proposed = Labels(array_of_names(used), categories.numbers)
+    known_labels = {state.labels[k] for k in np.flatnonzero(is_known)}
+    proposed = _without(Labels(array_of_names(used), categories.numbers), known_labels)
     outcome = replace(outcome, origins=outcome.origins._replace(proposed=proposed))
     return Named(outcome, labels, names, _moved(state.places, step), [*used, *state.used])
+
+
+def _without(labels: Labels, left_out: set[Any]) -> Labels:
+    """Leave out labels with some names."""
+    names = labels.classes.tolist()
+    kept = [k for k, name in enumerate(names) if name not in left_out]
+    step = np.full(len(names), -1, dtype=np.int32)
+    step[kept] = np.arange(len(kept))
+    return Labels(array_of_names([names[k] for k in kept]), _moved(labels.codes, step))
 
 
 def _moved(numbers: NDArray[np.int32], step: NDArray[np.int32]) -> NDArray[np.int32]:
